@@ -1,0 +1,58 @@
+# make demo: two commands from a clone to stems. Every target sets up .venv by itself, once.
+#   PYTHON=python3.12 make demo     another interpreter (3.11 to 3.13)
+#   WORKERS=8 make test             more test processes; each keeps TensorFlow to one thread
+
+VENV    ?= .venv
+PYTHON  ?=
+WORKERS ?= 2
+
+RUN     := $(VENV)/bin/python
+STAMP   := $(VENV)/.installed
+PYTEST  := $(RUN) -m pytest -q -n $(WORKERS) --dist loadfile
+
+.PHONY: demo test test-all lint types smoke benchmark clean $(VENV)
+
+demo: $(STAMP)
+	@$(RUN) -m tfsep.cli.demo
+
+test: lint types
+	$(PYTEST) -m "not slow"
+
+test-all: lint types
+	$(PYTEST)
+
+lint: $(STAMP)
+	$(RUN) -m ruff check .
+
+types: $(STAMP)
+	$(RUN) -m mypy
+
+smoke: $(STAMP)
+	$(RUN) -m pytest -q -m smoke
+
+benchmark: $(STAMP)
+	$(RUN) -m benchmarks.quality
+
+$(VENV): $(STAMP)
+
+# The stamp says that .venv holds what setup.cfg and constraints.txt ask for.
+$(STAMP): setup.cfg setup.py constraints.txt
+	@set -e; python=; for name in $(if $(PYTHON),"$(PYTHON)",python3 python3.11 python3.12 python3.13); do \
+	    if "$$name" -c 'import sys, venv, ensurepip; sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 14))' 2>/dev/null; \
+	    then python=$$name; break; fi; \
+	done; \
+	if [ -z "$$python" ]; then \
+	    echo "error: tfsep needs Python 3.11, 3.12 or 3.13 with its venv module (Debian: python3-venv), and" \
+	         "$(if $(PYTHON),$(PYTHON) is not one,found none on PATH); name one: make PYTHON=/path/to/python3.11" >&2; \
+	    exit 1; \
+	fi; \
+	if ! $(RUN) -c 'import pip' 2>/dev/null; then \
+	    echo "making $(VENV) and installing TensorFlow and the rest (about 2 GB, a minute or two)" >&2; \
+	    "$$python" -m venv --clear $(VENV); \
+	fi; \
+	$(RUN) -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[eval,dev]'
+	@touch $@
+
+clean:
+	rm -rf $(VENV) build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache separated exported
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

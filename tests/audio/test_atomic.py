@@ -1,0 +1,67 @@
+"""A file is there whole or not at all."""
+
+from __future__ import annotations
+
+import os
+import stat
+from pathlib import Path
+
+import pytest
+
+from tfsep.audio.atomic import replacing
+from tfsep.errors import JobError
+
+
+def left_in(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.rglob("*"))
+
+
+def test_the_file_appears_at_the_end(tmp_path: Path) -> None:
+    target = tmp_path / "new" / "folder" / "report.json"
+    with replacing(target) as temporary:
+        assert temporary.parent == target.parent
+        temporary.write_text("{}")
+        assert not target.exists()
+    assert target.read_text() == "{}" and left_in(tmp_path) == ["folder", "new", "report.json"]
+
+
+def test_a_failure_leaves_what_stood_there(tmp_path: Path) -> None:
+    target = tmp_path / "report.json"
+    target.write_text("old")
+    with pytest.raises(ZeroDivisionError), replacing(target) as temporary:
+        temporary.write_text("half")
+        raise ZeroDivisionError
+    assert target.read_text() == "old" and left_in(tmp_path) == ["report.json"]
+
+
+def test_a_failure_removes_its_folders_but_not_others(tmp_path: Path) -> None:
+    with pytest.raises(ZeroDivisionError), replacing(tmp_path / "a" / "b" / "c.txt"):
+        (tmp_path / "a" / "other").touch()
+        raise ZeroDivisionError
+    assert left_in(tmp_path) == ["a", "other"]
+
+
+def test_errors_of_the_body_are_its_own(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError), replacing(tmp_path / "a.txt"):
+        open(tmp_path / "nothing")
+    assert left_in(tmp_path) == []
+
+
+def test_permissions_follow_the_umask(tmp_path: Path) -> None:
+    before = os.umask(0o022)
+    try:
+        with replacing(tmp_path / "a.txt"):
+            pass
+    finally:
+        os.umask(before)
+    assert stat.S_IMODE((tmp_path / "a.txt").stat().st_mode) == 0o644
+
+
+@pytest.mark.parametrize("place", ["file/a.txt", "file/b/a.txt", "folder", "n" * 300])
+def test_places_that_cannot_be_are_explained(tmp_path: Path, place: str) -> None:
+    (tmp_path / "file").touch()
+    (tmp_path / "folder").mkdir()
+    with pytest.raises(JobError, match="cannot write .*: ") as caught, replacing(tmp_path / place):
+        pass
+    assert "\n" not in str(caught.value)
+    assert left_in(tmp_path) == ["file", "folder"]

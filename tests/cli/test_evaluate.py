@@ -1,0 +1,145 @@
+"""bin/evaluate and bin/export: the record, the table, and the versions."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import soundfile
+
+from tfsep.cli import evaluate, export
+from tfsep.data import toy
+
+TOY_SOURCES = ("sine", "sawtooth", "square", "triangle")
+KEYS = {"model", "data", "seed", "num_mixtures", "sources", "mean_si_sdri", "median_si_sdri", "fraction_above_10db"}
+KEYS |= {"baselines", "seconds", "real_time_factor", "silent"}
+Run = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture
+def call(tiny_models: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Run:
+    """Call a command's function in this process: exit code, stdout, stderr."""
+    monkeypatch.setenv("TFSEP_MODELS", str(tiny_models))
+    monkeypatch.chdir(tmp_path)
+
+    def run(main: Callable[..., int], *arguments: object) -> tuple[int, str, str]:
+        capfd.readouterr()
+        code = main([str(argument) for argument in arguments])
+        return code, *capfd.readouterr()
+
+    return run
+
+
+def record(path: Path) -> dict[str, Any]:
+    def refuse(constant: str) -> float:
+        raise AssertionError(f"{constant} is no JSON")
+
+    return json.loads(path.read_text(), parse_constant=refuse)
+
+
+def write_tracks(root: Path, tracks: dict[str, dict[str, np.ndarray]], sample_rate: int = 8000) -> None:
+    for track, stems in tracks.items():
+        (root / "test" / track).mkdir(parents=True)
+        for name, waveform in stems.items():
+            soundfile.write(root / "test" / track / f"{name}.wav", waveform.T, sample_rate, subtype="FLOAT")
+
+
+def stem(seed: int, channels: int = 1, time: int = 9000) -> np.ndarray:
+    return 0.1 * np.random.default_rng(seed).standard_normal((channels, time)).astype(np.float32)
+
+
+@pytest.mark.parametrize("data", ["toy", "toy-free"])
+def test_toy_record(call: Run, tmp_path: Path, data: str) -> None:
+    code, out, err = call(
+        evaluate.main, "--model=toy", f"--data={data}", "--num_mixtures=70", "--seed=3", "--json=new/r.json"
+    )
+    assert code == 0 and err == ""
+    found = record(tmp_path / "new" / "r.json")
+    assert set(found) == KEYS
+    assert (found["model"], found["data"], found["seed"], found["num_mixtures"]) == ("toy", data, 3, 70)
+    assert tuple(found["sources"]) == TOY_SOURCES
+    for row in found["sources"].values():
+        assert row["count"] == 70 and row["silent"] == 0 and 0 <= row["fraction_above_10db"] <= 1
+    means = [row["si_sdri"] for row in found["sources"].values()]
+    assert found["mean_si_sdri"] == pytest.approx(np.mean(means))
+    mixture, mask = found["baselines"]["mixture"], found["baselines"]["ideal_ratio_mask"]
+    assert mixture["mean_si_sdri"] == mixture["median_si_sdri"] == 0.0
+    assert mask["mean_si_sdri"] > 10.0 > found["mean_si_sdri"]
+    assert found["seconds"] > 0 and found["real_time_factor"] > 0 and found["silent"] == 0
+    assert out.startswith(f"toy on {data}: 70 mixtures, seed 3\n")
+    assert all(f"\n{name}" in out for name in (*TOY_SOURCES, "all", "mixture", "ideal_ratio_mask"))
+
+
+def test_toy_mixtures_are_those_of_the_data_floor(tiny_models: Path) -> None:
+    from tfsep.experiments import separation_scores
+    from tfsep.separation.separator import Separator
+
+    separator = Separator.load(str(tiny_models / "toy"))
+    batches = list(separation_scores.toy_batches(separator, 70, 5, free=False))
+    mixture, sources = toy.mixtures(70, 1024, 16000, 5)
+    np.testing.assert_allclose(np.concatenate([batch.mixture for batch in batches]), mixture, atol=1e-7)
+    np.testing.assert_allclose(np.concatenate([batch.references for batch in batches]), sources / 4, atol=1e-7)
+
+
+def test_folder_of_songs(call: Run, tmp_path: Path) -> None:
+    silent = np.zeros((2, 9000), np.float32)
+    write_tracks(
+        tmp_path / "data",
+        {
+            "one": {"drums": stem(1, 2), "bass": silent, "other": stem(2, 2), "vocals": stem(3, 1, 8000)},
+            "two": {"drums": stem(4), "mixture": stem(4) + stem(5)},
+        },
+    )
+    code, out, _ = call(evaluate.main, "--model=songs", "--data=data", "--json=r.json")
+    assert code == 0
+    found = record(tmp_path / "r.json")
+    assert found["num_mixtures"] == 2 and found["data"] == "data"
+    counts = {name: (row["count"], row["silent"]) for name, row in found["sources"].items()}
+    assert counts == {"drums": (3, 0), "bass": (0, 3), "other": (2, 1), "vocals": (2, 1)}
+    assert found["silent"] == 5
+    assert found["sources"]["bass"]["si_sdr"] is None
+    expected = 10 * np.log10(np.sum(stem(4) ** 2) / np.sum(stem(5) ** 2))
+    mixture = found["baselines"]["mixture"]["sources"]["drums"]["si_sdr"]
+    assert mixture == pytest.approx((expected + 2 * -3.0) / 3, abs=0.5)
+    assert "bass" in out and "-" in out
+    code, _, _ = call(evaluate.main, "--model=songs", "--data=data", "--num_mixtures=1", "--json=r.json")
+    assert code == 0 and record(tmp_path / "r.json")["num_mixtures"] == 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "complaint"),
+    [
+        (["--data=toy"], 2, "required: --model"),
+        (["--model=toy", "--data=nowhere"], 2, "--data must be toy, toy-free or a folder, got 'nowhere'"),
+        (["--model=toy", "--data=toy", "--num_mixtures=0"], 2, "--num_mixtures must be at least 1"),
+        (["--model=toy", "--data=."], 2, "has no track folders"),
+        (["--model=songs", "--data=toy"], 2, "the model has 'drums'"),
+        (["--model=toy", "--data=songs"], 2, "no track under songs/test has a stem of sine"),
+        (["--model=songs", "--data=packed"], 2, ".stem.mp4"),
+        (["--model=songs", "--data=broken"], 1, "not a sound file"),
+        (["--model=songs", "--data=uneven"], 1, "one number of channels, got [2, 3]"),
+    ],
+)
+def test_what_cannot_be_scored(call: Run, tmp_path: Path, arguments: list[str], code: int, complaint: str) -> None:
+    write_tracks(tmp_path / "songs", {"one": {"drums": stem(1)}})
+    write_tracks(tmp_path / "uneven", {"one": {"drums": stem(1, 2), "bass": stem(1, 3)}})
+    (tmp_path / "packed" / "test").mkdir(parents=True)
+    (tmp_path / "packed" / "test" / "a.stem.mp4").write_bytes(b"")
+    (tmp_path / "broken" / "test" / "one").mkdir(parents=True)
+    (tmp_path / "broken" / "test" / "one" / "bass.wav").write_text("no sound")
+    found, out, err = call(evaluate.main, *arguments, "--json=r.json")
+    assert found == code and out == ""
+    assert err.startswith("error: ") and complaint in err and len(err.splitlines()) == 1
+    assert not (tmp_path / "r.json").exists()
+
+
+def test_export_counts_versions(call: Run, tmp_path: Path) -> None:
+    assert call(export.main, "--model=toy", "--output=served/toy") == (0, "served/toy/1\n", "")
+    assert (tmp_path / "served" / "toy" / "1" / "saved_model.pb").is_file()
+    code, out, err = call(export.main, "--model=nothing", "--output=served/toy")
+    assert code == 2 and out == "" and err.startswith("error: no model 'nothing'")
+    assert [path.name for path in (tmp_path / "served" / "toy").iterdir()] == ["1"]

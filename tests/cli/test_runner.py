@@ -1,0 +1,123 @@
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+
+from tfsep.cli import runner
+from tfsep.errors import InputError, JobError, TfsepError
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+
+
+def raises(error: BaseException) -> int:
+    def command(argv: Sequence[str]) -> int:
+        raise error
+
+    return runner.run(command, [])
+
+
+def in_a_process(body: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    """Run ``body`` as the function ``command(argv)`` of a process of its own."""
+    lines = "".join(f"    {line}\n" for line in body.splitlines())
+    code = f"import os, sys\nfrom tfsep.cli import runner\ndef command(argv):\n{lines}sys.exit(runner.run(command))"
+    clean = {name: value for name, value in os.environ.items() if not name.startswith("TF_CPP")}
+    command = [sys.executable, "-c", code]
+    return subprocess.run(command, cwd=REPOSITORY, env=clean | environment, capture_output=True, text=True, timeout=120)
+
+
+def test_arguments_and_exit_code_pass_through() -> None:
+    seen: list[Sequence[str]] = []
+
+    def command(argv: Sequence[str]) -> int:
+        seen.append(argv)
+        return 5
+
+    assert runner.run(command, ["a", "b"]) == 5
+    assert seen == [["a", "b"]]
+
+
+def test_no_exit_code_is_success() -> None:
+    assert runner.run(lambda argv: None, []) == 0
+
+
+def test_the_arguments_of_the_process_are_the_default(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "argv", ["tfsep", "x"])
+    assert runner.run(lambda argv: len(argv) + 10, None) == 11
+
+
+@pytest.mark.parametrize(("error", "code"), [(InputError("a"), 2), (JobError("a"), 1), (TfsepError("a"), 1)])
+def test_an_error_is_one_line_and_its_own_exit_code(
+    error: TfsepError, code: int, capsys: pytest.CaptureFixture[str]
+) -> None:
+    error.args = ("sample_rate must lie in 1000..384000 Hz,\n  got 1",)
+    assert raises(error) == code
+    assert capsys.readouterr() == ("", "error: sample_rate must lie in 1000..384000 Hz, got 1\n")
+
+
+def test_other_exceptions_are_bugs_and_keep_their_traceback() -> None:
+    with pytest.raises(ZeroDivisionError):
+        raises(ZeroDivisionError())
+
+
+def test_an_interrupt_is_130() -> None:
+    assert raises(KeyboardInterrupt()) == 130
+
+
+@pytest.mark.parametrize(("code", "expected"), [(None, 0), (0, 0), (3, 3), ("a message", 1)])
+def test_leaving_is_an_exit_code(code: int | str | None, expected: int) -> None:
+    assert raises(SystemExit(code)) == expected
+
+
+def test_a_wrong_argument_is_one_line_and_2(capsys: pytest.CaptureFixture[str]) -> None:
+    def command(argv: Sequence[str]) -> int:
+        parser = runner.Parser(prog="separate")
+        parser.add_argument("--seed", type=int)
+        parser.parse_args(argv)
+        return 0
+
+    assert runner.run(command, ["--seed=x"]) == 2
+    out, err = capsys.readouterr()
+    assert out == "" and err.startswith("error: argument --seed: invalid int value: 'x'") and err.count("\n") == 1
+    assert runner.run(command, ["--seed=1"]) == 0
+    assert runner.run(command, ["--help"]) == 0
+
+
+def test_a_reader_that_leaves_is_no_traceback() -> None:
+    code = "import sys; from tfsep.cli import runner\nsys.exit(runner.run(lambda argv: print('line\\n' * 200000)))"
+    writer = subprocess.Popen(
+        [sys.executable, "-c", code], cwd=REPOSITORY, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    assert writer.stdout is not None and writer.stderr is not None
+    writer.stdout.readline()
+    writer.stdout.close()
+    assert writer.stderr.read() == ""
+    writer.stderr.close()
+    assert writer.wait(timeout=60) == 1
+
+
+def test_tensorflow_starts_without_a_word() -> None:
+    body = """tf = runner.start_tensorflow()
+print(float(tf.function(lambda x: 2 * x, jit_compile=True)(tf.constant(1.5))))
+print("mine", file=sys.stderr)"""
+    done = in_a_process(body)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "3.0\n", "mine\n")
+
+
+def test_what_was_held_back_is_shown_on_an_exception() -> None:
+    done = in_a_process("with runner.quiet_stderr():\n    os.write(2, b'the cause\\n')\n    raise RuntimeError('stop')")
+    assert done.stderr.startswith("the cause\n") and "RuntimeError: stop" in done.stderr
+
+
+def test_held_back_lines_are_dropped_and_stderr_comes_back() -> None:
+    done = in_a_process("with runner.quiet_stderr():\n    os.write(2, b'noise\\n')\nos.write(2, b'after\\n')")
+    assert (done.returncode, done.stderr) == (0, "after\n")
+
+
+def test_a_user_who_asks_for_logs_gets_them() -> None:
+    body = "with runner.quiet_stderr():\n    os.write(2, b'asked for\\n')"
+    assert in_a_process(body, TF_CPP_MIN_LOG_LEVEL="0").stderr == "asked for\n"

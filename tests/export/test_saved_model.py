@@ -1,0 +1,177 @@
+"""The SavedModel answers as the separator does, where tfsep cannot be imported."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from tfsep import posteriors
+from tfsep.errors import InputError, JobError
+from tfsep.export import saved_model
+from tfsep.separation.separator import Separator
+
+LOADER = """
+import json, sys
+
+class Blocker:
+    def find_spec(self, name, path=None, target=None):
+        if name.split(".")[0] == "tfsep":
+            raise ImportError("tfsep is out of reach here")
+
+sys.meta_path.insert(0, Blocker())
+try:
+    import tfsep
+except ImportError:
+    pass
+else:
+    sys.exit("tfsep can be imported")
+import numpy as np
+import tensorflow as tf
+
+loaded = tf.saved_model.load(sys.argv[1])
+serve = loaded.signatures["serving_default"]
+answers = {}
+with np.load(sys.argv[2]) as waveforms:
+    for name, waveform in waveforms.items():
+        for source, stem in serve(waveform=tf.constant(waveform)).items():
+            answers[f"{name}/{source}"] = stem.numpy()
+np.savez(sys.argv[3], **answers)
+print(json.dumps([list(serve.structured_input_signature[1]), sorted(serve.structured_outputs)]))
+"""
+
+
+def separator_around(posterior: Any, settings: dict[str, Any] | None = None) -> Separator:
+    sources = ("low", "high", "rest")[: posterior.num_sources]
+    model = SimpleNamespace(
+        name="tiny",
+        sources=sources,
+        sample_rate=8000,
+        segment=posterior.segment,
+        gains=posterior.gains,
+        posterior=posterior,
+        settings=settings or {},
+    )
+    return Separator(model)
+
+
+class NoisyHalves:
+    """Hands each source half of the mixture and noise, by way of ``through``; holds a variable of its own."""
+
+    num_sources, segment, gains = 2, 64, (0.5, 0.5)
+
+    def __init__(self, through: Callable[[tf.Tensor], tf.Tensor] = tf.identity) -> None:
+        self.share = tf.Variable(1.0)
+        self.through = through
+
+    def sample(self, mixture: Any, num_samples: int, seed: Any) -> tf.Tensor:
+        shape = tf.stack([num_samples, tf.shape(mixture)[0], 2, self.segment])
+        halves = self.share * self.through(mixture)[tf.newaxis, :, tf.newaxis, :]
+        return halves + 0.1 * tf.random.stateless_normal(shape, seed)
+
+
+@pytest.fixture(scope="module")
+def amortised() -> Separator:
+    tf.random.set_seed(1)
+    posterior = posteriors.build(
+        "amortised",
+        num_sources=3,
+        segment=512,
+        gains=(1.0, 1.0, 1.0),
+        plane="short_time",
+        plane_settings={"frame_length": 128, "frame_step": 32},
+        network_settings={"width": 8, "num_blocks": 1},
+    )
+    for weight in posterior.trainable_variables:
+        weight.assign_add(0.3 * tf.random.normal(weight.shape))
+    return separator_around(posterior, {"normalise": True})
+
+
+@pytest.fixture
+def waveforms() -> dict[str, np.ndarray]:
+    generator = np.random.default_rng(0)
+    shapes = {"one": (1, 1), "batch": (3, 1000), "long": (1, 9001)}
+    waves = {name: generator.uniform(-0.5, 0.5, shape).astype(np.float32) for name, shape in shapes.items()}
+    waves["batch"][1] *= 0.01
+    waves["batch"][2] = 0.0
+    return waves
+
+
+def stems_of(separator: Separator, waveform: np.ndarray) -> dict[str, np.ndarray]:
+    stems = separator.separate_batch(waveform)[0]
+    return {name: stems[:, k] for k, name in enumerate(separator.sources)}
+
+
+def listing(base: Path) -> Iterator[str]:
+    return (path.name for path in sorted(base.iterdir()))
+
+
+def test_same_answer_where_tfsep_cannot_be_imported(
+    amortised: Separator, waveforms: dict[str, np.ndarray], tmp_path: Path
+) -> None:
+    folder = saved_model.export(amortised, tmp_path / "base")
+    assert folder == tmp_path / "base" / "1"
+    np.savez(tmp_path / "waves.npz", **waveforms)
+    (tmp_path / "elsewhere").mkdir()
+    arguments = [str(folder), str(tmp_path / "waves.npz"), str(tmp_path / "stems.npz")]
+    finished = subprocess.run(
+        [sys.executable, "-I", "-c", LOADER, *arguments],
+        cwd=tmp_path / "elsewhere",
+        env={name: value for name, value in os.environ.items() if name != "PYTHONPATH"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert finished.returncode == 0, finished.stderr
+    assert json.loads(finished.stdout.splitlines()[-1]) == [["waveform"], sorted(amortised.sources)]
+    with np.load(tmp_path / "stems.npz") as answers:
+        for name, waveform in waveforms.items():
+            for source, stem in stems_of(amortised, waveform).items():
+                np.testing.assert_allclose(answers[f"{name}/{source}"], stem, atol=1e-4)
+            total = sum(answers[f"{name}/{source}"] for source in amortised.sources)
+            np.testing.assert_allclose(total, waveform, atol=1e-5)
+
+
+def test_random_posterior_answers_as_seed_zero(waveforms: dict[str, np.ndarray], tmp_path: Path) -> None:
+    separator = separator_around(NoisyHalves())
+    loaded = tf.saved_model.load(str(saved_model.export(separator, tmp_path)))
+    for waveform in waveforms.values():
+        answer = loaded.signatures["serving_default"](waveform=tf.constant(waveform))
+        for source, stem in stems_of(separator, waveform).items():
+            np.testing.assert_allclose(answer[source], stem, atol=1e-4)
+
+
+def test_versions_count_up_and_nothing_else_is_left(tmp_path: Path) -> None:
+    separator = separator_around(NoisyHalves())
+    (tmp_path / "7").mkdir()
+    (tmp_path / "notes").mkdir()
+    assert saved_model.export(separator, tmp_path).name == "8"
+    assert saved_model.export(separator, tmp_path).name == "9"
+    assert list(listing(tmp_path)) == ["7", "8", "9", "notes"]
+    notes = json.loads((tmp_path / "9" / "assets.extra" / "tfsep.json").read_text())
+    assert notes["sources"] == ["low", "high"] and notes["sample_rate"] == 8000
+
+
+def test_what_a_server_cannot_run_is_refused(tmp_path: Path) -> None:
+    by_python = NoisyHalves(lambda x: tf.ensure_shape(tf.py_function(lambda y: y, [x], tf.float32), [None, 64]))
+    with pytest.raises(InputError, match="py_function"):
+        saved_model.export(separator_around(by_python), tmp_path / "base")
+    by_xla = NoisyHalves(tf.function(lambda x: x + 1.0, jit_compile=True))
+    with pytest.raises(InputError, match="jit_compile=True"):
+        saved_model.export(separator_around(by_xla), tmp_path / "base")
+    assert not (tmp_path / "base").exists()
+
+
+def test_a_base_that_cannot_be_written(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(JobError, match="cannot be written"):
+        saved_model.export(separator_around(NoisyHalves()), tmp_path / "file" / "base")

@@ -1,0 +1,78 @@
+"""`import tfsep` and every command's --help come at once: nothing slow is loaded before there is work to do."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import tfsep
+
+REPOSITORY = Path(__file__).resolve().parents[1]
+COMMANDS = sorted(path.name for path in (REPOSITORY / "bin").iterdir() if path.is_file() and path.suffix == "")
+TENSORFLOW = ("tensorflow", "tensorflow_probability", "tf_keras", "keras")
+SLOW = (*TENSORFLOW, "librosa", "matplotlib", "scipy", "sklearn", "museval")
+MOST_SECONDS = 0.5
+
+
+def loaded_by(statement: str) -> list[str]:
+    """Run a statement in a fresh interpreter; return the slow libraries that it has loaded."""
+    report = f"{statement}\nimport sys\nprint(*(name for name in {SLOW} if name in sys.modules))"
+    done = subprocess.run([sys.executable, "-c", report], cwd=REPOSITORY, capture_output=True, text=True, check=True)
+    return done.stdout.split()
+
+
+@pytest.mark.parametrize(
+    "module", ["tfsep", "tfsep.errors", "tfsep.axes", "tfsep.audio.files", "tfsep.audio.resample", "tfsep.metrics"]
+)
+def test_light_modules_load_nothing_slow(module: str) -> None:
+    assert loaded_by(f"import {module}") == []
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_a_command_loads_nothing_slow(command: str) -> None:
+    assert loaded_by(f"import tfsep.cli.{command.replace('-', '_')}") == []
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_help_is_quick(command: str) -> None:
+    """Time of the processor, not of the clock: other tests may run beside this one."""
+    # The scripts' own first line then finds the Python of these tests.
+    path = os.pathsep.join([os.path.dirname(sys.executable), os.environ["PATH"]])
+    script = REPOSITORY / "bin" / command
+    used = []
+    for _ in range(3):
+        before = os.times()
+        done = subprocess.run([script, "--help"], env=os.environ | {"PATH": path}, capture_output=True, text=True)
+        after = os.times()
+        used.append(after.children_user + after.children_system - before.children_user - before.children_system)
+        assert (done.returncode, done.stderr) == (0, "")
+        assert "usage" in done.stdout.lower()
+    assert min(used) < MOST_SECONDS
+
+
+@pytest.mark.parametrize("name", tfsep.__dir__())
+def test_every_public_name_is_there(name: str) -> None:
+    assert getattr(tfsep, name) is not None or name.startswith("__")
+
+
+def test_public_names_are_those_of_their_modules() -> None:
+    from tfsep.separation.separator import Separator
+
+    assert tfsep.Separator is Separator
+    assert tfsep.mixing.__name__ == "tfsep.mixing"
+
+
+def test_an_unknown_name_is_an_attribute_error() -> None:
+    with pytest.raises(AttributeError, match="no attribute 'seperator'"):
+        tfsep.__getattr__("seperator")
+
+
+def test_documented_faces_are_reached_from_the_package_alone() -> None:
+    """In a fresh process: a submodule that some other test has imported would be found here in any case."""
+    faces = ("data.toy.mixtures", "metrics.si_sdr", "mixing.log_likelihood", "mixing.project", "priors.build")
+    done = loaded_by("import tfsep\n" + "\n".join(f"assert callable(tfsep.{face})" for face in faces))
+    assert "tensorflow" in done

@@ -1,0 +1,1 @@
+"""Signals without weights: sound files, resampling, short-time transforms, overlap-add, the priors' front ends."""

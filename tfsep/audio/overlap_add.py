@@ -1,0 +1,122 @@
+"""Long signals as overlapping segments, and back again under weights that sum to one.
+
+A signal x becomes segments x_i[n] = x[i hop + n], the last one filled up with zeros. They are joined as
+
+    y[t] = sum_i v[t - i hop] x_i[t - i hop] / sum_i v[t - i hop],
+
+so the weights of every sample sum to one, at both edges too, and `join(split(x))` is x. The window v is strictly
+positive. As a "trapezoid" it is flat in the middle, with straight ramps as long as the overlap (half a segment at
+most); as a "hann" it is sin^2(pi (n + 1/2) / segment). With hop == segment every weight is one: the segments are
+concatenated.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import tensorflow as tf
+
+from tfsep.audio.stft import Length, static_or_dynamic
+
+SHAPES = ("trapezoid", "hann")
+
+
+def check_segmenting(segment: int, hop: int) -> None:
+    """Raises ValueError unless 1 <= hop <= segment; both in samples."""
+    if segment < 1:
+        raise ValueError(f"segment must be at least 1 sample, got {segment}")
+    if not 1 <= hop <= segment:
+        raise ValueError(f"hop must lie in 1..segment = 1..{segment}, got {hop}")
+
+
+def windows(segment: int, hop: int, shape: str = "trapezoid") -> np.ndarray:
+    """The weights of one segment inside a long signal: those of all segments sum to one at every sample.
+
+    Args:
+        segment: Samples of a segment.
+        hop: Samples between the starts of two segments, in 1..segment.
+        shape: "trapezoid" or "hann".
+
+    Returns:
+        (segment,) float64, strictly positive, with sum_j weights[n + j hop] = 1 for every n.
+
+    Raises:
+        ValueError: A hop outside 1..segment or an unknown shape.
+    """
+    check_segmenting(segment, hop)
+    if shape not in SHAPES:
+        raise ValueError(f"shape must be one of {', '.join(SHAPES)}, got {shape!r}")
+    centre = np.arange(segment) + 0.5
+    if hop == segment:
+        return np.ones(segment)
+    if shape == "hann":
+        window = np.sin(np.pi * centre / segment) ** 2
+    else:
+        ramp = min(segment - hop, segment / 2)
+        window = np.minimum(1.0, np.minimum(centre, segment - centre) / ramp)
+    overlaps = -(-segment // hop)
+    period = np.pad(window, (0, overlaps * hop - segment)).reshape(overlaps, hop).sum(axis=0)
+    return window / np.tile(period, overlaps)[:segment]
+
+
+def num_segments(length: Length, segment: int, hop: int) -> Length:
+    """The number of segments that cover `length` samples: 1 + ceil(max(length - segment, 0) / hop)."""
+    if isinstance(length, tf.Tensor):
+        return 1 + (tf.maximum(length - segment, 0) + hop - 1) // hop
+    return 1 + -(-max(length - segment, 0) // hop)
+
+
+def split(x: tf.Tensor, segment: int, hop: int) -> tf.Tensor:
+    """Cuts a signal into overlapping segments.
+
+    Args:
+        x: (..., time), tensor or array, with at least one sample.
+        segment: Samples of a segment.
+        hop: Samples between the starts of two segments, in 1..segment.
+
+    Returns:
+        (..., num_segments, segment); zeros follow the end of the signal in the last segment.
+
+    Raises:
+        ValueError: A hop outside 1..segment, or no samples.
+    """
+    check_segmenting(segment, hop)
+    x = tf.convert_to_tensor(x)
+    time = static_or_dynamic(x, -1)
+    if isinstance(time, int) and time < 1:
+        raise ValueError(f"a signal must have at least 1 sample, got {time}")
+    covered = (num_segments(time, segment, hop) - 1) * hop + segment
+    padded = tf.pad(x, [[0, 0]] * (x.shape.rank - 1) + [[0, covered - time]])
+    return tf.signal.frame(padded, segment, hop)
+
+
+def join(segments: tf.Tensor, hop: int, length: Length, shape: str = "trapezoid") -> tf.Tensor:
+    """Joins segments into a signal, under weights that sum to one at every sample.
+
+    Args:
+        segments: (..., num_segments, segment), tensor or array; the segment length must be known at tracing time.
+        hop: Samples between the starts of two segments, in 1..segment.
+        length: Samples of the signal, a number or a scalar integer tensor, at most (num_segments - 1) hop + segment.
+        shape: "trapezoid" or "hann".
+
+    Returns:
+        (..., length): the weighted mean of whatever segments cover a sample.
+
+    Raises:
+        ValueError: A hop outside 1..segment, an unknown shape, a segment length that is not known, or a length that the
+            segments do not cover.
+    """
+    segments = tf.convert_to_tensor(segments)
+    count, segment = static_or_dynamic(segments, -2), segments.shape[-1]
+    if segment is None:
+        raise ValueError(f"the segment length must be known at tracing time, got shape {segments.shape}")
+    window = tf.constant(windows(segment, hop, shape), segments.dtype)
+    if isinstance(count, int) and isinstance(length, int) and not 1 <= length <= (count - 1) * hop + segment:
+        covered = (count - 1) * hop + segment
+        raise ValueError(f"length must lie in 1..{covered} for {count} segments, got {length}")
+    if hop == segment:
+        joined = tf.reshape(segments, tf.concat([tf.shape(segments)[:-2], [count * segment]], axis=0))
+        known = count * segment if isinstance(count, int) else None
+        return tf.ensure_shape(joined, segments.shape[:-2] + [known])[..., :length]
+    total = tf.signal.overlap_and_add(segments * window, hop)
+    weight = tf.signal.overlap_and_add(tf.ones([count, 1], segments.dtype) * window, hop)
+    return (total / weight)[..., :length]

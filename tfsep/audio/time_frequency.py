@@ -1,0 +1,111 @@
+r"""Time-frequency planes on which masks act: one spectrum of a whole segment, or a short-time transform.
+
+A plane turns a wave (batch, time) into a complex spectrum (batch, frame, bin) and back, exactly where the spectrum is
+left alone. Because the way back is linear, the waves of masked spectra sum to the wave if the masks sum to one.
+"""
+
+from __future__ import annotations
+
+import abc
+from dataclasses import dataclass
+from typing import Any
+
+import tensorflow as tf
+
+from tfsep.audio.stft import check_framing, inverse_stft, stft
+from tfsep.errors import InputError
+
+
+class Plane(abc.ABC):
+    """A linear, invertible time-frequency transform of segments of ``segment`` samples."""
+
+    segment: int
+
+    @property
+    @abc.abstractmethod
+    def num_bins(self) -> int:
+        """Bins of a frame, 0 Hz and half the sample rate included."""
+
+    @abc.abstractmethod
+    def analyse(self, wave: tf.Tensor) -> tf.Tensor:
+        """(..., segment) -> complex spectrum (..., frame, bin)."""
+
+    @abc.abstractmethod
+    def synthesise(self, spectrum: tf.Tensor) -> tf.Tensor:
+        """Complex spectrum (..., frame, bin) -> (..., segment), the inverse of :meth:`analyse`."""
+
+    @abc.abstractmethod
+    def magnitudes(self, wave: tf.Tensor) -> tf.Tensor:
+        """What a network looks at: tapered magnitudes (..., frame, bin), about 1 for noise of unit variance."""
+
+
+@dataclass(frozen=True)
+class WholeSegment(Plane):
+    """One frame: the zero-padded spectrum of 2 x ``segment`` points, hence masks that filter without wrapping round.
+
+    ``magnitudes`` are those of the segment under a Hann taper, whose leakage is low enough to tell partials apart.
+    """
+
+    segment: int
+
+    @property
+    def num_bins(self) -> int:
+        """Segment + 1."""
+        return self.segment + 1
+
+    def analyse(self, wave: tf.Tensor) -> tf.Tensor:
+        """(..., segment) -> (..., 1, segment + 1)."""
+        return tf.signal.rfft(wave, [2 * self.segment])[..., tf.newaxis, :]
+
+    def synthesise(self, spectrum: tf.Tensor) -> tf.Tensor:
+        """(..., 1, segment + 1) -> (..., segment)."""
+        return tf.signal.irfft(spectrum[..., 0, :], [2 * self.segment])[..., : self.segment]
+
+    def magnitudes(self, wave: tf.Tensor) -> tf.Tensor:
+        """(..., segment) -> (..., 1, segment + 1)."""
+        taper = tf.signal.hann_window(self.segment, dtype=wave.dtype)
+        return tf.abs(self.analyse(wave * taper)) / tf.norm(taper)
+
+
+@dataclass(frozen=True)
+class ShortTime(Plane):
+    """Short-time Fourier transform with exact reconstruction (stft.py)."""
+
+    segment: int
+    frame_length: int = 2048
+    frame_step: int = 512
+
+    @property
+    def num_bins(self) -> int:
+        """Half the transform length + 1."""
+        return check_framing(self.frame_length, self.frame_step) // 2 + 1
+
+    def analyse(self, wave: tf.Tensor) -> tf.Tensor:
+        """(..., segment) -> (..., frame, bin)."""
+        return stft(wave, self.frame_length, self.frame_step)
+
+    def synthesise(self, spectrum: tf.Tensor) -> tf.Tensor:
+        """(..., frame, bin) -> (..., segment)."""
+        return inverse_stft(spectrum, self.frame_length, self.frame_step, length=self.segment)
+
+    def magnitudes(self, wave: tf.Tensor) -> tf.Tensor:
+        """(..., segment) -> (..., frame, bin)."""
+        taper = tf.signal.hann_window(self.frame_length, dtype=wave.dtype)
+        return tf.abs(self.analyse(wave)) / tf.norm(taper)
+
+
+PLANES: dict[str, type[WholeSegment] | type[ShortTime]] = {"whole_segment": WholeSegment, "short_time": ShortTime}
+
+
+def build(kind: str, segment: int, **settings: Any) -> Plane:
+    """Build a plane by name.
+
+    Raises:
+        InputError: for an unknown name, or settings it does not have.
+    """
+    if kind not in PLANES:
+        raise InputError(f"the plane must be one of {', '.join(sorted(PLANES))}, got {kind!r}")
+    try:
+        return PLANES[kind](segment, **settings)
+    except TypeError as error:
+        raise InputError(f"plane {kind!r}: {error}") from error

@@ -1,0 +1,85 @@
+"""Squeeze: neighbouring positions become channels, an exact reordering with log-determinant zero.
+
+From data to latent, (time, channel) becomes (time / f, channel * f), and (frame, bin, channel) becomes
+(frame / f, bin / g, channel * f * g) with a factor for each axis (Dinh et al. 2017, section 3.6). A reversed squeeze
+restores the shape on the way to the latents.
+"""
+
+from __future__ import annotations
+
+import math
+
+import tensorflow as tf
+
+from tfsep.bijectors.step import Step
+
+
+def squeezed_shape(event_shape: tuple[int, ...], factors: tuple[int, ...]) -> tuple[int, ...]:
+    """Event shape after a squeeze.
+
+    Raises:
+        ValueError: if a factor does not divide its axis.
+    """
+    *spatial, channels = event_shape
+    for size, factor in zip(spatial, factors, strict=True):
+        if size % factor:
+            raise ValueError(f"squeeze factors {factors} must divide the event shape {tuple(event_shape)}")
+        channels *= factor
+    return (*(size // factor for size, factor in zip(spatial, factors, strict=True)), channels)
+
+
+def unsqueezed_shape(event_shape: tuple[int, ...], factors: tuple[int, ...]) -> tuple[int, ...]:
+    """Event shape before a squeeze, the inverse of :func:`squeezed_shape`."""
+    *spatial, channels = event_shape
+    return (*(size * factor for size, factor in zip(spatial, factors, strict=True)), channels // math.prod(factors))
+
+
+def squeeze(y: tf.Tensor, factors: tuple[int, ...]) -> tf.Tensor:
+    """Positions to channels: (batch,) + shape -> (batch,) + squeezed_shape(shape)."""
+    shape = squeezed_shape(tuple(y.shape[1:]), factors)
+    split = [part for size, factor in zip(shape[:-1], factors, strict=True) for part in (size, factor)]
+    blocks = tf.reshape(y, [-1, *split, y.shape[-1]])
+    count = len(factors)
+    order = [0, *range(1, 2 * count, 2), *range(2, 2 * count + 1, 2), 2 * count + 1]
+    return tf.reshape(tf.transpose(blocks, order), [-1, *shape])
+
+
+def unsqueeze(x: tf.Tensor, factors: tuple[int, ...]) -> tf.Tensor:
+    """Channels back to positions, the inverse of :func:`squeeze`."""
+    shape = unsqueezed_shape(tuple(x.shape[1:]), factors)
+    blocks = tf.reshape(x, [-1, *x.shape[1:-1], *factors, shape[-1]])
+    count = len(factors)
+    order = [0, *(axis for i in range(count) for axis in (1 + i, 1 + count + i)), 2 * count + 1]
+    return tf.reshape(tf.transpose(blocks, order), [-1, *shape])
+
+
+class Squeeze(Step):
+    """Reorder by one factor per spatial axis; ``reverse`` exchanges the two directions."""
+
+    def __init__(
+        self, factors: tuple[int, ...], dtype: tf.DType, reverse: bool = False, name: str = "squeeze"
+    ) -> None:
+        """Set the factors, (f,) for waves or (f, g) for spectrograms, each at least 1."""
+        parameters = dict(locals())
+        if len(factors) not in (1, 2) or min(factors) < 1:
+            raise ValueError(f"squeeze takes one or two factors of at least 1, got {factors}")
+        self.factors, self.reverse = tuple(factors), reverse
+        super().__init__(len(factors) + 1, dtype, parameters, name)
+
+    def inverse_and_log_det(self, y: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        """Data to latent."""
+        reorder = unsqueeze if self.reverse else squeeze
+        return reorder(y, self.factors), tf.zeros(tf.shape(y)[:1], y.dtype)
+
+    def forward_and_log_det(self, x: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        """Latent to data."""
+        reorder = squeeze if self.reverse else unsqueeze
+        return reorder(x, self.factors), tf.zeros(tf.shape(x)[:1], x.dtype)
+
+    def _inverse_event_shape(self, output_shape: tf.TensorShape) -> tf.TensorShape:
+        reshape = unsqueezed_shape if self.reverse else squeezed_shape
+        return tf.TensorShape(reshape(tuple(output_shape), self.factors))
+
+    def _forward_event_shape(self, input_shape: tf.TensorShape) -> tf.TensorShape:
+        reshape = squeezed_shape if self.reverse else unsqueezed_shape
+        return tf.TensorShape(reshape(tuple(input_shape), self.factors))

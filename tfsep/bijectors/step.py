@@ -1,0 +1,95 @@
+r"""What every step of a flow has in common: the map and its log-determinant come out of one pass.
+
+TFP asks a bijector for :math:`f(x)` and :math:`\log|\det \partial f / \partial x|` separately, which evaluates a
+coupling's network twice. A :class:`Step` computes both at once; its TFP methods are views of that pass, so any step
+also works inside ``tfb.Chain`` and ``tfd.TransformedDistribution``.
+
+Conventions: ``forward`` is from latent to data. Events are (time, channel) or (frame, bin, channel), that is
+``event_ndims`` 2 or 3, after one batch axis. Log-determinants are (batch,), in nats.
+"""
+
+from __future__ import annotations
+
+import abc
+from collections.abc import Sequence
+from typing import Any
+
+import tensorflow as tf
+from tensorflow_probability import bijectors as tfb
+
+
+def per_example(value: tf.Tensor) -> tf.Tensor:
+    """Sum over everything but the batch axis: (batch, ...) -> (batch,)."""
+    return tf.reduce_sum(value, axis=list(range(1, value.shape.rank)))
+
+
+class Step(tfb.Bijector, metaclass=abc.ABCMeta):
+    """An invertible map of one batch axis and ``event_ndims`` event axes."""
+
+    def __init__(self, event_ndims: int, dtype: tf.DType, parameters: dict[str, Any], name: str) -> None:
+        """Declare the rank of an event and the dtype; ``parameters`` is TFP's record of the constructor's arguments."""
+        super().__init__(forward_min_event_ndims=event_ndims, dtype=dtype, parameters=parameters, name=name)
+
+    @abc.abstractmethod
+    def forward_and_log_det(self, x: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        """Latent to data: f(x) and log|det df/dx|, (batch,)."""
+
+    @abc.abstractmethod
+    def inverse_and_log_det(self, y: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        """Data to latent: g(y) and log|det dg/dy|, (batch,)."""
+
+    def _forward(self, x: tf.Tensor) -> tf.Tensor:
+        return self.forward_and_log_det(x)[0]
+
+    def _inverse(self, y: tf.Tensor) -> tf.Tensor:
+        return self.inverse_and_log_det(y)[0]
+
+    def _forward_log_det_jacobian(self, x: tf.Tensor) -> tf.Tensor:
+        return self.forward_and_log_det(x)[1]
+
+    def _inverse_log_det_jacobian(self, y: tf.Tensor) -> tf.Tensor:
+        return self.inverse_and_log_det(y)[1]
+
+    @classmethod
+    def _parameter_properties(cls, dtype: Any) -> dict[str, Any]:
+        return {}
+
+
+class Composition(Step):
+    """Steps applied in a row, listed from the data's side to the latent's (the order of ``tfb.Chain``)."""
+
+    def __init__(self, steps: Sequence[Step], event_ndims: int, dtype: tf.DType, name: str = "composition") -> None:
+        """Compose ``steps``; an empty list is the identity."""
+        parameters = dict(locals())
+        self.steps = tuple(steps)
+        super().__init__(event_ndims, dtype, parameters, name)
+
+    def forward_and_log_det(self, x: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        """Latent to data through the steps from last to first."""
+        log_det = tf.zeros(tf.shape(x)[:1], x.dtype)
+        for step in reversed(self.steps):
+            x, change = step.forward_and_log_det(x)
+            log_det += change
+        return x, log_det
+
+    def inverse_and_log_det(self, y: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        """Data to latent through the steps from first to last."""
+        log_det = tf.zeros(tf.shape(y)[:1], y.dtype)
+        for step in self.steps:
+            y, change = step.inverse_and_log_det(y)
+            log_det += change
+        return y, log_det
+
+    def as_chain(self) -> tfb.Bijector:
+        """The same map as a plain ``tfb.Chain`` of the steps."""
+        return tfb.Chain(list(self.steps)) if self.steps else tfb.Identity()
+
+    def _forward_event_shape(self, input_shape: tf.TensorShape) -> tf.TensorShape:
+        for step in reversed(self.steps):
+            input_shape = step.forward_event_shape(input_shape)
+        return input_shape
+
+    def _inverse_event_shape(self, output_shape: tf.TensorShape) -> tf.TensorShape:
+        for step in self.steps:
+            output_shape = step.inverse_event_shape(output_shape)
+        return output_shape

@@ -1,0 +1,38 @@
+"""What a bug report should say of a machine, and which models are bundled."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import os
+import platform
+import shutil
+
+from tfsep import __version__
+from tfsep.cli import runner
+
+_LIBRARIES = ("tensorflow", "tensorflow-probability", "tf-keras", "keras", "numpy", "soundfile", "soxr", "librosa")
+
+
+def show(versions: bool, models: bool) -> None:
+    """Print versions and devices as "name: value" lines, or the names of the bundled models, or both, on stdout."""
+    tensorflow = runner.start_tensorflow()
+    if versions:
+        print(f"tfsep: {__version__}")
+        print(f"python: {platform.python_version()}")
+        print(f"platform: {platform.platform()}")
+        for library in _LIBRARIES:
+            print(f"{library}: {_version(library)}")
+        print(f"ffmpeg: {shutil.which('ffmpeg') or 'none'}")
+        print(f"processors: {os.cpu_count()}")
+        print(f"devices: {', '.join(device.name for device in tensorflow.config.list_physical_devices())}")
+    if models:
+        with runner.quiet_stderr():
+            from tfsep.separation import model_folder
+        print(*model_folder.list_models(), sep="\n")
+
+
+def _version(library: str) -> str:
+    try:
+        return importlib.metadata.version(library)
+    except importlib.metadata.PackageNotFoundError:
+        return "none"

@@ -1,0 +1,97 @@
+"""Score a model on held-out mixtures: SI-SDR and its improvement per source, beside the mixture and an ideal mask.
+
+Prints a table to stdout and writes the whole record as JSON.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from tfsep.cli import runner
+from tfsep.errors import InputError, JobError
+
+TOY_DATA = ("toy", "toy-free")
+_TOY_MIXTURES = 256
+
+
+def parser() -> argparse.ArgumentParser:
+    """The command's arguments."""
+    parse = runner.Parser(prog="evaluate", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    add = parse.add_argument
+    add("--model", required=True, metavar="NAME|DIR", help="bundled or own model")
+    add("--data", required=True, metavar="toy|toy-free|DIR", help="toy mixtures, or <DIR>/<split>/<track>/<source>.wav")
+    add("--split", default="test", help="of a folder (default: test)")
+    add("--num_mixtures", type=int, metavar="N", help="default: 256 of a toy, all tracks of a folder")
+    add("--length", type=int, metavar="N", help="samples of a toy mixture (default: the model's segment)")
+    add("--seed", type=int, default=0, metavar="N", help="of toy mixtures and of the posterior (default: 0)")
+    add("--json", metavar="FILE", help="where the record goes")
+    add("--posterior", metavar="NAME", help="kind of posterior, where the model offers several")
+    add("--steps", type=int, metavar="N", help="steps of the posterior's iteration")
+    add("--overlap", type=float, metavar="X", help="part of a segment shared with the next one, 0..0.9")
+    return parse
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command; returns its exit code."""
+    return runner.run(_evaluate, argv)
+
+
+def _evaluate(argv: Sequence[str]) -> int:
+    args = parser().parse_args(argv)
+    _check(args)
+    runner.start_tensorflow()
+    with runner.quiet_stderr():
+        from tfsep.experiments import separation_scores
+        from tfsep.separation.separator import Separator
+    separator = Separator.load(args.model, posterior=args.posterior, steps=args.steps, overlap=args.overlap)
+    if args.data in TOY_DATA:
+        num_mixtures = args.num_mixtures or _TOY_MIXTURES
+        free = args.data == "toy-free"
+        batches = separation_scores.toy_batches(separator, num_mixtures, args.seed, free, args.length)
+    else:
+        batches = separation_scores.song_batches(separator, args.data, args.split, args.num_mixtures)
+    with _progress() as bar:
+        record = separation_scores.evaluate(separator, batches, args.data, args.seed, bar.update)
+    print(separation_scores.as_text(record))
+    if args.json:
+        _write(Path(args.json), record)
+    return 0
+
+
+def _check(args: argparse.Namespace) -> None:
+    """Refuse what cannot be right before TensorFlow is imported."""
+    for name, lowest in (("num_mixtures", 1), ("length", 1), ("steps", 1), ("seed", 0)):
+        value = getattr(args, name)
+        if value is not None and not lowest <= value < 2**31:
+            raise InputError(f"--{name} must be at least {lowest} and below 2^31, got {value}")
+    if args.data not in TOY_DATA and not Path(args.data).is_dir():
+        raise InputError(f"--data must be toy, toy-free or a folder, got {args.data!r}")
+    if args.json and Path(args.json).is_dir():
+        raise InputError(f"--json must name a file, got the folder {args.json}")
+
+
+def _write(path: Path, record: dict[str, Any]) -> None:
+    """Write the record whole or not at all."""
+    from tfsep.audio.atomic import replacing
+
+    try:
+        with replacing(path) as temporary:
+            temporary.write_text(json.dumps(record, indent=2, allow_nan=False) + "\n", encoding="utf-8")
+    except OSError as error:
+        raise JobError(f"{path} cannot be written: {error.strerror}") from error
+
+
+def _progress() -> Any:
+    """A counter of mixtures, on terminals only."""
+    from tqdm import tqdm
+
+    return tqdm(desc="evaluate", unit=" mixtures", leave=False, disable=None)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,126 @@
+"""How every command starts and ends: a quiet TensorFlow, one-line errors, and exit codes that scripts can rely on.
+
+A command is a function of its arguments that raises :class:`~tfsep.errors.TfsepError` when it cannot go on::
+
+    def separate(argv: Sequence[str]) -> int: ...
+
+    def main(argv: Sequence[str] | None = None) -> int:
+        return runner.run(separate, argv)
+
+Exit codes: 0 done, 1 the job failed, 2 the request was wrong, 130 interrupted. Messages go to stderr, results to
+stdout. With ``TF_CPP_MIN_LOG_LEVEL`` set by the user, TensorFlow says all that it is asked to.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import importlib
+import os
+import sys
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from types import ModuleType
+from typing import NoReturn
+
+from tfsep.errors import InputError, TfsepError
+
+_LOG_LEVEL = "TF_CPP_MIN_LOG_LEVEL"
+_QUIET_LEVEL = "2"  # errors only
+INTERRUPTED = 130  # 128 + SIGINT, as a shell counts
+
+
+class Parser(argparse.ArgumentParser):
+    """An argument parser whose complaints are one line, like every other error of a command."""
+
+    def error(self, message: str) -> NoReturn:
+        """Raise the parser's complaint instead of printing the usage.
+
+        Raises:
+            InputError: always.
+        """
+        raise InputError(f"{message} (see {self.prog} --help)")
+
+
+def run(main_function: Callable[[Sequence[str]], int | None], argv: Sequence[str] | None = None) -> int:
+    """Run a command and return its exit code.
+
+    Args:
+        main_function: the command; it takes the arguments after the command's name and returns an exit code, None
+            meaning 0.
+        argv: the arguments, those of the process where none are given.
+    """
+    os.environ.setdefault(_LOG_LEVEL, _QUIET_LEVEL)
+    try:
+        code = main_function(sys.argv[1:] if argv is None else argv) or 0
+        sys.stdout.flush()
+        return code
+    except TfsepError as error:
+        print(f"error: {_one_line(error)}", file=sys.stderr)
+        return error.exit_code
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        return INTERRUPTED
+    except BrokenPipeError:
+        # The reader of stdout has gone (`... | head`): Python must not trip over it again while shutting down.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return TfsepError.exit_code
+    except SystemExit as leave:
+        return _exit_code(leave)
+
+
+def start_tensorflow() -> ModuleType:
+    """Import TensorFlow and look for its devices without the lines that it prints on the way; return the module.
+
+    TensorFlow's C++ parts write about drivers and instruction sets before any log level can reach them. They are held
+    back here, and shown after all when the import fails.
+    """
+    with quiet_stderr():
+        tensorflow = importlib.import_module("tensorflow")
+        tensorflow.config.list_physical_devices()
+    tensorflow.get_logger().setLevel("ERROR")
+    return tensorflow
+
+
+@contextlib.contextmanager
+def quiet_stderr() -> Iterator[None]:
+    """Hold back everything written to the process's stderr, C++ included; show it after all on an exception.
+
+    A user who has asked for more than errors (``TF_CPP_MIN_LOG_LEVEL`` of 0 or 1) sees everything at once.
+    """
+    if os.environ.get(_LOG_LEVEL, _QUIET_LEVEL) < _QUIET_LEVEL:
+        yield
+        return
+    sys.stderr.flush()
+    kept = os.dup(2)
+    with tempfile.TemporaryFile() as held:
+        os.dup2(held.fileno(), 2)
+        try:
+            yield
+        except BaseException:
+            _restore(kept)
+            held.seek(0)
+            os.write(2, held.read())
+            raise
+        _restore(kept)
+
+
+def _restore(kept: int) -> None:
+    """Make ``kept`` the process's stderr again."""
+    sys.stderr.flush()
+    os.dup2(kept, 2)
+    os.close(kept)
+
+
+def _one_line(error: Exception) -> str:
+    return " ".join(str(error).split())
+
+
+def _exit_code(leave: SystemExit) -> int:
+    """Read a SystemExit as the interpreter does: None is 0, a message is printed and is 1."""
+    if leave.code is None:
+        return 0
+    if isinstance(leave.code, int):
+        return leave.code
+    print(leave.code, file=sys.stderr)
+    return TfsepError.exit_code

@@ -1,0 +1,158 @@
+"""Separate sound files into the stems of their sources.
+
+Writes OUTPUT/MODEL/TRACK/SOURCE.wav at the rate, the channels and the exact length of each input; the stems of a track
+sum to its mixture. Written paths go to stdout, messages to stderr.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from tfsep.cli import runner, tracks
+from tfsep.errors import InputError, JobError, TfsepError
+
+if TYPE_CHECKING:
+    from tfsep.audio.files import AudioInfo
+
+DEFAULT_MODEL = "songs"
+_BITS = {"wav": ("32f", "24", "16"), "flac": ("24", "16"), "ogg": (), "mp3": ()}
+_TEN_HOURS = 36000.0
+
+
+def parser() -> argparse.ArgumentParser:
+    """The command's arguments."""
+    parse = runner.Parser(prog="separate", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    add = parse.add_argument
+    add("inputs", nargs="*", metavar="FILE|DIR|-", help="sound files, folders of them, or - for the standard input")
+    add("--input", action="append", default=[], metavar="FILE", help="one more input; may be repeated")
+    add("--output", default="separated", metavar="DIR", help="where the stems go (default: separated); - is stdout")
+    add("--overwrite", action="store_true", help="replace stems that are there already")
+    model = parse.add_argument_group("model")
+    add = model.add_argument
+    add("--model", default=DEFAULT_MODEL, metavar="NAME|DIR", help=f"bundled or own model (default: {DEFAULT_MODEL})")
+    add("--posterior", metavar="NAME", help="kind of posterior, where the model offers several")
+    add("--priors", action="append", default=[], metavar="SOURCE=DIR,...", help="priors in place of the model's")
+    add("--steps", type=int, metavar="N", help="steps of the posterior's iteration")
+    add("--num_samples", type=int, default=1, metavar="N", help="posterior samples; above 1 their mean and each one")
+    add("--seed", type=int, default=0, metavar="N", help="the same seed gives the same stems (default: 0)")
+    add("--overlap", "--segment_overlap", type=float, metavar="X", help="part of a segment shared with the next one")
+    audio = parse.add_argument_group("audio")
+    add = audio.add_argument
+    add("--two_stems", metavar="SOURCE", help="write SOURCE and no_SOURCE, everything else")
+    add("--source", metavar="SOURCE", help="write this stem alone")
+    add("--format", choices=tuple(_BITS), default="wav", help="of the stems (default: wav)")
+    add("--bits", choices=("16", "24", "32f"), help="default: 32f for wav, whose stems sum exactly; 24 for flac")
+    add("--clip_mode", choices=("rescale", "clamp"), default="rescale", help="where a stem goes beyond full scale")
+    add("--start", type=float, default=0.0, metavar="SECONDS", help="skip what is before")
+    add("--duration", type=float, metavar="SECONDS", help="stop after so much")
+    add("--max_duration", type=float, default=_TEN_HOURS, metavar="SECONDS", help="refuse more than this (36000)")
+    machine = parse.add_argument_group("machine")
+    add = machine.add_argument
+    add("--device", choices=("auto", "cpu", "gpu"), default="auto", help="default: a GPU where there is one")
+    add("--jobs", type=int, default=0, metavar="N", help="processor threads (default: 0, all)")
+    add("--list_models", action="store_true", help="print the names of the bundled models and stop")
+    add("--env_info", action="store_true", help="print versions and devices and stop")
+    add("-q", "--quiet", action="store_true", help="no progress, no reports; errors only")
+    add("-v", "--verbose", action="store_true", help="say how each input is read and separated")
+    return parse
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command; returns its exit code."""
+    return runner.run(_separate, argv)
+
+
+def _separate(argv: Sequence[str]) -> int:
+    args = parser().parse_args(_underscored(argv))
+    if args.env_info or args.list_models:
+        from tfsep.cli import env_info
+
+        env_info.show(versions=args.env_info, models=args.list_models)
+        return 0
+    _check(args)
+    with tempfile.TemporaryDirectory(prefix="tfsep-") as spool:
+        found = list(tracks.collect([*args.inputs, *args.input], Path(spool)))
+        readable = {
+            track: info for track in found if (info := _header(track, args)) and isinstance(track, tracks.Track)
+        }
+        failures = len(found) - len(readable)
+        if readable:
+            from tfsep.cli.separation_job import SeparationJob
+
+            failures += SeparationJob(args, _parse_priors(args.priors), Path(spool)).run(readable)
+    return 1 if failures else 0
+
+
+def _underscored(argv: Sequence[str]) -> list[str]:
+    """Option names with underscores, for those who write --two-stems."""
+    spelled = []
+    for argument in argv:
+        if argument.startswith("--"):
+            name, sign, value = argument[2:].partition("=")
+            argument = f"--{name.replace('-', '_')}{sign}{value}"
+        spelled.append(argument)
+    return spelled
+
+
+def _check(args: argparse.Namespace) -> None:
+    """Refuse what no input could make right, before TensorFlow is imported."""
+    if not args.inputs and not args.input:
+        raise InputError("at least one input is needed: a sound file, a folder of them, or -")
+    if [*args.inputs, *args.input].count(tracks.STANDARD_INPUT) > 1:
+        raise InputError("- (the standard input) can be read once only")
+    for name, lowest in (("num_samples", 1), ("steps", 1), ("seed", 0), ("jobs", 0), ("start", 0.0)):
+        value = getattr(args, name)
+        if value is not None and not lowest <= value < 2**31:
+            raise InputError(f"--{name} must be at least {lowest} and below 2^31, got {value}")
+    for name in ("duration", "max_duration"):
+        value = getattr(args, name)
+        if value is not None and not value > 0.0:
+            raise InputError(f"--{name} must be above 0 seconds, got {value}")
+    allowed = _BITS[args.format]
+    if args.bits and args.bits not in allowed:
+        rule = f"must be one of {', '.join(allowed)}" if allowed else "has no meaning"
+        raise InputError(f"--bits {rule} for {args.format}, got {args.bits}")
+    if args.two_stems and args.source:
+        raise InputError("--two_stems and --source exclude each other")
+    if args.output == "-" and not (args.two_stems or args.source):
+        raise InputError("--output - writes one stem: say which by --source SOURCE")
+    if args.output == "-" and len([*args.inputs, *args.input]) > 1:
+        raise InputError("--output - takes a single input")
+    args.bits = args.bits or (*allowed, "16")[0]
+
+
+def _parse_priors(given: Sequence[str]) -> dict[str, str] | None:
+    """drums=DIR,bass=DIR (repeatable) -> {source: folder}."""
+    priors: dict[str, str] = {}
+    for item in (item for text in given for item in text.split(",") if item):
+        source, sign, folder = item.partition("=")
+        if not (source and sign and folder):
+            raise InputError(f"--priors must be SOURCE=DIR,..., got {item!r}")
+        priors[source] = folder
+    return priors or None
+
+
+def _header(track: tracks.Track | JobError, args: argparse.Namespace) -> AudioInfo | None:
+    """What a track's header says, if it is sound; if not, its error is printed."""
+    from tfsep.audio import files
+
+    try:
+        if isinstance(track, JobError):
+            raise track
+        info = files.info(track.path)
+        seconds = min(info.seconds - args.start, args.duration or float("inf"))
+        if seconds > args.max_duration:
+            raise JobError(f"--max_duration allows {args.max_duration:g} s at most, got {seconds:.1f} s")
+    except TfsepError as error:
+        tracks.complain(error, track)
+        return None
+    return info
+
+
+if __name__ == "__main__":
+    sys.exit(main())

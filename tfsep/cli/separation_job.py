@@ -1,0 +1,152 @@
+"""The work of bin/separate once its arguments are known to make sense: load the model, separate track after track."""
+
+from __future__ import annotations
+
+import argparse
+import math
+import shutil
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tfsep.cli import runner, tracks
+from tfsep.errors import InputError, JobError, TfsepError
+
+if TYPE_CHECKING:
+    from tfsep.audio.files import AudioInfo
+    from tfsep.separation.separator import Separator
+    from tfsep.separation.stem_files import StemFolder, StemFormat, StemLayout
+    from tfsep.separation.stream import FileReport
+
+
+class SeparationJob:
+    """One loaded model and what to do with each track.
+
+    Args:
+        args: of the command (:func:`tfsep.cli.separate.parser`), checked.
+        priors: {source: folder} in place of the model's own.
+        spool: a temporary folder.
+
+    Raises:
+        InputError: if the model, or a source that the arguments name, does not exist.
+    """
+
+    def __init__(self, args: argparse.Namespace, priors: dict[str, str] | None, spool: Path) -> None:
+        tensorflow = runner.start_tensorflow()
+        _choose_device(tensorflow, args.device, args.jobs)
+        self._graph_error: type[Exception] = tensorflow.errors.OpError
+        with runner.quiet_stderr():
+            from tfsep.separation.separator import Separator
+            from tfsep.separation.stem_files import StemFormat, StemLayout
+        self.args = args
+        self.separator: Separator = Separator.load(
+            args.model, posterior=args.posterior, priors=priors, steps=args.steps, overlap=args.overlap
+        )
+        piped = args.output == "-"
+        self.format: StemFormat = StemFormat(args.format, args.bits, args.clip_mode)
+        self.layout: StemLayout = StemLayout(
+            self.separator.sources,
+            1 if piped else args.num_samples,
+            None if piped else args.two_stems,
+            (args.source or args.two_stems) if piped else args.source,
+        )
+        self.output = spool / "out" if piped else Path(args.output)
+
+    def run(self, readable: Mapping[tracks.Track, AudioInfo]) -> int:
+        """Separate the tracks one by one; returns how many failed."""
+        failures = 0
+        for track, info in readable.items():
+            try:
+                self._separate(track, info)
+            except (TfsepError, OSError, self._graph_error) as error:
+                if isinstance(error, BrokenPipeError):
+                    raise
+                tracks.complain(error, track)
+                failures += 1
+        return failures
+
+    def _separate(self, track: tracks.Track, info: AudioInfo) -> None:
+        from tfsep.separation import stem_files, stream
+
+        args = self.args
+        _, frames = stream.selected_frames(info, args.start, args.duration)
+        folder = self._folder(track)
+        if args.verbose:
+            kind = f"{info.format} {info.subtype}, {info.sample_rate} Hz, {info.channels} channels"
+            print(f"{track.label}: {kind} -> {self.separator.sample_rate} Hz, {self.separator.name}", file=sys.stderr)
+        stems = stem_files.StemFolder(
+            folder, self.layout.names(), info.sample_rate, info.channels, self.format, args.overwrite
+        )
+        with stems, _progress(track.name, frames, info.sample_rate, args.quiet) as bar:
+            report = stream.separate_file(
+                self.separator,
+                track.path,
+                lambda mixture, block: stems.write(self.layout.split(mixture, block)),
+                num_samples=args.num_samples,
+                seed=args.seed,
+                start=args.start,
+                duration=args.duration,
+                info=info,
+                progress=lambda done: bar.update(done / info.sample_rate),
+            )
+        self._report(track, stems, report)
+
+    def _folder(self, track: tracks.Track) -> Path:
+        """OUTPUT/MODEL/TRACK, which must really lie inside OUTPUT."""
+        folder = self.output / tracks.sanitised(self.separator.name) / track.name
+        if not folder.resolve().is_relative_to(self.output.resolve()):
+            raise JobError(f"{folder} leads out of the output folder {self.output}")
+        return folder
+
+    def _report(self, track: tracks.Track, stems: StemFolder, report: FileReport) -> None:
+        """Paths (or the one stem) to stdout, the rest to stderr."""
+        from tfsep.separation.consistency import RESIDUAL_LIMIT_DB
+
+        if self.args.output == "-":
+            with stems.paths[0].open("rb") as stem:
+                shutil.copyfileobj(stem, sys.stdout.buffer)
+        else:
+            print(*stems.paths, sep="\n", flush=True)
+        seconds = report.frames / report.sample_rate
+        if not self.args.quiet:
+            left = f"{report.residual_db:.0f} dB" if report.residual_db > -math.inf else "nothing"
+            rounding = "" if self.format.unlimited else f" (before the rounding of {self.format.format})"
+            print(
+                f"{track.name}: {seconds:.1f} s in {report.seconds:.1f} s, {report.sample_rate} Hz, "
+                f"{report.channels} channels; mixture minus stems leaves {left}{rounding}",
+                file=sys.stderr,
+            )
+        if report.residual_db > RESIDUAL_LIMIT_DB:
+            print(
+                f"warning: {track.label}: the stems leave a residual of {report.residual_db:.1f} dB, "
+                f"more than {RESIDUAL_LIMIT_DB:g} dB",
+                file=sys.stderr,
+            )
+        if stems.clipped:
+            scaled = f"all stems were scaled by {stems.factor:.4f}"
+            done = scaled if self.format.clip_mode == "rescale" else "what is beyond was cut"
+            print(
+                f"warning: {track.label}: a stem peaks at {stems.peak:.3f} of full scale; {done} (--bits 32f keeps it)",
+                file=sys.stderr,
+            )
+
+
+def _choose_device(tensorflow: Any, device: str, jobs: int) -> None:
+    """Hide or demand GPUs and set the number of threads; must come before the first operation."""
+    gpus = tensorflow.config.list_physical_devices("GPU")
+    if device == "gpu" and not gpus:
+        raise InputError("--device gpu needs a GPU that TensorFlow sees, got none")
+    if device == "cpu":
+        tensorflow.config.set_visible_devices([], "GPU")
+    if jobs:
+        tensorflow.config.threading.set_intra_op_parallelism_threads(jobs)
+        tensorflow.config.threading.set_inter_op_parallelism_threads(jobs)
+
+
+def _progress(name: str, frames: int, sample_rate: int, quiet: bool) -> Any:
+    """A bar in seconds of sound, on terminals only."""
+    from tqdm import tqdm
+
+    layout = "{desc}: {percentage:3.0f}% |{bar}| {n:.0f}/{total:.0f} s [{elapsed}<{remaining}]"
+    return tqdm(total=frames / sample_rate, desc=name, bar_format=layout, leave=False, disable=True if quiet else None)

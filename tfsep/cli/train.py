@@ -1,0 +1,124 @@
+"""Train the priors and posteriors that gin files describe.
+
+Everything goes to SAVE_DIR: checkpoints, training curves and TensorBoard events in one folder per model, the gin
+configuration in use as config.gin, and run.json, by which a later call knows the run again. The same command resumes
+where it stood; a folder trained with another configuration or seed is refused. With --noresume the models that this
+command trained there before are removed first, and no other file. Progress goes to stderr, a line per model to stdout.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+from tfsep.cli import runner
+from tfsep.errors import InputError, JobError
+
+CONFIG = "config.gin"
+RUN = "run.json"
+
+
+def parser() -> argparse.ArgumentParser:
+    """The command's arguments."""
+    parse = runner.Parser(prog="train", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    add = parse.add_argument
+    add("--gin_file", action="append", default=[], metavar="FILE", help="what to train; may be repeated, later win")
+    add("--gin_param", action="append", default=[], metavar="NAME=VALUE", help="one setting, over those of the files")
+    add("--gin_search_path", action="append", default=[], metavar="DIR", help="where gin files and includes may lie")
+    add("--save_dir", metavar="DIR", help="default: runs/ and the name of the last gin file")
+    add("--seed", type=int, default=0, metavar="N", help="initial weights, data and noise (default: 0)")
+    add("--resume", action="store_true", default=True, help="go on from the last checkpoint (default)")
+    add("--noresume", "--no-resume", dest="resume", action="store_false", help="start over")
+    return parse
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command; returns its exit code."""
+    return runner.run(_train, argv)
+
+
+def _train(argv: Sequence[str]) -> int:
+    args = parser().parse_args(argv)
+    if not args.gin_file:
+        raise InputError("--gin_file must be given at least once (see train --help)")
+    if not 0 <= args.seed < 2**32:
+        raise InputError(f"--seed must lie in 0..4294967295, got {args.seed}")
+    save_dir = Path(args.save_dir) if args.save_dir else Path("runs") / Path(args.gin_file[-1]).stem
+    runner.start_tensorflow()
+    from tfsep import config
+
+    config.register()
+    config.parse(args.gin_file, args.gin_param, args.gin_search_path)
+    try:
+        claim(save_dir, args.seed, config.bindings(), args.resume)
+        _write_config(save_dir)
+        try:
+            config.call("train", lambda: _write_config(save_dir), save_dir=save_dir, seed=args.seed, resume=args.resume)
+        finally:
+            _write_config(save_dir)
+    except OSError as error:
+        raise JobError(f"cannot write {error.filename or save_dir}: {error.strerror or error}") from error
+    _report(save_dir)
+    return 0
+
+
+def claim(save_dir: Path, seed: int, bindings: dict[str, str], resume: bool) -> None:
+    """Makes a folder that of a run with this seed and these settings; without `resume`, clears an earlier run there.
+
+    Raises:
+        InputError: the folder belongs to a run with another seed or another setting that decides the outcome, or it
+            holds a config.gin that is not this command's.
+    """
+    from tfsep.training.checkpoints import clear_run, write_text
+
+    file = save_dir / RUN
+    now = {"seed": seed, "settings": bindings}
+    if file.is_file() and resume:
+        _refuse_difference(save_dir, json.loads(file.read_text(encoding="utf-8")), now)
+    elif file.is_file():
+        clear_run(save_dir)
+    elif (save_dir / CONFIG).exists():
+        raise InputError(f"{save_dir} holds a {CONFIG} and no {RUN}: not a training of ours; give another --save_dir")
+    save_dir.mkdir(parents=True, exist_ok=True)
+    write_text(file, json.dumps(now, indent=1))
+
+
+def _refuse_difference(save_dir: Path, before: dict[str, object], now: dict[str, object]) -> None:
+    old, new = _decisive(before), _decisive(now)
+    for name in sorted({*old, *new}):
+        if old.get(name) != new.get(name):
+            change = f"{name} was {old.get(name, 'not set')}, is {new.get(name, 'not set')}"
+            raise InputError(f"{save_dir} holds another training: {change}; use --noresume or another --save_dir")
+
+
+def _decisive(run: dict[str, object]) -> dict[str, str]:
+    """Returns the seed and the settings that decide which weights come out."""
+    from tfsep.training.task import FREE
+
+    settings = run.get("settings")
+    free = {f"fit.{name}" for name in FREE}
+    kept = settings.items() if isinstance(settings, dict) else ()
+    return {"seed": str(run.get("seed")), **{name: value for name, value in kept if name.split("/")[-1] not in free}}
+
+
+def _write_config(save_dir: Path) -> None:
+    from tfsep import config
+    from tfsep.training.checkpoints import write_text
+
+    settings = "".join(f"{name} = {value}\n" for name, value in config.bindings().items())
+    write_text(save_dir / CONFIG, config.operative_config() or settings)
+
+
+def _report(save_dir: Path) -> None:
+    """Prints the last line of every model's training curve."""
+    from tfsep.training.checkpoints import CURVE
+
+    for curve in sorted(save_dir.glob(f"*/{CURVE}")):
+        lines = [json.loads(line) for line in curve.read_text(encoding="utf-8").splitlines()]
+        last = next((line for line in reversed(lines) if "loss" in line), None)
+        if last is not None:
+            hidden = ("step", "gradient_norm", "learning_rate", "seconds_per_step", "restores")
+            values = [f"{k} {v:.5g}" for k, v in last.items() if k not in hidden and v is not None]
+            print(f"{curve.parent}: {last['step']} steps, {', '.join(values)}")

@@ -1,0 +1,64 @@
+"""tf.data pipelines over isolated sources: endless batches that are a pure function of (seed, step).
+
+A pipeline may start at any step and gives there what an uninterrupted one would give, which is what makes resumed
+training exact. Sources are drawn independently of each other: no batch ever holds sources that belong together.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Protocol
+
+import tensorflow as tf
+
+
+class SourceData(Protocol):
+    """A data set of isolated sources."""
+
+    @property
+    def sources(self) -> tuple[str, ...]:
+        """Names of the sources."""
+
+    @property
+    def sample_rate(self) -> int:
+        """Hz."""
+
+    @property
+    def mixing_gains(self) -> tuple[float, ...]:
+        """Gains a_1..a_N with which this data is mixed."""
+
+    def draw(self, source: str, num: int, length: int, seed: Any) -> tf.Tensor:
+        """Draw ``num`` cuts of ``length`` samples of one source, (num, time) float32, from two integers; graph-safe."""
+
+
+def _steps(first_step: int) -> tf.data.Dataset:
+    return tf.data.Dataset.range(first_step, tf.int64.max)
+
+
+def _deliver(dataset: tf.data.Dataset, parallel_calls: int) -> tf.data.Dataset:
+    options = tf.data.Options()
+    options.deterministic = True
+    options.threading.private_threadpool_size = parallel_calls
+    return dataset.with_options(options).prefetch(2)
+
+
+def cuts(
+    data: SourceData, source: str, length: int, batch_size: int, seed: int, first_step: int = 0, parallel_calls: int = 1
+) -> tf.data.Dataset:
+    """Batches of one isolated source, (batch, time) float32, from ``first_step`` on without end."""
+
+    def draw(step: tf.Tensor) -> tf.Tensor:
+        return tf.ensure_shape(data.draw(source, batch_size, length, tf.stack([seed, step])), (batch_size, length))
+
+    return _deliver(_steps(first_step).map(draw, num_parallel_calls=parallel_calls), parallel_calls)
+
+
+def remixes(
+    data: SourceData, length: int, batch_size: int, seed: int, first_step: int = 0, parallel_calls: int = 1
+) -> tf.data.Dataset:
+    """Batches of unpaired sources, (batch, source, time) float32: each source drawn by itself, ready to be mixed."""
+
+    def draw(step: tf.Tensor) -> tf.Tensor:
+        each = [data.draw(source, batch_size, length, tf.stack([seed, step])) for source in data.sources]
+        return tf.ensure_shape(tf.stack(each, axis=1), (batch_size, len(data.sources), length))
+
+    return _deliver(_steps(first_step).map(draw, num_parallel_calls=parallel_calls), parallel_calls)

@@ -1,0 +1,1 @@
+"""Experiments: what is measured of priors and of separations, and how it is shown."""

@@ -1,0 +1,177 @@
+"""The recipe of a model: a prior for each source, trained alone, then posteriors, into one model folder.
+
+``bin/train`` calls :func:`train` with what the gin files bind. The parts are trained one after the other, each in its
+own folder under the save folder and each resumable; ``<save_dir>/model`` is written anew after each of them, so what is
+ready can be used at once.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from tfsep import mixing, posteriors, priors
+from tfsep.data import pipeline
+from tfsep.data.pipeline import SourceData
+from tfsep.errors import InputError
+from tfsep.metrics.si_sdr import si_sdri
+from tfsep.posteriors.registry import LEARNED
+from tfsep.separation.model_folder import save_model
+from tfsep.training import objectives
+from tfsep.training.loop import fit
+from tfsep.training.task import FitSettings, Task
+
+_VALIDATION_STEP = -1
+_PREVIEWS = 4
+
+
+def prior(kind: str, domain: str = "wave", **settings: Any) -> dict[str, Any]:
+    """Arguments of :func:`tfsep.priors.build`, as a gin file gives them."""
+    return {"kind": kind, "domain": domain, **settings}
+
+
+def posterior(kind: str, **settings: Any) -> dict[str, Any]:
+    """Arguments of :func:`tfsep.posteriors.build`, as a gin file gives them."""
+    return {"kind": kind, **settings}
+
+
+def train(
+    save_dir: str | Path,
+    data: SourceData,
+    segment: int,
+    prior: Mapping[str, Any] | None = None,
+    posteriors: Sequence[Mapping[str, Any]] = (),
+    prior_fit: FitSettings | None = None,
+    posterior_fit: FitSettings | None = None,
+    validation: SourceData | None = None,
+    sources: Sequence[str] | None = None,
+    settings: Mapping[str, Any] | None = None,
+    half: bool = False,
+    seed: int = 0,
+    resume: bool = True,
+) -> None:
+    """Train a model and write it to ``<save_dir>/model``.
+
+    Args:
+        save_dir: folder of the run.
+        data: isolated sources to train on.
+        segment: samples of a segment; also the length of the priors' events where they do not say.
+        prior: what each source's prior is made of (:func:`prior`); None for a model without priors.
+        posteriors: what the posteriors are made of (:func:`posterior`), the default first.
+        prior_fit, posterior_fit: how priors and learned posteriors are trained.
+        validation: isolated sources never trained on, on which learned posteriors are scored while they train.
+        sources: train priors for these only; None is all of the data's.
+        settings: of the separator, kept in the model folder.
+        half: store weights as float16.
+        seed: of everything random.
+        resume: go on from checkpoints.
+
+    Raises:
+        InputError: if there is nothing to train, or a part is described wrongly.
+    """
+    if prior is None and not any(entry["kind"] in LEARNED for entry in posteriors):
+        raise InputError("train needs a prior or a learned posterior, got neither")
+    names = tuple(sources) if sources is not None else data.sources
+    unknown = [name for name in names if name not in data.sources]
+    if unknown:
+        raise InputError(f"train.sources must be among {', '.join(data.sources)}, got {', '.join(unknown)}")
+    trained_priors: dict[str, tuple[Mapping[str, Any], Any]] = {}
+    ready: list[tuple[Mapping[str, Any], Any]] = []
+
+    def write() -> None:
+        gains = data.mixing_gains if names == data.sources else (1.0,) * len(names)
+        rate = data.sample_rate
+        save_model(Path(save_dir) / "model", names, rate, segment, gains, trained_priors, ready, settings, half)
+
+    if prior is not None:
+        arguments = {"length": segment, **prior} if "event_shape" not in prior else dict(prior)
+        for name in names:
+            task = prior_task(name, arguments, data, prior_fit or FitSettings(), seed)
+            trained_priors[name] = (arguments, fit(task, save_dir, prior_fit or FitSettings(), seed, resume))
+            write()
+    for entry in posteriors:
+        model = None
+        if entry["kind"] in LEARNED:
+            task = posterior_task(entry, data, segment, posterior_fit or FitSettings(), seed, validation)
+            model = fit(task, save_dir, posterior_fit or FitSettings(), seed, resume)
+        ready.append((entry, model))
+        write()
+
+
+def prior_task(
+    source: str, arguments: Mapping[str, Any], data: SourceData, settings: FitSettings, seed: int
+) -> Task:
+    """Training of one source's prior by exact maximum likelihood on isolated cuts."""
+    example = priors.build(**arguments)
+    if not isinstance(example, keras.Model):
+        raise InputError(f"prior {arguments['kind']!r} has nothing to train")
+    length = int(arguments.get("length") or example.event_shape[0])
+    held_out = data.draw(source, settings.batch_size, length, (seed, _VALIDATION_STEP))
+
+    def preview(model: Any) -> dict[str, np.ndarray]:
+        events = model.sample(_PREVIEWS, (seed, 0))
+        return {"sample": model.front_end.synthesise(events, None, length).numpy(), "data": held_out[:_PREVIEWS].numpy()}
+
+    def validate(model: Any) -> dict[str, float]:
+        nats = objectives.maximum_likelihood(model, held_out, tf.constant([seed, 0]))[1]["nats_per_dim"]
+        return {f"nats_per_dim_{model.domain}": float(nats)}
+
+    return Task(
+        name=source,
+        build=lambda: priors.build(**arguments),
+        objective=objectives.maximum_likelihood,
+        dataset=lambda step: pipeline.cuts(data, source, length, settings.batch_size, seed, step),
+        sample_rate=data.sample_rate,
+        initialise=objectives.initialise_flow,
+        preview=preview,
+        validate=validate,
+    )
+
+
+def posterior_task(
+    entry: Mapping[str, Any],
+    data: SourceData,
+    segment: int,
+    settings: FitSettings,
+    seed: int,
+    validation: SourceData | None = None,
+    num_validation: int = 128,
+) -> Task:
+    """Training of an amortised posterior on simulated pairs of unpaired sources."""
+    build = functools.partial(
+        posteriors.build, **entry, num_sources=len(data.sources), segment=segment, gains=data.mixing_gains
+    )
+    scored = validation or data
+    dataset = pipeline.remixes(scored, segment, num_validation, seed, _VALIDATION_STEP)
+    sources = next(iter(dataset))
+    mixture = mixing.mix(sources, data.mixing_gains)
+    scaled = (sources * tf.constant(data.mixing_gains)[:, tf.newaxis]).numpy()
+
+    def estimate(model: Any) -> np.ndarray:
+        column = np.asarray(model.gains, np.float32)[:, np.newaxis]
+        return model.sample(mixture, 1, (seed, 0))[0].numpy() * column
+
+    def preview(model: Any) -> dict[str, np.ndarray]:
+        stems = estimate(model)[0]
+        return {"mixture": mixture[:1].numpy(), **dict(zip(data.sources, stems[:, np.newaxis], strict=True))}
+
+    def validate(model: Any) -> dict[str, float]:
+        gained = si_sdri(estimate(model), scaled, mixture.numpy()[:, np.newaxis])
+        scores = {f"si_sdri_{name}": float(np.nanmean(gained[:, k])) for k, name in enumerate(data.sources)}
+        return {**scores, "si_sdri": float(np.nanmean(gained))}
+
+    return Task(
+        name="posterior",
+        build=build,
+        objective=objectives.simulated_pairs,
+        dataset=lambda step: pipeline.remixes(data, segment, settings.batch_size, seed, step),
+        sample_rate=data.sample_rate,
+        preview=preview,
+        validate=validate,
+    )

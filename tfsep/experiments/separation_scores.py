@@ -1,0 +1,240 @@
+"""How well a separator separates: SI-SDR and its improvement over the mixture, beside baselines, as one record.
+
+Every channel of every mixture counts as one value per source. References without sound have no SI-SDR: they are left
+out and counted as silent. Infinite values (an estimate that is exactly right, or exactly nothing) are limited to
+100 dB, so that means exist.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from tfsep.audio import files
+from tfsep.audio.resample import resample
+from tfsep.baselines.classical import ideal_ratio_mask
+from tfsep.data import stems, toy
+from tfsep.errors import InputError, JobError
+from tfsep.metrics import si_sdr
+from tfsep.separation.separator import Separator
+
+GOOD_DB = 10.0
+_LIMIT_DB = 100.0
+_TOY_BATCH = 64
+_MASK_SECONDS = 30
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Mixtures with their truth.
+
+    Attributes:
+        mixture: (batch, time) float32.
+        references: (batch, source, time) float32, in the order of the model's sources and as they are in the mixture.
+        sample_rate: Hz.
+        song: whether the batch axis is the channels of one song; else its entries are unrelated.
+    """
+
+    mixture: np.ndarray
+    references: np.ndarray
+    sample_rate: int
+    song: bool
+
+
+@dataclass
+class Scores:
+    """SI-SDR of a method in dB: one row per mixture and channel, one column per source, nan for a silent reference."""
+
+    rows: list[np.ndarray] = field(default_factory=list)
+
+    def add(self, estimates: Any, references: np.ndarray) -> None:
+        """Score estimates (batch, source, time) against references of the same shape."""
+        self.rows.append(np.clip(si_sdr(np.asarray(estimates), references), -_LIMIT_DB, _LIMIT_DB))
+
+    def table(self) -> np.ndarray:
+        """(value, source) dB."""
+        return np.concatenate(self.rows)
+
+
+def toy_batches(
+    separator: Separator, num_mixtures: int, seed: int, free: bool, length: int | None = None
+) -> Iterator[Batch]:
+    """Held-out toy mixtures, the mean of one example of each of the model's classes, at the model's rate.
+
+    Raises:
+        InputError: if the model's sources are not toy classes.
+    """
+    unknown = [name for name in separator.sources if name not in toy.oscillators.KINDS]
+    if unknown:
+        raise InputError(f"toy data have the sources {', '.join(toy.oscillators.KINDS)}, the model has {unknown[0]!r}")
+    length = separator.segment if length is None else length
+    examples = [
+        toy.examples(name, num_mixtures, length, separator.sample_rate, seed, free=free) for name in separator.sources
+    ]
+    references = np.stack(examples, axis=1) / np.float32(len(examples))
+    mixture = references.sum(axis=1, dtype=np.float64).astype(np.float32)
+    for start in range(0, num_mixtures, _TOY_BATCH):
+        part = slice(start, start + _TOY_BATCH)
+        yield Batch(mixture[part], references[part], separator.sample_rate, song=False)
+
+
+def song_batches(
+    separator: Separator, root: str | Path, split: str, num_mixtures: int | None = None
+) -> Iterator[Batch]:
+    """The tracks ``<root>/<split>/<track>``; without a mixture file the sum of the stems is the mixture.
+
+    Raises:
+        InputError: if the folder has no tracks, or none with one of the model's sources.
+    """
+    if any(Path(root, split).glob("*.stem.mp4")):
+        raise InputError(f"{Path(root, split)} holds .stem.mp4 files; decode them to <track>/<source>.wav first")
+    tracks = stems.track_folders(root, split)
+    usable = [track for track in tracks if any(stems.stem_path(track, name) for name in separator.sources)]
+    if not usable:
+        raise InputError(f"no track under {Path(root, split)} has a stem of {', '.join(separator.sources)}")
+    for track in usable[:num_mixtures]:
+        yield read_track(track, separator.sources)
+
+
+def read_track(track: Path, sources: Iterable[str]) -> Batch:
+    """Read the stems of one track, with silence for those that are missing, and its mixture.
+
+    Raises:
+        JobError: if a file cannot be read, or stems have different numbers of channels.
+    """
+    paths = {name: stems.stem_path(track, name) for name in (*sources, "mixture")}
+    sounds = {name: files.read(path) for name, path in paths.items() if path is not None}
+    rate = next(iter(sounds.values()))[1]
+    waves = {name: resample(wave, other, rate) for name, (wave, other) in sounds.items()}
+    channels = {len(wave) for wave in waves.values()} - {1}
+    if len(channels) > 1:
+        raise JobError(f"the stems of {track} must have one number of channels, got {sorted(channels)}")
+    shape = (max(channels, default=1), max(wave.shape[1] for wave in waves.values()))
+    full = {
+        name: np.broadcast_to(np.pad(wave, ((0, 0), (0, shape[1] - wave.shape[1]))), shape)
+        for name, wave in waves.items()
+    }
+    references = np.stack([full.get(name, np.zeros(shape, np.float32)) for name in sources], axis=1)
+    mixture = full.get("mixture", references.sum(axis=1))
+    return Batch(np.asarray(mixture, np.float32), references, rate, song=True)
+
+
+def oracle_mask(batch: Batch) -> np.ndarray:
+    """The ideal ratio mask's estimates (batch, source, time), in stretches that fit in memory."""
+    step = _MASK_SECONDS * batch.sample_rate
+    parts = [
+        ideal_ratio_mask(batch.references[..., start : start + step], batch.mixture[..., start : start + step]).numpy()
+        for start in range(0, batch.mixture.shape[-1], step)
+    ]
+    return np.concatenate(parts, axis=-1)
+
+
+def separate(separator: Separator, batch: Batch, seed: int) -> np.ndarray:
+    """The separator's estimates (batch, source, time)."""
+    if not batch.song:
+        return separator.separate_batch(batch.mixture, seed=seed)[0]
+    answer = separator(batch.mixture, batch.sample_rate, seed=seed)
+    return np.stack([answer[name] for name in separator.sources], axis=1)
+
+
+def evaluate(
+    separator: Separator,
+    batches: Iterable[Batch],
+    data: str,
+    seed: int = 0,
+    progress: Callable[[int], object] | None = None,
+) -> dict[str, Any]:
+    """Separate mixtures and score the answers.
+
+    Args:
+        separator: the model.
+        batches: what to separate.
+        data: its name, for the record.
+        seed: of the posterior's random numbers.
+        progress: is told the number of mixtures of each finished batch.
+
+    Returns:
+        The record that bin/evaluate writes: scores in dB per source and over all, of the model and of the baselines
+        ``mixture`` (the mixture as every estimate) and ``ideal_ratio_mask``; ``seconds`` of separation (tracing
+        included) and ``real_time_factor``, their ratio to the seconds of sound.
+    """
+    scores = {name: Scores() for name in ("model", "mixture", "ideal_ratio_mask")}
+    seconds = sound = 0.0
+    num_mixtures = 0
+    for batch in batches:
+        began = time.monotonic()
+        estimates = separate(separator, batch, seed)
+        seconds += time.monotonic() - began
+        sound += batch.mixture.shape[-1] / batch.sample_rate * (1 if batch.song else len(batch.mixture))
+        num_mixtures += 1 if batch.song else len(batch.mixture)
+        scores["model"].add(estimates, batch.references)
+        scores["mixture"].add(batch.mixture[:, np.newaxis], batch.references)
+        scores["ideal_ratio_mask"].add(oracle_mask(batch), batch.references)
+        if progress is not None:
+            progress(1 if batch.song else len(batch.mixture))
+    tables = {name: score.table() for name, score in scores.items()}
+    summaries = {name: summary(table, tables["mixture"], separator.sources) for name, table in tables.items()}
+    return {
+        "model": separator.name,
+        "data": data,
+        "seed": seed,
+        "num_mixtures": num_mixtures,
+        **summaries.pop("model"),
+        "baselines": summaries,
+        "seconds": seconds,
+        "real_time_factor": seconds / sound,
+        "silent": int(np.isnan(tables["model"]).sum()),
+    }
+
+
+def summary(table: np.ndarray, mixture: np.ndarray, sources: Iterable[str]) -> dict[str, Any]:
+    """Means of a table of SI-SDR (value, source) and of its improvement over the mixture's table."""
+    improvement = table - mixture
+    return {
+        "sources": {
+            name: {
+                "si_sdr": _statistic(np.mean, table[:, k]),
+                "si_sdri": _statistic(np.mean, improvement[:, k]),
+                "fraction_above_10db": _statistic(np.mean, table[:, k], above=GOOD_DB),
+                "count": int(np.isfinite(table[:, k]).sum()),
+                "silent": int(np.isnan(table[:, k]).sum()),
+            }
+            for k, name in enumerate(sources)
+        },
+        "mean_si_sdri": _statistic(np.mean, improvement),
+        "median_si_sdri": _statistic(np.median, improvement),
+        "fraction_above_10db": _statistic(np.mean, table, above=GOOD_DB),
+    }
+
+
+def _statistic(function: Callable[..., Any], values: np.ndarray, above: float | None = None) -> float | None:
+    """A statistic of the values that are not nan (of whether they exceed ``above``); None if there are none."""
+    values = values[~np.isnan(values)]
+    if not values.size:
+        return None
+    return float(function(values if above is None else values > above))
+
+
+def as_text(record: Mapping[str, Any]) -> str:
+    """The record as a table for the terminal."""
+    lines = [f"{record['model']} on {record['data']}: {record['num_mixtures']} mixtures, seed {record['seed']}"]
+    lines.append(f"{'':18}{'SI-SDR':>9}{'SI-SDRi':>9}{'>10 dB':>9}{'count':>8}{'silent':>8}")
+    for name, row in record["sources"].items():
+        cells = _cell(row["si_sdr"]) + _cell(row["si_sdri"]) + _cell(row["fraction_above_10db"], percent=True)
+        lines.append(f"{name:18}{cells}{row['count']:8d}{row['silent']:8d}")
+    for name, row in {"all": record, **record["baselines"]}.items():
+        cells = _cell(row["mean_si_sdri"]) + _cell(row["fraction_above_10db"], percent=True)
+        lines.append(f"{name:18}{'':9}{cells}   median{_cell(row['median_si_sdri'])}")
+    lines.append(f"{record['seconds']:.1f} s of separation, {record['real_time_factor']:.3f} of the sound's own time")
+    return "\n".join(lines)
+
+
+def _cell(value: float | None, percent: bool = False) -> str:
+    if value is None:
+        return f"{'-':>9}"
+    return f"{100 * value:8.1f}%" if percent else f"{value:9.2f}"

@@ -1,0 +1,1 @@
+"""Export: models as SavedModels that run where tfsep is not installed."""

@@ -1,0 +1,117 @@
+"""A separator as a SavedModel: what TensorFlow Serving, a C program or another Python loads without tfsep.
+
+``BASE/<version>/`` holds one signature, ``serving_default``: waveform [batch, time] float32 at the model's sample rate
+to one output [batch, time] for each source, at mixture scale, so that the outputs sum to the waveform. Both sizes are
+free; every waveform of a batch is separated on its own. The answer is that of the Separator for seed 0. What a client
+must know beside the signature stands in ``assets.extra/tfsep.json``.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import tensorflow as tf
+
+from tfsep import __version__
+from tfsep.errors import InputError, JobError
+from tfsep.separation import segmenting
+from tfsep.separation.separator import Separator
+
+_PYTHON_OPERATIONS = frozenset(("PyFunc", "PyFuncStateless", "EagerPyFunc"))
+_XLA_ATTRIBUTE = "_XlaMustCompile"
+
+
+class ServedModel(tf.Module):
+    """The graph that is served; it holds the variables that tracing captured, wherever they live."""
+
+    def __init__(self, separator: Separator) -> None:
+        super().__init__()
+        self._separator = separator
+        waveform = tf.TensorSpec([None, None], tf.float32, name="waveform")
+        self.serve = tf.function(self._serve, input_signature=[waveform])
+        self.signature = self.serve.get_concrete_function()
+        self.captured = list(self.signature.graph.variables)
+
+    def _serve(self, waveform: tf.Tensor) -> dict[str, tf.Tensor]:
+        separator = self._separator
+        scale = tf.constant(1.0)
+        if separator.normalise:
+            scale = separator.level_scales(waveform)
+        stems = segmenting.separate_waveform(
+            separator.model.posterior, scale * waveform, separator.hop, 1, (0, 0), separator.chunk_size
+        )
+        stems = stems[0] / scale[..., tf.newaxis] if separator.normalise else stems[0]
+        return {name: stems[:, k] for k, name in enumerate(separator.sources)}
+
+
+def export(separator: Separator, base: str | Path) -> Path:
+    """Write the next version of a model under ``base``; returns its folder.
+
+    The folder appears complete or not at all: it is written under a temporary name, which servers pass over, and then
+    renamed.
+
+    Raises:
+        InputError: if the posterior's graph needs Python or the XLA compiler, which a server has not.
+        JobError: if ``base`` cannot be written.
+    """
+    base = Path(base)
+    served = ServedModel(separator)
+    refuse_unservable(served.signature)
+    try:
+        base.mkdir(parents=True, exist_ok=True)
+        temporary = Path(tempfile.mkdtemp(prefix=".partial-", dir=base))
+    except OSError as error:
+        raise JobError(f"the output folder {base} cannot be written: {error.strerror}") from error
+    try:
+        temporary.chmod(base.stat().st_mode & 0o777)
+        tf.saved_model.save(served, str(temporary), signatures={"serving_default": served.signature})
+        notes = temporary / "assets.extra" / "tfsep.json"
+        notes.parent.mkdir()
+        notes.write_text(json.dumps(_description(separator), indent=2) + "\n", encoding="utf-8")
+        return _publish(temporary, base)
+    except (OSError, tf.errors.OpError) as error:
+        raise JobError(f"the SavedModel cannot be written to {base}: {error}") from error
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+def refuse_unservable(signature: Any) -> None:
+    """Raise InputError if a concrete function calls Python or demands compilation by XLA."""
+    graph = signature.graph.as_graph_def()
+    bodies = [graph.node, *(function.node_def for function in graph.library.function)]
+    operations = {node.op for body in bodies for node in body}
+    if operations & _PYTHON_OPERATIONS:
+        raise InputError("a served graph must not call Python, this posterior's does (tf.py_function)")
+    attributes = [function.attr for function in graph.library.function]
+    attributes += [node.attr for body in bodies for node in body]
+    if any(_XLA_ATTRIBUTE in attribute and attribute[_XLA_ATTRIBUTE].b for attribute in attributes):
+        raise InputError("a served graph must not ask for XLA, this posterior's does (jit_compile=True)")
+
+
+def next_version(base: Path) -> int:
+    """One more than the highest version under ``base``; 1 for the first."""
+    taken = [int(path.name) for path in base.iterdir() if path.name.isdecimal()]
+    return max(taken, default=0) + 1
+
+
+def _publish(temporary: Path, base: Path) -> Path:
+    """Rename to the next version, the one after it where somebody else was quicker."""
+    version = next_version(base)
+    while (base / str(version)).exists():
+        version += 1
+    return temporary.rename(base / str(version))
+
+
+def _description(separator: Separator) -> dict[str, Any]:
+    return {
+        "model": separator.name,
+        "sources": list(separator.sources),
+        "sample_rate": separator.sample_rate,
+        "segment": separator.segment,
+        "hop": separator.hop,
+        "tfsep": __version__,
+    }

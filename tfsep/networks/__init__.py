@@ -1,0 +1,1 @@
+"""Keras networks from features to features; nothing here knows about probability."""

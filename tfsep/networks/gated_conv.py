@@ -1,0 +1,77 @@
+r"""Gated 2-D convolutions for spectrograms, with the last layer zero when initialised.
+
+Each layer is :math:`h \leftarrow h + P\,[\tanh(u_a) \odot \mathrm{sigmoid}(u_b)]` with :math:`u = W \ast h + V c`, a
+k x k convolution W, a condition vector c and a pointwise P; the output is a linear map of SiLU(h), as in the couplings
+of Glow (Kingma and Dhariwal 2018, section 4) with gates in place of plain rectifiers.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+
+@keras.saving.register_keras_serializable("tfsep")
+class GatedConv(keras.layers.Layer):
+    """Map (batch, frame, bin, in_channels) to (batch, frame, bin, out_channels).
+
+    Args:
+        in_channels, out_channels: of the features in and out.
+        width: hidden channels.
+        num_layers: gated layers.
+        kernel_size: extent of each convolution in frames and bins.
+        condition_width: size of the condition vector, 0 for none.
+    """
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        width: int = 32,
+        num_layers: int = 2,
+        kernel_size: int = 3,
+        condition_width: int = 0,
+        **kwargs: Any,
+    ) -> None:
+        """Build the weights."""
+        super().__init__(**kwargs)
+        self._settings = {
+            "in_channels": in_channels,
+            "out_channels": out_channels,
+            "width": width,
+            "num_layers": num_layers,
+            "kernel_size": kernel_size,
+            "condition_width": condition_width,
+        }
+        policy = self.dtype_policy
+        self.first = keras.layers.Dense(width, dtype=policy)
+        self.first.build((None, None, None, in_channels))
+        layers = range(num_layers)
+        self.gated = [keras.layers.Conv2D(2 * width, kernel_size, padding="same", dtype=policy) for _ in layers]
+        self.outlets = [keras.layers.Dense(width, dtype=policy) for _ in layers]
+        self.conditions = []
+        if condition_width:
+            self.conditions = [keras.layers.Dense(2 * width, use_bias=False, dtype=policy) for _ in layers]
+        for layer in (*self.gated, *self.outlets):
+            layer.build((None, None, None, width))
+        for dense in self.conditions:
+            dense.build((None, condition_width))
+        self.last = keras.layers.Dense(out_channels, kernel_initializer="zeros", dtype=policy)
+        self.last.build((None, None, None, width))
+
+    def call(self, x: tf.Tensor, condition: tf.Tensor | None = None) -> tf.Tensor:
+        """Apply the network; ``condition`` is (batch, condition_width)."""
+        hidden = self.first(x)
+        for index, (gated, outlet) in enumerate(zip(self.gated, self.outlets, strict=True)):
+            both = gated(hidden)
+            if condition is not None and self.conditions:
+                both += self.conditions[index](condition)[:, tf.newaxis, tf.newaxis, :]
+            signal, gate = tf.split(both, 2, axis=-1)
+            hidden += outlet(tf.tanh(signal) * tf.sigmoid(gate))
+        return self.last(tf.nn.silu(hidden))
+
+    def get_config(self) -> dict[str, Any]:
+        """Constructor arguments."""
+        return {**super().get_config(), **self._settings}

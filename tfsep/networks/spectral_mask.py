@@ -1,0 +1,98 @@
+r"""Networks that read a log-spectrogram and propose a mask: one for a single wide frame, one over time.
+
+Both map (batch, frame, bin_in) to (batch, frame, bin_out + 1): a mask logit per bin and, last, one number per frame
+for the spread of the estimate. Output layers start small, so the masks start nearly equal.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from tfsep.networks.wavenet import DilatedConv
+
+
+@keras.saving.register_keras_serializable("tfsep")
+class FrameMask(keras.layers.Layer):
+    """Residual multilayer perceptron over the bins of each frame by itself (blocks of LayerNorm, 2 x width, SiLU)."""
+
+    def __init__(self, num_bins: int, width: int = 256, num_blocks: int = 3, **kwargs: Any) -> None:
+        """Build the weights for ``num_bins`` bins in and out."""
+        super().__init__(**kwargs)
+        self._settings = {"num_bins": num_bins, "width": width, "num_blocks": num_blocks}
+        policy = self.dtype_policy
+        self.first = keras.layers.Dense(width, dtype=policy)
+        self.first.build((None, None, num_bins))
+        self.norms = [keras.layers.LayerNormalization(dtype=policy) for _ in range(num_blocks)]
+        self.wide = [keras.layers.Dense(2 * width, activation="silu", dtype=policy) for _ in range(num_blocks)]
+        self.narrow = [keras.layers.Dense(width, dtype=policy) for _ in range(num_blocks)]
+        for norm, wide, narrow in zip(self.norms, self.wide, self.narrow, strict=True):
+            norm.build((None, None, width))
+            wide.build((None, None, width))
+            narrow.build((None, None, 2 * width))
+        small = keras.initializers.VarianceScaling(0.1)
+        self.last = keras.layers.Dense(num_bins + 1, kernel_initializer=small, dtype=policy)
+        self.last.build((None, None, width))
+
+    def call(self, x: tf.Tensor) -> tf.Tensor:
+        """Propose logits."""
+        hidden = self.first(x)
+        for norm, wide, narrow in zip(self.norms, self.wide, self.narrow, strict=True):
+            hidden += narrow(wide(norm(hidden)))
+        return self.last(hidden)
+
+    def get_config(self) -> dict[str, Any]:
+        """Constructor arguments."""
+        return {**super().get_config(), **self._settings}
+
+
+@keras.saving.register_keras_serializable("tfsep")
+class TemporalMask(keras.layers.Layer):
+    """Residual dilated convolutions over frames with the bins as channels.
+
+    Blocks of LayerNorm, kernel-3 dilated convolution, SiLU, pointwise; dilations 1, 2, 4, ... repeat every
+    ``dilation_cycle`` blocks.
+    """
+
+    def __init__(
+        self,
+        num_bins: int,
+        width: int = 160,
+        num_blocks: int = 6,
+        dilation_cycle: int = 4,
+        **kwargs: Any,
+    ) -> None:
+        """Build the weights for ``num_bins`` bins in and out."""
+        super().__init__(**kwargs)
+        self._settings = {
+            "num_bins": num_bins,
+            "width": width,
+            "num_blocks": num_blocks,
+            "dilation_cycle": dilation_cycle,
+        }
+        policy = self.dtype_policy
+        self.first = keras.layers.Dense(width, dtype=policy)
+        self.first.build((None, None, num_bins))
+        blocks = range(num_blocks)
+        self.norms = [keras.layers.LayerNormalization(dtype=policy) for _ in blocks]
+        self.convs = [DilatedConv(width, width, 3, 2 ** (i % dilation_cycle), dtype=policy) for i in blocks]
+        self.narrow = [keras.layers.Dense(width, dtype=policy) for _ in blocks]
+        for norm, narrow in zip(self.norms, self.narrow, strict=True):
+            norm.build((None, None, width))
+            narrow.build((None, None, width))
+        small = keras.initializers.VarianceScaling(0.1)
+        self.last = keras.layers.Dense(num_bins + 1, kernel_initializer=small, dtype=policy)
+        self.last.build((None, None, width))
+
+    def call(self, x: tf.Tensor) -> tf.Tensor:
+        """Propose logits."""
+        hidden = self.first(x)
+        for norm, conv, narrow in zip(self.norms, self.convs, self.narrow, strict=True):
+            hidden += narrow(tf.nn.silu(conv(norm(hidden))))
+        return self.last(hidden)
+
+    def get_config(self) -> dict[str, Any]:
+        """Constructor arguments."""
+        return {**super().get_config(), **self._settings}

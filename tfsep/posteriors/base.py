@@ -1,0 +1,81 @@
+"""A posterior: from a segment of a mixture to samples of its sources.
+
+A posterior knows a prior only through :class:`tfsep.priors.base.Prior`. Its sources are before gains: the mixture is
+sum_k a_k s_k, so what a source contributes to the mixture is a_k s_k.
+"""
+
+from __future__ import annotations
+
+import abc
+from collections.abc import Sequence
+from typing import Any
+
+import tensorflow as tf
+
+from tfsep import mixing
+from tfsep.errors import InputError
+from tfsep.priors.base import Prior
+
+
+class Posterior(abc.ABC):
+    """The interface of every posterior.
+
+    Attributes:
+        kind: the name under which :func:`tfsep.posteriors.build` makes it.
+        num_sources: N.
+        segment: samples of a segment of the mixture.
+        gains: a_1..a_N.
+    """
+
+    kind: str
+    num_sources: int
+    segment: int
+    gains: tuple[float, ...]
+
+    @abc.abstractmethod
+    def sample(self, mixture: Any, num_samples: int, seed: Any) -> tf.Tensor:
+        """Draw sources given segments of a mixture.
+
+        Args:
+            mixture: (batch, segment) float32, linear amplitude.
+            num_samples: how many; one means the best single answer rather than a draw.
+            seed: two integers.
+
+        Returns:
+            (num_samples, batch, source, segment) float32, each summing to the mixture under ``gains``. It may be
+            called inside a ``tf.function``.
+        """
+
+
+def wave_priors(kind: str, priors: Sequence[Prior] | None, sigmas: Sequence[float]) -> list[Prior]:
+    """Check that priors can serve a sampler that moves waveforms through noise levels ``sigmas``.
+
+    Raises:
+        InputError: without priors, for a domain other than "wave", for events of different lengths, or for noise
+            levels outside a prior's range.
+    """
+    if not priors:
+        raise InputError(f"posterior {kind!r} needs a prior for each source, and this model has none")
+    for prior in priors:
+        if prior.domain != "wave":
+            raise InputError(f"posterior {kind!r} needs priors over 'wave', got {prior.kind!r} over {prior.domain!r}")
+        if prior.event_shape != priors[0].event_shape:
+            raise InputError(f"priors must share one event shape, got {prior.event_shape}, {priors[0].event_shape}")
+        if min(sigmas) < prior.smallest_sigma or max(sigmas) > prior.largest_sigma:
+            known = f"{prior.smallest_sigma:g}..{prior.largest_sigma:g}"
+            raise InputError(
+                f"noise levels of {kind!r} must lie in the {known} that prior {prior.kind!r} knows, "
+                f"got {min(sigmas):g}..{max(sigmas):g}"
+            )
+    return list(priors)
+
+
+def denoise_each(priors: Sequence[Prior], sources: tf.Tensor, sigma: tf.Tensor) -> tf.Tensor:
+    """Each source denoised by its own prior: (batch, source, time) -> the same."""
+    each = [prior.denoise(sources[:, k, :, tf.newaxis], sigma)[..., 0] for k, prior in enumerate(priors)]
+    return tf.stack(each, axis=1)
+
+
+def residual_energy(mixture: tf.Tensor, sources: tf.Tensor, gains: Sequence[float]) -> tf.Tensor:
+    """Mean square of what the sources leave unexplained: (..., source, time) -> (...)."""
+    return tf.reduce_mean(mixing.residual(mixture, sources, gains) ** 2, axis=-1)

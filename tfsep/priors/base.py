@@ -1,0 +1,101 @@
+r"""A prior: what is known about one source by itself, all that a posterior ever asks of it.
+
+Every number belongs to a domain, the features over which the density is defined: waveform samples ("wave") or
+log-magnitude bins ("log_stft"). Numbers of different domains must not be compared.
+
+A noised density is :math:`p_\sigma(y) = \int p(x)\, \mathcal{N}(y; x, \sigma^2 I)\, dx`; its score is
+:math:`\nabla_y \log p_\sigma(y)` and its denoiser, by Tweedie's formula,
+:math:`D(y, \sigma) = E[x|y] = y + \sigma^2 \nabla_y \log p_\sigma(y)`.
+"""
+
+from __future__ import annotations
+
+import abc
+import math
+from typing import Any
+
+import tensorflow as tf
+
+from tfsep.audio.front_end import FrontEnd
+
+
+class Prior(abc.ABC):
+    """The interface of every source prior.
+
+    Attributes:
+        kind: the name under which :func:`tfsep.priors.build` makes it.
+        domain: name of the features, such as "wave".
+        event_shape: shape of one event; waves are (time, 1).
+        has_log_prob: False for a prior that only has a score.
+        smallest_sigma: the noise level that stands for "no noise" (``sigma=None``), in units of the features.
+        largest_sigma: the highest noise level the prior knows.
+        sigma_range: noise levels on which the prior is trained, None for a clean one.
+        front_end: from waveforms to the features.
+    """
+
+    kind: str
+    domain: str
+    event_shape: tuple[int, ...]
+    front_end: FrontEnd
+    has_log_prob: bool = True
+    smallest_sigma: float
+    largest_sigma: float = math.inf
+    sigma_range: tuple[float, float] | None = None
+
+    @property
+    def dimensions(self) -> int:
+        """Number of dimensions D of an event."""
+        return math.prod(self.event_shape)
+
+    def analyse(self, wave: tf.Tensor) -> tf.Tensor:
+        """Waveforms (batch, time) as events (batch,) + event_shape of this prior's domain."""
+        return self.front_end.analyse(wave)[0]
+
+    def initialise(self, x: Any, sigma: Any = None) -> None:
+        """Set data-dependent weights, where there are any, from events that carry noise of standard deviation sigma."""
+        del x, sigma
+
+    @abc.abstractmethod
+    def log_prob(self, x: Any, sigma: Any = None) -> tf.Tensor:
+        """Log-density of noised events in nats.
+
+        Args:
+            x: (batch,) + event_shape.
+            sigma: standard deviation of the noise, a scalar or (batch,); None is ``smallest_sigma``.
+
+        Returns:
+            (batch,): log p_sigma(x), summed over the event.
+        """
+
+    @abc.abstractmethod
+    def score(self, x: Any, sigma: Any = None) -> tf.Tensor:
+        """Gradient of :meth:`log_prob` in x: (batch,) + event_shape."""
+
+    @abc.abstractmethod
+    def sample(self, num: int, seed: Any, sigma: Any = None) -> tf.Tensor:
+        """Draw ``num`` events at noise level ``sigma``: (num,) + event_shape; ``seed`` is two integers."""
+
+    def denoise(self, x: Any, sigma: Any) -> tf.Tensor:
+        """Posterior mean of the clean event, x + sigma^2 score(x, sigma): (batch,) + event_shape."""
+        x = tf.convert_to_tensor(x)
+        sigma = per_example_sigma(sigma, x)
+        return x + broadcast_to_event(sigma, x) ** 2 * self.score(x, sigma)
+
+    def nats_per_dim(self, x: Any, sigma: Any = None) -> tf.Tensor:
+        """Log-density per dimension: (batch,)."""
+        return self.log_prob(x, sigma) / self.dimensions
+
+    def bits_per_dim(self, x: Any, sigma: Any = None) -> tf.Tensor:
+        """Code length per dimension in bits, -log_prob / (D log 2), of the continuous density: (batch,)."""
+        return -self.nats_per_dim(x, sigma) / math.log(2.0)
+
+
+def per_example_sigma(sigma: Any, x: tf.Tensor) -> tf.Tensor:
+    """Sigma as a (batch,) tensor of x's dtype."""
+    sigma = tf.cast(sigma, x.dtype) if tf.is_tensor(sigma) else tf.convert_to_tensor(sigma, x.dtype)
+    return tf.broadcast_to(sigma, tf.shape(x)[:1])
+
+
+def broadcast_to_event(sigma: tf.Tensor, x: tf.Tensor) -> tf.Tensor:
+    """Reshape (batch,) to (batch, 1, ...) so that it multiplies x."""
+    return tf.reshape(sigma, [-1] + [1] * (x.shape.rank - 1))

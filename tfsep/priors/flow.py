@@ -1,0 +1,140 @@
+r"""A normalising flow as a source prior: a Keras model that owns the weights of a chain of TFP bijectors.
+
+With g the map from data to latent at noise level sigma,
+
+.. math:: \log p_\sigma(y) = \log \mathcal{N}(g_\sigma(y); 0, I) + \log|\det \partial g_\sigma / \partial y|,
+
+all of it, weight 1, in nats over the prior's domain. One set of networks serves every sigma: log sigma is embedded and
+given to each coupling. A clean flow has no sigma and refuses one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+from tensorflow_probability import distributions as tfd
+
+from tfsep import bijectors
+from tfsep.audio.front_end import FrontEnd
+from tfsep.networks.noise_embedding import NoiseEmbedding
+from tfsep.priors.base import Prior, per_example_sigma
+from tfsep.priors.flow_layers import FlowLayer, SequenceLayer
+
+
+class FlowPrior(keras.Model, Prior):
+    """Exact density, score, sampler and codec of a flow.
+
+    Args:
+        kind: registered name.
+        front_end: from waveforms to the flow's domain.
+        event_shape: (time, 1) or (frame, bin, 1).
+        make_layers: () -> the flow's layers from the data's side to the latents'.
+        sigma_range: smallest and largest noise level, in units of the features; None for a clean flow.
+        condition_width: size of the embedded noise level.
+        dtype: "float32", or "float64" where numbers decide.
+    """
+
+    def __init__(
+        self,
+        kind: str,
+        front_end: FrontEnd,
+        event_shape: tuple[int, ...],
+        make_layers: Callable[[], list[FlowLayer]],
+        sigma_range: tuple[float, float] | None,
+        condition_width: int,
+        dtype: str = "float32",
+    ) -> None:
+        """Create all weights; couplings start as the identity."""
+        super().__init__(name=kind, dtype=dtype)
+        self.kind, self.front_end, self.domain = kind, front_end, front_end.domain
+        self.event_shape = tuple(event_shape)
+        self.sigma_range = sigma_range
+        self.smallest_sigma, self.largest_sigma = sigma_range or (0.0, 0.0)
+        self.embedding = NoiseEmbedding(condition_width, dtype=dtype) if sigma_range else None
+        self.flow = SequenceLayer(make_layers(), len(self.event_shape), dtype=dtype)
+        self.data_std = self.flow.free_weight("data_std", 1.0, trainable=False)
+        self.tf_dtype = self.flow.tf_dtype
+        self.built = True
+
+    def _events(self, x: Any) -> tf.Tensor:
+        x = tf.convert_to_tensor(x)
+        x = tf.cast(x, self.tf_dtype)
+        if tuple(x.shape[1:]) != self.event_shape:
+            raise ValueError(f"events of {self.kind} have shape {self.event_shape}, got {tuple(x.shape[1:])}")
+        return x
+
+    def _sigma(self, sigma: Any, x: tf.Tensor) -> tf.Tensor:
+        if self.sigma_range is None:
+            if sigma is not None:
+                raise ValueError(f"this {self.kind} is a clean prior: sigma must be None, got {sigma}")
+            return tf.zeros(tf.shape(x)[:1], x.dtype)
+        return per_example_sigma(self.smallest_sigma if sigma is None else sigma, x)
+
+    def _condition(self, sigma: tf.Tensor) -> tf.Tensor | None:
+        return self.embedding(sigma) if self.embedding is not None else None
+
+    def _scale(self, sigma: tf.Tensor) -> bijectors.Step:
+        std = tf.convert_to_tensor(self.data_std)
+        return bijectors.NoiseScale(std, sigma, len(self.event_shape), self.tf_dtype)
+
+    def bijector(self, sigma: tf.Tensor) -> bijectors.Composition:
+        """The flow at noise levels sigma (batch,), ``forward`` from latent to data."""
+        steps = [self._scale(sigma), *self.flow.step(self._condition(sigma)).steps]
+        return bijectors.Composition(steps, len(self.event_shape), self.tf_dtype)
+
+    def distribution(self, sigma: tf.Tensor) -> tfd.Distribution:
+        """The density at noise levels sigma (batch,) as a TFP distribution of batch shape (batch,)."""
+        base = tfd.Independent(
+            tfd.Normal(tf.zeros(tf.concat([tf.shape(sigma), self.event_shape], 0), self.tf_dtype), 1.0),
+            reinterpreted_batch_ndims=len(self.event_shape),
+        )
+        return tfd.TransformedDistribution(base, self.bijector(sigma).as_chain())
+
+    def encode(self, x: Any, sigma: Any = None) -> tuple[tf.Tensor, tf.Tensor]:
+        """Data to latent: events -> (latents of the same shape, log|det dg/dx| (batch,))."""
+        x = self._events(x)
+        return self.bijector(self._sigma(sigma, x)).inverse_and_log_det(x)
+
+    def decode(self, z: Any, sigma: Any = None) -> tf.Tensor:
+        """Latent to data, the inverse of :meth:`encode`."""
+        z = self._events(z)
+        return self.bijector(self._sigma(sigma, z)).forward_and_log_det(z)[0]
+
+    def log_prob(self, x: Any, sigma: Any = None) -> tf.Tensor:
+        """Log-density in nats: (batch,) + event_shape -> (batch,)."""
+        z, log_det = self.encode(x, sigma)
+        axes = list(range(1, z.shape.rank))
+        normaliser = tf.cast(0.5 * self.dimensions * np.log(2.0 * np.pi), z.dtype)
+        return log_det - 0.5 * tf.reduce_sum(z**2, axes) - normaliser
+
+    def score(self, x: Any, sigma: Any = None) -> tf.Tensor:
+        """Gradient of :meth:`log_prob` in x by automatic differentiation."""
+        x = self._events(x)
+        with tf.GradientTape(watch_accessed_variables=False) as tape:
+            tape.watch(x)
+            total = tf.reduce_sum(self.log_prob(x, sigma))
+        return tape.gradient(total, x)
+
+    def sample(self, num: int, seed: Any, sigma: Any = None) -> tf.Tensor:
+        """Decode ``num`` standard normal latents drawn from the two integers ``seed``."""
+        return self.decode(tf.random.stateless_normal((num, *self.event_shape), seed, dtype=self.tf_dtype), sigma)
+
+    def initialise(self, x: Any, sigma: Any = None) -> None:
+        """Set the data-dependent weights (scale of the data, activation normalisation) from clean events x.
+
+        Call it eagerly, once, before training and before any graph is traced. Where the flow is noise-conditional,
+        x must already carry noise of standard deviation sigma.
+        """
+        x = self._events(x)
+        sigma = self._sigma(sigma, x)
+        variance = tf.math.reduce_variance(x) - tf.reduce_mean(sigma**2)
+        self.data_std.assign(tf.sqrt(tf.maximum(variance, 1e-6)))
+        self.flow.initialise(self._scale(sigma).inverse_and_log_det(x)[0], self._condition(sigma))
+
+    def call(self, x: tf.Tensor, sigma: tf.Tensor | None = None) -> tf.Tensor:
+        """Keras' call: the log-density."""
+        return self.log_prob(x, sigma)

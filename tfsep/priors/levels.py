@@ -1,0 +1,47 @@
+"""The multiscale skeleton that RealNVP and Glow share: squeeze, steps, split, and again on half of the channels.
+
+Level by level, from the data's side: positions are squeezed into channels, the level's steps follow, half of the
+channels leave under a learned distribution, the other half goes through the next level, and the shape is restored.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from tfsep.bijectors.squeeze import squeezed_shape
+from tfsep.priors.flow_layers import FlowLayer, MultiscaleLayer, NetworkFactory, SequenceLayer, SqueezeLayer
+
+StepFactory = Callable[[tuple[int, ...], int], list[FlowLayer]]
+
+
+def build_levels(
+    event_shape: tuple[int, ...],
+    factors: Sequence[tuple[int, ...]],
+    make_steps: StepFactory,
+    make_network: NetworkFactory,
+    bound: float,
+    dtype: str,
+    level: int = 0,
+) -> list[FlowLayer]:
+    """Layers of all levels from ``level`` on, from the data's side to the latents'.
+
+    Args:
+        event_shape: shape at the entrance of the level, channels last.
+        factors: squeeze factors of each level, one number per spatial axis.
+        make_steps: (squeezed event shape, level) -> the level's layers.
+        make_network: network of the split distributions.
+        bound: soft clamp of their log-scales in nats.
+        dtype: dtype policy of the layers.
+        level: index of the first level built.
+
+    Raises:
+        ValueError: if a level's factors do not divide its event.
+    """
+    shape = squeezed_shape(event_shape, factors[level])
+    layers: list[FlowLayer] = [SqueezeLayer(factors[level], dtype=dtype), *make_steps(shape, level)]
+    if level + 1 < len(factors):
+        half = (*shape[:-1], shape[-1] // 2)
+        rest = build_levels(half, factors, make_steps, make_network, bound, dtype, level + 1)
+        inner = SequenceLayer(rest, len(shape), dtype=dtype)
+        layers.append(MultiscaleLayer(inner, shape[-1], make_network, bound, dtype=dtype))
+    return [*layers, SqueezeLayer(factors[level], reverse=True, dtype=dtype)]

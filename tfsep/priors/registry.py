@@ -1,0 +1,49 @@
+"""Every kind of prior by name."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from tfsep.audio import front_end as front_ends
+from tfsep.errors import InputError
+from tfsep.priors.base import Prior
+from tfsep.priors.glow import glow
+from tfsep.priors.ideal_toy import ideal_toy
+from tfsep.priors.realnvp import realnvp
+
+KINDS: dict[str, Callable[..., Any]] = {"glow": glow, "ideal_toy": ideal_toy, "realnvp": realnvp}
+
+
+def build(
+    kind: str,
+    domain: str = "wave",
+    event_shape: Sequence[int] | None = None,
+    length: int | None = None,
+    front_end: Mapping[str, Any] | None = None,
+    **settings: Any,
+) -> Prior:
+    """Build an untrained prior.
+
+    Args:
+        kind: one of :data:`KINDS`.
+        domain: "wave", "log_stft" or "log_mel": the features over which it is a density.
+        event_shape: shape of one event, channels last; or
+        length: samples of the waveform that gives one event.
+        front_end: settings of the domain's front end.
+        settings: the kind's own.
+
+    Raises:
+        InputError: for an unknown kind or domain, a setting the kind does not have, or a shape it cannot hold.
+    """
+    if kind not in KINDS:
+        raise InputError(f"the prior must be one of {', '.join(sorted(KINDS))}, got {kind!r}")
+    if (event_shape is None) == (length is None):
+        raise InputError("a prior needs either an event_shape or a length in samples, and not both")
+    analysis = front_ends.build(domain, **dict(front_end or {}))
+    shape = tuple(event_shape) if event_shape is not None else tuple(analysis.event_shape(length or 0))
+    try:
+        prior = KINDS[kind](front_end=analysis, event_shape=shape, **settings)
+    except (TypeError, ValueError) as error:
+        raise InputError(f"prior {kind!r} over {domain!r} events {shape}: {error}") from error
+    return prior

@@ -1,0 +1,234 @@
+"""A model on disk: which sources, their priors, the posteriors that use them, and the weights of each.
+
+A model folder holds ``model.json`` (everything needed to build the parts again, as plain data), ``priors/`` and
+``posteriors/`` (weights as safetensors, one file each) and ``card.md``. Loading one builds the named kinds with the
+stored settings and reads numbers into them; no code comes out of a folder.
+
+``model.json``: ``format`` 1, ``sources``, ``sample_rate`` (Hz), ``segment`` (samples), ``gains``, ``priors`` {source:
+arguments of :func:`tfsep.priors.build` and "weights"}, ``posteriors`` [arguments of :func:`tfsep.posteriors.build` and
+"weights" where learned], the first being the default, and ``settings`` of the separator (such as ``overlap``).
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import keras
+
+from tfsep import posteriors as posterior_kinds
+from tfsep import priors as prior_kinds
+from tfsep.errors import InputError
+from tfsep.posteriors.base import Posterior
+from tfsep.posteriors.registry import LEARNED
+from tfsep.priors.base import Prior
+from tfsep.separation import weights
+
+FORMAT = 1
+MODEL_FILE = "model.json"
+_STEPS = {"gibbs": "num_levels", "langevin": "num_steps"}
+
+
+@dataclass(frozen=True)
+class Model:
+    """A loaded model.
+
+    Attributes:
+        name: of its folder.
+        sources: names, in the order of the source axis.
+        sample_rate: Hz.
+        segment: samples of a segment.
+        gains: a_1..a_N of the mixtures it separates.
+        posterior: the posterior in use.
+        settings: of the separator.
+    """
+
+    name: str
+    sources: tuple[str, ...]
+    sample_rate: int
+    segment: int
+    gains: tuple[float, ...]
+    posterior: Posterior
+    settings: dict[str, Any] = field(default_factory=dict)
+
+
+def models_folder() -> Path:
+    """Where models are found by name: $TFSEP_MODELS, or ``models`` beside the package."""
+    return Path(os.environ.get("TFSEP_MODELS") or Path(__file__).resolve().parents[2] / "models")
+
+
+def list_models() -> list[str]:
+    """Names of the models in :func:`models_folder`."""
+    folder = models_folder()
+    return sorted(path.parent.name for path in folder.glob(f"*/{MODEL_FILE}")) if folder.is_dir() else []
+
+
+def find_model(name: str | Path) -> Path:
+    """The folder of a model given by name or by path.
+
+    Raises:
+        InputError: if there is none, listing the names there are.
+    """
+    for folder in (Path(name), models_folder() / str(name)):
+        if (folder / MODEL_FILE).is_file():
+            return folder
+    known = ", ".join(list_models()) or "none"
+    raise InputError(f"no model {str(name)!r}: neither a folder with a {MODEL_FILE} nor one of the models {known}")
+
+
+def describe(name: str | Path) -> dict[str, Any]:
+    """The contents of a model's ``model.json``.
+
+    Raises:
+        InputError: if it is not one that this version understands.
+    """
+    file = find_model(name) / MODEL_FILE
+    try:
+        description = json.loads(file.read_text(encoding="utf-8"))
+        if description["format"] != FORMAT:
+            raise InputError(f"{file}: format must be {FORMAT}, got {description['format']!r}")
+        missing = [key for key in ("sources", "sample_rate", "segment", "gains") if key not in description]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise InputError(f"{file}: not a model description ({error})") from error
+    if missing:
+        raise InputError(f"{file}: a model description needs {', '.join(missing)}")
+    return {"priors": {}, "posteriors": [], "settings": {}, **description}
+
+
+def load_prior(name: str | Path, source: str) -> Prior:
+    """The trained prior of one source of a model.
+
+    Raises:
+        InputError: if the model has no such prior or its weights are missing or of another model.
+    """
+    known = describe(name)["priors"]
+    if source not in known:
+        raise InputError(f"model {str(name)!r} has priors for {', '.join(known) or 'no source'}, not for {source!r}")
+    arguments = dict(known[source])
+    file = arguments.pop("weights", None)
+    prior = prior_kinds.build(**arguments)
+    if file is not None:
+        weights.load(prior, find_model(name) / file)
+    return prior
+
+
+def load_model(
+    name: str | Path,
+    posterior: str | None = None,
+    priors: Mapping[str, str] | None = None,
+    steps: int | None = None,
+) -> Model:
+    """Load a model with one of its posteriors.
+
+    Args:
+        name: name under :func:`models_folder`, or a folder.
+        posterior: kind of posterior; None is the model's first, or the first that needs only priors where ``priors``
+            is given.
+        priors: {source: model folder} from which priors are taken instead; further sources are added to the model's.
+        steps: iterations of an iterative posterior (levels of gibbs, steps per level of langevin).
+
+    Raises:
+        InputError: for anything that is missing, unknown or does not fit together.
+    """
+    folder = find_model(name)
+    description = describe(folder)
+    sources = list(description["sources"])
+    gains: list[float] = list(description["gains"])
+    for source in priors or {}:
+        if source not in sources:
+            sources.append(source)
+            mean = len(set(gains)) == 1 and abs(sum(gains) - 1.0) < 1e-6
+            gains = [1.0 / len(sources)] * len(sources) if mean else [*gains, 1.0]
+    arguments = dict(_choose(description, posterior, bool(priors), folder.name))
+    kind, file = arguments["kind"], arguments.pop("weights", None)
+    arguments["gains"] = gains
+    if steps is not None:
+        if kind not in _STEPS:
+            raise InputError(f"posterior {kind!r} has no steps to set; those of {', '.join(_STEPS)} can be")
+        arguments[_STEPS[kind]] = steps
+    if kind in LEARNED:
+        arguments |= {"num_sources": len(sources), "segment": description["segment"]}
+    else:
+        folders = {source: (priors or {}).get(source, folder) for source in sources}
+        arguments["priors"] = [load_prior(place, source) for source, place in folders.items()]
+    built = posterior_kinds.build(**arguments)
+    if file is not None:
+        weights.load(built, folder / file)
+    return Model(
+        name=folder.resolve().name,
+        sources=tuple(sources),
+        sample_rate=int(description["sample_rate"]),
+        segment=built.segment,
+        gains=tuple(gains),
+        posterior=built,
+        settings=dict(description["settings"]),
+    )
+
+
+def _choose(description: Mapping[str, Any], wanted: str | None, own_priors: bool, name: str) -> Mapping[str, Any]:
+    """The description of the posterior to use."""
+    offered = {entry["kind"]: entry for entry in description["posteriors"]}
+    if own_priors:
+        offered = {kind: entry for kind, entry in offered.items() if kind not in LEARNED}
+    if wanted is None and offered:
+        return next(iter(offered.values()))
+    if wanted in offered:
+        return offered[wanted]
+    rule = "that needs only priors " if own_priors else ""
+    known = ", ".join(offered) or "none"
+    raise InputError(f"model {name!r} has no posterior {rule}of kind {wanted or 'any'!r}; it has {known}")
+
+
+def save_model(
+    folder: str | Path,
+    sources: Sequence[str],
+    sample_rate: int,
+    segment: int,
+    gains: Sequence[float],
+    priors: Mapping[str, tuple[Mapping[str, Any], Prior]] | None = None,
+    posteriors: Sequence[tuple[Mapping[str, Any], Posterior | None]] = (),
+    settings: Mapping[str, Any] | None = None,
+    half: bool = False,
+) -> None:
+    """Write a model folder.
+
+    Args:
+        folder: created if absent; files of an earlier model there are replaced, ``model.json`` last.
+        sources, sample_rate, segment, gains, settings: as in :class:`Model`.
+        priors: {source: (arguments of ``priors.build``, the trained prior)}.
+        posteriors: (arguments of ``posteriors.build`` without the model's own, the trained posterior or None).
+        half: store weights as float16.
+    """
+    folder = Path(folder)
+    description: dict[str, Any] = {
+        "format": FORMAT,
+        "sources": list(sources),
+        "sample_rate": sample_rate,
+        "segment": segment,
+        "gains": list(gains),
+        "priors": {},
+        "posteriors": [],
+        "settings": dict(settings or {}),
+    }
+    for source, (arguments, prior) in (priors or {}).items():
+        file = f"priors/{source}.safetensors"
+        description["priors"][source] = {**arguments, **_store(prior, folder, file, half)}
+    for arguments, posterior in posteriors:
+        file = f"posteriors/{arguments['kind']}.safetensors"
+        description["posteriors"].append({**arguments, **_store(posterior, folder, file, half)})
+    folder.mkdir(parents=True, exist_ok=True)
+    temporary = folder / (MODEL_FILE + ".part")
+    temporary.write_text(json.dumps(description, indent=2) + "\n", encoding="utf-8")
+    os.replace(temporary, folder / MODEL_FILE)
+
+
+def _store(part: Any, folder: Path, file: str, half: bool) -> dict[str, str]:
+    """Write the weights of a learned part; returns the entry that names them."""
+    if not isinstance(part, keras.Model):
+        return {}
+    weights.save(part, folder / file, half)
+    return {"weights": file}

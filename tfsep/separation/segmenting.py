@@ -1,0 +1,116 @@
+"""Waveforms of any length through a posterior that knows one segment length, as a pure graph.
+
+The waveform is cut into overlapping segments (zeros complete the last one), the segments are separated in chunks of a
+few, and the results crossfade back with weights that sum to one. Chunks have few possible sizes, the powers of two up
+to ``chunk_size``, so that a posterior which compiles for a size does so a handful of times; what is missing in the last
+chunk is filled with zeros. Chunk number c draws its random numbers from fold_in(seed, c): the result depends on the waveform
+and the seed, never on how the samples arrived (:mod:`tfsep.separation.stream` keeps to the same rule).
+"""
+
+from __future__ import annotations
+
+from typing import Any, Protocol
+
+import tensorflow as tf
+
+from tfsep.audio import overlap_add
+from tfsep.separation import consistency
+
+CHUNK_SIZE = 8
+
+
+class SegmentPosterior(Protocol):
+    """What separation asks of a posterior; every :class:`tfsep.posteriors.base.Posterior` has it."""
+
+    num_sources: int
+    segment: int
+    gains: tuple[float, ...]
+
+    def sample(self, mixture: Any, num_samples: int, seed: Any) -> Any:
+        """Draw sources before gains: (batch, segment) -> (num_samples, batch, source, segment)."""
+
+
+def chunk_sizes(largest: int) -> tuple[int, ...]:
+    """The allowed chunk sizes 1, 2, 4, ... up to ``largest``, itself a power of two."""
+    if largest < 1 or largest & (largest - 1):
+        raise ValueError(f"chunk_size must be a power of two, got {largest}")
+    return tuple(2**power for power in range(largest.bit_length()))
+
+
+def default_hop(segment: int, overlap: float = 0.25) -> int:
+    """Samples from one segment to the next when neighbours share the fraction ``overlap`` in 0..0.9."""
+    if not 0.0 <= overlap <= 0.9:
+        raise ValueError(f"overlap must lie in 0..0.9 of a segment, got {overlap}")
+    return max(1, segment - round(segment * overlap))
+
+
+def separate_chunk(posterior: SegmentPosterior, segments: Any, num_samples: int, seed: Any) -> tf.Tensor:
+    """Stems of a few segments at mixture scale: (batch, segment) -> (batch, num_samples, source, segment).
+
+    A segment of nothing but zeros gives zeros, whatever the posterior makes of it.
+    """
+    segments = tf.convert_to_tensor(segments, tf.float32)
+    sources = posterior.sample(segments, num_samples, seed)
+    stems = consistency.to_mixture_scale(sources, posterior.gains)
+    audible = tf.reduce_any(segments != 0.0, axis=-1)[tf.newaxis, :, tf.newaxis, tf.newaxis]
+    return tf.transpose(tf.where(audible, stems, tf.zeros_like(stems)), [1, 0, 2, 3])
+
+
+def separate_segments(
+    posterior: SegmentPosterior, segments: tf.Tensor, num_samples: int, seed: Any, chunk_size: int = CHUNK_SIZE
+) -> tf.Tensor:
+    """Stems of any number of segments, chunk after chunk: (num, segment) -> (num, num_samples, source, segment)."""
+    sizes = tf.constant(chunk_sizes(chunk_size))
+    seed = tf.cast(tf.convert_to_tensor(seed), tf.int32)
+    num = tf.shape(segments)[0]
+    num_chunks = -(-num // chunk_size)
+
+    def separate_one(chunk: tf.Tensor, results: tf.TensorArray) -> tuple[tf.Tensor, tf.TensorArray]:
+        held = segments[chunk * chunk_size : (chunk + 1) * chunk_size]
+        count = tf.shape(held)[0]
+        size = tf.reduce_min(tf.boolean_mask(sizes, sizes >= count))
+        held = tf.pad(held, [[0, size - count], [0, 0]])
+        held = tf.ensure_shape(held, [None, posterior.segment])
+        chunk_seed = tf.random.experimental.stateless_fold_in(seed, chunk)
+        return chunk + 1, results.write(chunk, separate_chunk(posterior, held, num_samples, chunk_seed)[:count])
+
+    element = [None, num_samples, posterior.num_sources, posterior.segment]
+    results = tf.TensorArray(tf.float32, size=num_chunks, infer_shape=False, element_shape=element)
+    _, results = tf.while_loop(
+        lambda chunk, _: chunk < num_chunks, separate_one, (tf.constant(0), results), parallel_iterations=1
+    )
+    return results.concat()
+
+
+def separate_waveform(
+    posterior: SegmentPosterior,
+    mixture: Any,
+    hop: int | None = None,
+    num_samples: int = 1,
+    seed: Any = (0, 0),
+    chunk_size: int = CHUNK_SIZE,
+) -> tf.Tensor:
+    """Separate waveforms of any one length, at the posterior's own sample rate.
+
+    Args:
+        posterior: draws sources for one segment length.
+        mixture: (batch, time) float32; both sizes may be unknown when the graph is traced.
+        hop: samples from one segment to the next, 1..segment; None overlaps by a quarter.
+        num_samples: independent posterior samples.
+        seed: two integers; the same seed gives the same stems.
+        chunk_size: segments separated at once, a power of two.
+
+    Returns:
+        (num_samples, batch, source, time) float32 at mixture scale a_k s_k; over sources they sum to the mixture.
+    """
+    mixture = tf.convert_to_tensor(mixture, tf.float32)
+    batch, time = tf.unstack(tf.shape(mixture))
+    segment, num_sources = posterior.segment, posterior.num_sources
+    hop = default_hop(segment) if hop is None else hop
+    segments = overlap_add.split(mixture, segment, hop)
+    num_segments = tf.shape(segments)[1]
+    by_time = tf.reshape(tf.transpose(segments, [1, 0, 2]), [-1, segment])
+    stems = separate_segments(posterior, by_time, num_samples, seed, chunk_size)
+    stems = tf.reshape(stems, [num_segments, batch, num_samples, num_sources, segment])
+    stems = overlap_add.join(tf.transpose(stems, [2, 1, 3, 0, 4]), hop, time)
+    return consistency.project_stems(mixture, stems, posterior.gains)

@@ -1,0 +1,180 @@
+"""A model as a function: waveform in, stems out, at any sample rate and length."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from tfsep.errors import InputError
+from tfsep.separation import model_folder, segmenting
+from tfsep.separation.segment_stream import Plan, Program
+from tfsep.separation.stream import separate_blocks
+
+DEFAULT_LEVEL = 0.1
+SAMPLE_RATES = (1000, 384000)
+_SILENT_LEVEL = 1e-8
+
+
+class Separator:
+    """Separates waveforms with one loaded model; its compiled program is reused by every call.
+
+    Args:
+        model: as :func:`tfsep.separation.model_folder.load_model` returns it. Of its settings, ``overlap`` is the
+            part of a segment shared with the next one (default 0.25); ``normalise`` says that the model wants its
+            input at a root mean square of ``level`` (default 0.1), which the stems do not show.
+        overlap: takes the place of the model's.
+        chunk_size: segments separated at once, a power of two.
+    """
+
+    def __init__(self, model: Any, overlap: float | None = None, chunk_size: int = segmenting.CHUNK_SIZE) -> None:
+        self.model = model
+        self.name: str = model.name
+        self.sources: tuple[str, ...] = tuple(model.sources)
+        self.sample_rate: int = int(model.sample_rate)
+        self.segment: int = int(model.segment)
+        self.gains: tuple[float, ...] = tuple(model.gains)
+        self.normalise: bool = bool(model.settings.get("normalise", False))
+        self.level: float = float(model.settings.get("level", DEFAULT_LEVEL))
+        overlap = float(model.settings.get("overlap", 0.25)) if overlap is None else overlap
+        try:
+            self.hop: int = segmenting.default_hop(self.segment, overlap)
+        except ValueError as error:
+            raise InputError(str(error)) from error
+        self.chunk_size: int = segmenting.chunk_sizes(chunk_size)[-1]
+        self._compiled: dict[int, Any] = {}
+
+    @classmethod
+    def load(
+        cls,
+        name: str,
+        posterior: str | None = None,
+        priors: Mapping[str, str] | None = None,
+        steps: int | None = None,
+        overlap: float | None = None,
+    ) -> Separator:
+        """Load a bundled model by name, or a model folder.
+
+        Args:
+            name: a name under ``models/``, or a folder.
+            posterior: the kind of posterior, where the model offers several.
+            priors: {source: folder of its prior}, in place of the model's own.
+            steps: of the posterior's iteration, where it has one.
+            overlap: part of a segment shared with the next one, 0..0.9.
+
+        Raises:
+            InputError: if there is no such model or its folder is not sound.
+        """
+        model = model_folder.load_model(name, posterior=posterior, priors=priors, steps=steps)
+        return cls(model, overlap=overlap)
+
+    def __call__(
+        self, waveform: Any, sample_rate: int | None = None, num_samples: int = 1, seed: int = 0
+    ) -> dict[str, np.ndarray]:
+        """Separate one waveform.
+
+        Args:
+            waveform: (time,) or (channels, time), linear samples, finite; each channel is separated on its own.
+            sample_rate: of the waveform, 1,000 to 384,000 Hz; None is the model's.
+            num_samples: independent posterior samples.
+            seed: 0..2^31 - 1; the same seed gives the same stems.
+
+        Returns:
+            {source: stem}, float32 of the waveform's shape, led by (num_samples,) where that is above 1. The stems
+            are at mixture scale: their sum is the waveform.
+
+        Raises:
+            InputError: if an argument is out of range, or the waveform is not finite.
+        """
+        waveform = _checked(waveform)
+        rate = self.sample_rate if sample_rate is None else int(sample_rate)
+        if not SAMPLE_RATES[0] <= rate <= SAMPLE_RATES[1]:
+            raise InputError(f"sample_rate must lie in {SAMPLE_RATES[0]}..{SAMPLE_RATES[1]} Hz, got {sample_rate}")
+        channels = waveform[np.newaxis] if waveform.ndim == 1 else waveform
+        scale = self.level_scale([channels]) if self.normalise else 1.0
+        stems = self._gather(channels, rate, num_samples, seed, scale)
+        stems = stems.reshape(*stems.shape[:2], *waveform.shape)
+        return {name: stems[0, k] if num_samples == 1 else stems[:, k] for k, name in enumerate(self.sources)}
+
+    def separate_batch(self, mixtures: Any, num_samples: int = 1, seed: int = 0) -> np.ndarray:
+        """Separate unrelated waveforms of one length at the model's rate.
+
+        Args:
+            mixtures: (batch, time), linear samples, finite.
+            num_samples: independent posterior samples.
+            seed: 0..2^31 - 1.
+
+        Returns:
+            (num_samples, batch, source, time) float32 at mixture scale.
+        """
+        mixtures = _checked(mixtures)
+        if mixtures.ndim != 2:
+            raise InputError(f"a batch of mixtures must be (batch, time), got shape {mixtures.shape}")
+        scale = self.level_scales(mixtures).numpy() if self.normalise else 1.0
+        stems = self._gather(mixtures, self.sample_rate, num_samples, seed, scale)
+        return np.moveaxis(stems, 1, 2)
+
+    def stream(
+        self,
+        blocks: Iterable[np.ndarray],
+        sample_rate: int,
+        channels: int,
+        num_samples: int = 1,
+        seed: int = 0,
+        scale: Any = 1.0,
+    ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        """Separate blocks as they arrive; see :func:`tfsep.separation.stream.separate_blocks`."""
+        if num_samples < 1:
+            raise InputError(f"num_samples must be at least 1, got {num_samples}")
+        if not 0 <= seed < 2**31:
+            raise InputError(f"seed must lie in 0..{2**31 - 1}, got {seed}")
+        plan = Plan(self.sample_rate, self.segment, self.hop, self.gains, num_samples, self.chunk_size)
+        return separate_blocks(self._program(num_samples, seed), plan, blocks, sample_rate, channels, scale)
+
+    def level_scale(self, blocks: Iterable[np.ndarray]) -> float:
+        """The factor that brings blocks (channels, time) to the model's level; 1 for silence."""
+        energy, count = 0.0, 0
+        for block in blocks:
+            energy += float(np.sum(block.astype(np.float64) ** 2))
+            count += block.size
+        root_mean_square = (energy / max(count, 1)) ** 0.5
+        return self.level / root_mean_square if root_mean_square > _SILENT_LEVEL else 1.0
+
+    def level_scales(self, mixtures: Any) -> tf.Tensor:
+        """The factor (batch, 1) that brings each waveform (batch, time) to the model's level; 1 for silence."""
+        energy = tf.reduce_mean(tf.square(tf.convert_to_tensor(mixtures)), axis=-1, keepdims=True)
+        root_mean_square = tf.sqrt(energy)
+        audible = root_mean_square > _SILENT_LEVEL
+        return tf.where(audible, self.level / tf.where(audible, root_mean_square, 1.0), 1.0)
+
+    def _gather(self, channels: np.ndarray, sample_rate: int, num_samples: int, seed: int, scale: Any) -> np.ndarray:
+        """Stems of a whole array: (channels, time) -> (num_samples, source, channels, time)."""
+        pieces = [stems for _, stems in self.stream([channels], sample_rate, len(channels), num_samples, seed, scale)]
+        return np.concatenate(pieces, axis=-1)
+
+    def _program(self, num_samples: int, seed: int) -> Program:
+        """The compiled separation of a chunk; it is traced once for each number of samples."""
+        if num_samples not in self._compiled:
+            segments_spec = tf.TensorSpec([None, self.segment], tf.float32)
+            pair_spec, chunk_spec = tf.TensorSpec([2], tf.int32), tf.TensorSpec([], tf.int32)
+
+            @tf.function(input_signature=[segments_spec, pair_spec, chunk_spec])
+            def separate(segments: tf.Tensor, pair: tf.Tensor, chunk: tf.Tensor) -> tf.Tensor:
+                chunk_seed = tf.random.experimental.stateless_fold_in(pair, chunk)
+                return segmenting.separate_chunk(self.model.posterior, segments, num_samples, chunk_seed)
+
+            self._compiled[num_samples] = separate
+        compiled, pair = self._compiled[num_samples], tf.constant([seed, 0], tf.int32)
+        return lambda segments, chunk: compiled(tf.constant(segments), pair, tf.constant(chunk)).numpy()
+
+
+def _checked(waveform: Any) -> np.ndarray:
+    """The waveform as a finite float32 array of one or two axes and at least one sample."""
+    waveform = np.asarray(waveform, np.float32)
+    if waveform.ndim not in (1, 2) or waveform.size == 0:
+        raise InputError(f"waveform must be (time,) or (channels, time) and not empty, got shape {waveform.shape}")
+    if not np.isfinite(waveform).all():
+        raise InputError("waveform must be finite, got NaN or infinity")
+    return waveform

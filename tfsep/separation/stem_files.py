@@ -1,0 +1,234 @@
+"""The stems of one track on disk: all of them complete, or nothing.
+
+Stems are written into a temporary folder beside their place and moved there when the last one is closed. Formats of
+integers, and the lossy ones, cannot hold samples beyond full scale: what happens then is said by the clip mode and
+always reported.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import shutil
+import tempfile
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+
+import numpy as np
+
+from tfsep.audio import files
+from tfsep.errors import InputError, JobError
+
+CLIP_MODES = ("rescale", "clamp")
+_FULL_SCALE = 1.0 - 2.0**-15
+_COPY_FRAMES = 1 << 16
+_PLAIN_NAME = re.compile(r"[^./\\:\x00-\x1f][^/\\:\x00-\x1f]{0,99}")
+
+
+@dataclass(frozen=True)
+class StemFormat:
+    """How stems are written.
+
+    Attributes:
+        format: "wav", "flac", "ogg" or "mp3".
+        bits: "16", "24" or "32f" (floats, wav only); the lossy formats ignore it.
+        clip_mode: where a stem would go beyond full scale, "rescale" makes all stems of the track quieter by one
+            factor, "clamp" cuts at full scale. Floats hold any value: there is nothing to do for them.
+    """
+
+    format: str = "wav"
+    bits: str = "32f"
+    clip_mode: str = "rescale"
+
+    def __post_init__(self) -> None:
+        """Check the clip mode; the writer checks the rest."""
+        if self.clip_mode not in CLIP_MODES:
+            raise InputError(f"clip_mode must be one of {', '.join(CLIP_MODES)}, got {self.clip_mode!r}")
+
+    @property
+    def unlimited(self) -> bool:
+        """Whether samples beyond full scale survive."""
+        return self.format == "wav" and self.bits == "32f"
+
+
+@dataclass(frozen=True)
+class StemLayout:
+    """Which files a track's stems become.
+
+    Attributes:
+        sources: the model's sources.
+        num_samples: posterior samples; above 1 the stem is their mean and each sample is a file of its own.
+        two_stems: a source that is written together with everything else (``no_SOURCE``) instead of all sources.
+        only: a source that alone is written.
+    """
+
+    sources: tuple[str, ...]
+    num_samples: int = 1
+    two_stems: str | None = None
+    only: str | None = None
+
+    def __post_init__(self) -> None:
+        """Check that every source can be a file's name, and that the chosen one exists."""
+        for source in self.sources:
+            if not _PLAIN_NAME.fullmatch(source):
+                raise InputError(f"a source that is written to a file needs a plain name, got {source!r}")
+        for chosen in (self.two_stems, self.only):
+            if chosen is not None and chosen not in self.sources:
+                raise InputError(f"source must be one of {', '.join(self.sources)}, got {chosen!r}")
+
+    def names(self) -> tuple[str, ...]:
+        """Names of the files without suffix, in the order of :meth:`split`."""
+        names: Sequence[str] = self.sources
+        if self.only is not None:
+            names = (self.only,)
+        elif self.two_stems is not None:
+            names = (self.two_stems, f"no_{self.two_stems}")
+        samples = range(1, self.num_samples + 1) if self.num_samples > 1 else ()
+        return tuple(label for name in names for label in (name, *(f"{name}_sample{i}" for i in samples)))
+
+    def split(self, mixture: np.ndarray, stems: np.ndarray) -> dict[str, np.ndarray]:
+        """A block of stems (num_samples, source, channels, time) as {name: (channels, time)}, float32."""
+        chosen = self.only or self.two_stems
+        kept = stems if chosen is None else stems[:, [self.sources.index(chosen)]]
+        if self.two_stems is not None and self.only is None:
+            rest = mixture.astype(np.float64) - kept
+            kept = np.concatenate([kept, rest.astype(np.float32)], axis=1)
+        blocks: list[np.ndarray] = []
+        for source in np.moveaxis(kept, 1, 0):
+            blocks.append(source.mean(axis=0, dtype=np.float64).astype(np.float32))
+            blocks.extend(source if self.num_samples > 1 else ())
+        return dict(zip(self.names(), blocks, strict=True))
+
+
+class StemFolder:
+    """Writes the stems of one track as a context manager; after a clean exit ``paths`` lists them.
+
+    Args:
+        folder: where the stems belong; it is made, with its parents.
+        names: of the files, without suffix.
+        sample_rate: Hz.
+        channels: of each stem.
+        stem_format: how they are written.
+        overwrite: whether files of these names may be replaced.
+
+    Raises:
+        JobError: on entering, if a file is there already or the folder cannot be made.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        names: Iterable[str],
+        sample_rate: int,
+        channels: int,
+        stem_format: StemFormat,
+        overwrite: bool = False,
+    ) -> None:
+        self.folder, self.names, self.format = folder, tuple(names), stem_format
+        self.paths = [folder / f"{name}.{stem_format.format}" for name in self.names]
+        self.peak = 0.0
+        self.factor = 1.0
+        self._rate, self._channels, self._overwrite = sample_rate, channels, overwrite
+        self._staged = stem_format.clip_mode == "rescale" and not stem_format.unlimited
+        self._writers: dict[str, files.Writer] = {}
+        self._open_files = contextlib.ExitStack()
+        self._made: list[Path] = []
+
+    @property
+    def clipped(self) -> bool:
+        """Whether a stem went beyond what its format holds."""
+        return self.peak > 1.0 and not self.format.unlimited
+
+    def __enter__(self) -> StemFolder:
+        refuse_existing(self.paths, self._overwrite)
+        self._writer(self.folder, "stem", staged=False)
+        parents = [self.folder.parent, *self.folder.parent.parents]
+        self._made = [parent for parent in parents if not parent.exists()]
+        try:
+            self.folder.parent.mkdir(parents=True, exist_ok=True)
+            self._temporary = Path(tempfile.mkdtemp(prefix=".partial-", dir=self.folder.parent))
+            self._temporary.chmod(0o777 & ~_umask())
+        except OSError as error:
+            self._remove_made()
+            raise JobError(f"the output folder {self.folder} cannot be written: {error.strerror}") from error
+        try:
+            for name in self.names:
+                self._writers[name] = self._open_files.enter_context(
+                    self._writer(self._temporary, name, staged=self._staged)
+                )
+        except BaseException as error:
+            self.__exit__(type(error), error, error.__traceback__)
+            raise
+        return self
+
+    def write(self, blocks: dict[str, np.ndarray]) -> None:
+        """Append one block (channels, time) to each stem."""
+        for name, block in blocks.items():
+            self.peak = max(self.peak, float(np.max(np.abs(block), initial=0.0)))
+            self._writers[name].write(block)
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        try:
+            self._open_files.__exit__(kind, error, trace)
+            if kind is None:
+                self._finish()
+        except OSError as problem:
+            raise JobError(f"the output folder {self.folder} cannot be written: {problem.strerror}") from problem
+        finally:
+            shutil.rmtree(self._temporary, ignore_errors=True)
+            self._remove_made()
+
+    def _remove_made(self) -> None:
+        """Remove the parent folders made here that are still empty."""
+        with contextlib.suppress(OSError):
+            for parent in self._made:
+                parent.rmdir()
+
+    def _writer(self, folder: Path, name: str, staged: bool) -> files.Writer:
+        """A writer for a stem, of floats where it is converted later."""
+        if staged:
+            path = folder / f"{name}.staged.wav"
+            return files.Writer(path, self._rate, self._channels, bits="32f", format="wav")
+        path = folder / f"{name}.{self.format.format}"
+        try:
+            return files.Writer(path, self._rate, self._channels, bits=self.format.bits, format=self.format.format)
+        except ValueError as error:
+            raise JobError(str(error)) from error
+
+    def _finish(self) -> None:
+        """Convert staged stems by one factor, then move everything to its place."""
+        if self._staged:
+            self.factor = _FULL_SCALE / self.peak if self.peak > 1.0 else 1.0
+            for name in self.names:
+                self._convert(name)
+        if not self.folder.exists():
+            self._temporary.rename(self.folder)
+            return
+        for path in self.paths:
+            os.replace(self._temporary / path.name, path)
+
+    def _convert(self, name: str) -> None:
+        staged = self._temporary / f"{name}.staged.wav"
+        with self._writer(self._temporary, name, staged=False) as writer:
+            for block in files.blocks(staged, _COPY_FRAMES):
+                writer.write(np.float32(self.factor) * block)
+        staged.unlink()
+
+
+def refuse_existing(paths: Iterable[Path], overwrite: bool) -> None:
+    """Raise JobError for the first of the files that is there already, unless it may be overwritten."""
+    for path in paths:
+        if path.exists() and not overwrite:
+            raise JobError(f"{path} is there already; --overwrite replaces it")
+
+
+def _umask() -> int:
+    """The permissions that new files of this process lack."""
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask

@@ -1,0 +1,188 @@
+"""Songs of any length in flat memory: blocks in, aligned blocks of stems out, disk to disk.
+
+The path of a block: soxr to the model's rate, segments, the posterior, crossfade, soxr back to the file's rate, and
+there the exact projection onto the mixture, which has waited in a queue meanwhile. So the stems sum to the mixture at
+the file's own rate and share (equally, for equal gains) what lies above the model's band.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from tfsep.audio import files
+from tfsep.audio.resample import StreamResampler
+from tfsep.errors import JobError
+from tfsep.separation import consistency
+from tfsep.separation.segment_stream import Plan, Program, SegmentStream
+
+if TYPE_CHECKING:
+    from tfsep.separation.separator import Separator
+
+BLOCK_SECONDS = 4.0
+
+
+class _Queue:
+    """Samples (..., time) that wait for their counterparts."""
+
+    def __init__(self, leading: tuple[int, ...]) -> None:
+        self._held = np.zeros((*leading, 0), np.float32)
+
+    def put(self, block: np.ndarray) -> None:
+        self._held = np.concatenate([self._held, block], axis=-1)
+
+    def take(self, length: int) -> np.ndarray:
+        taken, self._held = self._held[..., :length], self._held[..., length:]
+        return taken
+
+    def __len__(self) -> int:
+        return int(self._held.shape[-1])
+
+
+def separate_blocks(
+    program: Program, plan: Plan, blocks: Iterable[np.ndarray], sample_rate: int, channels: int, scale: Any = 1.0
+) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Separate a stream at the rate of its file.
+
+    Args:
+        program: see :class:`SegmentStream`.
+        plan: how the model is run.
+        blocks: (channels, time) float32 blocks of any lengths.
+        sample_rate: of the blocks, Hz.
+        channels: of the blocks.
+        scale: the model hears the blocks times this factor, one for all or (channels, 1), and its answer is divided
+            by it.
+
+    Yields:
+        The mixture (channels, time) and its stems (num_samples, source, channels, time), float32: block after block,
+        together exactly what came in. Summed over sources, the stems are the mixture.
+    """
+    leading = (*plan.stems_shape, channels)
+    to_model = StreamResampler(sample_rate, plan.sample_rate, channels)
+    segments = SegmentStream(program, plan, channels)
+    to_file = StreamResampler(plan.sample_rate, sample_rate, math.prod(leading))
+    mixture, stems = _Queue((channels,)), _Queue(leading)
+
+    def advance(block: np.ndarray, last: bool) -> None:
+        separated = segments.push(to_model.push(np.float32(scale) * block, last), last) / np.float32(scale)
+        restored = to_file.push(separated.reshape(math.prod(leading), -1), last)
+        stems.put(restored.reshape(*leading, -1))
+
+    for block in blocks:
+        mixture.put(block)
+        advance(block, last=False)
+        ready = min(len(mixture), len(stems))
+        if ready:
+            yield _consistent(mixture.take(ready), stems.take(ready), plan.gains)
+    advance(np.zeros((channels, 0), np.float32), last=True)
+    stems.put(np.zeros((*leading, max(0, len(mixture) - len(stems))), np.float32))
+    remaining = len(mixture)
+    if remaining:
+        yield _consistent(mixture.take(remaining), stems.take(remaining), plan.gains)
+
+
+def _consistent(mixture: np.ndarray, stems: np.ndarray, gains: tuple[float, ...]) -> tuple[np.ndarray, np.ndarray]:
+    """Project a block in float64, where rounding is far below what float32 stems can hold."""
+    by_channel = np.moveaxis(stems[..., : mixture.shape[-1]].astype(np.float64), 1, 2)
+    projected = consistency.project_stems(mixture, by_channel, gains)
+    return mixture, np.moveaxis(np.asarray(projected), 2, 1).astype(np.float32)
+
+
+@dataclass(frozen=True)
+class FileReport:
+    """What was done to one file.
+
+    Attributes:
+        sample_rate: of the file and its stems, Hz.
+        channels: of the file and its stems.
+        frames: of each stem.
+        residual_db: energy of mixture minus sum of stems over that of the mixture, dB; -inf for none at all.
+        seconds: wall time.
+    """
+
+    sample_rate: int
+    channels: int
+    frames: int
+    residual_db: float
+    seconds: float
+
+
+def _cut(blocks: Iterable[np.ndarray], start: int, frames: int) -> Iterator[np.ndarray]:
+    """The part of a stream of blocks that begins at ``start`` and is ``frames`` long."""
+    position = 0
+    for block in blocks:
+        first, last = max(0, start - position), min(block.shape[1], start + frames - position)
+        position += block.shape[1]
+        if first < last:
+            yield block[:, first:last]
+        if position >= start + frames:
+            return
+
+
+def selected_frames(info: files.AudioInfo, start: float, duration: float | None) -> tuple[int, int]:
+    """First frame and number of frames of the part of a file between two times in seconds."""
+    first = round(start * info.sample_rate)
+    if first >= info.frames:
+        raise JobError(f"start must lie before the end at {info.seconds:.3f} s, got {start:g} s: {info.path}")
+    frames = info.frames - first
+    if duration is not None:
+        frames = min(frames, max(1, round(duration * info.sample_rate)))
+    return first, frames
+
+
+def separate_file(
+    separator: Separator,
+    path: str | Path,
+    sink: Callable[[np.ndarray, np.ndarray], None],
+    num_samples: int = 1,
+    seed: int = 0,
+    start: float = 0.0,
+    duration: float | None = None,
+    info: files.AudioInfo | None = None,
+    progress: Callable[[int], object] | None = None,
+    block_seconds: float = BLOCK_SECONDS,
+) -> FileReport:
+    """Separate a sound file of any length, rate and channel count in flat memory.
+
+    Args:
+        separator: the model.
+        path: a sound file that :mod:`tfsep.audio.files` reads.
+        sink: is handed the mixture (channels, time) and its stems (num_samples, source, channels, time), float32,
+            block after block, together exactly the selected part of the file.
+        num_samples: independent posterior samples.
+        seed: of the posterior's random numbers.
+        start: of the part to separate, seconds.
+        duration: of the part to separate, seconds; None is up to the end.
+        info: the file's header where it is known already.
+        progress: is told the frames of each finished block.
+        block_seconds: length of the blocks read; it has no influence on the stems.
+
+    Raises:
+        JobError: if the file cannot be read, or ``start`` lies beyond its end.
+    """
+    began = time.monotonic()
+    info = info or files.info(path)
+    first, frames = selected_frames(info, start, duration)
+    block_frames = max(1, round(block_seconds * info.sample_rate))
+
+    def selection() -> Iterator[np.ndarray]:
+        return _cut(files.blocks(path, block_frames), first, frames)
+
+    scale = separator.level_scale(selection()) if separator.normalise else 1.0
+    meter = consistency.ResidualMeter()
+    written = 0
+    for mixture, stems in separator.stream(selection(), info.sample_rate, info.channels, num_samples, seed, scale):
+        sink(mixture, stems)
+        meter.update(mixture, stems.mean(axis=0))
+        written += mixture.shape[1]
+        if progress is not None:
+            progress(mixture.shape[1])
+    if written != frames:
+        raise JobError(f"{frames} frames are announced, got {written}: {path}")
+    return FileReport(info.sample_rate, info.channels, frames, meter.decibels, time.monotonic() - began)

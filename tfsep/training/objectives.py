@@ -1,0 +1,91 @@
+r"""Objectives: what a step of training lowers. Each takes (model, batch, seed) and returns (loss, metrics).
+
+They know priors and posteriors by their interfaces only.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Protocol
+
+import tensorflow as tf
+
+from tfsep import mixing
+from tfsep.priors.base import Prior
+
+
+class LearnedPosterior(Protocol):
+    """What :func:`simulated_pairs` asks of a posterior."""
+
+    gains: tuple[float, ...]
+
+    def __call__(self, mixture: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        """(batch, time) -> mean and log-spread of a_k s_k, (batch, source, time) each."""
+
+
+def noised(prior: Prior, wave: tf.Tensor, seed: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor | None]:
+    """Events of a prior's domain and the noise level added to each, log-uniform over the prior's range.
+
+    Args:
+        prior: the prior; a clean one gets clean events and None.
+        wave: (batch, time).
+        seed: two integers.
+    """
+    events = prior.analyse(wave)
+    if prior.sigma_range is None:
+        return events, None
+    low, high = (math.log(sigma) for sigma in prior.sigma_range)
+    position = tf.random.stateless_uniform(tf.shape(events)[:1], seed + 1, dtype=events.dtype, alg="philox")
+    sigma = tf.exp(low + (high - low) * position)
+    noise = tf.random.stateless_normal(tf.shape(events), seed, dtype=events.dtype, alg="philox")
+    return events + tf.reshape(sigma, [-1] + [1] * len(prior.event_shape)) * noise, sigma
+
+
+def maximum_likelihood(
+    prior: Prior, wave: tf.Tensor, seed: tf.Tensor
+) -> tuple[tf.Tensor, dict[str, tf.Tensor]]:
+    r"""Exact maximum likelihood, -log p_sigma(x + sigma eps) / D in nats per dimension.
+
+    Args:
+        prior: a flow.
+        wave: isolated sources (batch, time).
+        seed: two integers.
+    """
+    events, sigma = noised(prior, wave, seed)
+    nats = tf.reduce_mean(prior.nats_per_dim(events, sigma))
+    return -nats, {"nats_per_dim": nats}
+
+
+def simulated_pairs(
+    posterior: LearnedPosterior, sources: tf.Tensor, seed: tf.Tensor
+) -> tuple[tf.Tensor, dict[str, tf.Tensor]]:
+    r"""Forward KL on simulated pairs: maximum likelihood of q_k(s_k | m) for mixtures of unpaired sources.
+
+    The Gaussian's spread profiled out over an example leaves :math:`\frac12 \log \mathrm{MSE}` as the negative
+    log-likelihood of the mean; beside it stands the plain MSE, which keeps hard examples from being given up. The
+    spread is then fitted to the error that the mean makes. Errors are relative to the mixture's power.
+
+    Args:
+        posterior: the networks.
+        sources: (batch, source, time), drawn independently of each other.
+        seed: unused; the objective is deterministic.
+    """
+    del seed
+    column = tf.constant(posterior.gains, sources.dtype)[:, tf.newaxis]
+    mixture = mixing.mix(sources, posterior.gains)
+    means, spread = posterior(mixture)
+    power = tf.reduce_mean(mixture**2, axis=-1) + 1e-8
+    error = (column * sources - means) ** 2
+    relative = tf.reduce_mean(error, axis=-1) / power[:, tf.newaxis]
+    profile = tf.math.log(relative + 1e-3)
+    # The spread learns from the error; the error does not learn from the spread.
+    fixed = tf.stop_gradient(error) + 1e-6 * power[:, tf.newaxis, tf.newaxis]
+    nll = 0.5 * fixed * tf.exp(-2.0 * spread) + spread - 0.5 * tf.math.log(power)[:, tf.newaxis, tf.newaxis]
+    relative, profile, nll = (tf.reduce_mean(value) for value in (relative, profile, nll))
+    metrics = {"mse": relative, "log_mse": profile, "nll_per_dim": nll}
+    return 5.0 * relative + 0.2 * profile + 0.05 * nll, metrics
+
+
+def initialise_flow(prior: Prior, wave: tf.Tensor, seed: tf.Tensor) -> None:
+    """Data-dependent initialisation of a flow from one batch of isolated sources (batch, time)."""
+    prior.initialise(*noised(prior, wave, seed))

@@ -1,0 +1,104 @@
+"""AdamW (Loshchilov & Hutter 2019) with warm-up, decay and a rate that halves after each return; averaged weights.
+
+Learning rate of step t (from 0), peak r, W warm-up steps, T steps, n returns to an earlier checkpoint:
+
+    rate(t) = r 2^-n  min(1, (t + 1) / W)  d(t),   d(t) = (1 + cos(pi (t - W) / (T - W))) / 2 after the warm-up, or 1.
+
+Averaged weights after step t (from 0), decay b: a <- b_t a + (1 - b_t) w with b_t = min(b, (1 + t) / (10 + t)), so that
+the start is forgotten in short trainings.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from tfsep.training.task import FitSettings
+
+
+class WarmupSchedule(keras.optimizers.schedules.LearningRateSchedule):
+    """Linear warm-up, then cosine decay to zero or a constant; halved by every return to an earlier checkpoint."""
+
+    def __init__(self, settings: FitSettings, restores: tf.Variable) -> None:
+        """Keeps the settings and the variable that counts the returns, int64 scalar."""
+        self._settings = settings
+        self._restores = restores
+
+    def __call__(self, step: tf.Tensor) -> tf.Tensor:
+        """Returns the learning rate of a step, both scalars."""
+        settings = self._settings
+        time = tf.cast(step, tf.float32)
+        warmup = tf.minimum(1.0, (time + 1.0) / max(settings.warmup_steps, 1))
+        rate = settings.learning_rate * tf.pow(0.5, tf.cast(self._restores, tf.float32)) * warmup
+        if settings.decay == "constant":
+            return rate
+        length = max(settings.num_steps - settings.warmup_steps, 1)
+        done = tf.clip_by_value((time - settings.warmup_steps) / length, 0.0, 1.0)
+        return rate * 0.5 * (1.0 + tf.cos(math.pi * done))
+
+    def get_config(self) -> dict[str, Any]:
+        """Returns nothing: the schedule is rebuilt from the settings."""
+        return {}
+
+
+class ReducedGradientAdamW(keras.optimizers.AdamW):
+    """AdamW that takes gradients already averaged over the replicas.
+
+    Keras sums the gradients of the replicas inside `apply`, after its own clipping; clipping by the norm of the global
+    gradient needs the sum before, and once.
+    """
+
+    def _all_reduce_sum_gradients(self, grads_and_vars: Any) -> Any:
+        return grads_and_vars
+
+
+def build_optimiser(settings: FitSettings, model: keras.Model, restores: tf.Variable) -> keras.optimizers.Optimizer:
+    """Builds the optimiser of a model with all its variables; call it under `strategy.scope()`.
+
+    Vectors and scalars (biases, scales, shifts) are left out of the weight decay.
+    """
+    schedule = WarmupSchedule(settings, restores)
+    optimiser = ReducedGradientAdamW(schedule, weight_decay=settings.weight_decay)
+    if settings.weight_decay == 0.0:
+        optimiser.weight_decay = None
+    else:
+        optimiser.exclude_from_weight_decay(var_list=[v for v in model.trainable_variables if len(v.shape) < 2])
+    optimiser.build(model.trainable_variables)
+    return optimiser
+
+
+class AveragedWeights:
+    """Exponential moving average of the trainable variables, as plain variables outside the model."""
+
+    def __init__(self, variables: list[tf.Variable], decay: float) -> None:
+        """Starts the averages at the present values of the variables."""
+        self._sources = variables
+        self._decay = decay
+        self.variables = [tf.Variable(tf.convert_to_tensor(v), trainable=False) for v in variables]
+
+    def reset(self) -> None:
+        """Sets the averages to the present values of the variables."""
+        self._copy(self._sources, self.variables)
+
+    def decay_at(self, step: tf.Tensor) -> tf.Tensor:
+        """Returns the decay used after a step (from 0), a float32 scalar."""
+        time = tf.cast(step, tf.float32)
+        return tf.minimum(self._decay, (1.0 + time) / (10.0 + time))
+
+    def update(self, decay: tf.Tensor) -> None:
+        """Moves each average towards its variable: a <- a + (1 - decay) (w - a)."""
+        for average, source in zip(self.variables, self._sources, strict=True):
+            value = tf.convert_to_tensor(source)
+            average.assign_add(tf.cast(1.0 - decay, value.dtype) * (value - average))
+
+    def load(self) -> None:
+        """Writes the averages into the variables."""
+        self._copy(self.variables, self._sources)
+
+    @staticmethod
+    def _copy(sources: list[tf.Variable], targets: list[tf.Variable]) -> None:
+        for source, target in zip(sources, targets, strict=True):
+            target.assign(tf.convert_to_tensor(source))

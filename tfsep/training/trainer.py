@@ -1,0 +1,204 @@
+"""One training step under a distribution strategy, and many of them in one call.
+
+With R replicas each takes its own R-th of the global batch; the gradient is the mean of the replicas' gradients, hence
+that of the global batch for every objective that is a mean over examples. A step whose loss or gradient norm is not
+finite changes nothing and ends the call, so weights never see it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import zlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import tensorflow as tf
+
+from tfsep.errors import InputError
+from tfsep.training.optimiser import AveragedWeights, build_optimiser
+from tfsep.training.task import FitSettings, Task
+
+_LOG = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class StepReport:
+    """What one call did: its good steps, sums of their metrics, and the step (from 0) that was not finite, if any."""
+
+    steps: int
+    sums: dict[str, float]
+    bad_step: int | None
+
+
+class Trainer:
+    """Owns a task's model, optimiser, averaged weights and counters.
+
+    Attributes:
+        model: the Keras model, with its raw (not averaged) weights.
+        step: int64 variable, steps done.
+        restores: int64 variable, returns to an earlier checkpoint so far.
+    """
+
+    def __init__(self, task: Task, settings: FitSettings, seed: int, strategy: tf.distribute.Strategy) -> None:
+        """Builds everything; weights are those of the model's own initialisers.
+
+        Raises:
+            InputError: the model has no trainable variable.
+        """
+        self._task, self._settings, self._strategy = task, settings, strategy
+        self._replicas = strategy.num_replicas_in_sync
+        words = np.array([seed, zlib.crc32(task.name.encode())], dtype=np.uint32)
+        self._seed = words.view(np.int32)
+        self.step = tf.Variable(0, dtype=tf.int64, trainable=False)
+        self.restores = tf.Variable(0, dtype=tf.int64, trainable=False)
+        with strategy.scope():
+            self.model = task.build()
+            if not self.model.trainable_variables:
+                raise InputError(f"the model of task {task.name} must have trainable variables, got none")
+            self.optimiser = build_optimiser(settings, self.model, self.restores)
+        self._variables = [v.value for v in self.model.trainable_variables]
+        self.average = AveragedWeights(self._variables, settings.ema_decay)
+        self._local_gradients = tf.function(self._objective_gradients, jit_compile=settings.jit_compile)
+        self._update_alone = tf.function(self._update_here, jit_compile=settings.jit_compile)
+        self._run = tf.function(self._run_steps)
+        self._names: list[str] = []
+
+    def state(self) -> dict[str, list[tf.Variable] | tf.Variable]:
+        """Returns everything that a checkpoint must hold, as flat lists in a fixed order."""
+        return {
+            "weights": [v.value for v in self.model.variables],
+            "optimiser": [v.value for v in self.optimiser.variables],
+            "average": self.average.variables,
+            "step": self.step,
+            "restores": self.restores,
+        }
+
+    def initialise(self) -> None:
+        """Runs the task's data-dependent initialisation on the first batch and restarts the averages there."""
+        if self._task.initialise is not None:
+            batch = next(iter(self._task.dataset(0)))
+            self._task.initialise(self.model, batch, tf.constant(self._seed))
+        self.average.reset()
+
+    def iterator(self) -> Iterator[tf.Tensor]:
+        """Returns the batches from the present step on.
+
+        Raises:
+            InputError: the batch does not split evenly over the replicas.
+        """
+        dataset = self._task.dataset(int(self.step.numpy()))
+        for spec in tf.nest.flatten(dataset.element_spec):
+            size = spec.shape[0]
+            if self._replicas > 1 and (size is None or size % self._replicas):
+                raise InputError(f"batch_size must be a fixed multiple of the {self._replicas} replicas, got {size}")
+        iterator = iter(dataset.prefetch(tf.data.AUTOTUNE))
+        if not self._names:
+            self._find_names(iterator.element_spec)
+        return iterator
+
+    def run(self, iterator: Iterator[tf.Tensor], num_steps: int) -> StepReport:
+        """Runs up to `num_steps` steps without a return to the host; ends early at a step that is not finite."""
+        done, sums, bad = self._run(iterator, tf.constant(num_steps, tf.int64))
+        values = dict(zip(self._names, sums.numpy().tolist(), strict=True))
+        bad_step = int(bad.numpy())
+        return StepReport(int(done.numpy()), values, None if bad_step < 0 else bad_step)
+
+    def learning_rate(self) -> float:
+        """Returns the learning rate of the step to come."""
+        return float(tf.convert_to_tensor(self.optimiser.learning_rate))
+
+    @contextlib.contextmanager
+    def averaged(self) -> Iterator[None]:
+        """Puts the averaged weights into the model for the length of a block, then the raw ones back, bit for bit."""
+        raw = [tf.identity(v) for v in self._variables]
+        self.average.load()
+        try:
+            yield
+        finally:
+            for variable, value in zip(self._variables, raw, strict=True):
+                variable.assign(value)
+
+    def _find_names(self, spec: tf.TensorSpec) -> None:
+        def share(whole: tf.TensorSpec) -> tf.TensorSpec:
+            size = whole.shape[0] // self._replicas if whole.shape[0] else None
+            return tf.TensorSpec([size, *whole.shape[1:]], whole.dtype)
+
+        seed = tf.TensorSpec([2], tf.int32)
+        traced = self._local_gradients.get_concrete_function(tf.nest.map_structure(share, spec), seed)
+        self._names = ["loss", "gradient_norm", *sorted(traced.structured_outputs[1])]
+
+    def _objective_gradients(
+        self, batch: tf.Tensor, seed: tf.Tensor
+    ) -> tuple[tf.Tensor, dict[str, tf.Tensor], list[tf.Tensor]]:
+        with tf.GradientTape() as tape:
+            loss, metrics = self._task.objective(self.model, batch, seed)
+        found = tape.gradient(loss, self._variables)
+        unused = [v.path for v, g in zip(self.model.trainable_variables, found, strict=True) if g is None]
+        if unused:
+            _LOG.warning("task %s: the loss does not depend on %s", self._task.name, ", ".join(unused))
+        gradients = [
+            tf.zeros_like(v) if g is None else tf.convert_to_tensor(g)
+            for v, g in zip(self._variables, found, strict=True)
+        ]
+        return tf.cast(loss, tf.float32), {k: tf.cast(v, tf.float32) for k, v in metrics.items()}, gradients
+
+    def _replica_gradients(self, batch: tf.Tensor, seed: tf.Tensor) -> tuple[tf.Tensor, list[tf.Tensor]]:
+        """Returns the reported numbers (loss, gradient norm, metrics by name) and the clipped global gradient."""
+        if self._replicas > 1:
+            context = tf.distribute.get_replica_context()
+            place = context.replica_id_in_sync_group
+            seed = tf.random.experimental.stateless_fold_in(seed, place)
+            batch = tf.nest.map_structure(lambda whole: self._share(whole, place), batch)
+        loss, metrics, gradients = self._local_gradients(batch, seed)
+        if self._replicas > 1:
+            loss, metrics, gradients = context.all_reduce(tf.distribute.ReduceOp.MEAN, (loss, metrics, gradients))
+        norm = tf.linalg.global_norm(gradients)
+        if self._settings.clip_norm:
+            scale = tf.minimum(1.0, self._settings.clip_norm / tf.maximum(norm, 1e-12))
+            gradients = [g * tf.cast(scale, g.dtype) for g in gradients]
+        return tf.stack([loss, norm, *(metrics[name] for name in sorted(metrics))]), gradients
+
+    def _share(self, whole: tf.Tensor, place: tf.Tensor) -> tf.Tensor:
+        size = whole.shape[0] // self._replicas
+        return tf.ensure_shape(whole[place * size : (place + 1) * size], [size, *whole.shape[1:]])
+
+    def _update_here(self, gradients: list[tf.Tensor], decay: tf.Tensor) -> None:
+        self.optimiser.apply(gradients, self.model.trainable_variables)
+        self.average.update(decay)
+
+    def _update(self, gradients: list[tf.Tensor]) -> tf.Tensor:
+        decay = self.average.decay_at(self.step)
+        if self._replicas > 1:
+            self._strategy.run(self.optimiser.apply, args=(gradients, self.model.trainable_variables))
+            self.average.update(decay)
+        else:
+            self._update_alone(gradients, decay)
+        return self.step.assign_add(1, read_value=True)
+
+    def _one_step(self, batch: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        seed = tf.constant(self._seed)
+        for counter in (self.step, self.restores):
+            seed = tf.random.experimental.stateless_fold_in(seed, tf.cast(counter.read_value(), tf.int32))
+        if self._replicas > 1:
+            outputs, gradients = self._strategy.run(self._replica_gradients, args=(batch, seed))
+            values = self._strategy.experimental_local_results(outputs)[0]
+        else:
+            values, gradients = self._replica_gradients(batch, seed)
+        finite = tf.reduce_all(tf.math.is_finite(values[:2]))
+        tf.cond(finite, lambda: self._update(gradients), self.step.read_value)
+        return values, finite
+
+    def _run_steps(self, iterator: Iterator[tf.Tensor], num_steps: tf.Tensor) -> tuple[tf.Tensor, ...]:
+        def going(done: tf.Tensor, sums: tf.Tensor, bad: tf.Tensor) -> tf.Tensor:
+            return tf.logical_and(done < num_steps, bad < 0)
+
+        def advance(done: tf.Tensor, sums: tf.Tensor, bad: tf.Tensor) -> tuple[tf.Tensor, ...]:
+            here = self.step.read_value()
+            values, finite = self._one_step(next(iterator))
+            good = tf.cast(finite, tf.int64)
+            return done + good, sums + tf.where(finite, values, 0.0), good * bad + (1 - good) * here
+
+        start = (tf.constant(0, tf.int64), tf.zeros([len(self._names)]), tf.constant(-1, tf.int64))
+        return tf.while_loop(going, advance, start, parallel_iterations=1)
