@@ -184,6 +184,18 @@ def test_nothing_on_standard_input(command: Command) -> None:
     assert finished.stderr.decode() == "error: standard input: a sound file is expected, got 0 bytes\n"
 
 
+@pytest.mark.parametrize("model", ["songs", "toy", "toy-free"])
+def test_bundled_models(run: Separate, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, model: str) -> None:
+    if not (REPOSITORY / "models" / model / "model.json").is_file():
+        pytest.skip(f"this clone has no models/{model}")
+    monkeypatch.delenv("TFSEP_MODELS")
+    waveform = song(2, 44100)
+    write(tmp_path / "x.wav", waveform, 44100)
+    code, out, err = run("x.wav", "--model", model)
+    assert code == 0 and len(out) == 4 and "warning" not in err
+    np.testing.assert_allclose(sum(files.read(path)[0] for path in out), waveform, atol=1e-6)
+
+
 PEAK = """
 import resource, sys
 from tfsep.cli import separate

@@ -68,21 +68,29 @@ def claim(save_dir: Path, seed: int, bindings: dict[str, str], resume: bool) -> 
     """Makes a folder that of a run with this seed and these settings; without `resume`, clears an earlier run there.
 
     Raises:
-        InputError: the folder belongs to a run with another seed or another setting that decides the outcome, or it
-            holds a config.gin that is not this command's.
+        InputError: the folder holds models of a run with another seed or another setting that decides the outcome, or
+            a config.gin that is not this command's.
     """
-    from tfsep.training.checkpoints import clear_run, write_text
+    from tfsep.training.checkpoints import DESCRIPTION, clear_run, write_text
 
     file = save_dir / RUN
     now = {"seed": seed, "settings": bindings}
-    if file.is_file() and resume:
-        _refuse_difference(save_dir, json.loads(file.read_text(encoding="utf-8")), now)
-    elif file.is_file():
+    if file.is_file() and resume and any(save_dir.glob(f"*/{DESCRIPTION}")):
+        _refuse_difference(save_dir, _read(file), now)
+    elif file.is_file() and not resume:
         clear_run(save_dir)
-    elif (save_dir / CONFIG).exists():
+    elif not file.is_file() and (save_dir / CONFIG).exists():
         raise InputError(f"{save_dir} holds a {CONFIG} and no {RUN}: not a training of ours; give another --save_dir")
     save_dir.mkdir(parents=True, exist_ok=True)
     write_text(file, json.dumps(now, indent=1))
+
+
+def _read(file: Path) -> dict[str, object]:
+    try:
+        content = json.loads(file.read_text(encoding="utf-8"))
+    except (UnicodeDecodeError, json.JSONDecodeError) as error:
+        raise InputError(f"{file} is not JSON; use --noresume or another --save_dir") from error
+    return content if isinstance(content, dict) else {}
 
 
 def _refuse_difference(save_dir: Path, before: dict[str, object], now: dict[str, object]) -> None:

@@ -116,7 +116,8 @@ def prior_task(
 
     def preview(model: Any) -> dict[str, np.ndarray]:
         events = model.sample(_PREVIEWS, (seed, 0))
-        return {"sample": model.front_end.synthesise(events, None, length).numpy(), "data": held_out[:_PREVIEWS].numpy()}
+        samples = model.front_end.synthesise(events, None, length).numpy()
+        return {"sample": samples, "data": held_out[:_PREVIEWS].numpy()}
 
     def validate(model: Any) -> dict[str, float]:
         nats = objectives.maximum_likelihood(model, held_out, tf.constant([seed, 0]))[1]["nats_per_dim"]

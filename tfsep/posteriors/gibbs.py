@@ -98,9 +98,12 @@ class Gibbs(Posterior):
 
         def gibbs(level: tf.Tensor, sources: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
             order = tf.argsort(tf.random.stateless_uniform([self.num_sources], seed + level, alg="philox"))
-            for place in range(self.num_sources):
-                sources = self._renew(mixture, sources, order[place], sigmas[level])
-            return level + 1, sources
+
+            def renew(place: tf.Tensor, sources: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+                return place + 1, self._renew(mixture, sources, order[place], sigmas[level])
+
+            each = tf.while_loop(lambda place, _: place < self.num_sources, renew, (0, sources), parallel_iterations=1)
+            return level + 1, each[1]
 
         sweep = gibbs if self.update == "gibbs" else jacobi
         total = len(self.sigmas)

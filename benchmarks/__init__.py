@@ -1,0 +1,1 @@
+"""Measurements: committed commands that print the figures quoted anywhere in this repository."""

@@ -1,0 +1,197 @@
+"""bin/train: resumes, refusals, and what it leaves in its folder, with a model small enough to train here."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tfsep.cli import train
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+GAUSSIAN = REPOSITORY / "tests" / "training" / "gaussian.py"
+
+# Runs several command lines in one process: importing TensorFlow for each would take most of the time. The gin name
+# `train` is given to a function that trains the Gaussian of tests/training instead of the recipe of whole models.
+DRIVER = """
+import contextlib, importlib.util, io, json, sys
+from pathlib import Path
+from tfsep import config
+from tfsep.cli import train as command
+from tfsep.training.loop import fit
+
+spec = importlib.util.spec_from_file_location("gaussian", sys.argv[1])
+gaussian = sys.modules["gaussian"] = importlib.util.module_from_spec(spec)
+spec.loader.exec_module(gaussian)
+
+def train(save_dir, fit_settings, names=("one", "two"), seed=0, resume=True):
+    for name in names:
+        print(name, "at", (Path(save_dir) / "config.gin").read_text().count("\\n"), file=sys.stderr)
+        fit(gaussian.gaussian_task(name=name), save_dir, fit_settings, seed, resume)
+
+gaussian.train = train
+config.register([config.Entry("train", "gaussian", "train", ("save_dir", "seed", "resume"))])
+results = []
+for arguments in json.loads(sys.argv[2]):
+    out, err = io.StringIO(), io.StringIO()
+    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+        code = command.main(arguments)
+    results.append([code, out.getvalue(), err.getvalue()])
+print(json.dumps(results))
+"""
+GIN = "train.fit_settings = @fit()\nfit.num_steps = 30\nfit.log_every = 10\nfit.checkpoint_every = 10\n"
+
+TINY = "--gin_file=tiny.gin"
+# The order matters: each line finds the folders as those before it left them.
+LINES = {
+    "typo": ["--gin_file=typo.gin"],
+    "import": ["--gin_file=import.gin"],
+    "nowhere": ["--gin_file=nowhere.gin"],
+    "import in a parameter": [TINY, "--gin_param=import os"],
+    "unknown name": [TINY, "--gin_param=fitt.num_steps = 3"],
+    "first": [TINY],
+    "again": [TINY],
+    "free setting": [TINY, "--gin_param=fit.log_every = 15"],
+    "other rate": [TINY, "--gin_param=fit.learning_rate = 0.5"],
+    "other names": [TINY, "--gin_param=train.names = ('one',)"],
+    "other seed": [TINY, "--seed=1"],
+    "start over": [TINY, "--seed=1", "--noresume", "--gin_param=train.names = ('one',)"],
+    "taken": [TINY, "--save_dir=taken"],
+    "taken, start over": [TINY, "--save_dir=taken", "--noresume"],
+    "below a file": [TINY, "--save_dir=file/below"],
+    "broken": [TINY, "--save_dir=broken"],
+    "negative": ["--gin_file=negative.gin", "--save_dir=corrected"],
+    "corrected": [TINY, "--gin_param=train.names = ()", "--save_dir=corrected"],
+}
+
+Answer = tuple[int, str, str]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where the command lines run: gin files, and folders that are not to be trained in."""
+    made = tmp_path_factory.mktemp("train")
+    (made / "tiny.gin").write_text(GIN)
+    (made / "typo.gin").write_text("fit.num_stepz = 3\n")
+    (made / "import.gin").write_text("import os\n")
+    (made / "negative.gin").write_text("train.fit_settings = @fit()\nfit.num_steps = -3\n")
+    (made / "taken").mkdir()
+    (made / "taken" / "config.gin").write_text("mine")
+    (made / "broken" / "one").mkdir(parents=True)
+    (made / "broken" / "one" / "task.json").write_text("{}")
+    (made / "broken" / "run.json").write_text("{")
+    (made / "file").write_text("")
+    return made
+
+
+@pytest.fixture(scope="module")
+def answers(folder: Path) -> dict[str, Answer]:
+    """Exit code, stdout and stderr of each command line."""
+    command = [sys.executable, "-c", DRIVER, str(GAUSSIAN), json.dumps(list(LINES.values()))]
+    surroundings = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
+    done = subprocess.run(command, cwd=folder, env=surroundings, capture_output=True, text=True, check=True)
+    return {name: tuple(answer) for name, answer in zip(LINES, json.loads(done.stdout), strict=True)}
+
+
+def one_line(answer: Answer, code: int, *parts: str) -> None:
+    """Assert an exit code and an error of one line that names all the parts."""
+    assert answer[0] == code, answer
+    assert answer[1] == ""
+    assert answer[2].startswith("error: ") and answer[2].count("\n") == 1, answer[2]
+    for part in parts:
+        assert part in answer[2]
+
+
+def test_a_first_run_prints_a_line_per_model(answers: dict[str, Answer]) -> None:
+    code, out, err = answers["first"]
+    assert code == 0, err
+    assert [line.split(", loss ")[0] for line in out.splitlines()] == [
+        "runs/tiny/one: 30 steps",
+        "runs/tiny/two: 30 steps",
+    ]
+    assert "nats_per_dim" in out and "30/30" in err
+
+
+def test_the_configuration_is_there_before_the_first_step(answers: dict[str, Answer]) -> None:
+    lines = int(answers["first"][2].split("one at ")[1].split()[0])
+    assert lines > GIN.count("\n")
+
+
+@pytest.mark.parametrize("name", ["again", "free setting"])
+def test_a_finished_model_is_not_trained_again(answers: dict[str, Answer], name: str) -> None:
+    assert answers[name][:2] == answers["first"][:2]
+    assert "30/30" not in answers[name][2]
+
+
+@pytest.mark.parametrize(
+    ("name", "code", "parts"),
+    [
+        ("typo", 2, ["typo.gin, line 1", "'num_stepz'"]),
+        ("import", 2, ["import.gin, line 1", "import os"]),
+        ("nowhere", 2, ["no such gin file: nowhere.gin"]),
+        ("import in a parameter", 2, ["gin_param", "import os"]),
+        ("unknown name", 2, ["'fitt'", "did you mean 'fit'"]),
+        ("other rate", 2, ["fit.learning_rate was not set, is 0.5", "--noresume"]),
+        ("other names", 2, ["train.names was not set"]),
+        ("other seed", 2, ["seed was 0, is 1"]),
+        ("taken", 2, ["taken holds a config.gin"]),
+        ("taken, start over", 2, ["taken holds a config.gin"]),
+        ("below a file", 1, ["cannot write"]),
+        ("broken", 2, ["run.json is not JSON"]),
+        ("negative", 2, ["fit.num_steps must be a whole number of at least 1, got -3"]),
+    ],
+)
+def test_a_refusal_is_one_line(answers: dict[str, Answer], name: str, code: int, parts: list[str]) -> None:
+    one_line(answers[name], code, *parts)
+
+
+def test_starting_over_leaves_only_the_new_run(answers: dict[str, Answer], folder: Path) -> None:
+    assert answers["start over"][0] == 0
+    run = folder / "runs" / "tiny"
+    assert sorted(path.name for path in run.iterdir()) == ["config.gin", "one", "run.json"]
+    assert json.loads((run / "one" / "task.json").read_text())["seed"] == 1
+    config = (run / "config.gin").read_text()
+    assert "fit.num_steps = 30" in config and "fit.ema_decay = 0.999" in config, "defaults in use are there too"
+
+
+def test_where_nothing_was_trained_another_configuration_may_start(answers: dict[str, Answer]) -> None:
+    assert answers["corrected"][0] == 0, answers["corrected"]
+
+
+def test_refused_folders_are_left_as_they_were(answers: dict[str, Answer], folder: Path) -> None:
+    assert [path.name for path in (folder / "taken").iterdir()] == ["config.gin"]
+    assert (folder / "taken" / "config.gin").read_text() == "mine"
+    assert (folder / "broken" / "run.json").read_text() == "{"
+    assert [path.name for path in (folder / "runs").iterdir()] == ["tiny"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "parts"),
+    [
+        ([], ["--gin_file must be given"]),
+        (["--gin_file=a.gin", "--seed=-1"], ["--seed must lie in 0..4294967295, got -1"]),
+        (["--gin_file=a.gin", "--seed=x"], ["--seed", "'x'"]),
+        (["--gin_flie=a.gin"], ["--gin_flie=a.gin"]),
+    ],
+)
+def test_bad_arguments_are_refused_before_tensorflow(
+    arguments: list[str], parts: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    code = train.main(arguments)
+    captured = capsys.readouterr()
+    one_line((code, captured.out, captured.err), 2, *parts)
+
+
+def test_the_real_command_names_a_typo_in_a_committed_file(tmp_path: Path) -> None:
+    gin_file = sorted((REPOSITORY / "gin").glob("*.gin"))[0]
+    shutil.copy(gin_file, tmp_path / "mine.gin")
+    arguments = ["--gin_file=mine.gin", "--gin_param=prior/fit.num_stepz = 3"]
+    command = [sys.executable, REPOSITORY / "bin" / "train", *arguments]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    one_line((done.returncode, done.stdout, done.stderr), 2, "'num_stepz'")
+    assert [path.name for path in tmp_path.iterdir()] == ["mine.gin"]
