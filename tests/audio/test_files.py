@@ -430,3 +430,11 @@ class TestFfmpeg:
         (tmp_path / "a.m4a").write_bytes(b"\0\0\0\x20ftypM4A " + bytes(1000))
         with pytest.raises(JobError, match="unless ffmpeg knows it, which is not installed: .*a.m4a"):
             info(tmp_path / "a.m4a")
+
+
+def test_a_name_that_is_not_utf8_is_read(tmp_path: Path) -> None:
+    named = os.path.join(os.fsencode(tmp_path), b"caf\xe9.wav")
+    plain = tmp_path / "plain.wav"
+    soundfile.write(plain, np.zeros(100, np.float32), 8000)
+    os.rename(plain, named)
+    assert info(os.fsdecode(named)).frames == 100

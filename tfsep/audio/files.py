@@ -147,7 +147,7 @@ def _opened(path: PathLike, max_seconds: float | None) -> Iterator[tuple[soundfi
     with contextlib.ExitStack() as stack:
         container = None
         try:
-            file = stack.enter_context(soundfile.SoundFile(path))
+            file = stack.enter_context(soundfile.SoundFile(os.fsencode(path)))
             if file.subtype == "MPEG_LAYER_III":
                 file = stack.enter_context(soundfile.SoundFile(stack.enter_context(truthful(path))))
         except (soundfile.SoundFileError, TypeError) as error:  # TypeError: a suffix of headerless samples, .raw

@@ -23,10 +23,30 @@ from tfsep.bijectors.step import Step, per_example
 Conditioner = Callable[[tf.Tensor], tf.Tensor]
 
 
-def shift_and_log_scale(parameters: tf.Tensor, bound: float) -> tuple[tf.Tensor, tf.Tensor]:
-    """Divide a conditioner's channels into the shift and the softly clamped log-scale, |log_scale| < ``bound``."""
+def shift_and_log_scale(parameters: tf.Tensor, changed: tf.Tensor, bound: float) -> tuple[tf.Tensor, tf.Tensor]:
+    """Divide a conditioner's channels into the shift and the softly clamped log-scale, |log_scale| < ``bound``.
+
+    Raises:
+        ValueError: if there are not two numbers for each of ``changed``; broadcast, they would count too few times.
+    """
+    _check_channels(parameters, changed, 2)
     shift, raw = tf.split(parameters, 2, axis=-1)
     return shift, bound * tf.tanh(raw / bound)
+
+
+def check_bound(bound: float) -> None:
+    """Refuse a soft clamp that is not positive."""
+    if bound <= 0.0:
+        raise ValueError(f"the bound of a log-scale must be positive, got {bound}")
+
+
+def _check_channels(parameters: tf.Tensor, changed: tf.Tensor, each: int) -> None:
+    *positions, channels = changed.shape[1:]
+    if not parameters.shape[1:].is_compatible_with([*positions, each * channels]):
+        raise ValueError(
+            f"a conditioner must give {each} x {channels} channels at the positions {tuple(positions)}, "
+            f"got {tuple(parameters.shape[1:])}"
+        )
 
 
 class Coupling(Step):
@@ -52,25 +72,25 @@ class Coupling(Step):
     ) -> None:
         """Borrow the conditioner."""
         parameters = dict(locals())
-        if bound <= 0.0:
-            raise ValueError(f"the bound of a coupling's log-scale must be positive, got {bound}")
+        check_bound(bound)
         self.conditioner, self.mask, self.additive, self.bound = conditioner, mask, additive, bound
         super().__init__(event_ndims, dtype, parameters, name)
 
-    def _shift_and_log_scale(self, kept: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    def _shift_and_log_scale(self, kept: tf.Tensor, changed: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         parameters = self.conditioner(kept)
         if self.additive:
+            _check_channels(parameters, changed, 1)
             return parameters, tf.zeros_like(parameters)
-        return shift_and_log_scale(parameters, self.bound)
+        return shift_and_log_scale(parameters, changed, self.bound)
 
     def forward_and_log_det(self, x: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         """Latent to data."""
         kept, changed = self.mask.split(x)
-        shift, log_scale = self._shift_and_log_scale(kept)
+        shift, log_scale = self._shift_and_log_scale(kept, changed)
         return self.mask.merge(kept, changed * tf.exp(log_scale) + shift), per_example(log_scale)
 
     def inverse_and_log_det(self, y: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         """Data to latent."""
         kept, changed = self.mask.split(y)
-        shift, log_scale = self._shift_and_log_scale(kept)
+        shift, log_scale = self._shift_and_log_scale(kept, changed)
         return self.mask.merge(kept, (changed - shift) * tf.exp(-log_scale)), -per_example(log_scale)

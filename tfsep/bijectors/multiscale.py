@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import tensorflow as tf
 
-from tfsep.bijectors.coupling import Conditioner, shift_and_log_scale
+from tfsep.bijectors.coupling import Conditioner, check_bound, shift_and_log_scale
 from tfsep.bijectors.step import Step, per_example
 
 
@@ -36,6 +36,7 @@ class Multiscale(Step):
     ) -> None:
         """Borrow the inner step and the conditioner."""
         parameters = dict(locals())
+        check_bound(bound)
         self.inner, self.conditioner, self.bound = inner, conditioner, bound
         super().__init__(event_ndims, dtype, parameters, name)
 
@@ -43,12 +44,12 @@ class Multiscale(Step):
         """Latent to data."""
         first, second = tf.split(x, 2, axis=-1)
         first, log_det = self.inner.forward_and_log_det(first)
-        shift, log_scale = shift_and_log_scale(self.conditioner(first), self.bound)
+        shift, log_scale = shift_and_log_scale(self.conditioner(first), second, self.bound)
         return tf.concat([first, second * tf.exp(log_scale) + shift], -1), log_det + per_example(log_scale)
 
     def inverse_and_log_det(self, y: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         """Data to latent."""
         first, second = tf.split(y, 2, axis=-1)
-        shift, log_scale = shift_and_log_scale(self.conditioner(first), self.bound)
+        shift, log_scale = shift_and_log_scale(self.conditioner(first), second, self.bound)
         first, log_det = self.inner.inverse_and_log_det(first)
         return tf.concat([first, (second - shift) * tf.exp(-log_scale)], -1), log_det - per_example(log_scale)

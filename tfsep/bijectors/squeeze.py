@@ -18,8 +18,10 @@ def squeezed_shape(event_shape: tuple[int, ...], factors: tuple[int, ...]) -> tu
     """Event shape after a squeeze.
 
     Raises:
-        ValueError: if a factor does not divide its axis.
+        ValueError: if a factor is below 1 or does not divide its axis.
     """
+    if min(factors) < 1:
+        raise ValueError(f"squeeze factors must be at least 1, got {factors}")
     *spatial, channels = event_shape
     for size, factor in zip(spatial, factors, strict=True):
         if size % factor:
@@ -29,8 +31,14 @@ def squeezed_shape(event_shape: tuple[int, ...], factors: tuple[int, ...]) -> tu
 
 
 def unsqueezed_shape(event_shape: tuple[int, ...], factors: tuple[int, ...]) -> tuple[int, ...]:
-    """Event shape before a squeeze, the inverse of :func:`squeezed_shape`."""
+    """Event shape before a squeeze, the inverse of :func:`squeezed_shape`.
+
+    Raises:
+        ValueError: if the product of the factors does not divide the channels.
+    """
     *spatial, channels = event_shape
+    if channels % math.prod(factors):
+        raise ValueError(f"squeeze factors {factors} must divide the channels of the event shape {tuple(event_shape)}")
     return (*(size * factor for size, factor in zip(spatial, factors, strict=True)), channels // math.prod(factors))
 
 
@@ -75,6 +83,19 @@ class Squeeze(Step):
         """Latent to data."""
         reorder = squeeze if self.reverse else unsqueeze
         return reorder(x, self.factors), tf.zeros(tf.shape(x)[:1], x.dtype)
+
+    def _reorder_shape_tensor(self, shape: tf.Tensor, to_channels: bool) -> tf.Tensor:
+        factors = tf.constant(self.factors, shape.dtype)
+        product = math.prod(self.factors)
+        if to_channels:
+            return tf.concat([shape[:-1] // factors, shape[-1:] * product], axis=0)
+        return tf.concat([shape[:-1] * factors, shape[-1:] // product], axis=0)
+
+    def _inverse_event_shape_tensor(self, output_shape: tf.Tensor) -> tf.Tensor:
+        return self._reorder_shape_tensor(output_shape, not self.reverse)
+
+    def _forward_event_shape_tensor(self, input_shape: tf.Tensor) -> tf.Tensor:
+        return self._reorder_shape_tensor(input_shape, self.reverse)
 
     def _inverse_event_shape(self, output_shape: tf.TensorShape) -> tf.TensorShape:
         reshape = unsqueezed_shape if self.reverse else squeezed_shape

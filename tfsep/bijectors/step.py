@@ -38,17 +38,23 @@ class Step(tfb.Bijector, metaclass=abc.ABCMeta):
     def inverse_and_log_det(self, y: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         """Data to latent: g(y) and log|det dg/dy|, (batch,)."""
 
+    def _checked(self, x: tf.Tensor) -> tf.Tensor:
+        if x.shape.rank != self.forward_min_event_ndims + 1:
+            axes = self.forward_min_event_ndims
+            raise ValueError(f"{self.name} maps one batch axis and {axes} event axes, got the shape {x.shape}")
+        return x
+
     def _forward(self, x: tf.Tensor) -> tf.Tensor:
-        return self.forward_and_log_det(x)[0]
+        return self.forward_and_log_det(self._checked(x))[0]
 
     def _inverse(self, y: tf.Tensor) -> tf.Tensor:
-        return self.inverse_and_log_det(y)[0]
+        return self.inverse_and_log_det(self._checked(y))[0]
 
     def _forward_log_det_jacobian(self, x: tf.Tensor) -> tf.Tensor:
-        return self.forward_and_log_det(x)[1]
+        return self.forward_and_log_det(self._checked(x))[1]
 
     def _inverse_log_det_jacobian(self, y: tf.Tensor) -> tf.Tensor:
-        return self.inverse_and_log_det(y)[1]
+        return self.inverse_and_log_det(self._checked(y))[1]
 
     @classmethod
     def _parameter_properties(cls, dtype: Any) -> dict[str, Any]:
@@ -83,6 +89,16 @@ class Composition(Step):
     def as_chain(self) -> tfb.Bijector:
         """The same map as a plain ``tfb.Chain`` of the steps."""
         return tfb.Chain(list(self.steps)) if self.steps else tfb.Identity()
+
+    def _forward_event_shape_tensor(self, input_shape: tf.Tensor) -> tf.Tensor:
+        for step in reversed(self.steps):
+            input_shape = step.forward_event_shape_tensor(input_shape)
+        return input_shape
+
+    def _inverse_event_shape_tensor(self, output_shape: tf.Tensor) -> tf.Tensor:
+        for step in self.steps:
+            output_shape = step.inverse_event_shape_tensor(output_shape)
+        return output_shape
 
     def _forward_event_shape(self, input_shape: tf.TensorShape) -> tf.TensorShape:
         for step in reversed(self.steps):

@@ -30,6 +30,10 @@ class SourceData(Protocol):
         """Draw ``num`` cuts of ``length`` samples of one source, (num, time) float32, from two integers; graph-safe."""
 
 
+# Python rewritten for the graph would wrap the one-line errors of ``draw`` in pages.
+_as_written = tf.autograph.experimental.do_not_convert
+
+
 def _steps(first_step: int) -> tf.data.Dataset:
     return tf.data.Dataset.range(first_step, tf.int64.max)
 
@@ -46,6 +50,7 @@ def cuts(
 ) -> tf.data.Dataset:
     """Batches of one isolated source, (batch, time) float32, from ``first_step`` on without end."""
 
+    @_as_written
     def draw(step: tf.Tensor) -> tf.Tensor:
         return tf.ensure_shape(data.draw(source, batch_size, length, tf.stack([seed, step])), (batch_size, length))
 
@@ -57,6 +62,7 @@ def remixes(
 ) -> tf.data.Dataset:
     """Batches of unpaired sources, (batch, source, time) float32: each source drawn by itself, ready to be mixed."""
 
+    @_as_written
     def draw(step: tf.Tensor) -> tf.Tensor:
         each = [data.draw(source, batch_size, length, tf.stack([seed, step])) for source in data.sources]
         return tf.ensure_shape(tf.stack(each, axis=1), (batch_size, len(data.sources), length))

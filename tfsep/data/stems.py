@@ -93,6 +93,10 @@ class StemsData:
         Raises:
             InputError: for an empty folder, a source without any sound, or settings out of range.
         """
+        for name in ("roots", "sources", "exclude"):
+            value = getattr(self, name)
+            if isinstance(value, str) or (name != "exclude" and not value):
+                raise InputError(f"{name} of stems must be a list of names, got {value!r}")
         if self.speed < 1.0 or self.gain_db < 0.0:
             raise InputError(f"speed must be at least 1 and gain_db at least 0, got {self.speed} and {self.gain_db}")
         recordings: dict[str, list[tuple[np.ndarray, float]]] = {source: [] for source in self.sources}
@@ -153,7 +157,8 @@ class StemsData:
         ends = tf.constant(np.cumsum(room), tf.float64)
         place = table[:, 0] * ends[-1]
         track = tf.searchsorted(ends, place, side="right")
-        start = place - tf.gather(ends - room.astype(np.float64), track) + tf.gather(reel.starts.astype(np.float64), track)
+        before, first = ends - room.astype(np.float64), tf.constant(reel.starts, tf.float64)
+        start = place - tf.gather(before, track) + tf.gather(first, track)
         speed = tf.exp((2.0 * table[:, 1] - 1.0) * math.log(self.speed))
         cut = self._read_at(reel.samples, tf.floor(start), speed, length)
         gain = 10.0 ** ((2.0 * table[:, 2] - 1.0) * self.gain_db / 20.0) * tf.sign(table[:, 3] - 0.5)

@@ -8,7 +8,7 @@ class. The ``free`` variant draws the pitch continuously (log-uniform over the p
 pass for a model.
 
 Everything is drawn by the counter-based Philox generator from (seed, step, class), so the same numbers come out on
-every machine, in any order, in or out of a graph.
+every machine, in any order, in or out of a graph. (XLA has a generator of its own: ``jit_compile`` draws others.)
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ import numpy as np
 import tensorflow as tf
 
 from tfsep.data import oscillators
+from tfsep.errors import InputError
 
 NUM_KEYS = 88
 LOWEST_KEY = 27.5
@@ -39,6 +40,11 @@ def _uniform(num: int, seed: tf.Tensor, column: int) -> tf.Tensor:
     return tf.random.stateless_uniform((num, 4), seed, dtype=tf.float64, alg="philox")[:, column]
 
 
+def _float64(value: Any) -> tf.Tensor:
+    """A tensor cast to float64, anything else converted without a detour over float32."""
+    return tf.cast(value, tf.float64) if tf.is_tensor(value) else tf.convert_to_tensor(value, tf.float64)
+
+
 def render(
     kind: str,
     frequency: tf.Tensor,
@@ -49,7 +55,7 @@ def render(
     band_limited: bool = False,
 ) -> tf.Tensor:
     """Sample an oscillator: (num,) frequencies in Hz, phases in periods, amplitudes -> (num, time) float64."""
-    frequency, phase, amplitude = (tf.cast(value, tf.float64) for value in (frequency, phase, amplitude))
+    frequency, phase, amplitude = (_float64(value) for value in (frequency, phase, amplitude))
     time = tf.range(length, dtype=tf.float64) / sample_rate
     cycles = frequency[:, tf.newaxis] * time + phase[:, tf.newaxis]
     if band_limited:
@@ -77,12 +83,16 @@ class ToyData:
     sources: tuple[str, ...] = oscillators.KINDS
 
     def __post_init__(self) -> None:
-        """Check the settings."""
+        """Check the settings.
+
+        Raises:
+            InputError: naming the setting, its rule and its value.
+        """
         if self.sample_rate < 8400:
-            raise ValueError(f"sample_rate must be at least 8400 Hz to hold the highest key, got {self.sample_rate}")
-        unknown = [name for name in self.sources if name not in oscillators.KINDS]
-        if unknown or not self.sources:
-            raise ValueError(f"sources must be among {', '.join(oscillators.KINDS)}, got {list(self.sources)}")
+            raise InputError(f"sample_rate must be at least 8400 Hz to hold the highest key, got {self.sample_rate}")
+        names = list(self.sources)
+        if not names or len(set(names)) < len(names) or not set(names) <= set(oscillators.KINDS):
+            raise InputError(f"sources must be different ones of {', '.join(oscillators.KINDS)}, got {names}")
 
     @property
     def mixing_gains(self) -> tuple[float, ...]:
@@ -100,9 +110,12 @@ class ToyData:
 
         Returns:
             (num, time) float32, within -1..1 (naive) or about -1.18..1.18 (band-limited).
+
+        Raises:
+            InputError: for a class that is not among the sources.
         """
         if source not in self.sources:
-            raise ValueError(f"source must be one of {', '.join(self.sources)}, got {source!r}")
+            raise InputError(f"source must be one of {', '.join(self.sources)}, got {source!r}")
         seed = tf.cast(tf.convert_to_tensor(seed), tf.int64)
         seed = tf.stack([seed[0] * len(oscillators.KINDS) + oscillators.KINDS.index(source), seed[1]])
         position = _uniform(num, seed, 0)

@@ -65,8 +65,10 @@ def train(
         prior: what each source's prior is made of (:func:`prior`); None for a model without priors.
         posteriors: what the posteriors are made of (:func:`posterior`), the default first.
         prior_fit, posterior_fit: how priors and learned posteriors are trained.
-        validation: isolated sources never trained on, on which learned posteriors are scored while they train.
-        sources: train priors for these only; None is all of the data's.
+        validation: isolated sources never trained on, on which the parts are scored while they train; the same sources
+            as the data's, at the same rate. None takes cuts of the data that no step draws.
+        sources: train priors for these only; None is all of the data's. The model separates these, or all of the
+            data's where it has a learned posterior.
         settings: of the separator, kept in the model folder.
         half: store weights as float16.
         seed: of everything random.
@@ -75,44 +77,99 @@ def train(
     Raises:
         InputError: if there is nothing to train, or a part is described wrongly.
     """
-    if prior is None and not any(entry["kind"] in LEARNED for entry in posteriors):
+    learned = any(entry["kind"] in LEARNED for entry in posteriors)
+    if prior is None and not learned:
         raise InputError("train needs a prior or a learned posterior, got neither")
-    names = tuple(sources) if sources is not None else data.sources
-    unknown = [name for name in names if name not in data.sources]
-    if unknown:
-        raise InputError(f"train.sources must be among {', '.join(data.sources)}, got {', '.join(unknown)}")
+    names = chosen_sources(data, sources)
+    separated = tuple(data.sources) if learned else names
+    gains = gains_of(data, separated)
+    held_out = data if validation is None else validation
+    if (tuple(held_out.sources), held_out.sample_rate) != (tuple(data.sources), data.sample_rate):
+        raise InputError("train.validation must have the sources and the sample rate of train.data")
+    arguments = None if prior is None else {**({} if "event_shape" in prior else {"length": segment}), **prior}
+    try_parts(arguments, posteriors, separated, segment, gains)
     trained_priors: dict[str, tuple[Mapping[str, Any], Any]] = {}
     ready: list[tuple[Mapping[str, Any], Any]] = []
 
     def write() -> None:
-        gains = data.mixing_gains if names == data.sources else (1.0,) * len(names)
         rate = data.sample_rate
-        save_model(Path(save_dir) / "model", names, rate, segment, gains, trained_priors, ready, settings, half)
+        save_model(Path(save_dir) / "model", separated, rate, segment, gains, trained_priors, ready, settings, half)
 
-    if prior is not None:
-        arguments = {"length": segment, **prior} if "event_shape" not in prior else dict(prior)
+    if arguments is not None:
         for name in names:
-            task = prior_task(name, arguments, data, prior_fit or FitSettings(), seed)
+            task = prior_task(name, arguments, data, prior_fit or FitSettings(), seed, held_out)
             trained_priors[name] = (arguments, fit(task, save_dir, prior_fit or FitSettings(), seed, resume))
             write()
     for entry in posteriors:
         model = None
         if entry["kind"] in LEARNED:
-            task = posterior_task(entry, data, segment, posterior_fit or FitSettings(), seed, validation)
+            task = posterior_task(entry, data, segment, posterior_fit or FitSettings(), seed, held_out)
             model = fit(task, save_dir, posterior_fit or FitSettings(), seed, resume)
         ready.append((entry, model))
         write()
 
 
+def chosen_sources(data: SourceData, wanted: Sequence[str] | None) -> tuple[str, ...]:
+    """The sources to train priors for.
+
+    Raises:
+        InputError: for none, one that the data do not have, or one named twice.
+    """
+    names = tuple(data.sources if wanted is None else wanted)
+    if not names or len(set(names)) < len(names) or not set(names) <= set(data.sources):
+        raise InputError(
+            f"train.sources must be different ones of {', '.join(data.sources)}, got {', '.join(names) or 'none'}"
+        )
+    return names
+
+
+def gains_of(data: SourceData, names: Sequence[str]) -> tuple[float, ...]:
+    """Gains with which some of a data set's sources are mixed: its own, or the mean of fewer where it is the mean."""
+    gains = dict(zip(data.sources, data.mixing_gains, strict=True))
+    if set(gains.values()) == {1.0 / len(gains)}:
+        return mixing.gain_vector(len(names))
+    return tuple(gains[name] for name in names)
+
+
+def try_parts(
+    prior: Mapping[str, Any] | None,
+    entries: Sequence[Mapping[str, Any]],
+    names: Sequence[str],
+    segment: int,
+    gains: Sequence[float],
+) -> None:
+    """Build every part once, so that what is described wrongly is refused before hours of training, not after.
+
+    Raises:
+        InputError: for a part that cannot be built or trained.
+    """
+    built = None
+    if prior is not None:
+        example = priors.build(**prior)
+        if not isinstance(example, keras.Model):
+            raise InputError(f"prior {prior['kind']!r} has nothing to train")
+        if example.domain != "wave" and "length" not in prior:
+            raise InputError(f"a prior over {example.domain!r} needs prior.length, the samples of a cut, to be trained")
+        built = [example] * len(names)
+    for entry in entries:
+        if entry["kind"] in LEARNED:
+            posteriors.build(**{**entry, "num_sources": len(names), "segment": segment, "gains": gains})
+        else:
+            posteriors.build(**{**entry, "priors": built, "gains": gains})
+
+
 def prior_task(
-    source: str, arguments: Mapping[str, Any], data: SourceData, settings: FitSettings, seed: int
+    source: str,
+    arguments: Mapping[str, Any],
+    data: SourceData,
+    settings: FitSettings,
+    seed: int,
+    validation: SourceData | None = None,
 ) -> Task:
     """Training of one source's prior by exact maximum likelihood on isolated cuts."""
-    example = priors.build(**arguments)
-    if not isinstance(example, keras.Model):
-        raise InputError(f"prior {arguments['kind']!r} has nothing to train")
-    length = int(arguments.get("length") or example.event_shape[0])
-    held_out = data.draw(source, settings.batch_size, length, (seed, _VALIDATION_STEP))
+    length = int(arguments.get("length") or arguments["event_shape"][0])
+    scored = data if validation is None else validation
+    held_out = scored.draw(source, settings.batch_size, length, (seed, _VALIDATION_STEP))
 
     def preview(model: Any) -> dict[str, np.ndarray]:
         events = model.sample(_PREVIEWS, (seed, 0))

@@ -32,7 +32,7 @@ class ServedModel(tf.Module):
         super().__init__()
         self._separator = separator
         waveform = tf.TensorSpec([None, None], tf.float32, name="waveform")
-        self.serve = tf.function(self._serve, input_signature=[waveform])
+        self.serve = tf.function(self._serve, input_signature=[waveform], autograph=False)
         self.signature = self.serve.get_concrete_function()
         self.captured = list(self.signature.graph.variables)
 

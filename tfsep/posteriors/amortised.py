@@ -61,6 +61,8 @@ class Amortised(keras.Model, Posterior):
         self.kind = "amortised"
         self.num_sources, self.segment = num_sources, segment
         self.gains = mixing.gain_vector(num_sources, gains)
+        if segment < 2 or not floor > 0.0:
+            raise InputError(f"segment must be at least 2 samples and floor above 0, got {segment} and {floor:g}")
         self.floor = floor
         if network not in NETWORKS:
             raise InputError(f"the network must be one of {', '.join(sorted(NETWORKS))}, got {network!r}")

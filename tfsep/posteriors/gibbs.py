@@ -69,10 +69,10 @@ class Gibbs(Posterior):
         if polish_levels:
             polish = geometric(smallest_sigma, polish_sigma, polish_levels + 1)[1:]
             self.sigmas = np.concatenate([self.sigmas, polish])
-        self.priors = wave_priors(self.kind, priors, [float(self.sigmas[0]), float(self.sigmas[-1])])
+        self.priors = wave_priors(self.kind, priors, [largest_sigma, polish_sigma if polish_levels else smallest_sigma])
         self.num_sources, self.segment = len(self.priors), self.priors[0].event_shape[0]
         self.gains = mixing.gain_vector(self.num_sources, gains)
-        self._compiled = tf.function(self._run, reduce_retracing=True)
+        self._compiled = tf.function(self._run, reduce_retracing=True, autograph=False)
 
     def sample(self, mixture: Any, num_samples: int, seed: Any) -> tf.Tensor:
         """The best of ``num_restarts`` starts, ``num_samples`` times over; see :class:`Posterior`."""

@@ -6,9 +6,9 @@ For noise levels :math:`\sigma_1 > \dots > \sigma_L` and T steps at each,
           + \sqrt{2 \eta_i}\,\epsilon_k, \qquad \eta_i = \delta\,\sigma_i^2 / \sigma_L^2, \quad \gamma_i = r\,\sigma_i.
 
 With the exact constraint the likelihood disappears, and gradient, noise and state are projected instead (mixing.py).
-Near a mode the curvature of the two terms is at most :math:`1/\sigma_i^2 + \|a\|^2/\gamma_i^2`, so a step is stable only
-while :math:`\eta_i (1/\sigma_i^2 + \|a\|^2/\gamma_i^2) < 2`, which is the same number at every level; settings that
-break it are refused. A last Tweedie step removes the noise of the final level.
+Near a mode the curvature of the two terms is at most :math:`1/\sigma_i^2 + \|a\|^2/\gamma_i^2`, so a step is stable
+only while :math:`\eta_i (1/\sigma_i^2 + \|a\|^2/\gamma_i^2) < 2`, which is the same number at every level; settings
+that break it are refused. A last Tweedie step removes the noise of the final level.
 
 Sources: Welling and Teh 2011; Song and Ermon 2019, algorithm 1; Jayaram and Thickstun 2020 (BASIS), algorithm 1.
 """
@@ -38,7 +38,7 @@ class Langevin(Posterior):
         delta: step size at the last level, in units of variance.
         likelihood_ratio: r = gamma / sigma of the soft constraint.
         exact: project on the mixture instead of the soft constraint.
-        final_denoise: end with a Tweedie step and an exact projection.
+        final_denoise: end with a Tweedie step; the exact projection that ends every run follows it.
         num_chains: chains averaged into one sample (a mean of K chains has (1 + 1/K) / 2 of a sample's error).
     """
 
@@ -65,6 +65,8 @@ class Langevin(Posterior):
         self.gains = mixing.gain_vector(self.num_sources, gains)
         if num_steps < 1 or num_chains < 1:
             raise InputError(f"num_steps and num_chains must be at least 1, got {num_steps} and {num_chains}")
+        if not likelihood_ratio > 0.0:
+            raise InputError(f"likelihood_ratio must be above 0 (exact is its limit), got {likelihood_ratio:g}")
         self.num_steps, self.num_chains = num_steps, num_chains
         self.relative_step = delta / smallest_sigma**2
         self.likelihood_ratio, self.exact, self.final_denoise = likelihood_ratio, exact, final_denoise
@@ -74,7 +76,7 @@ class Langevin(Posterior):
                 f"got {self.stability():.3g} from delta {delta:g}, smallest_sigma {smallest_sigma:g}, "
                 f"likelihood_ratio {likelihood_ratio:g}"
             )
-        self._compiled = tf.function(self._run, reduce_retracing=True)
+        self._compiled = tf.function(self._run, reduce_retracing=True, autograph=False)
 
     def stability(self) -> float:
         """eta_i (1/sigma_i^2 + |a|^2/gamma_i^2), the same at every level; below 2 the dynamics are stable."""

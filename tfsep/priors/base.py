@@ -14,6 +14,7 @@ import abc
 import math
 from typing import Any
 
+import numpy as np
 import tensorflow as tf
 
 from tfsep.audio.front_end import FrontEnd
@@ -77,9 +78,15 @@ class Prior(abc.ABC):
 
     def denoise(self, x: Any, sigma: Any) -> tf.Tensor:
         """Posterior mean of the clean event, x + sigma^2 score(x, sigma): (batch,) + event_shape."""
-        x = tf.convert_to_tensor(x)
-        sigma = per_example_sigma(sigma, x)
-        return x + broadcast_to_event(sigma, x) ** 2 * self.score(x, sigma)
+        score = self.score(x, sigma)
+        x = tf.cast(tf.convert_to_tensor(x), score.dtype)
+        sigma = per_example_sigma(self.smallest_sigma if sigma is None else sigma, x)
+        return x + broadcast_to_event(sigma, x) ** 2 * score
+
+    def check_events(self, x: tf.Tensor) -> None:
+        """Refuse events of another shape than ``event_shape`` with a ValueError."""
+        if tuple(x.shape[1:]) != self.event_shape:
+            raise ValueError(f"events of {self.kind} have shape {self.event_shape}, got {tuple(x.shape[1:])}")
 
     def nats_per_dim(self, x: Any, sigma: Any = None) -> tf.Tensor:
         """Log-density per dimension: (batch,)."""
@@ -91,9 +98,16 @@ class Prior(abc.ABC):
 
 
 def per_example_sigma(sigma: Any, x: tf.Tensor) -> tf.Tensor:
-    """Sigma as a (batch,) tensor of x's dtype."""
-    sigma = tf.cast(sigma, x.dtype) if tf.is_tensor(sigma) else tf.convert_to_tensor(sigma, x.dtype)
-    return tf.broadcast_to(sigma, tf.shape(x)[:1])
+    """Sigma as a (batch,) tensor of x's dtype.
+
+    Raises:
+        ValueError: if plain numbers, which can be looked at, are not all positive.
+    """
+    if tf.is_tensor(sigma):
+        return tf.broadcast_to(tf.cast(sigma, x.dtype), tf.shape(x)[:1])
+    if not np.all(np.asarray(sigma) > 0.0):
+        raise ValueError(f"sigma must be positive, got {sigma}")
+    return tf.broadcast_to(tf.convert_to_tensor(sigma, x.dtype), tf.shape(x)[:1])
 
 
 def broadcast_to_event(sigma: tf.Tensor, x: tf.Tensor) -> tf.Tensor:

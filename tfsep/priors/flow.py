@@ -10,6 +10,7 @@ given to each coupling. A clean flow has no sigma and refuses one.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -50,6 +51,8 @@ class FlowPrior(keras.Model, Prior):
     ) -> None:
         """Create all weights; couplings start as the identity."""
         super().__init__(name=kind, dtype=dtype)
+        if sigma_range is not None and not 0.0 < sigma_range[0] <= sigma_range[1] < math.inf:
+            raise ValueError(f"sigma_range must be two positive numbers in ascending order, got {sigma_range}")
         self.kind, self.front_end, self.domain = kind, front_end, front_end.domain
         self.event_shape = tuple(event_shape)
         self.sigma_range = sigma_range
@@ -63,8 +66,7 @@ class FlowPrior(keras.Model, Prior):
     def _events(self, x: Any) -> tf.Tensor:
         x = tf.convert_to_tensor(x)
         x = tf.cast(x, self.tf_dtype)
-        if tuple(x.shape[1:]) != self.event_shape:
-            raise ValueError(f"events of {self.kind} have shape {self.event_shape}, got {tuple(x.shape[1:])}")
+        self.check_events(x)
         return x
 
     def _sigma(self, sigma: Any, x: tf.Tensor) -> tf.Tensor:
@@ -121,20 +123,37 @@ class FlowPrior(keras.Model, Prior):
 
     def sample(self, num: int, seed: Any, sigma: Any = None) -> tf.Tensor:
         """Decode ``num`` standard normal latents drawn from the two integers ``seed``."""
-        return self.decode(tf.random.stateless_normal((num, *self.event_shape), seed, dtype=self.tf_dtype), sigma)
+        shape = (num, *self.event_shape)
+        return self.decode(tf.random.stateless_normal(shape, seed, dtype=self.tf_dtype, alg="philox"), sigma)
 
     def initialise(self, x: Any, sigma: Any = None) -> None:
-        """Set the data-dependent weights (scale of the data, activation normalisation) from clean events x.
+        """Set the data-dependent weights (scale of the data, activation normalisation) from events x.
 
         Call it eagerly, once, before training and before any graph is traced. Where the flow is noise-conditional,
         x must already carry noise of standard deviation sigma.
         """
         x = self._events(x)
         sigma = self._sigma(sigma, x)
-        variance = tf.math.reduce_variance(x) - tf.reduce_mean(sigma**2)
-        self.data_std.assign(tf.sqrt(tf.maximum(variance, 1e-6)))
+        self.data_std.assign(tf.sqrt(clean_variance(x, sigma)))
         self.flow.initialise(self._scale(sigma).inverse_and_log_det(x)[0], self._condition(sigma))
 
     def call(self, x: tf.Tensor, sigma: tf.Tensor | None = None) -> tf.Tensor:
         """Keras' call: the log-density."""
         return self.log_prob(x, sigma)
+
+
+def clean_variance(x: tf.Tensor, sigma: tf.Tensor) -> tf.Tensor:
+    r"""Variance v of clean events from noised ones, floored at 1e-6: a scalar.
+
+    Each example estimates v by its own variance less sigma^2, with an error of variance about
+    :math:`v^2 + 2\sigma^4 / D`: how examples differ, and what noise of D dimensions leaves. Weighting by the inverse
+    keeps the loudest noise from drowning a quiet source; v stands on both sides, hence the rounds.
+    """
+    axes = list(range(1, x.shape.rank))
+    each = tf.reduce_mean((x - tf.reduce_mean(x)) ** 2, axes) - sigma**2
+    noise = 2.0 * sigma**4 / math.prod(x.shape[1:])
+    variance = tf.maximum(tf.reduce_mean(each), 1e-6)
+    for _ in range(4):
+        weight = 1.0 / (variance**2 + noise)
+        variance = tf.maximum(tf.reduce_sum(weight * each) / tf.reduce_sum(weight), 1e-6)
+    return variance

@@ -1,7 +1,7 @@
 r"""The ideal prior of the grid toy data: its own generator's noised density, score and denoiser in closed form.
 
-An example is :math:`a\,w_{k\phi}` with one of 88 keys k, a phase :math:`\phi` uniform over the period and an amplitude a
-uniform in :math:`[a_0, a_1]` (data/toy.py). With noise, and for one waveform w with :math:`n = \|w\|^2`,
+An example is :math:`a\,w_{k\phi}` with one of 88 keys k, a phase :math:`\phi` uniform over the period and an amplitude
+a uniform in :math:`[a_0, a_1]` (data/toy.py). With noise, and for one waveform w with :math:`n = \|w\|^2`,
 :math:`\hat a = w^T y / n` and :math:`\tau = \sigma / \sqrt n`, the amplitude integrates exactly:
 
 .. math:: \log p(y|w) = -\tfrac{D}{2}\log 2\pi\sigma^2 - \frac{\|y\|^2 - n \hat a^2}{2\sigma^2}
@@ -35,7 +35,11 @@ def _log_normal_cdf(x: tf.Tensor) -> tf.Tensor:
 
 
 def truncated_normal(mean: tf.Tensor, std: tf.Tensor, low: float, high: float) -> tuple[tf.Tensor, tf.Tensor]:
-    """Log of the mass of N(mean, std^2) within low..high, and its mean there; both of the arguments' shape."""
+    """Log of the mass of N(mean, std^2) within low..high, and its mean there; both of the arguments' shape.
+
+    In float64: both tails and a spread far wider than the interval are differences of nearly equal numbers.
+    """
+    dtype, mean, std = mean.dtype, tf.cast(mean, tf.float64), tf.cast(std, tf.float64)
     alpha, beta = (low - mean) / std, (high - mean) / std
     flip = alpha > 0.0
     upper = _log_normal_cdf(tf.where(flip, -alpha, beta))
@@ -43,7 +47,7 @@ def truncated_normal(mean: tf.Tensor, std: tf.Tensor, low: float, high: float) -
     log_mass = upper + tf.math.log(-tf.math.expm1(tf.minimum(lower - upper, -1e-30)))
     log_peak = -0.5 * math.log(math.tau)
     edges = tf.exp(log_peak - 0.5 * alpha**2 - log_mass) - tf.exp(log_peak - 0.5 * beta**2 - log_mass)
-    return log_mass, tf.clip_by_value(mean + std * edges, low, high)
+    return tf.cast(log_mass, dtype), tf.cast(tf.clip_by_value(mean + std * edges, low, high), dtype)
 
 
 class IdealToyPrior(Prior):
@@ -82,6 +86,14 @@ class IdealToyPrior(Prior):
         """Render the waveforms of all cells."""
         if front_end.domain != "wave" or len(event_shape) != 2 or event_shape[1] != 1:
             raise ValueError("the ideal toy prior is a density over waves, events (time, 1)")
+        counts = {"num_phases": num_phases, "num_refined": num_refined, "num_subcells": num_subcells}
+        for name, value in counts.items():
+            if value < 1:
+                raise ValueError(f"{name} must be at least 1, got {value}")
+        if num_rounds < 0:
+            raise ValueError(f"num_rounds must be at least 0, got {num_rounds}")
+        if not smallest_sigma > 0.0:
+            raise ValueError(f"smallest_sigma must be positive, got {smallest_sigma}")
         self.front_end, self.domain, self.event_shape = front_end, front_end.domain, tuple(event_shape)
         self.smallest_sigma = smallest_sigma
         self.source, self.sample_rate, self.band_limited = source, sample_rate, band_limited
@@ -122,7 +134,9 @@ class IdealToyPrior(Prior):
 
     def _posterior(self, x: Any, sigma: Any) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor, tf.Tensor]:
         """Return y (batch, time), sigma (batch,), log p (batch,) and E[a w | y] (batch, time)."""
-        y = tf.cast(tf.convert_to_tensor(x), self.tf_dtype)[..., 0]
+        x = tf.cast(tf.convert_to_tensor(x), self.tf_dtype)
+        self.check_events(x)
+        y = x[..., 0]
         sigma = per_example_sigma(self.smallest_sigma if sigma is None else sigma, y)
         column, power = sigma[:, tf.newaxis], tf.reduce_sum(y**2, -1, keepdims=True)
         log_weight, mean = self._cells(tf.matmul(y, self._waves, transpose_b=True), self._energy, power, column)
@@ -165,7 +179,9 @@ class IdealToyPrior(Prior):
     def sample(self, num: int, seed: Any, sigma: Any = None) -> tf.Tensor:
         """Draw examples of the class and add noise: (num, time, 1)."""
         clean = tf.cast(self.data.draw(self.source, num, self.event_shape[0], seed), self.tf_dtype)[..., tf.newaxis]
-        noise = tf.random.stateless_normal(clean.shape, seed, dtype=self.tf_dtype)
+        # The data's own tables are drawn from seeds that this one could equal.
+        seed = tf.random.experimental.stateless_fold_in(tf.cast(seed, tf.int32), 1)
+        noise = tf.random.stateless_normal(clean.shape, seed, dtype=self.tf_dtype, alg="philox")
         level = tf.reshape(per_example_sigma(self.smallest_sigma if sigma is None else sigma, clean), [-1, 1, 1])
         return clean + level * noise
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
+from tfsep.bijectors.coupling import check_bound
 from tfsep.bijectors.squeeze import squeezed_shape
 from tfsep.priors.flow_layers import FlowLayer, MultiscaleLayer, NetworkFactory, SequenceLayer, SqueezeLayer
 
@@ -35,11 +36,20 @@ def build_levels(
         level: index of the first level built.
 
     Raises:
-        ValueError: if a level's factors do not divide its event.
+        ValueError: if a level's factors do not divide its event, there is no level or step, channels that should be
+            halved are odd, or the bound is not positive.
     """
+    check_bound(bound)
+    if not factors:
+        raise ValueError("num_levels must be at least 1")
     shape = squeezed_shape(event_shape, factors[level])
-    layers: list[FlowLayer] = [SqueezeLayer(factors[level], dtype=dtype), *make_steps(shape, level)]
+    steps = make_steps(shape, level)
+    if not steps:
+        raise ValueError("num_steps must be at least 1")
+    layers: list[FlowLayer] = [SqueezeLayer(factors[level], dtype=dtype), *steps]
     if level + 1 < len(factors):
+        if shape[-1] % 2:
+            raise ValueError(f"level {level + 1} of {len(factors)} has {shape[-1]} channels, which cannot be halved")
         half = (*shape[:-1], shape[-1] // 2)
         rest = build_levels(half, factors, make_steps, make_network, bound, dtype, level + 1)
         inner = SequenceLayer(rest, len(shape), dtype=dtype)

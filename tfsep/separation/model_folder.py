@@ -4,9 +4,7 @@ A model folder holds ``model.json`` (everything needed to build the parts again,
 ``posteriors/`` (weights as safetensors, one file each) and ``card.md``. Loading one builds the named kinds with the
 stored settings and reads numbers into them; no code comes out of a folder.
 
-``model.json``: ``format`` 1, ``sources``, ``sample_rate`` (Hz), ``segment`` (samples), ``gains``, ``priors`` {source:
-arguments of :func:`tfsep.priors.build` and "weights"}, ``posteriors`` [arguments of :func:`tfsep.posteriors.build` and
-"weights" where learned], the first being the default, and ``settings`` of the separator (such as ``overlap``).
+What ``model.json`` holds is written in description.py.
 """
 
 from __future__ import annotations
@@ -27,9 +25,8 @@ from tfsep.posteriors.base import Posterior
 from tfsep.posteriors.registry import LEARNED
 from tfsep.priors.base import Prior
 from tfsep.separation import weights
+from tfsep.separation.description import FORMAT, MODEL_FILE, read_description
 
-FORMAT = 1
-MODEL_FILE = "model.json"
 _STEPS = {"gibbs": "num_levels", "langevin": "num_steps"}
 
 
@@ -86,17 +83,7 @@ def describe(name: str | Path) -> dict[str, Any]:
     Raises:
         InputError: if it is not one that this version understands.
     """
-    file = find_model(name) / MODEL_FILE
-    try:
-        description = json.loads(file.read_text(encoding="utf-8"))
-        if description["format"] != FORMAT:
-            raise InputError(f"{file}: format must be {FORMAT}, got {description['format']!r}")
-        missing = [key for key in ("sources", "sample_rate", "segment", "gains") if key not in description]
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise InputError(f"{file}: not a model description ({error})") from error
-    if missing:
-        raise InputError(f"{file}: a model description needs {', '.join(missing)}")
-    return {"priors": {}, "posteriors": [], "settings": {}, **description}
+    return read_description(find_model(name) / MODEL_FILE)
 
 
 def load_prior(name: str | Path, source: str) -> Prior:
@@ -110,7 +97,10 @@ def load_prior(name: str | Path, source: str) -> Prior:
         raise InputError(f"model {str(name)!r} has priors for {', '.join(known) or 'no source'}, not for {source!r}")
     arguments = dict(known[source])
     file = arguments.pop("weights", None)
-    prior = prior_kinds.build(**arguments)
+    try:
+        prior = prior_kinds.build(**arguments)
+    except (TypeError, ValueError) as error:
+        raise InputError(f"{find_model(name) / MODEL_FILE}: the prior of {source!r}: {error}") from error
     if file is not None:
         weights.load(prior, find_model(name) / file)
     return prior
@@ -154,6 +144,7 @@ def load_model(
         arguments |= {"num_sources": len(sources), "segment": description["segment"]}
     else:
         folders = {source: (priors or {}).get(source, folder) for source in sources}
+        _check_rates({place: describe(place)["sample_rate"] for place in dict.fromkeys([folder, *folders.values()])})
         arguments["priors"] = [load_prior(place, source) for source, place in folders.items()]
     built = posterior_kinds.build(**arguments)
     if file is not None:
@@ -181,6 +172,13 @@ def _choose(description: Mapping[str, Any], wanted: str | None, own_priors: bool
     rule = "that needs only priors " if own_priors else ""
     known = ", ".join(offered) or "none"
     raise InputError(f"model {name!r} has no posterior {rule}of kind {wanted or 'any'!r}; it has {known}")
+
+
+def _check_rates(rates: Mapping[str | Path, int]) -> None:
+    """Refuse priors of waveforms at different sample rates."""
+    if len(set(rates.values())) > 1:
+        found = ", ".join(f"{rate} Hz ({place})" for place, rate in rates.items())
+        raise InputError(f"the priors of one model must be at its own sample rate, got {found}")
 
 
 def save_model(

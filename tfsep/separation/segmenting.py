@@ -2,9 +2,9 @@
 
 The waveform is cut into overlapping segments (zeros complete the last one), the segments are separated in chunks of a
 few, and the results crossfade back with weights that sum to one. Chunks have few possible sizes, the powers of two up
-to ``chunk_size``, so that a posterior which compiles for a size does so a handful of times; what is missing in the last
-chunk is filled with zeros. Chunk number c draws its random numbers from fold_in(seed, c): the result depends on the waveform
-and the seed, never on how the samples arrived (:mod:`tfsep.separation.stream` keeps to the same rule).
+to ``chunk_size``, so that a posterior which compiles for a size does so a handful of times; what is missing in the
+last chunk is filled with zeros. Chunk number c draws its random numbers from fold_in(seed, c): the result depends on
+the waveform and the seed, never on how the samples arrived (:mod:`tfsep.separation.stream` keeps to the same rule).
 """
 
 from __future__ import annotations

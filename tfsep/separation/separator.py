@@ -16,6 +16,7 @@ from tfsep.separation.stream import separate_blocks
 DEFAULT_LEVEL = 0.1
 SAMPLE_RATES = (1000, 384000)
 _SILENT_LEVEL = 1e-8
+_BLOCK_FRAMES = 1 << 17
 
 
 class Separator:
@@ -151,8 +152,10 @@ class Separator:
 
     def _gather(self, channels: np.ndarray, sample_rate: int, num_samples: int, seed: int, scale: Any) -> np.ndarray:
         """Stems of a whole array: (channels, time) -> (num_samples, source, channels, time)."""
-        pieces = [stems for _, stems in self.stream([channels], sample_rate, len(channels), num_samples, seed, scale)]
-        return np.concatenate(pieces, axis=-1)
+        starts = range(0, channels.shape[1], _BLOCK_FRAMES)
+        blocks = (channels[:, start : start + _BLOCK_FRAMES] for start in starts)
+        answer = self.stream(blocks, sample_rate, len(channels), num_samples, seed, scale)
+        return np.concatenate([stems for _, stems in answer], axis=-1)
 
     def _program(self, num_samples: int, seed: int) -> Program:
         """The compiled separation of a chunk; it is traced once for each number of samples."""
@@ -160,7 +163,7 @@ class Separator:
             segments_spec = tf.TensorSpec([None, self.segment], tf.float32)
             pair_spec, chunk_spec = tf.TensorSpec([2], tf.int32), tf.TensorSpec([], tf.int32)
 
-            @tf.function(input_signature=[segments_spec, pair_spec, chunk_spec])
+            @tf.function(input_signature=[segments_spec, pair_spec, chunk_spec], autograph=False)
             def separate(segments: tf.Tensor, pair: tf.Tensor, chunk: tf.Tensor) -> tf.Tensor:
                 chunk_seed = tf.random.experimental.stateless_fold_in(pair, chunk)
                 return segmenting.separate_chunk(self.model.posterior, segments, num_samples, chunk_seed)

@@ -34,7 +34,7 @@ def load(model: Any, file: Path) -> None:
         raise InputError(f"{file}: the weights of this model are missing")
     try:
         arrays = load_file(file)
-    except (SafetensorError, OSError, ValueError) as error:
+    except (SafetensorError, OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise InputError(f"{file}: not a safetensors file ({error})") from error
     wanted = {_key(place): tuple(variable.shape) for place, variable in enumerate(model.weights)}
     found = {key: tuple(value.shape) for key, value in arrays.items()}
@@ -45,7 +45,7 @@ def load(model: Any, file: Path) -> None:
         )
     if not all(np.isfinite(value).all() for value in arrays.values()):
         raise InputError(f"{file}: weights must be finite")
-    model.set_weights([arrays[key].astype(np.float32) for key in wanted])
+    model.set_weights([arrays[_key(place)].astype(old.dtype) for place, old in enumerate(model.get_weights())])
 
 
 def _key(place: int) -> str:

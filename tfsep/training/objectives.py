@@ -63,7 +63,8 @@ def simulated_pairs(
 
     The Gaussian's spread profiled out over an example leaves :math:`\frac12 \log \mathrm{MSE}` as the negative
     log-likelihood of the mean; beside it stands the plain MSE, which keeps hard examples from being given up. The
-    spread is then fitted to the error that the mean makes. Errors are relative to the mixture's power.
+    spread is then fitted to the error that the mean makes. Errors are relative to the mixture's power, and so is the
+    metric ``nll_per_dim``, -log q_k / D in nats for mixtures of unit power.
 
     Args:
         posterior: the networks.
@@ -82,7 +83,7 @@ def simulated_pairs(
     fixed = tf.stop_gradient(error) + 1e-6 * power[:, tf.newaxis, tf.newaxis]
     nll = 0.5 * fixed * tf.exp(-2.0 * spread) + spread - 0.5 * tf.math.log(power)[:, tf.newaxis, tf.newaxis]
     relative, profile, nll = (tf.reduce_mean(value) for value in (relative, profile, nll))
-    metrics = {"mse": relative, "log_mse": profile, "nll_per_dim": nll}
+    metrics = {"mse": relative, "log_mse": profile, "nll_per_dim": nll + 0.5 * math.log(math.tau)}
     return 5.0 * relative + 0.2 * profile + 0.05 * nll, metrics
 
 

@@ -1,0 +1,181 @@
+"""Every kind of prior over every domain it knows, small, for the one contract that all of them keep.
+
+Flows start as the identity, so tests of their mathematics look at copies with random weights; tests of what they learn
+share one training per flow on Gaussian events of a known covariance.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from tfsep import priors
+
+SPECTRAL = {"domain": "log_stft", "length": 24, "front_end": {"frame_length": 16, "frame_step": 8}}
+WAVE = {"domain": "wave", "length": 16}
+SMALL = {"num_levels": 2, "num_steps": 2, "width": 8, "num_layers": 1, "condition_width": 8, "sigma_range": (0.01, 8.0)}
+FLOWS: dict[str, dict[str, Any]] = {
+    "glow_wave": {"kind": "glow", "squeeze": 4, **WAVE, **SMALL},
+    "glow_log_stft": {"kind": "glow", "squeeze": 2, **SPECTRAL, **SMALL},
+    "realnvp_wave": {"kind": "realnvp", "squeeze": 4, **WAVE, **SMALL, "num_steps": 4},
+    "realnvp_log_stft": {"kind": "realnvp", "squeeze": 2, **SPECTRAL, **SMALL, "num_steps": 4},
+}
+CASES = {**FLOWS, "ideal_toy_wave": {"kind": "ideal_toy", "source": "sawtooth", "num_phases": 16, **WAVE}}
+SIGMAS = (0.05, 0.3, 2.0)
+
+
+@dataclass(frozen=True)
+class Case:
+    """One prior of the list, to be built in any variant."""
+
+    name: str
+
+    @property
+    def is_flow(self) -> bool:
+        return self.name in FLOWS
+
+    def build(self, **changes: Any) -> Any:
+        """The untrained prior."""
+        return priors.build(**{**CASES[self.name], **changes})
+
+    def scrambled(self, **changes: Any) -> Any:
+        """The prior with random weights, where it has weights: no map in it is the identity."""
+        prior = self.build(**changes)
+        rng = np.random.default_rng(5)
+        for weight in getattr(prior, "trainable_variables", ()):
+            weight.assign_add(0.15 * rng.normal(size=weight.shape))
+        return prior
+
+
+def events(prior: Any, num: int, seed: int = 0, spread: float = 1.0) -> np.ndarray:
+    """Normal noise in the shape of a prior's events, float64."""
+    return spread * np.random.default_rng(seed).normal(size=(num, *prior.event_shape))
+
+
+@functools.cache
+def _prior(name: str, dtype: str) -> Any:
+    return Case(name).scrambled(dtype=dtype)
+
+
+def covariance_of(event_shape: tuple[int, ...]) -> np.ndarray:
+    """A covariance that falls with the distance along each axis; variance 0.5."""
+    matrix = np.array([[0.5]])
+    for size, decay in zip(event_shape[:-1], (0.8, 0.5), strict=False):
+        place = np.arange(size)
+        matrix = np.kron(matrix, decay ** np.abs(place[:, np.newaxis] - place))
+    return matrix
+
+
+class GaussianTraining:
+    """Maximum likelihood of a flow on noised Gaussian events whose density is known at every noise level."""
+
+    def __init__(self, case: Case, batch: int = 128) -> None:
+        self.prior, self.batch, self.steps = case.build(), batch, 0
+        self.covariance = covariance_of(self.prior.event_shape)
+        self._factor = tf.constant(np.linalg.cholesky(self.covariance), tf.float32)
+        self._log_range = tuple(np.log(sigma) for sigma in self.prior.sigma_range)
+        self._variables = [variable.value for variable in self.prior.trainable_variables]
+        self._moments = [[tf.Variable(tf.zeros_like(v)) for v in self._variables] for _ in range(2)]
+        self._step = tf.function(self._adam)
+        clean, sigma, noised = self.draw(1024, (0, 0))
+        self.prior.initialise(noised, sigma)
+
+    def draw(self, num: int, seed: Any) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+        """Clean events, noise levels log-uniform over the prior's range, noised events."""
+        dimensions, seed = self.prior.dimensions, tf.cast(seed, tf.int32)
+        normal = tf.random.stateless_normal((2, num, dimensions), seed)
+        low, high = self._log_range
+        sigma = tf.exp(tf.random.stateless_uniform((num,), seed + 7, low, high))
+        clean = tf.matmul(normal[0], self._factor, transpose_b=True)
+        noised = clean + sigma[:, tf.newaxis] * normal[1]
+        shape = (num, *self.prior.event_shape)
+        return tf.reshape(clean, shape), sigma, tf.reshape(noised, shape)
+
+    def _adam(self, step: tf.Tensor, rate: tf.Tensor) -> tf.Tensor:
+        _, sigma, noised = self.draw(self.batch, tf.stack([1, step]))
+        with tf.GradientTape() as tape:
+            loss = -tf.reduce_mean(self.prior.nats_per_dim(noised, sigma))
+        gradients = tape.gradient(loss, self._variables)
+        count = tf.cast(step, tf.float32) + 1.0
+        for variable, gradient, first, second in zip(self._variables, gradients, *self._moments, strict=True):
+            first.assign(0.9 * first + 0.1 * gradient)
+            second.assign(0.99 * second + 0.01 * gradient**2)
+            size = tf.sqrt(second / (1.0 - 0.99**count)) + 1e-8
+            variable.assign_sub(rate * first / (1.0 - 0.9**count) / size)
+        return loss
+
+    def run(self, num_steps: int, rate: float = 5e-3) -> float:
+        """Go on for ``num_steps``, the rate falling to a tenth; return the last loss."""
+        for step in range(num_steps):
+            now = rate * 0.1 ** (step / num_steps)
+            loss = self._step(tf.constant(self.steps), tf.constant(now, tf.float32))
+            self.steps += 1
+        return float(loss)
+
+    def true_log_prob(self, noised: Any, sigma: float) -> np.ndarray:
+        """Log-density of N(0, covariance + sigma^2 I) in nats: (batch,)."""
+        flat = np.reshape(np.asarray(noised, np.float64), (len(noised), -1))
+        matrix = self.covariance + sigma**2 * np.eye(flat.shape[1])
+        quadratic = np.einsum("bi,bi->b", flat, np.linalg.solve(matrix, flat.T).T)
+        return -0.5 * (quadratic + np.linalg.slogdet(2.0 * np.pi * matrix)[1])
+
+
+@functools.cache
+def _training(name: str) -> GaussianTraining:
+    return GaussianTraining(Case(name))
+
+
+@pytest.fixture(scope="session", params=sorted(CASES))
+def case(request: pytest.FixtureRequest) -> Case:
+    return Case(request.param)
+
+
+@pytest.fixture(scope="session", params=sorted(FLOWS))
+def flow_case(request: pytest.FixtureRequest) -> Case:
+    return Case(request.param)
+
+
+@pytest.fixture(scope="session")
+def prior(case: Case) -> Any:
+    """Float32, random weights; read only."""
+    return _prior(case.name, "float32")
+
+
+@pytest.fixture(scope="session")
+def prior64(case: Case) -> Any:
+    """Float64, random weights; read only."""
+    return _prior(case.name, "float64")
+
+
+@pytest.fixture(scope="session")
+def flow(flow_case: Case) -> Any:
+    """Float32, random weights; read only."""
+    return _prior(flow_case.name, "float32")
+
+
+@pytest.fixture(scope="session")
+def flow64(flow_case: Case) -> Any:
+    """Float64, random weights; read only."""
+    return _prior(flow_case.name, "float64")
+
+
+@pytest.fixture(scope="session")
+def training(flow_case: Case) -> GaussianTraining:
+    """A flow in training on Gaussian events; tests may go on with it."""
+    return _training(flow_case.name)
+
+
+@pytest.fixture(scope="session")
+def noise_events() -> Callable[..., np.ndarray]:
+    return events
+
+
+@pytest.fixture(scope="session")
+def case_named() -> Callable[[str], Case]:
+    return Case

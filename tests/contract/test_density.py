@@ -1,0 +1,117 @@
+"""A flow prior is a density: invertible, with the right log-determinant, normalised, in the units it says."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+Events = Callable[..., np.ndarray]
+SIGMAS = [0.05, 2.0]
+
+# Variants of two dimensions, of every kind whose structure allows it.
+PLANES: dict[str, dict[str, Any]] = {
+    "glow_wave": {"length": None, "event_shape": (2, 1), "squeeze": 2, "num_levels": 1},
+    "realnvp_wave": {"length": None, "event_shape": (2, 1), "squeeze": 1, "num_levels": 1},
+    "realnvp_log_stft": {"length": None, "event_shape": (1, 2, 1), "squeeze": 1, "num_levels": 1},
+    "ideal_toy_wave": {"length": 2, "source": "sine", "num_phases": 64},
+}
+
+
+def jacobian(flow: Any, x: np.ndarray, sigma: float) -> np.ndarray:
+    """d encode / d x of one event, (D, D): each of D copies of the event gives one row."""
+    copies = tf.constant(np.repeat(x[np.newaxis], x.size, axis=0))
+    with tf.GradientTape() as tape:
+        tape.watch(copies)
+        trace = tf.linalg.trace(tf.reshape(flow.encode(copies, sigma)[0], (x.size, x.size)))
+    return tf.reshape(tape.gradient(trace, copies), (x.size, x.size)).numpy()
+
+
+@pytest.mark.parametrize("sigma", SIGMAS)
+def test_decoding_undoes_encoding(flow: Any, noise_events: Events, sigma: float) -> None:
+    x = noise_events(flow, 64).astype(np.float32)
+    z, _ = flow.encode(x, sigma)
+    assert z.shape == x.shape and z.dtype == tf.float32
+    assert np.abs(flow.decode(z, sigma) - x).max() < 1e-5
+
+
+@pytest.mark.parametrize("sigma", SIGMAS)
+def test_encoding_undoes_decoding(flow64: Any, noise_events: Events, sigma: float) -> None:
+    z = noise_events(flow64, 16)
+    np.testing.assert_allclose(flow64.encode(flow64.decode(z, sigma), sigma)[0], z, atol=1e-9)
+
+
+@pytest.mark.parametrize("sigma", SIGMAS)
+def test_the_log_determinant_is_that_of_the_jacobian(flow64: Any, noise_events: Events, sigma: float) -> None:
+    x = noise_events(flow64, 2)
+    expected = [np.linalg.slogdet(jacobian(flow64, event, sigma))[1] for event in x]
+    np.testing.assert_allclose(flow64.encode(x, sigma)[1], expected, atol=1e-8)
+
+
+def test_log_prob_is_that_of_the_tfp_distribution(flow64: Any, noise_events: Events) -> None:
+    x, sigma = noise_events(flow64, 3), np.array([0.02, 0.5, 4.0])
+    distribution = flow64.distribution(tf.constant(sigma))
+    assert tuple(distribution.batch_shape) == (3,) and tuple(distribution.event_shape) == flow64.event_shape
+    np.testing.assert_allclose(flow64.log_prob(x, sigma), distribution.log_prob(x), rtol=1e-12)
+    drawn = distribution.sample(seed=(1, 2))
+    np.testing.assert_allclose(flow64.log_prob(tf.identity(drawn), sigma), distribution.log_prob(drawn), rtol=1e-9)
+
+
+def test_sampling_decodes_the_normal_latents_of_its_seed(flow64: Any) -> None:
+    drawn = flow64.sample(8, (3, 4), 0.3)
+    assert drawn.shape == (8, *flow64.event_shape)
+    latents = tf.random.stateless_normal(drawn.shape, (3, 4), tf.float64, alg="philox")
+    np.testing.assert_allclose(flow64.encode(drawn, 0.3)[0], latents, atol=1e-9)
+    assert np.abs(drawn - flow64.sample(8, (3, 5), 0.3)).max() > 0.1
+
+
+def test_an_event_does_not_depend_on_its_batch(prior64: Any, noise_events: Events) -> None:
+    x = noise_events(prior64, 4)
+    alone = tf.concat([prior64.log_prob(x[i : i + 1], 0.3) for i in range(4)], 0)
+    np.testing.assert_allclose(prior64.log_prob(x, 0.3), alone, rtol=1e-10)
+
+
+@pytest.mark.parametrize("name", sorted(PLANES))
+@pytest.mark.parametrize("sigma", [0.3, 1.5])
+def test_a_density_over_the_plane_integrates_to_one(
+    name: str, sigma: float, case_named: Callable[[str], Any]
+) -> None:
+    prior = case_named(name).scrambled(dtype="float64", **PLANES[name])
+    assert prior.dimensions == 2
+    width = 0.15 * sigma
+    reach = 3.0 + 7.0 * sigma
+    axis = np.arange(-reach, reach, width)
+    grid = np.stack(np.meshgrid(axis, axis, indexing="ij"), -1).reshape(-1, *prior.event_shape)
+    density = tf.function(lambda x: tf.reduce_sum(tf.exp(prior.log_prob(x, sigma))))
+    total = sum(float(density(tf.constant(part))) for part in np.array_split(grid, -(-len(grid) // 4000)))
+    assert abs(total * width**2 - 1.0) < 1e-3
+
+
+@pytest.mark.parametrize("factor", [0.01, 3.0])
+def test_a_change_of_units_moves_a_clean_density_by_its_jacobian(
+    flow_case: Any, noise_events: Events, factor: float
+) -> None:
+    flow = flow_case.scrambled(dtype="float64", sigma_range=None)
+    x = noise_events(flow, 4)
+    before = flow.log_prob(x)
+    flow.data_std.assign(factor * flow.data_std.numpy())
+    np.testing.assert_allclose(flow.log_prob(factor * x), before - flow.dimensions * np.log(factor), rtol=1e-10)
+
+
+def test_a_change_of_units_moves_a_noised_density_by_its_jacobian(flow_case: Any, noise_events: Events) -> None:
+    """At a given sigma the first layer divides by sqrt(data_std^2 + sigma^2); make that twice as large."""
+    flow = flow_case.scrambled(dtype="float64")
+    x, sigma = noise_events(flow, 4), 0.5
+    before, std = flow.log_prob(x, sigma), flow.data_std.numpy()
+    flow.data_std.assign(np.sqrt(4.0 * (std**2 + sigma**2) - sigma**2))
+    np.testing.assert_allclose(flow.log_prob(2.0 * x, sigma), before - flow.dimensions * np.log(2.0), rtol=1e-10)
+
+
+def test_rates_per_dimension_are_shares_of_the_log_density(prior64: Any, noise_events: Events) -> None:
+    x = noise_events(prior64, 4)
+    nats = prior64.log_prob(x, 0.3) / np.prod(prior64.event_shape)
+    np.testing.assert_allclose(prior64.nats_per_dim(x, 0.3), nats, rtol=1e-12)
+    np.testing.assert_allclose(prior64.bits_per_dim(x, 0.3), -nats / np.log(2.0), rtol=1e-12)

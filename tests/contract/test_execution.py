@@ -1,0 +1,82 @@
+"""The same numbers whichever way they are computed: compiled, on two devices, over and over again."""
+
+from __future__ import annotations
+
+import gc
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from tfsep.bijectors import Step
+
+Events = Callable[..., np.ndarray]
+
+
+def test_xla_gives_the_same_numbers(prior: Any, noise_events: Events) -> None:
+    def both(x: tf.Tensor, sigma: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        return prior.log_prob(x, sigma), prior.score(x, sigma)
+
+    x, sigma = tf.constant(noise_events(prior, 8), tf.float32), tf.constant(0.3)
+    compiled = tf.function(both, jit_compile=True)(x, sigma)
+    for found, expected in zip(compiled, both(x, sigma), strict=True):
+        scale = np.abs(expected).max()
+        np.testing.assert_allclose(found / scale, expected / scale, atol=1e-4)
+
+
+def test_two_devices_give_the_gradients_of_one(
+    flow_case: Any, flow: Any, noise_events: Events, two_cpus: list[str]
+) -> None:
+    """Each replica sees half of the batch; the mean of their gradients is the gradient of the whole."""
+    x = tf.constant(noise_events(flow, 8), tf.float32)
+
+    def gradients(model: Any, batch: tf.Tensor) -> list[tf.Tensor]:
+        with tf.GradientTape() as tape:
+            loss = -tf.reduce_mean(model.nats_per_dim(batch, 0.3))
+        return tape.gradient(loss, [variable.value for variable in model.trainable_variables])
+
+    strategy = tf.distribute.MirroredStrategy(two_cpus, cross_device_ops=tf.distribute.ReductionToOneDevice())
+    with strategy.scope():
+        replicated = flow_case.build()
+    replicated.set_weights(flow.get_weights())
+
+    def on_a_replica() -> list[tf.Tensor]:
+        context = tf.distribute.get_replica_context()
+        place = context.replica_id_in_sync_group
+        return context.all_reduce("MEAN", gradients(replicated, x[4 * place : 4 * place + 4]))
+
+    found = strategy.run(on_a_replica)
+    for mean, expected in zip(found, gradients(flow, x), strict=True):
+        local = strategy.experimental_local_results(mean)
+        assert len(local) == 2
+        for one in local:
+            np.testing.assert_allclose(one, expected, rtol=1e-4, atol=1e-5)
+
+
+def test_two_devices_give_the_scores_of_one(prior: Any, noise_events: Events, two_cpus: list[str]) -> None:
+    x = tf.constant(noise_events(prior, 4), tf.float32)
+    scores = []
+    for name in two_cpus:
+        with tf.device(name):
+            scores.append(prior.score(x, 0.3).numpy())
+    np.testing.assert_array_equal(scores[0], scores[1])
+
+
+def test_calls_leave_no_bijector_behind(flow: Any, noise_events: Events) -> None:
+    """TFP keeps what it has computed in caches; none may outlive the call that filled it."""
+    x = noise_events(flow, 2)
+
+    def alive() -> int:
+        gc.collect()
+        return sum(isinstance(thing, Step) for thing in gc.get_objects())
+
+    def call() -> None:
+        flow.score(x, 0.3)
+        flow.distribution(tf.constant([0.3, 0.3])).log_prob(x.astype(np.float32))
+
+    call()
+    before = alive()
+    for _ in range(3):
+        call()
+    assert alive() <= before

@@ -1,0 +1,76 @@
+"""What sigma means, and what is refused."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from tfsep.errors import InputError
+
+Events = Callable[..., np.ndarray]
+
+
+def test_no_sigma_is_the_smallest(prior64: Any, noise_events: Events) -> None:
+    x = noise_events(prior64, 3)
+    smallest = prior64.smallest_sigma
+    assert smallest == 0.01
+    np.testing.assert_array_equal(prior64.log_prob(x), prior64.log_prob(x, smallest))
+    np.testing.assert_array_equal(prior64.score(x), prior64.score(x, smallest))
+    np.testing.assert_array_equal(prior64.sample(2, (0, 1)), prior64.sample(2, (0, 1), smallest))
+    np.testing.assert_array_equal(prior64.denoise(x, None), prior64.denoise(x, smallest))
+
+
+def test_every_example_has_its_own_sigma(prior64: Any, noise_events: Events) -> None:
+    x, sigmas = noise_events(prior64, 3), [0.05, 0.3, 4.0]
+    for method in (prior64.log_prob, prior64.score, prior64.denoise):
+        each = tf.concat([method(x[i : i + 1], sigma) for i, sigma in enumerate(sigmas)], 0)
+        np.testing.assert_allclose(method(x, np.array(sigmas)), each, rtol=1e-8, atol=1e-10)
+
+
+def test_sigma_may_be_a_tensor_of_a_graph(prior: Any, noise_events: Events) -> None:
+    x = tf.constant(noise_events(prior, 3), tf.float32)
+    compiled = tf.function(prior.denoise)
+    for sigma in (0.05, 2.0):
+        expected = prior.denoise(x, sigma)
+        np.testing.assert_allclose(compiled(x, tf.constant(sigma)), expected, rtol=1e-3, atol=1e-4)
+    assert compiled.experimental_get_tracing_count() == 1
+
+
+def test_sigma_makes_a_difference(prior64: Any, noise_events: Events) -> None:
+    x = noise_events(prior64, 3)
+    assert np.all(np.abs(prior64.log_prob(x, 0.1) - prior64.log_prob(x, 3.0)) > 0.1)
+
+
+@pytest.mark.parametrize("sigma", [0.0, -0.1, float("nan"), [0.1, 0.0, 0.1]])
+def test_a_sigma_that_is_not_positive_is_refused(prior: Any, noise_events: Events, sigma: Any) -> None:
+    x = noise_events(prior, 3)
+    for method in (prior.log_prob, prior.score, prior.denoise):
+        with pytest.raises(ValueError, match="sigma must be positive"):
+            method(x, sigma)
+
+
+def test_a_clean_flow_refuses_sigma(flow_case: Any, noise_events: Events) -> None:
+    flow = flow_case.build(sigma_range=None)
+    x = noise_events(flow, 3)
+    assert flow.log_prob(x).shape == (3,) and flow.sample(2, (0, 1)).shape == (2, *flow.event_shape)
+    for method in (flow.log_prob, flow.score, flow.denoise, flow.encode, flow.decode):
+        with pytest.raises(ValueError, match="is a clean prior: sigma must be None, got 0.1"):
+            method(x, 0.1)
+
+
+@pytest.mark.parametrize("sigma_range", [(1.0, 0.1), (0.0, 1.0), (-1.0, 1.0), (0.1, float("inf"))])
+def test_a_bad_range_of_sigma_is_refused(flow_case: Any, sigma_range: tuple[float, float]) -> None:
+    with pytest.raises(InputError, match="sigma_range must be two positive numbers in ascending order"):
+        flow_case.build(sigma_range=sigma_range)
+
+
+@pytest.mark.parametrize("method", ["log_prob", "score", "denoise"])
+def test_events_of_another_shape_are_refused(prior: Any, method: str) -> None:
+    longer = (2, prior.event_shape[0] + 1, *prior.event_shape[1:])
+    for shape in (longer, (2, *prior.event_shape[:-1]), (2, *prior.event_shape[:-1], 2)):
+        with pytest.raises(ValueError, match="have shape"):
+            getattr(prior, method)(np.zeros(shape, np.float32), 0.1)

@@ -1,0 +1,99 @@
+"""The dilated convolution against TensorFlow's, and the reach and the conditioning of the WaveNet."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from tfsep.networks.wavenet import DilatedConv, WaveNet
+
+Make = Callable[..., Any]
+
+
+def noise(*shape: int, seed: int = 0) -> tf.Tensor:
+    return tf.constant(np.random.default_rng(seed).normal(size=shape), tf.float32)
+
+
+@pytest.mark.parametrize(("kernel_size", "dilation"), [(1, 1), (3, 1), (3, 4), (5, 2)])
+def test_dilated_conv_is_a_convolution(kernel_size: int, dilation: int, scrambled: Make) -> None:
+    layer = scrambled(DilatedConv(4, 6, kernel_size, dilation))
+    kernel, bias = layer.get_weights()
+    x = noise(2, 19, 4)
+    expected = tf.nn.conv1d(x, kernel.reshape(kernel_size, 4, 6), 1, "SAME", dilations=dilation) + bias
+    np.testing.assert_allclose(layer(x), expected, atol=1e-5)
+
+
+def test_dilated_conv_takes_events_of_unknown_length(scrambled: Make) -> None:
+    layer = scrambled(DilatedConv(1, 2, 3, 2))
+    call = tf.function(layer, input_signature=[tf.TensorSpec([None, None, 1], tf.float32)])
+    for time in (1, 7, 16):
+        np.testing.assert_allclose(call(noise(2, time, 1)), layer(noise(2, time, 1)), atol=1e-6)
+
+
+def test_an_even_kernel_is_refused() -> None:
+    with pytest.raises(ValueError, match="kernel_size must be odd for a non-causal convolution, got 4"):
+        DilatedConv(1, 1, 4, 1)
+
+
+@pytest.mark.parametrize("condition_width", [0, 5])
+def test_the_first_output_is_zero(condition_width: int) -> None:
+    network = WaveNet(2, 6, width=8, num_layers=3, condition_width=condition_width)
+    condition = noise(4, condition_width) if condition_width else None
+    output = network(noise(4, 16, 2), condition)
+    assert output.shape == (4, 16, 6)
+    np.testing.assert_array_equal(output, 0.0)
+
+
+@pytest.mark.parametrize(
+    ("num_layers", "kernel_size", "dilation_cycle", "reach"), [(1, 3, 6, 1), (3, 3, 6, 7), (4, 3, 2, 6), (2, 5, 6, 6)]
+)
+def test_the_receptive_field_is_symmetric_and_as_long_as_stated(
+    num_layers: int, kernel_size: int, dilation_cycle: int, reach: int, scrambled: Make, reach_of: Make
+) -> None:
+    """Reach on either side: the sum of (kernel_size - 1) / 2 * dilation over the layers."""
+    network = scrambled(
+        WaveNet(1, 2, width=8, num_layers=num_layers, kernel_size=kernel_size, dilation_cycle=dilation_cycle)
+    )
+    seen = np.flatnonzero(reach_of(network, noise(1, 41, 1), (20,)))
+    assert (seen.min(), seen.max()) == (20 - reach, 20 + reach)
+
+
+def test_both_ends_are_padded_alike(scrambled: Make) -> None:
+    """A network whose kernels are mirrored in time answers a mirrored input with the mirrored output."""
+    network = scrambled(WaveNet(1, 2, width=8, num_layers=3))
+    x = noise(2, 12, 1)
+    expected = tf.reverse(network(x), [1])
+    for conv in network.gated:
+        kernel, bias = conv.get_weights()
+        taps = kernel.reshape(conv.kernel_size, conv.in_channels, conv.out_channels)
+        conv.set_weights([taps[::-1].reshape(kernel.shape), bias])
+    np.testing.assert_allclose(network(tf.reverse(x, [1])), expected, atol=1e-4)
+
+
+def test_a_condition_changes_its_own_example_only(scrambled: Make) -> None:
+    network, x = scrambled(WaveNet(1, 2, width=8, num_layers=2, condition_width=3)), noise(2, 12, 1)
+    condition = noise(2, 3, seed=1).numpy()
+    before = network(x, tf.constant(condition))
+    condition[1] += 1.0
+    after = network(x, tf.constant(condition))
+    np.testing.assert_array_equal(after[0], before[0])
+    assert np.abs(after[1] - before[1]).max() > 1e-3
+
+
+def test_its_settings_make_it_again(scrambled: Make) -> None:
+    network = scrambled(WaveNet(1, 2, width=8, num_layers=2, condition_width=3))
+    copy = WaveNet.from_config(network.get_config())
+    copy.set_weights(network.get_weights())
+    x, condition = noise(2, 12, 1), noise(2, 3)
+    np.testing.assert_array_equal(copy(x, condition), network(x, condition))
+
+
+def test_double_precision_is_kept() -> None:
+    network = WaveNet(1, 2, width=8, num_layers=2, dtype="float64")
+    assert network(tf.zeros((1, 8, 1), tf.float64)).dtype == tf.float64
+    assert {keras.backend.standardize_dtype(v.dtype) for v in network.variables} == {"float64"}

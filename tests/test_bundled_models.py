@@ -1,0 +1,68 @@
+"""The bundled models as a newcomer meets them: found by name, small, described, and better than the mixture."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tfsep.separation import model_folder
+
+REPOSITORY = Path(__file__).resolve().parents[1]
+MODELS = ("songs", "toy")
+CARD_WORDS = ("licence", "trained", "bin/train", "limits", "si-sdri")
+
+
+def _evaluate(tmp_path: Path, *arguments: str) -> dict:
+    record = tmp_path / "record.json"
+    command = [sys.executable, "bin/evaluate", *arguments, f"--json={record}"]
+    done = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr
+    return json.loads(record.read_text())
+
+
+def test_the_bundled_models_are_listed() -> None:
+    assert set(MODELS) <= set(model_folder.list_models())
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_a_model_is_small_and_has_a_card(name: str) -> None:
+    folder = REPOSITORY / "models" / name
+    sizes = [path.stat().st_size for path in folder.rglob("*") if path.is_file()]
+    assert max(sizes) < 10e6 and sum(sizes) < 20e6
+    card = (folder / "card.md").read_text(encoding="utf-8").lower()
+    assert [word for word in CARD_WORDS if word not in card] == []
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_every_source_has_a_trained_prior(name: str) -> None:
+    for source in model_folder.describe(name)["sources"]:
+        prior = model_folder.load_prior(name, source)
+        event = prior.sample(2, (0, 0))
+        assert np.isfinite(prior.log_prob(event)).all()
+
+
+def test_the_toy_model_beats_the_mixture_for_every_source(tmp_path: Path) -> None:
+    record = _evaluate(tmp_path, "--model=toy", "--data=toy", "--num_mixtures=64", "--seed=5")
+    gained = {name: row["si_sdri"] for name, row in record["sources"].items()}
+    assert min(gained.values()) > 5.0, gained
+    assert record["mean_si_sdri"] > 10.0
+    assert record["mean_si_sdri"] < record["baselines"]["ideal_ratio_mask"]["mean_si_sdri"] + 10.0
+
+
+@pytest.mark.smoke
+def test_the_songs_model_beats_the_mixture_on_the_bundled_song(tmp_path: Path) -> None:
+    record = _evaluate(tmp_path, "--model=songs", "--data=examples")
+    gained = {name: row["si_sdri"] for name, row in record["sources"].items()}
+    assert min(gained.values()) > 0.0, gained
+    assert abs(record["baselines"]["mixture"]["mean_si_sdri"]) < 1e-6
+
+
+def test_the_songs_model_beats_the_mixture_on_held_out_rendered_songs(tmp_path: Path, shared_data: Path) -> None:
+    record = _evaluate(tmp_path, "--model=songs", f"--data={shared_data / 'rendered'}")
+    gained = {name: row["si_sdri"] for name, row in record["sources"].items()}
+    assert min(gained.values()) > 0.0, gained

@@ -1,0 +1,184 @@
+"""What training lowers, against closed forms and numpy."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from scipy.stats import norm
+
+from tfsep import priors
+from tfsep.audio.front_end import WaveFrontEnd
+from tfsep.priors.base import Prior, broadcast_to_event, per_example_sigma
+from tfsep.training import objectives
+
+SEED = (4, 2)
+GAINS = (0.5, 0.2)
+
+
+class White(Prior):
+    """Waves of independent standard normal samples."""
+
+    kind, domain = "white", "wave"
+    front_end = WaveFrontEnd()
+    smallest_sigma = 0.0
+
+    def __init__(self, length: int, sigma_range: tuple[float, float] | None = None) -> None:
+        self.event_shape, self.sigma_range = (length, 1), sigma_range
+
+    def _variance(self, x: Any, sigma: Any) -> tf.Tensor:
+        return tf.ones_like(x) if sigma is None else 1.0 + broadcast_to_event(per_example_sigma(sigma, x), x) ** 2
+
+    def log_prob(self, x: Any, sigma: Any = None) -> tf.Tensor:
+        variance = self._variance(x, sigma)
+        return tf.reduce_sum(-0.5 * x**2 / variance - 0.5 * tf.math.log(2 * np.pi * variance), axis=[1, 2])
+
+    def score(self, x: Any, sigma: Any = None) -> tf.Tensor:
+        return -x / self._variance(x, sigma)
+
+    def sample(self, num: int, seed: Any, sigma: Any = None) -> tf.Tensor:
+        raise NotImplementedError
+
+
+class Told:
+    """A posterior that answers what it is told."""
+
+    gains = GAINS
+
+    def __init__(self, means: Any, spread: Any) -> None:
+        self.answer = tf.constant(means, tf.float32), tf.constant(spread, tf.float32)
+        self.heard: tf.Tensor | None = None
+
+    def __call__(self, mixture: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        self.heard = mixture
+        return self.answer
+
+
+def case(batch: int = 3, time: int = 200, seed: int = 0) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Sources before gains, estimates of a_k s_k and log-spreads, each (batch, 2, time)."""
+    rng = np.random.default_rng(seed)
+    sources = rng.normal(size=(batch, 2, time)).astype(np.float32)
+    scaled = sources * np.array(GAINS, np.float32)[:, np.newaxis]
+    means = scaled + 0.1 * rng.normal(size=scaled.shape).astype(np.float32)
+    return sources, means, rng.uniform(-3, -1, scaled.shape).astype(np.float32)
+
+
+def waves(batch: int, time: int = 50) -> tf.Tensor:
+    return tf.random.stateless_normal((batch, time), (1, 1))
+
+
+def test_a_clean_prior_gets_clean_events() -> None:
+    wave = waves(3)
+    events, sigma = objectives.noised(White(50), wave, tf.constant(SEED))
+    assert sigma is None
+    np.testing.assert_array_equal(events[..., 0], wave)
+
+
+def test_noise_has_its_level_and_levels_are_log_uniform() -> None:
+    prior = White(50, (0.01, 2.0))
+    wave = waves(2000)
+    events, sigma = objectives.noised(prior, wave, tf.constant(SEED))
+    assert sigma.shape == (2000,) and events.shape == (2000, 50, 1)
+    position = np.log(sigma.numpy() / 0.01) / np.log(200)
+    assert 0 <= position.min() < 0.01 and 0.99 < position.max() <= 1.0
+    assert np.histogram(position, 5, (0, 1))[0].min() > 0.16 * 2000
+    noise = (events[..., 0] - wave).numpy() / sigma.numpy()[:, np.newaxis]
+    assert noise.std() == pytest.approx(1.0, abs=0.02) and abs(noise.mean()) < 0.02
+    assert abs(np.corrcoef(position, noise[:, 0])[0, 1]) < 0.08
+    assert abs(np.corrcoef(position, np.abs(noise).mean(-1))[0, 1]) < 0.08
+
+
+def test_noise_follows_the_seed() -> None:
+    prior, wave = White(50, (0.01, 2.0)), waves(4)
+    first = objectives.noised(prior, wave, tf.constant(SEED))
+    again = objectives.noised(prior, wave, tf.constant(SEED))
+    other = objectives.noised(prior, wave, tf.constant((5, 2)))
+    for one, same, different in zip(first, again, other, strict=True):
+        np.testing.assert_array_equal(one, same)
+        assert np.abs(one.numpy() - different.numpy()).min() > 0
+
+
+@pytest.mark.parametrize("sigma_range", [None, (0.5, 0.5001), (0.01, 2.0)])
+def test_maximum_likelihood_is_the_density_of_what_is_seen(sigma_range: tuple[float, float] | None) -> None:
+    prior, wave = White(50, sigma_range), waves(400)
+    loss, metrics = objectives.maximum_likelihood(prior, wave, tf.constant(SEED))
+    events, sigma = objectives.noised(prior, wave, tf.constant(SEED))
+    std = np.sqrt(1 + (0.0 if sigma is None else sigma.numpy()[:, np.newaxis] ** 2))
+    np.testing.assert_allclose(loss, -norm.logpdf(events.numpy()[..., 0], scale=std).mean(), rtol=1e-5)
+    np.testing.assert_array_equal(metrics["nats_per_dim"], -loss)
+    # Nothing codes a Gaussian with fewer nats than its entropy.
+    assert float(loss) == pytest.approx(np.mean(0.5 * np.log(2 * np.pi * np.e * std**2)), abs=0.02)
+
+
+def test_a_mixture_of_unpaired_sources_is_what_the_posterior_hears() -> None:
+    sources, means, spread = case()
+    told = Told(means, spread)
+    objectives.simulated_pairs(told, tf.constant(sources), tf.constant(SEED))
+    np.testing.assert_allclose(told.heard, 0.5 * sources[:, 0] + 0.2 * sources[:, 1], atol=1e-6)
+
+
+def test_simulated_pairs_measure_the_error_of_each_share() -> None:
+    sources, means, spread = case()
+    _, metrics = objectives.simulated_pairs(Told(means, spread), tf.constant(sources), tf.constant(SEED))
+    scaled = sources * np.array(GAINS)[:, np.newaxis]
+    power = np.mean(scaled.sum(1) ** 2, axis=-1)
+    relative = np.mean((scaled - means) ** 2, axis=-1) / power[:, np.newaxis]
+    assert float(metrics["mse"]) == pytest.approx(relative.mean(), rel=1e-4)
+    assert float(metrics["log_mse"]) == pytest.approx(np.log(relative + 1e-3).mean(), rel=1e-4)
+    # In units of the mixture's root mean square.
+    level = np.sqrt(power)[:, np.newaxis, np.newaxis]
+    density = norm.logpdf(scaled / level, means / level, np.exp(spread) / level)
+    assert float(metrics["nll_per_dim"]) == pytest.approx(-density.mean(), rel=1e-3)
+
+
+def test_the_loss_does_not_change_with_loudness() -> None:
+    sources, means, spread = case()
+    loss, _ = objectives.simulated_pairs(Told(means, spread), tf.constant(sources), tf.constant(SEED))
+    quiet = Told(0.02 * means, spread + np.log(0.02))
+    found, _ = objectives.simulated_pairs(quiet, tf.constant(0.02 * sources), tf.constant(SEED))
+    assert float(found) == pytest.approx(float(loss), rel=1e-3)
+
+
+def test_the_spread_learns_from_the_error_and_the_error_not_from_the_spread() -> None:
+    sources, means, spread = case()
+    scaled = sources * np.array(GAINS, np.float32)[:, np.newaxis]
+    power = np.mean(scaled.sum(1) ** 2, axis=-1)[:, np.newaxis, np.newaxis]
+    best = 0.5 * np.log((scaled - means) ** 2 + 1e-6 * power)
+    gradients = {}
+    for name, value in (("best", best), ("given", spread)):
+        told = Told(means, value)
+        with tf.GradientTape() as tape:
+            tape.watch(told.answer)
+            loss, metrics = objectives.simulated_pairs(told, tf.constant(sources), tf.constant(SEED))
+            nll = metrics["nll_per_dim"]
+        gradients[name] = tape.gradient(loss, told.answer)
+    with tf.GradientTape() as tape:
+        tape.watch(told.answer)
+        nll = objectives.simulated_pairs(told, tf.constant(sources), tf.constant(SEED))[1]["nll_per_dim"]
+    assert tape.gradient(nll, told.answer)[0] is None
+    np.testing.assert_allclose(gradients["best"][0], gradients["given"][0], rtol=1e-6)
+    np.testing.assert_allclose(gradients["best"][1], 0.0, atol=1e-8)
+    assert np.abs(gradients["given"][1]).max() > 1e-5
+    # The means are pulled towards the truth.
+    assert np.all(np.sign(gradients["given"][0]) == np.sign(means - scaled))
+
+
+def test_silence_costs_nothing_that_is_not_finite() -> None:
+    quiet = np.zeros((2, 2, 30), np.float32)
+    told = Told(quiet, quiet - 11.0)
+    with tf.GradientTape() as tape:
+        tape.watch(told.answer)
+        loss, metrics = objectives.simulated_pairs(told, tf.constant(quiet), tf.constant(SEED))
+    for value in (loss, *metrics.values(), *tape.gradient(loss, told.answer)):
+        assert np.isfinite(value).all()
+
+
+def test_a_flow_is_initialised_from_events_that_carry_noise() -> None:
+    flow = priors.build("glow", length=64, squeeze=4, num_levels=1, num_steps=1, width=8, num_layers=1)
+    wave = 0.2 * waves(256, 64)
+    objectives.initialise_flow(flow, wave, tf.constant(SEED))
+    assert float(tf.convert_to_tensor(flow.data_std)) == pytest.approx(0.2, rel=0.1)
+    latent, _ = flow.encode(*objectives.noised(flow, wave, tf.constant(SEED)))
+    assert np.std(latent) == pytest.approx(1.0, abs=0.05)

@@ -1,0 +1,77 @@
+"""What ``model.json`` says of a model, and the rules that it keeps to.
+
+``format`` is 1; then ``sources``, ``sample_rate`` (Hz), ``segment`` (samples), ``gains``, ``priors`` {source: arguments
+of :func:`tfsep.priors.build` and "weights"}, ``posteriors`` [arguments of :func:`tfsep.posteriors.build` and "weights"
+where learned], the first being the default, and ``settings`` of the separator (such as ``overlap``). The last three may
+be absent.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+from tfsep.errors import InputError
+
+FORMAT = 1
+MODEL_FILE = "model.json"
+
+
+def read_description(file: Path) -> dict[str, Any]:
+    """The contents of a ``model.json``, with ``priors``, ``posteriors`` and ``settings`` even where the file has none.
+
+    Raises:
+        InputError: if it cannot be read, or is not what the rules of this file say.
+    """
+    try:
+        description = json.loads(file.read_text(encoding="utf-8"))
+        if description["format"] != FORMAT:
+            raise InputError(f"{file}: format must be {FORMAT}, got {description['format']!r}")
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
+        raise InputError(f"{file}: not a model description ({type(error).__name__}: {error})") from error
+    description = {"priors": {}, "posteriors": [], "settings": {}, **description}
+    for name, (rule, holds) in _RULES.items():
+        if name not in description:
+            raise InputError(f"{file}: a model description needs {name}")
+        if not holds(description[name]):
+            raise InputError(f"{file}: {name} must be {rule}, got {json.dumps(description[name])[:80]}")
+    if len(description["gains"]) != len(description["sources"]):
+        count = f"{len(description['gains'])} for {len(description['sources'])}"
+        raise InputError(f"{file}: there must be one gain for each source, got {count}")
+    return description
+
+
+def _is_count(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value > 0
+
+
+def _are_names(value: Any) -> bool:
+    """Whether each may name a file of a stem, without leaving its folder."""
+    if not isinstance(value, list) or not value or not all(isinstance(name, str) for name in value):
+        return False
+    return len(set(value)) == len(value) and all(name not in ("", "..") and Path(name).name == name for name in value)
+
+
+def _are_numbers(value: Any) -> bool:
+    return isinstance(value, list) and all(isinstance(x, int | float) and not isinstance(x, bool) for x in value)
+
+
+def _are_parts(values: Iterable[Any]) -> bool:
+    return all(
+        isinstance(part, dict) and isinstance(part.get("kind"), str) and isinstance(part.get("weights", ""), str)
+        for part in values
+    )
+
+
+# What the entries of a description must be; everything else is checked by the parts that are built from it.
+_RULES: dict[str, tuple[str, Callable[[Any], bool]]] = {
+    "sources": ("different names, each fit for a file", _are_names),
+    "sample_rate": ("a whole number above 0", _is_count),
+    "segment": ("a whole number above 0", _is_count),
+    "gains": ("a list of numbers", _are_numbers),
+    "priors": ("an object of parts with a kind", lambda value: isinstance(value, dict) and _are_parts(value.values())),
+    "posteriors": ("a list of parts with a kind", lambda value: isinstance(value, list) and _are_parts(value)),
+    "settings": ("an object", lambda value: isinstance(value, dict)),
+}
