@@ -34,7 +34,7 @@ def test_takes_the_spread_out_of_noised_data() -> None:
 
 def test_the_log_determinant_is_the_dimension_times_the_log_scale(make_events: Make) -> None:
     log_det = scale(0.3).forward_and_log_det(make_events((4, 2)))[1]
-    np.testing.assert_allclose(log_det, 8 * 0.5 * np.log(0.3**2 + SIGMA ** 2), rtol=1e-12)
+    np.testing.assert_allclose(log_det, 8 * 0.5 * np.log(0.3**2 + SIGMA**2), rtol=1e-12)
 
 
 def test_without_noise_the_scale_is_that_of_the_data(make_events: Make) -> None:

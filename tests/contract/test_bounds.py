@@ -17,20 +17,20 @@ import tensorflow as tf
 SPREADS = np.geomspace(0.003, 30.0, 8)
 
 
-def excess(prior: Any, spread: float, sigma: float | None, num: int = 256) -> tuple[float, float]:
-    """Estimate of E[log p(x) - log N(x; 0, spread^2 I)] / D and its standard error."""
-    x = spread * np.random.default_rng(1).normal(size=(num, *prior.event_shape))
-    flat = x.reshape(num, -1)
-    normal = -0.5 * (flat**2 / spread**2 + np.log(2.0 * np.pi * spread**2)).sum(1)
-    difference = (prior.log_prob(x, sigma).numpy() - normal) / flat.shape[1]
-    return float(difference.mean()), float(difference.std() / np.sqrt(num))
+def excess(prior: Any, spreads: np.ndarray, sigma: float | None, num: int = 128) -> tuple[np.ndarray, np.ndarray]:
+    """Estimates of E[log p(x) - log N(x; 0, spread^2 I)] / D and their standard errors, one for each spread."""
+    column = np.reshape(spreads, (-1, 1, 1))
+    flat = column * np.random.default_rng(1).normal(size=(len(spreads), num, prior.dimensions))
+    normal = -0.5 * (flat**2 / column**2 + np.log(2.0 * np.pi * column**2)).sum(-1)
+    log_prob = prior.log_prob(flat.reshape(-1, *prior.event_shape), sigma).numpy().reshape(normal.shape)
+    difference = (log_prob - normal) / prior.dimensions
+    return difference.mean(1), difference.std(1) / np.sqrt(num)
 
 
-@pytest.mark.parametrize("spread", SPREADS)
 @pytest.mark.parametrize("sigma", [0.05, 2.0])
-def test_untrained_priors_keep_gibbs_bound(prior64: Any, spread: float, sigma: float) -> None:
-    mean, error = excess(prior64, spread, sigma)
-    assert mean <= 4.0 * error
+def test_untrained_priors_keep_gibbs_bound(prior64: Any, sigma: float) -> None:
+    mean, error = excess(prior64, SPREADS, sigma)
+    assert np.all(mean <= 4.0 * error)
 
 
 @pytest.mark.parametrize("spread", [0.01, 1.0])
@@ -38,8 +38,8 @@ def test_a_flow_initialised_on_noise_nearly_reaches_the_bound(flow_case: Any, sp
     """With its couplings still the identity it is that very Gaussian, so the bound is not met by being useless."""
     flow = flow_case.build(dtype="float64", sigma_range=None)
     flow.initialise(spread * np.random.default_rng(0).normal(size=(512, *flow.event_shape)))
-    mean, error = excess(flow, spread, None)
-    assert -0.02 <= mean <= 4.0 * error
+    mean, error = excess(flow, np.array([spread]), None)
+    assert -0.05 <= mean[0] <= 4.0 * error[0]
 
 
 def test_the_bound_notices_a_log_determinant_that_is_left_out(
@@ -49,10 +49,10 @@ def test_the_bound_notices_a_log_determinant_that_is_left_out(
     flow.initialise(5.0 * noise_events(flow, 512))
 
     class WithoutLogDet:
-        event_shape = flow.event_shape
+        event_shape, dimensions = flow.event_shape, flow.dimensions
 
         def log_prob(self, x: np.ndarray, sigma: None) -> tf.Tensor:
             return flow.log_prob(x, sigma) - flow.encode(x, sigma)[1]
 
-    mean, error = excess(WithoutLogDet(), 5.0, None)
-    assert mean > 4.0 * error
+    mean, error = excess(WithoutLogDet(), np.array([5.0]), None)
+    assert mean[0] > 4.0 * error[0]

@@ -42,8 +42,10 @@ def test_denoising_is_tweedies_formula(prior64: Any, noise_events: Events, sigma
 
 def test_both_precisions_take_arrays_of_both(prior: Any, prior64: Any, noise_events: Events) -> None:
     x = noise_events(prior, 4)
-    for given in (x, x.astype(np.float32), tf.constant(x), x.tolist()):
-        for method in ("log_prob", "score", "denoise"):
-            single, double = getattr(prior, method)(given, 0.5), getattr(prior64, method)(given, 0.5)
-            assert single.dtype == tf.float32 and double.dtype == tf.float64
-            np.testing.assert_allclose(single, double, rtol=1e-3, atol=1e-3)
+    for given in (x, x.astype(np.float32).tolist()):
+        single, double = prior.denoise(given, 0.5), prior64.denoise(given, 0.5)
+        assert single.dtype == tf.float32 and double.dtype == tf.float64
+        np.testing.assert_allclose(single, double, rtol=1e-3, atol=1e-3)
+    single, double = prior.log_prob(tf.constant(x), 0.5), prior64.log_prob(tf.constant(x, tf.float32), 0.5)
+    assert single.dtype == tf.float32 and double.dtype == tf.float64
+    np.testing.assert_allclose(single, double, rtol=1e-4)

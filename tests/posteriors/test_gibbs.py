@@ -117,6 +117,12 @@ def test_a_jacobi_sweep_is_its_formula(gaussian_priors: Priors) -> None:
     np.testing.assert_allclose(sampler.sample(mixture, 1, (4, 4))[0], expected, atol=2e-5)
 
 
+@pytest.mark.parametrize("update", ["gibbs", "jacobi"])
+def test_a_single_segment_and_a_single_start_are_taken(gaussian_priors: Priors, update: str) -> None:
+    sampler = posteriors.build("gibbs", gaussian_priors(2, 5), update=update, num_levels=2, num_restarts=1)
+    assert sampler.sample(np.ones((1, 5), np.float32), 1, (0, 0)).shape == (1, 1, 2, 5)
+
+
 def test_a_polish_follows_the_schedule(coin_priors: Priors) -> None:
     coins = coin_priors((1.0, 0.5), 4, smallest_sigma=0.01, largest_sigma=8.0)
     sampler = posteriors.build("gibbs", coins, num_levels=3, polish_levels=2, polish_sigma=0.025)

@@ -7,7 +7,7 @@ sum_k a_k s_k, so what a source contributes to the mixture is a_k s_k.
 from __future__ import annotations
 
 import abc
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import tensorflow as tf
@@ -68,6 +68,12 @@ def wave_priors(kind: str, priors: Sequence[Prior] | None, sigmas: Sequence[floa
                 f"got {min(sigmas):g}..{max(sigmas):g}"
             )
     return list(priors)
+
+
+def compiled(run: Callable[[tf.Tensor, tf.Tensor], tf.Tensor], segment: int) -> Callable[..., tf.Tensor]:
+    """One graph for mixtures (batch, segment) of any batch size, and a seed: two int32."""
+    signature = [tf.TensorSpec([None, segment], tf.float32), tf.TensorSpec([2], tf.int32)]
+    return tf.function(run, input_signature=signature, autograph=False)
 
 
 def denoise_each(priors: Sequence[Prior], sources: tf.Tensor, sigma: tf.Tensor) -> tf.Tensor:

@@ -21,7 +21,7 @@ import tensorflow as tf
 
 from tfsep import mixing
 from tfsep.errors import InputError
-from tfsep.posteriors.base import Posterior, denoise_each, residual_energy, wave_priors
+from tfsep.posteriors.base import Posterior, compiled, denoise_each, residual_energy, wave_priors
 from tfsep.posteriors.schedule import geometric
 from tfsep.priors.base import Prior
 
@@ -72,7 +72,7 @@ class Gibbs(Posterior):
         self.priors = wave_priors(self.kind, priors, [largest_sigma, polish_sigma if polish_levels else smallest_sigma])
         self.num_sources, self.segment = len(self.priors), self.priors[0].event_shape[0]
         self.gains = mixing.gain_vector(self.num_sources, gains)
-        self._compiled = tf.function(self._run, reduce_retracing=True, autograph=False)
+        self._compiled = compiled(self._run, self.segment)
 
     def sample(self, mixture: Any, num_samples: int, seed: Any) -> tf.Tensor:
         """The best of ``num_restarts`` starts, ``num_samples`` times over; see :class:`Posterior`."""

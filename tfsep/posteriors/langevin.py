@@ -22,7 +22,7 @@ import tensorflow as tf
 
 from tfsep import mixing
 from tfsep.errors import InputError
-from tfsep.posteriors.base import Posterior, denoise_each, wave_priors
+from tfsep.posteriors.base import Posterior, compiled, denoise_each, wave_priors
 from tfsep.posteriors.schedule import geometric
 from tfsep.priors.base import Prior
 
@@ -76,7 +76,7 @@ class Langevin(Posterior):
                 f"got {self.stability():.3g} from delta {delta:g}, smallest_sigma {smallest_sigma:g}, "
                 f"likelihood_ratio {likelihood_ratio:g}"
             )
-        self._compiled = tf.function(self._run, reduce_retracing=True, autograph=False)
+        self._compiled = compiled(self._run, self.segment)
 
     def stability(self) -> float:
         """eta_i (1/sigma_i^2 + |a|^2/gamma_i^2), the same at every level; below 2 the dynamics are stable."""

@@ -61,6 +61,8 @@ class FlowPrior(keras.Model, Prior):
         self.flow = SequenceLayer(make_layers(), len(self.event_shape), dtype=dtype)
         self.data_std = self.flow.free_weight("data_std", 1.0, trainable=False)
         self.tf_dtype = self.flow.tf_dtype
+        # Keras 3 hides layers in lists from tf.train.Checkpoint, which would save nearly nothing and say nothing.
+        self.checkpointed = tf.train.Checkpoint(weights=[weight.value for weight in self.weights])
         self.built = True
 
     def _events(self, x: Any) -> tf.Tensor:

@@ -18,7 +18,7 @@ def save(model: keras.Model, file: Path, half: bool = False) -> None:
     """Write all weights, as float16 if ``half``; to a temporary name first, then renamed."""
     file.parent.mkdir(parents=True, exist_ok=True)
     dtype = np.float16 if half else None
-    arrays = {_key(place): np.ascontiguousarray(value, dtype) for place, value in enumerate(model.get_weights())}
+    arrays = {_key(place): np.asarray(value, dtype, order="C") for place, value in enumerate(model.get_weights())}
     temporary = file.with_name(file.name + ".part")
     save_file(arrays, temporary, metadata={"kind": model.name})
     os.replace(temporary, file)
