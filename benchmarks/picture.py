@@ -25,7 +25,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _draw(argv: Sequence[str]) -> int:
     parse = runner.Parser(prog="picture", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parse.add_argument("--demo", default="separated/demo", metavar="DIR", help="what make demo wrote")
-    parse.add_argument("--toy", default="toy_1", metavar="NAME", help="which toy mixture")
+    parse.add_argument("--toy", default="toy_4", metavar="NAME", help="which toy mixture (default: toy_4)")
     parse.add_argument("--output", default="docs/separation.png", metavar="FILE", help="the PNG")
     args = parse.parse_args(argv)
     runner.start_tensorflow()

@@ -38,10 +38,10 @@ class Row:
 TOY_ROWS = (
     Row("toy", "amortised", "toy"),
     Row("toy", "amortised", "toy-free"),
-    Row("toy", "gibbs", "toy", 0.25),
-    Row("toy", "langevin", "toy", 0.125),
-    Row(_IDEAL, "gibbs", "toy", 0.25),
-    Row(_IDEAL, "langevin", "toy", 0.0625),
+    Row("toy", "gibbs", "toy", 0.125),
+    Row("toy", "langevin", "toy", 0.0625),
+    Row(_IDEAL, "gibbs", "toy", 0.125),
+    Row(_IDEAL, "langevin", "toy", 0.03125),
 )
 
 

@@ -7,13 +7,16 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
+import keras
 import numpy as np
 import pytest
 import tensorflow as tf
 
 from tfsep import config
 from tfsep.audio import files
+from tfsep.experiments import recipe
 from tfsep.separation.model_folder import load_model, load_prior
+from tfsep.training.task import FitSettings, Task
 
 FOLDER = Path(__file__).resolve().parents[1] / "gin"
 FILES = sorted(FOLDER.rglob("*.gin"))
@@ -25,15 +28,21 @@ def name_of(path: Path) -> str:
     return path.relative_to(FOLDER).as_posix()
 
 
-def is_experiment(path: Path) -> bool:
-    """Whether a file says what to train on what, itself or by its includes; the others are parts to include."""
+def full_text(path: Path) -> str:
+    """A file's text with those that it includes."""
     text = path.read_text(encoding="utf-8")
-    included = [FOLDER / name for name in re.findall(r"^include '(.+)'$", text, flags=re.MULTILINE)]
-    every = text + "".join(each.read_text(encoding="utf-8") for each in included)
-    return "train.data" in every and bool({"train.prior", "train.posteriors"} & set(re.findall(r"train\.\w+", every)))
+    included = re.findall(r"^include '(.+)'$", text, flags=re.MULTILINE)
+    return text + "".join(full_text(FOLDER / name) for name in included)
+
+
+def is_experiment(path: Path) -> bool:
+    """Whether a file says what to train on what; the others are parts of such files."""
+    text = full_text(path)
+    return "train.data =" in text and ("train.prior =" in text or "train.posteriors =" in text)
 
 
 EXPERIMENTS = [path for path in FILES if is_experiment(path)]
+every_experiment = pytest.mark.parametrize("path", EXPERIMENTS, ids=name_of)
 
 
 @pytest.fixture(autouse=True)
@@ -79,25 +88,62 @@ def test_nothing_in_the_folder_hides_a_package() -> None:
     assert not list(FOLDER.rglob("__init__.py"))
 
 
-@pytest.mark.parametrize("path", EXPERIMENTS, ids=name_of)
-def test_an_experiment_takes_a_step(path: Path, stems: Path, tmp_path: Path) -> None:
+def configure(path: Path, stems: Path) -> str:
+    """Read an experiment, cut short to one step and one source; returns the source."""
     config.parse([str(path)])
-    on_stems = config.bindings()["train.data"] == "@stems()"
-    source = "drums" if on_stems else "sine"
+    source = "drums" if config.bindings()["train.data"] == "@stems()" else "sine"
     params = [f"{scope}/fit.{name} = {value}" for scope in ("prior", "posterior") for name, value in SHORT.items()]
-    params += [f"train.sources = ['{source}']", f"stems.roots = ['{stems}']"]
-    config.parse([str(path)], params)
-    config.call("train", save_dir=tmp_path, seed=0)
-    description = json.loads((tmp_path / "model" / "model.json").read_text(encoding="utf-8"))
-    prior = load_prior(tmp_path / "model", source)
-    assert np.isfinite(prior.score(prior.sample(1, (0, 0), 0.5), 0.5)).all()
-    lines = [json.loads(line) for line in (tmp_path / source / "curve.jsonl").read_text().splitlines()]
-    assert lines[-1]["step"] == 1 and np.isfinite(lines[-1]["loss"])
-    kinds = [entry["kind"] for entry in description["posteriors"]]
-    if "amortised" in kinds:
-        model = load_model(tmp_path / "model")
+    config.parse([str(path)], [*params, f"train.sources = ['{source}']", f"stems.roots = ['{stems}']"])
+    return source
+
+
+def bare_step(task: Task, save_dir: Path, settings: FitSettings, seed: int, resume: bool) -> keras.Model:
+    """What `fit` does with a task in its first step, without the graphs, which take most of a short training's time."""
+    keras.utils.set_random_seed(seed)
+    model, batch, pair = task.build(), next(iter(task.dataset(0))), tf.constant([seed, 0])
+    assert batch.shape[0] == settings.batch_size == SHORT["batch_size"]
+    if task.initialise is not None:
+        task.initialise(model, batch, pair)
+    variables = [variable.value for variable in model.trainable_variables]
+    with tf.GradientTape() as tape:
+        loss, metrics = task.objective(model, batch, pair)
+    gradients = tape.gradient(loss, variables)
+    assert all(gradient is not None and np.isfinite(gradient).all() for gradient in gradients)
+    assert np.isfinite([float(loss), *map(float, metrics.values())]).all()
+    for variable, gradient in zip(variables, gradients, strict=True):
+        variable.assign_sub(1e-4 * gradient)
+    return model
+
+
+def check_model(folder: Path, source: str) -> None:
+    """Load the learned posterior of a model folder, where there is one, and ask it."""
+    description = json.loads((folder / "model.json").read_text(encoding="utf-8"))
+    assert list(description["priors"]) == [source]
+    if any(entry["kind"] == "amortised" for entry in description["posteriors"]):
+        model = load_model(folder, posterior="amortised")
         answer = model.posterior.sample(tf.ones((1, model.segment)), 1, (0, 0))
         assert answer.shape == (1, 1, len(model.sources), model.segment) and np.isfinite(answer).all()
+
+
+@every_experiment
+def test_an_experiment_is_built_and_takes_a_step(
+    path: Path, stems: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = configure(path, stems)
+    monkeypatch.setattr(recipe, "fit", bare_step)
+    config.call("train", save_dir=tmp_path, seed=0)
+    check_model(tmp_path / "model", source)
+
+
+@pytest.mark.slow
+@every_experiment
+def test_an_experiment_is_trained_by_the_loop(path: Path, stems: Path, tmp_path: Path) -> None:
+    source = configure(path, stems)
+    config.call("train", save_dir=tmp_path, seed=0)
+    check_model(tmp_path / "model", source)
+    assert load_prior(tmp_path / "model", source).event_shape
+    lines = [json.loads(line) for line in (tmp_path / source / "curve.jsonl").read_text().splitlines()]
+    assert lines[-1]["step"] == 1 and np.isfinite(lines[-1]["loss"])
 
 
 def test_experiments_run_on_other_data(tmp_path: Path) -> None:

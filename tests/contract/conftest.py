@@ -26,7 +26,7 @@ FLOWS: dict[str, dict[str, Any]] = {
     "realnvp_wave": {"kind": "realnvp", "squeeze": 4, **WAVE, **SMALL, "num_steps": 3},
     "realnvp_log_stft": {"kind": "realnvp", "squeeze": 2, **SPECTRAL, **SMALL, "num_steps": 3},
 }
-IDEAL = {"kind": "ideal_toy", "source": "sawtooth", "num_phases": 8, "num_refined": 2, "num_subcells": 8, **WAVE}
+IDEAL = {"kind": "ideal_toy", "source": "sawtooth", "num_phases": 8, "num_refined": 2, "num_rounds": 1, **WAVE}
 CASES = {**FLOWS, "ideal_toy_wave": IDEAL}
 
 
@@ -152,14 +152,14 @@ def flow_case(request: pytest.FixtureRequest) -> Case:
 @pytest.fixture(
     scope="session",
     params=[
-        "glow_wave",
-        pytest.param("glow_log_stft", marks=pytest.mark.slow),
+        pytest.param("glow_wave", marks=pytest.mark.slow),
+        "glow_log_stft",
         pytest.param("realnvp_wave", marks=pytest.mark.slow),
-        "realnvp_log_stft",
+        pytest.param("realnvp_log_stft", marks=pytest.mark.slow),
     ],
 )
 def some_flow_case(request: pytest.FixtureRequest) -> Case:
-    """For checks that take seconds each: all flows in the whole suite, one of each kind and domain in the fast one."""
+    """For checks that take seconds each: all flows in the whole suite, one of them in the fast one."""
     return Case(request.param)
 
 

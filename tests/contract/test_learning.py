@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-NUM_STEPS = 500
+NUM_STEPS = 450
 SPREADS = np.geomspace(0.003, 30.0, 8)
 
 
@@ -76,11 +76,11 @@ def test_keeps_gibbs_bound_after_training(trained: Any, sigma: float | None) -> 
 def test_its_samples_have_the_covariance(trained: Any) -> None:
     drawn = trained.prior.sample(8192, (5, 6), 0.5).numpy().reshape(8192, -1)
     expected = trained.covariance + 0.25 * np.eye(drawn.shape[1])
-    np.testing.assert_allclose(np.cov(drawn.T), expected, atol=0.12)
+    error = np.linalg.norm(np.cov(drawn.T) - expected) / np.linalg.norm(expected)
+    assert error < 0.15
 
 
 def test_training_steps_leave_memory_flat(trained: Any) -> None:
-    trained.run(50, rate=1e-4)
     before = resident()
     trained.run(200, rate=1e-4)
     assert resident() - before < 8.0

@@ -81,7 +81,20 @@ class Served(tf.Module):
         return {"log_prob": self.prior.log_prob(x, sigma), "score": self.prior.score(x, sigma)}
 
 
-def test_an_exported_graph_gives_the_same_numbers(prior: Any, noise_events: Events, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param("glow_wave", marks=pytest.mark.slow),
+        "glow_log_stft",
+        pytest.param("realnvp_wave", marks=pytest.mark.slow),
+        pytest.param("realnvp_log_stft", marks=pytest.mark.slow),
+        pytest.param("ideal_toy_wave", marks=pytest.mark.slow),
+    ],
+)
+def test_an_exported_graph_gives_the_same_numbers(
+    name: str, case_named: Callable[[str], Any], noise_events: Events, tmp_path: Path
+) -> None:
+    prior = case_named(name).scrambled()
     served = Served(prior)
     tf.saved_model.save(served, str(tmp_path), signatures=served.density)
     loaded = tf.saved_model.load(str(tmp_path))

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -138,20 +140,19 @@ def test_a_run_of_another_seed_is_refused(run: Path) -> None:
 
 
 def test_a_run_that_starts_over_ends_at_the_same_weights(run: Path, tmp_path: Path) -> None:
-    train(tmp_path, posteriors=(), sources=("square",))
-    again = contents(tmp_path / "model")["priors/square.safetensors"]
-    assert again == contents(run / "model")["priors/square.safetensors"]
-    train(tmp_path, posteriors=(), sources=("square",), resume=False)
-    assert contents(tmp_path / "model")["priors/square.safetensors"] == again
+    """And a model of some of the sources alone: one toy source is its own mean."""
+    again = shutil.copytree(run, tmp_path / "again")
+    train(again, posteriors=(GIBBS,), sources=["square"], resume=False)
+    assert [line["step"] for line in curve(again / "square")] == [2, 4, 4]
+    weights = "priors/square.safetensors"
+    assert contents(again / "model")[weights] == contents(run / "model")[weights]
+    model = load_model(again / "model")
+    assert model.sources == ("square",) and model.gains == (1.0,) and model.posterior.kind == "gibbs"
 
 
-def test_priors_of_some_sources_make_a_model_of_these(tmp_path: Path) -> None:
-    """Fewer toy sources are still mixed by their mean, those of other data with the gains they have."""
-    short = FitSettings(num_steps=1, batch_size=2, deterministic=False)
-    some = {"posteriors": (GIBBS,), "sources": ["triangle", "sine"], "prior_fit": short}
-    train(tmp_path / "toy", data=ToyData(RATE), **some)
-    model = load_model(tmp_path / "toy" / "model")
-    assert model.sources == ("triangle", "sine") and model.gains == (0.5, 0.5)
+def test_fewer_toy_sources_are_mixed_by_their_mean_and_others_keep_their_gains() -> None:
+    assert recipe.gains_of(ToyData(RATE), ("triangle", "sine")) == (0.5, 0.5)
+    assert recipe.gains_of(ToyData(RATE), ToyData(RATE).sources) == (0.25,) * 4
     assert recipe.gains_of(Songs(RATE), ("triangle", "sine")) == (1.25, 0.5)
     assert recipe.gains_of(Songs(RATE), Songs(RATE).sources) == (0.5, 0.75, 1.0, 1.25)
 
@@ -242,20 +243,20 @@ def test_validation_data_of_another_kind_are_refused(tmp_path: Path) -> None:
     [
         ({"prior": recipe.prior("oracle")}, "the prior must be one of glow, ideal_toy, realnvp, got 'oracle'"),
         ({"prior": {**GLOW, "widht": 4}}, "widht"),
-        ({"prior": {**GLOW, "squeeze": 48}}, "prior 'glow' over 'wave' events (64, 1): "),
+        ({"prior": {**GLOW, "squeeze": 48}}, "prior 'glow' over 'wave' events"),
         ({"prior": recipe.prior("ideal_toy", num_phases=1)}, "prior 'ideal_toy' has nothing to train"),
         ({"prior": {**GLOW, "length": 64, "event_shape": (64, 1)}}, "either an event_shape or a length"),
         ({"posteriors": (MASKS, {**GIBBS, "num_levles": 3})}, "num_levles"),
         ({"posteriors": (MASKS, {**GIBBS, "largest_sigma": 9.0})}, "must lie in the 0.01..8 that prior 'glow' knows"),
         ({"posteriors": ({**MASKS, "network": "frames"},)}, "the network must be one of frame, temporal, got 'frames'"),
-        ({"posteriors": ({"kind": "oracle"},)}, "the posterior must be one of amortised, gibbs, langevin, got 'oracle'"),
+        ({"posteriors": (MASKS, {"kind": "oracle"})}, "the posterior must be one of .*, got 'oracle'"),
         ({"prior": None}, "posterior 'gibbs' needs a prior for each source, and this model has none"),
     ],
 )
 def test_parts_described_wrongly_are_refused_before_anything_is_trained(
     tmp_path: Path, changes: dict[str, Any], rule: str
 ) -> None:
-    assert rule in refusal(tmp_path, **changes)
+    assert re.search(rule, refusal(tmp_path, **changes))
 
 
 def test_a_spectral_prior_says_how_long_its_cuts_are(tmp_path: Path) -> None:

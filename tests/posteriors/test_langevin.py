@@ -18,7 +18,7 @@ from tfsep.priors.base import Prior
 
 Priors = Callable[..., list[Any]]
 TIME, SIGMA = 3, 0.5
-LONG = {"largest_sigma": 2.0, "smallest_sigma": SIGMA, "num_levels": 3, "num_steps": 300, "delta": 0.02}
+LONG = {"largest_sigma": 2.0, "smallest_sigma": SIGMA, "num_levels": 3, "num_steps": 200, "delta": 0.02}
 
 
 def exact_posterior(
@@ -66,7 +66,7 @@ def test_the_long_run_is_the_exact_posterior(
     mixture = np.array([[1.0, -2.0, 0.5]], np.float32)
     settings = {"gains": gains, "exact": exact, "final_denoise": denoise, "likelihood_ratio": 0.7}
     sampler = posteriors.build("langevin", pair, **LONG, **settings)
-    drawn = sampler.sample(mixture, 6000, (0, 0)).numpy().reshape(6000, 2 * TIME)
+    drawn = sampler.sample(mixture, 4000, (0, 0)).numpy().reshape(4000, 2 * TIME)
     posterior = exact_posterior(pair, mixture[0], gains, 0.0 if exact else 0.7 * SIGMA)
     mean, covariance = finished(pair, mixture[0], gains, *posterior, denoise)
     prior_mean = np.concatenate([prior.mean for prior in pair])
@@ -100,7 +100,7 @@ def test_the_mean_of_k_chains_varies_k_times_less(gaussian_priors: Priors) -> No
     variance = []
     for num_chains in (1, 4):
         sampler = posteriors.build("langevin", gaussian_priors(2, TIME), num_chains=num_chains, **LONG)
-        variance.append(np.var(sampler.sample(mixture, 1500, (0, 0)), axis=0).sum())
+        variance.append(np.var(sampler.sample(mixture, 1000, (0, 0)), axis=0).sum())
     assert variance[0] / variance[1] == pytest.approx(4.0, rel=0.15)
 
 

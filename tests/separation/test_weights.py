@@ -42,6 +42,20 @@ def test_weights_come_back_bit_for_bit(tmp_path: Path, dtype: str) -> None:
         np.testing.assert_array_equal(one, back)
 
 
+@pytest.mark.parametrize("half", [False, True])
+def test_scalars_stay_scalars(tmp_path: Path, half: bool) -> None:
+    class Scaled(keras.Model):
+        def __init__(self, value: float) -> None:
+            super().__init__()
+            self.scale = self.add_weight(shape=(), initializer=keras.initializers.Constant(value), name="scale")
+
+    weights.save(Scaled(0.5), tmp_path / "scale.safetensors", half)
+    assert load_file(tmp_path / "scale.safetensors")["0000"].shape == ()
+    other = Scaled(2.0)
+    weights.load(other, tmp_path / "scale.safetensors")
+    assert float(other.scale) == 0.5
+
+
 def test_half_precision_takes_half_the_room(tmp_path: Path) -> None:
     saved, other = network(50, 50), network(50, 50, seed=1)
     weights.save(saved, tmp_path / "whole.safetensors")
@@ -114,3 +128,19 @@ def test_weights_that_are_not_finite_are_refused(tmp_path: Path, value: float) -
     arrays["0001"] = np.array([0.0, value, 1.0], np.float32)
     save_file(arrays, tmp_path / "net.safetensors")
     assert refusal(model, tmp_path / "net.safetensors") == "weights must be finite"
+
+
+def test_large_weights_go_into_parts_and_come_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(weights, "MAX_BYTES", 100)
+    model = keras.Sequential([keras.layers.Dense(5), keras.layers.Dense(4), keras.layers.Dense(3)])
+    model.build((None, 6))
+    kept = [np.array(value) for value in model.get_weights()]
+    file = tmp_path / "large.safetensors"
+    weights.save(model, file)
+    assert (tmp_path / "large.1.safetensors").is_file()
+    model.set_weights([value + 1.0 for value in kept])
+    weights.load(model, file)
+    assert all(np.array_equal(a, b) for a, b in zip(model.get_weights(), kept, strict=True))
+    (tmp_path / "large.1.safetensors").unlink()
+    with pytest.raises(InputError, match=r"large\.1\.safetensors: the weights of this model are missing"):
+        weights.load(model, file)

@@ -25,6 +25,8 @@ from tfsep.networks.noise_embedding import NoiseEmbedding
 from tfsep.priors.base import Prior, per_example_sigma
 from tfsep.priors.flow_layers import FlowLayer, SequenceLayer
 
+_SMALLEST_VARIANCE = 1e-6
+
 
 class FlowPrior(keras.Model, Prior):
     """Exact density, score, sampler and codec of a flow.
@@ -145,17 +147,22 @@ class FlowPrior(keras.Model, Prior):
 
 
 def clean_variance(x: tf.Tensor, sigma: tf.Tensor) -> tf.Tensor:
-    r"""Variance v of clean events from noised ones, floored at 1e-6: a scalar.
+    r"""Variance v of clean events from noised ones, floored at 1e-6, a scalar.
 
-    Each example estimates v by its own variance less sigma^2, with an error of variance about
-    :math:`v^2 + 2\sigma^4 / D`: how examples differ, and what noise of D dimensions leaves. Weighting by the inverse
-    keeps the loudest noise from drowning a quiet source; v stands on both sides, hence the rounds.
+    Each example estimates v by its own mean square deviation less sigma^2, with an error of variance about
+    :math:`v^2 + 2\sigma^4 / D`: how examples differ, and what noise of D dimensions leaves. Weighting by the inverse,
+    and the common mean likewise, keeps the loudest noise from drowning a quiet source; v stands on both sides, hence
+    the rounds.
     """
     axes = list(range(1, x.shape.rank))
-    each = tf.reduce_mean((x - tf.reduce_mean(x)) ** 2, axes) - sigma**2
     noise = 2.0 * sigma**4 / math.prod(x.shape[1:])
-    variance = tf.maximum(tf.reduce_mean(each), 1e-6)
-    for _ in range(4):
-        weight = 1.0 / (variance**2 + noise)
-        variance = tf.maximum(tf.reduce_sum(weight * each) / tf.reduce_sum(weight), 1e-6)
+    variance = tf.constant(_SMALLEST_VARIANCE, x.dtype)
+    for _ in range(5):
+        mean = _weighted_mean(tf.reduce_mean(x, axes), 1.0 / (variance + sigma**2))
+        each = tf.reduce_mean((x - mean) ** 2, axes) - sigma**2
+        variance = tf.maximum(_weighted_mean(each, 1.0 / (variance**2 + noise)), _SMALLEST_VARIANCE)
     return variance
+
+
+def _weighted_mean(values: tf.Tensor, weights: tf.Tensor) -> tf.Tensor:
+    return tf.reduce_sum(weights * values) / tf.reduce_sum(weights)

@@ -8,34 +8,54 @@ from typing import Any
 
 import keras
 import numpy as np
-from safetensors import SafetensorError
+from safetensors import SafetensorError, safe_open
 from safetensors.numpy import load_file, save_file
 
 from tfsep.errors import InputError
 
+MAX_BYTES = 8_000_000
+
 
 def save(model: keras.Model, file: Path, half: bool = False) -> None:
-    """Write all weights, as float16 if ``half``; to a temporary name first, then renamed."""
+    """Write all weights, as float16 if ``half``; to temporary names first, then renamed.
+
+    What does not fit into :data:`MAX_BYTES` goes on in ``<stem>.1.safetensors`` and so forth; the first file says, in
+    its metadata, how many parts there are.
+    """
     file.parent.mkdir(parents=True, exist_ok=True)
     dtype = np.float16 if half else None
-    arrays = {_key(place): np.asarray(value, dtype, order="C") for place, value in enumerate(model.get_weights())}
-    temporary = file.with_name(file.name + ".part")
-    save_file(arrays, temporary, metadata={"kind": model.name})
-    os.replace(temporary, file)
+    parts: list[dict[str, np.ndarray]] = [{}]
+    for place, value in enumerate(model.get_weights()):
+        array = np.asarray(value, dtype, order="C")
+        if parts[-1] and sum(each.nbytes for each in parts[-1].values()) + array.nbytes > MAX_BYTES:
+            parts.append({})
+        parts[-1][_key(place)] = array
+    for number, arrays in reversed(list(enumerate(parts))):
+        target = _part(file, number)
+        temporary = target.with_name(target.name + ".part")
+        save_file(arrays, temporary, metadata={"kind": model.name, "parts": str(len(parts))})
+        os.replace(temporary, target)
 
 
 def load(model: Any, file: Path) -> None:
     """Read weights into a model of the same kind and settings.
 
     Raises:
-        InputError: if the file is missing, is no safetensors file, or belongs to another model.
+        InputError: if a file is missing, is no safetensors file, or belongs to another model.
     """
-    if not file.is_file():
-        raise InputError(f"{file}: the weights of this model are missing")
-    try:
-        arrays = load_file(file)
-    except (SafetensorError, OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise InputError(f"{file}: not a safetensors file ({error})") from error
+    arrays: dict[str, np.ndarray] = {}
+    number, num_parts = 0, 1
+    while number < num_parts:
+        part = _part(file, number)
+        if not part.is_file():
+            raise InputError(f"{part}: the weights of this model are missing")
+        try:
+            with safe_open(part, "np") as header:
+                num_parts = int((header.metadata() or {}).get("parts", 1))
+            arrays |= load_file(part)
+        except (SafetensorError, OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+            raise InputError(f"{part}: not a safetensors file ({error})") from error
+        number += 1
     wanted = {_key(place): tuple(variable.shape) for place, variable in enumerate(model.weights)}
     found = {key: tuple(value.shape) for key, value in arrays.items()}
     if wanted != found:
@@ -46,6 +66,11 @@ def load(model: Any, file: Path) -> None:
     if not all(np.isfinite(value).all() for value in arrays.values()):
         raise InputError(f"{file}: weights must be finite")
     model.set_weights([arrays[_key(place)].astype(old.dtype) for place, old in enumerate(model.get_weights())])
+
+
+def _part(file: Path, number: int) -> Path:
+    """Name of a numbered part: the file itself, then <stem>.1.safetensors, ..."""
+    return file.with_name(f"{file.stem}.{number}{file.suffix}") if number else file
 
 
 def _key(place: int) -> str:

@@ -1,0 +1,44 @@
+"""The demonstration and the results table, as the README calls them."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+
+
+def _run(*arguments: str) -> subprocess.CompletedProcess[str]:
+    done = subprocess.run(
+        [sys.executable, "-m", *arguments], cwd=REPOSITORY, capture_output=True, text=True, timeout=600
+    )
+    assert done.returncode == 0, done.stderr
+    return done
+
+
+@pytest.mark.slow
+def test_the_demo_writes_stems_that_sum_to_their_mixtures(tmp_path: Path) -> None:
+    done = _run("tfsep.cli.demo", "--output", str(tmp_path))
+    assert "toy on toy: 8 mixtures" in done.stdout and "songs on examples: 1 mixtures" in done.stdout
+    assert done.stdout.count("ideal_ratio_mask") == 2
+    for number in range(1, 9):
+        mixture, _ = soundfile.read(tmp_path / "inputs" / f"toy_{number}.wav")
+        stems = [soundfile.read(path)[0] for path in (tmp_path / "toy" / f"toy_{number}").glob("*.wav")]
+        assert len(stems) == 4
+        np.testing.assert_allclose(sum(stems), mixture, atol=1e-5)
+    assert len(list((tmp_path / "songs" / "mixture").glob("*.wav"))) == 4
+
+
+@pytest.mark.slow
+def test_the_results_table_is_written(tmp_path: Path) -> None:
+    done = _run("benchmarks.quality", "--only", "songs amortised", "--output", str(tmp_path))
+    records = json.loads((tmp_path / "quality.json").read_text())
+    assert [record["model"] for record in records] == ["songs"]
+    assert f"| {records[0]['mean_si_sdri']:.1f} |" in done.stdout
+    assert (tmp_path / "quality.md").read_text().startswith("| model |")

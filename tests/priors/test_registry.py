@@ -1,0 +1,67 @@
+"""Priors by name: what builds, and what is refused in one line that names the rule."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from tfsep import priors
+from tfsep.errors import InputError
+from tfsep.priors import KINDS, Prior
+
+SMALL = {"num_levels": 1, "num_steps": 1, "width": 4, "num_layers": 1, "condition_width": 4}
+
+
+def test_kinds_are_the_priors_of_the_house() -> None:
+    assert sorted(KINDS) == ["glow", "ideal_toy", "realnvp"]
+
+
+@pytest.mark.parametrize("kind", ["glow", "realnvp"])
+def test_a_length_stands_for_the_event_that_the_front_end_makes_of_it(kind: str) -> None:
+    wave = priors.build(kind, length=32, squeeze=4, **SMALL)
+    assert (wave.domain, wave.event_shape, wave.dimensions) == ("wave", (32, 1), 32)
+    framing = {"frame_length": 16, "frame_step": 8, "frame_multiple": 4}
+    plane = priors.build(kind, "log_stft", length=24, front_end=framing, squeeze=2, **SMALL)
+    assert (plane.domain, plane.event_shape, plane.dimensions) == ("log_stft", (4, 8, 1), 32)
+    for prior in (wave, plane):
+        assert isinstance(prior, Prior) and prior.kind == kind and prior.has_log_prob
+        assert prior.sigma_range == (0.01, 1.0)
+        assert (prior.smallest_sigma, prior.largest_sigma) == prior.sigma_range
+
+
+def test_gin_may_give_lists() -> None:
+    prior = priors.build("glow", event_shape=[8, 1], squeeze=2, sigma_range=[0.1, 2.0], **SMALL)
+    assert prior.event_shape == (8, 1) and prior.largest_sigma == 2.0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "complaint"),
+    [
+        ({"kind": "gaussian", "length": 32}, "the prior must be one of glow, ideal_toy, realnvp, got 'gaussian'"),
+        ({"kind": "glow"}, "either an event_shape or a length in samples"),
+        ({"kind": "glow", "length": 32, "event_shape": (32, 1)}, "either an event_shape or a length in samples"),
+        ({"kind": "glow", "domain": "cepstrum", "length": 32}, "front end domain must be one of"),
+        ({"kind": "glow", "length": 32, "depth": 3}, "depth"),
+        ({"kind": "glow", "length": 30, "squeeze": 4}, "must divide the event shape"),
+        ({"kind": "glow", "length": 32, "squeeze": 0}, "squeeze factors must be at least 1"),
+        ({"kind": "glow", "length": 32, "squeeze": 1}, "channel mask halves axis -1"),
+        ({"kind": "glow", "length": 32, "num_levels": 0}, "num_levels must be at least 1"),
+        ({"kind": "glow", "length": 32, "num_steps": 0}, "num_steps must be at least 1"),
+        ({"kind": "glow", "length": 32, "bound": 0.0}, "bound of a log-scale must be positive"),
+        ({"kind": "glow", "length": 32, "kernel_size": 4}, "kernel_size must be odd"),
+        ({"kind": "realnvp", "length": 8, "squeeze": 8}, "checkerboard mask halves axis -2"),
+        ({"kind": "realnvp", "length": 24, "squeeze": 3, "num_levels": 2}, "level 1 of 2 has 3 channels"),
+        ({"kind": "ideal_toy", "length": 16, "source": "violin"}, "got \\['violin'\\]"),
+        ({"kind": "ideal_toy", "length": 16, "sample_rate": 8000}, "sample_rate must be at least 8400"),
+        ({"kind": "ideal_toy", "length": 1024, "domain": "log_stft"}, "a density over waves"),
+        ({"kind": "ideal_toy", "length": 16, "num_phases": 0}, "num_phases must be at least 1, got 0"),
+        ({"kind": "ideal_toy", "length": 16, "num_rounds": -1}, "num_rounds must be at least 0, got -1"),
+        ({"kind": "ideal_toy", "length": 16, "smallest_sigma": 0.0}, "smallest_sigma must be positive, got 0.0"),
+    ],
+)
+def test_what_cannot_be_built_is_refused(arguments: dict[str, Any], complaint: str) -> None:
+    settings = {"squeeze": 4, **SMALL} if arguments["kind"] in ("glow", "realnvp") else {}
+    with pytest.raises(InputError, match=complaint) as info:
+        priors.build(**{**settings, **arguments})
+    assert "\n" not in str(info.value)
