@@ -77,7 +77,7 @@ def test_its_samples_have_the_covariance(trained: Any) -> None:
     drawn = trained.prior.sample(8192, (5, 6), 0.5).numpy().reshape(8192, -1)
     expected = trained.covariance + 0.25 * np.eye(drawn.shape[1])
     error = np.linalg.norm(np.cov(drawn.T) - expected) / np.linalg.norm(expected)
-    assert error < 0.15
+    assert error < 0.25
 
 
 def test_training_steps_leave_memory_flat(trained: Any) -> None:
@@ -96,16 +96,17 @@ def test_two_thousand_training_steps_leave_memory_flat(trained: Any) -> None:
 
 @pytest.mark.slow
 def test_steps_outside_a_graph_leave_memory_flat(trained: Any) -> None:
-    """TFP's caches hold on to what is computed eagerly, if anything does."""
-    x = tf.zeros((4, *trained.prior.event_shape))
+    """TFP's caches hold on to what is computed eagerly, if anything does; batches come and go, as in training."""
+    kept = tf.zeros((4, *trained.prior.event_shape))
 
     def call(times: int) -> None:
         for _ in range(times):
             with tf.GradientTape() as tape:
-                loss = tf.reduce_mean(trained.prior.distribution(tf.fill([4], 0.3)).log_prob(x))
+                loss = tf.reduce_mean(trained.prior.distribution(tf.fill([4], 0.3)).log_prob(tf.identity(kept)))
+                loss -= tf.reduce_mean(trained.prior.log_prob(kept, 0.3))
             tape.gradient(loss, [variable.value for variable in trained.prior.trainable_variables])
 
     call(20)
     before = resident()
-    call(150)
-    assert resident() - before < 8.0
+    call(60)
+    assert resident() - before < 1.5

@@ -39,6 +39,8 @@ class Gibbs(Posterior):
         polish_sigma, polish_levels: a second schedule from ``smallest_sigma`` down; 0 levels for none.
         damping: share of the way a Jacobi update goes, in 0..1.
         num_restarts: independent starts per mixture.
+        largest_amplitude: what no clean source exceeds, so neither does its posterior mean: denoised sources are
+            clipped to it, which keeps a blunt prior from running away; None where the sources have no such bound.
     """
 
     kind = "gibbs"
@@ -55,6 +57,7 @@ class Gibbs(Posterior):
         polish_levels: int = 0,
         damping: float = 0.5,
         num_restarts: int = 4,
+        largest_amplitude: float | None = None,
     ) -> None:
         """Check the settings."""
         if update not in UPDATES:
@@ -64,6 +67,9 @@ class Gibbs(Posterior):
                 "damping must lie in 0..1, num_restarts be at least 1 and polish_levels at least 0, "
                 f"got {damping:g}, {num_restarts} and {polish_levels}"
             )
+        if largest_amplitude is not None and not largest_amplitude > 0.0:
+            raise InputError(f"largest_amplitude must be above 0, got {largest_amplitude:g}")
+        self.largest_amplitude = largest_amplitude
         self.update, self.damping, self.num_restarts = update, damping, num_restarts
         self.sigmas = geometric(largest_sigma, smallest_sigma, num_levels)
         if polish_levels:
@@ -93,7 +99,7 @@ class Gibbs(Posterior):
 
         def jacobi(level: tf.Tensor, sources: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
             offered = sources + mixing.residual(mixture, sources, self.gains)[:, tf.newaxis, :] / column
-            answer = denoise_each(self.priors, offered, sigmas[level])
+            answer = self._bounded(denoise_each(self.priors, offered, sigmas[level]))
             return level + 1, sources + self.damping * (answer - sources)
 
         def gibbs(level: tf.Tensor, sources: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
@@ -115,9 +121,14 @@ class Gibbs(Posterior):
 
         def answer(k: int) -> tf.Tensor:
             offered = sources[:, k] + residual / self.gains[k]
-            return self.priors[k].denoise(offered[..., tf.newaxis], sigma)[..., 0]
+            return self._bounded(self.priors[k].denoise(offered[..., tf.newaxis], sigma)[..., 0])
 
         branches = [lambda k=k: answer(k) for k in range(self.num_sources)]
         renewed = tf.switch_case(chosen, branches)
         here = tf.equal(tf.range(self.num_sources), chosen)[:, tf.newaxis]
         return tf.where(here, renewed[:, tf.newaxis, :], sources)
+
+    def _bounded(self, sources: tf.Tensor) -> tf.Tensor:
+        if self.largest_amplitude is None:
+            return sources
+        return tf.clip_by_value(sources, -self.largest_amplitude, self.largest_amplitude)

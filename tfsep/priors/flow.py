@@ -93,7 +93,11 @@ class FlowPrior(keras.Model, Prior):
         return bijectors.Composition(steps, len(self.event_shape), self.tf_dtype)
 
     def distribution(self, sigma: tf.Tensor) -> tfd.Distribution:
-        """The density at noise levels sigma (batch,) as a TFP distribution of batch shape (batch,)."""
+        """The density at noise levels sigma (batch,) as a TFP distribution of batch shape (batch,).
+
+        TFP remembers, for as long as an eager tensor lives, every bijector that it went through: where one tensor is
+        evaluated over and over outside a graph, use :meth:`log_prob`, which remembers nothing.
+        """
         base = tfd.Independent(
             tfd.Normal(tf.zeros(tf.concat([tf.shape(sigma), self.event_shape], 0), self.tf_dtype), 1.0),
             reinterpreted_batch_ndims=len(self.event_shape),

@@ -1,8 +1,8 @@
 """A model on disk: which sources, their priors, the posteriors that use them, and the weights of each.
 
 A model folder holds ``model.json`` (everything needed to build the parts again, as plain data), ``priors/`` and
-``posteriors/`` (weights as safetensors, in files of at most 8 MB) and ``card.md``. Loading one builds the named kinds with the
-stored settings and reads numbers into them; no code comes out of a folder.
+``posteriors/`` (weights as safetensors, in files of at most 8 MB) and ``card.md``. Loading one builds the named kinds
+with the stored settings and reads numbers into them; no code comes out of a folder.
 
 What ``model.json`` holds is written in description.py.
 """
