@@ -33,7 +33,8 @@ def save(model: keras.Model, file: Path, half: bool = False) -> None:
     for number, arrays in reversed(list(enumerate(parts))):
         target = _part(file, number)
         temporary = target.with_name(target.name + ".part")
-        save_file(arrays, temporary, metadata={"kind": model.name, "parts": str(len(parts))})
+        # One entry alone: safetensors writes several in an order of chance, and equal weights give equal files.
+        save_file(arrays, temporary, metadata={"parts": str(len(parts))})
         os.replace(temporary, target)
 
 
