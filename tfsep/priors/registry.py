@@ -10,9 +10,17 @@ from tfsep.errors import InputError
 from tfsep.priors.base import Prior
 from tfsep.priors.glow import glow
 from tfsep.priors.ideal_toy import ideal_toy
+from tfsep.priors.lifting import lifting
 from tfsep.priors.realnvp import realnvp
+from tfsep.priors.wavetable import wavetable
 
-KINDS: dict[str, Callable[..., Any]] = {"glow": glow, "ideal_toy": ideal_toy, "realnvp": realnvp}
+KINDS: dict[str, Callable[..., Any]] = {
+    "glow": glow,
+    "ideal_toy": ideal_toy,
+    "lifting": lifting,
+    "realnvp": realnvp,
+    "wavetable": wavetable,
+}
 
 
 def build(

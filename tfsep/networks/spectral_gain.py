@@ -1,0 +1,119 @@
+r"""A network that filters: it reads the spectrum of a whole frame, sets complex gains, and a WaveNet mends the result.
+
+With :math:`X` the zero-padded spectrum of a frame x of n samples (2 n points, so gains filter without wrapping round) and
+:math:`M` its log-magnitudes under a Hann taper, a residual multilayer perceptron reads M and proposes a complex gain per
+bin, and a WaveNet adds what no time-constant filter can do:
+
+.. math:: f = \mathrm{irfft}(G(M, c) \odot X)_{1..n}, \qquad \mathrm{output} = f + \mathrm{WaveNet}([x, f], c).
+
+Periodic sounds are a few lines in the spectrum: which bins belong together is seen at once there, while a convolution in
+time would have to learn it period by period. Every layer is modulated by the condition c, the embedded noise level, as
+in FiLM (Perez et al. 2018, equation 2). Both outputs are zero when initialised.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from tfsep.networks.wavenet import WaveNet
+
+_FLOOR = 1e-3
+
+
+@keras.saving.register_keras_serializable("tfsep")
+class SpectralGain(keras.layers.Layer):
+    """Map frames (batch, num_samples, 1) to (batch, num_samples, out_channels).
+
+    Args:
+        num_samples: n, the samples of a frame.
+        out_channels: of the features out; each has gains of its own.
+        width: hidden units of the perceptron; its blocks widen to twice as many.
+        num_blocks: residual blocks of the perceptron.
+        local_width: channels of the WaveNet, 0 for none.
+        local_layers: gated layers of the WaveNet.
+        condition_width: size of the condition vector, 0 for none.
+    """
+
+    def __init__(
+        self,
+        num_samples: int,
+        out_channels: int,
+        width: int = 128,
+        num_blocks: int = 2,
+        local_width: int = 16,
+        local_layers: int = 4,
+        condition_width: int = 0,
+        **kwargs: Any,
+    ) -> None:
+        """Build the weights."""
+        super().__init__(**kwargs)
+        self._settings = {
+            "num_samples": num_samples,
+            "out_channels": out_channels,
+            "width": width,
+            "num_blocks": num_blocks,
+            "local_width": local_width,
+            "local_layers": local_layers,
+            "condition_width": condition_width,
+        }
+        policy = self.dtype_policy
+        self.num_samples, self.out_channels = num_samples, out_channels
+        self.num_bins = num_samples + 1
+        self.first = keras.layers.Dense(width, dtype=policy)
+        self.first.build((None, self.num_bins))
+        blocks = range(num_blocks)
+        self.norms = [keras.layers.LayerNormalization(dtype=policy) for _ in blocks]
+        self.wide = [keras.layers.Dense(2 * width, dtype=policy) for _ in blocks]
+        self.narrow = [keras.layers.Dense(width, dtype=policy) for _ in blocks]
+        for norm, wide, narrow in zip(self.norms, self.wide, self.narrow, strict=True):
+            norm.build((None, width))
+            wide.build((None, width))
+            narrow.build((None, 2 * width))
+        self.films = []
+        if condition_width:
+            self.films = [keras.layers.Dense(4 * width, dtype=policy) for _ in blocks]
+            for film in self.films:
+                film.build((None, condition_width))
+        self.gains = keras.layers.Dense(2 * out_channels * self.num_bins, kernel_initializer="zeros", dtype=policy)
+        self.gains.build((None, width))
+        self.local = None
+        if local_width:
+            self.local = WaveNet(
+                1 + out_channels,
+                out_channels,
+                width=local_width,
+                num_layers=local_layers,
+                condition_width=condition_width,
+                dtype=policy,
+            )
+
+    def filtered(self, x: tf.Tensor, condition: tf.Tensor | None = None) -> tf.Tensor:
+        """The filter's part of the output: (batch, num_samples, 1) -> (batch, num_samples, out_channels)."""
+        frame, points = x[..., 0], [2 * self.num_samples]
+        taper = tf.signal.hann_window(self.num_samples, dtype=x.dtype)
+        magnitude = tf.abs(tf.signal.rfft(frame * taper, points)) / tf.norm(taper)
+        hidden = self.first((tf.math.log(magnitude + _FLOOR) + 2.0) / 2.0)
+        for index, (norm, wide, narrow) in enumerate(zip(self.norms, self.wide, self.narrow, strict=True)):
+            inner = wide(norm(hidden))
+            if condition is not None and self.films:
+                scale, shift = tf.split(self.films[index](condition), 2, axis=-1)
+                inner = inner * (1.0 + scale) + shift
+            hidden += narrow(tf.nn.silu(inner))
+        parts = tf.reshape(self.gains(hidden), [-1, 2, self.out_channels, self.num_bins])
+        spectrum = tf.signal.rfft(frame, points)[:, tf.newaxis] * tf.complex(parts[:, 0], parts[:, 1])
+        wave = tf.signal.irfft(spectrum, points)[..., : self.num_samples]
+        return tf.transpose(wave, [0, 2, 1])
+
+    def call(self, x: tf.Tensor, condition: tf.Tensor | None = None) -> tf.Tensor:
+        """Filter and mend; ``condition`` is (batch, condition_width)."""
+        wave = self.filtered(x, condition)
+        if self.local is None:
+            return wave
+        return wave + self.local(tf.concat([x, wave], axis=-1), condition)
+
+    def get_config(self) -> dict[str, Any]:
+        """Constructor arguments."""
+        return {**super().get_config(), **self._settings}
