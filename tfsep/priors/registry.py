@@ -8,11 +8,21 @@ from typing import Any
 from tfsep.audio import front_end as front_ends
 from tfsep.errors import InputError
 from tfsep.priors.base import Prior
+from tfsep.priors.flowavenet import flowavenet
 from tfsep.priors.glow import glow
 from tfsep.priors.ideal_toy import ideal_toy
+from tfsep.priors.nice import nice
 from tfsep.priors.realnvp import realnvp
+from tfsep.priors.waveglow import waveglow
 
-KINDS: dict[str, Callable[..., Any]] = {"glow": glow, "ideal_toy": ideal_toy, "realnvp": realnvp}
+KINDS: dict[str, Callable[..., Any]] = {
+    "flowavenet": flowavenet,
+    "glow": glow,
+    "ideal_toy": ideal_toy,
+    "nice": nice,
+    "realnvp": realnvp,
+    "waveglow": waveglow,
+}
 
 
 def build(
