@@ -51,6 +51,12 @@ def test_the_log_scale_is_softly_clamped(bound: float, make_conditioner: Make, m
     assert np.all(np.abs(log_det) <= 8 * bound)
 
 
+def test_the_clamp_can_be_off(make_events: Make) -> None:
+    large = tf.constant([0.0, 40.0], tf.float64)
+    step = Coupling(lambda kept: tf.ones_like(kept) * large, Mask("channel"), 2, tf.float64, bound=None)
+    np.testing.assert_allclose(step.forward_and_log_det(make_events((8, 2)))[1], 8 * 40.0)
+
+
 def test_a_small_log_scale_passes_the_clamp_unchanged(make_events: Make) -> None:
     small = tf.constant([0.5, 1e-4], tf.float64)
     step = Coupling(lambda kept: tf.ones_like(kept) * small, Mask("channel"), 2, tf.float64)

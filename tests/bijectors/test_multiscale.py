@@ -34,6 +34,21 @@ def test_is_a_bijection(shape: tuple[int, ...], assert_bijective: Make, make_con
     assert_bijective(Multiscale(inner, make_conditioner(2, 4), ndims, tf.float64), shape)
 
 
+@pytest.mark.parametrize("with_network", [False, True])
+def test_any_number_of_channels_may_leave(with_network: bool, assert_bijective: Make, make_conditioner: Make) -> None:
+    """Two of six, under a learned distribution or as they are."""
+    inner = ActNorm(tf.ones(4, tf.float64), tf.constant([0.5, -0.4, 0.1, 0.0], tf.float64), 2, tf.float64)
+    network = make_conditioner(4, 4) if with_network else None
+    assert_bijective(Multiscale(inner, network, 2, tf.float64, num_kept=4), (3, 6))
+
+
+def test_without_a_network_channels_leave_as_they_are(make_events: Make) -> None:
+    inner, y = ActNorm(tf.ones(4, tf.float64), tf.ones(4, tf.float64), 2, tf.float64), make_events((3, 6))
+    z, log_det = Multiscale(inner, None, 2, tf.float64, num_kept=4).inverse_and_log_det(y)
+    np.testing.assert_array_equal(z[..., 4:], y[..., 4:])
+    np.testing.assert_allclose(log_det, -12.0)
+
+
 def test_is_the_normal_density_of_the_second_half_given_the_first(make_conditioner: Make, make_events: Make) -> None:
     conditioner = make_conditioner(2, 4)
     step = Multiscale(identity(2), conditioner, 2, tf.float64, bound=2.0)
@@ -64,7 +79,17 @@ def test_the_scale_has_a_floor_and_a_ceiling(make_conditioner: Make, make_events
     assert np.all(np.abs(step.inverse_and_log_det(make_events((5, 2)))[1]) <= 15.0)
 
 
+def test_the_clamp_can_be_off(make_conditioner: Make, make_events: Make) -> None:
+    conditioner, y = make_conditioner(1, 2), make_events((5, 2))
+    free = Multiscale(identity(2), lambda first: 100.0 * conditioner(first), 2, tf.float64, bound=None)
+    raw = 100.0 * conditioner(y[..., :1])[..., 1]
+    np.testing.assert_allclose(free.inverse_and_log_det(y)[1], -tf.reduce_sum(raw, 1))
+
+
 def test_bad_settings_are_refused(make_conditioner: Make, make_events: Make) -> None:
+    for num_kept in (0, 4):
+        with pytest.raises(ValueError, match=f"a split must keep 1 to 3 of 4 channels, got {num_kept}"):
+            Multiscale(identity(2), None, 2, tf.float64, num_kept=num_kept).inverse_and_log_det(make_events((5, 4)))
     with pytest.raises(ValueError, match="bound of a log-scale must be positive, got -1.0"):
         Multiscale(identity(2), make_conditioner(1, 2), 2, tf.float64, bound=-1.0)
     narrow = Multiscale(identity(2), make_conditioner(2, 2), 2, tf.float64)

@@ -1,5 +1,7 @@
 """Every kind of prior over every domain it knows, small, for the one contract that all of them keep.
 
+A new kind joins by one line: in FLOWS, or in CASES if it is no flow.
+
 Flows start as the identity, so tests of their mathematics look at copies with random weights; tests of what they learn
 share one training per flow on Gaussian events of a known covariance.
 """
@@ -7,7 +9,7 @@ share one training per flow on Gaussian events of a known covariance.
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,15 +21,36 @@ from tfsep import priors
 
 SPECTRAL = {"domain": "log_stft", "length": 24, "front_end": {"frame_length": 16, "frame_step": 8}}
 WAVE = {"domain": "wave", "length": 16}
-SMALL = {"num_levels": 2, "num_steps": 1, "width": 8, "num_layers": 1, "condition_width": 8, "sigma_range": (0.01, 8.0)}
+MEL = {"domain": "log_mel", "length": 24, "front_end": {"frame_length": 16, "frame_step": 8, "num_mels": 4}}
+TINY = {"num_steps": 1, "width": 8, "num_layers": 1, "condition_width": 8, "sigma_range": (0.01, 8.0)}
+SMALL = {"num_levels": 2, **TINY}
+FILM = {"conditioning": "film"}
 FLOWS: dict[str, dict[str, Any]] = {
-    "glow_wave": {"kind": "glow", "squeeze": 4, **WAVE, **SMALL},
+    "flowavenet_wave": {"kind": "flowavenet", "split_every": 1, **WAVE, **SMALL, "num_steps": 2},
+    "glow_log_mel": {"kind": "glow", "squeeze": 2, **MEL, **SMALL, **FILM},
     "glow_log_stft": {"kind": "glow", "squeeze": 2, **SPECTRAL, **SMALL},
-    "realnvp_wave": {"kind": "realnvp", "squeeze": 4, **WAVE, **SMALL, "num_steps": 3},
+    "glow_wave": {"kind": "glow", "squeeze": 4, **WAVE, **SMALL},
+    "nice_log_mel": {"kind": "nice", "squeeze": 2, **MEL, **TINY, **FILM, "num_steps": 4},
+    "nice_log_stft": {"kind": "nice", "squeeze": 2, **SPECTRAL, **TINY, "num_steps": 4},
+    "nice_wave": {"kind": "nice", "squeeze": 4, **WAVE, **TINY, "num_steps": 4},
+    "realnvp_log_mel": {"kind": "realnvp", "squeeze": 2, **MEL, **SMALL, "num_levels": 1, "num_steps": 3},
     "realnvp_log_stft": {"kind": "realnvp", "squeeze": 2, **SPECTRAL, **SMALL, "num_steps": 3},
+    "realnvp_wave": {"kind": "realnvp", "squeeze": 4, **WAVE, **SMALL, "num_steps": 3},
+    "waveglow_wave": {"kind": "waveglow", "squeeze": 4, "early_every": 1, **WAVE, **TINY, **FILM, "num_steps": 2},
 }
 IDEAL = {"kind": "ideal_toy", "source": "sawtooth", "num_phases": 8, "num_refined": 2, "num_rounds": 1, **WAVE}
 CASES = {**FLOWS, "ideal_toy_wave": IDEAL}
+# Of every kind the fast suite looks at the core of the contract in one domain, and at the rest of it for these alone;
+# the whole suite looks at everything for all.
+CORE = ("flowavenet_wave", "glow_log_stft", "glow_wave", "nice_wave", "realnvp_log_stft", "realnvp_wave", "waveglow_wave")
+FAST = ("glow_log_stft", "glow_wave", "ideal_toy_wave", "realnvp_log_stft", "realnvp_wave")
+# What a flow needs to learn the Gaussian in a few hundred steps.
+STEPS_TO_LEARN = {"flowavenet": 4, "glow": 2, "nice": 6, "realnvp": 4, "waveglow": 4}
+
+
+def params(names: Iterable[str], fast: Iterable[str] = FAST) -> list[Any]:
+    """Names as the parameters of a fixture, marked slow unless they are among the fast ones."""
+    return [name if name in fast else pytest.param(name, marks=pytest.mark.slow) for name in sorted(names)]
 
 
 @dataclass(frozen=True)
@@ -84,7 +107,8 @@ class GaussianTraining:
     """Maximum likelihood of a flow on noised Gaussian events whose density is known at every noise level."""
 
     def __init__(self, case: Case, batch: int = 128) -> None:
-        self.prior, self.batch, self.steps = case.build(num_steps=4 if "realnvp" in case.name else 2), batch, 0
+        steps = STEPS_TO_LEARN[CASES[case.name]["kind"]]
+        self.prior, self.batch, self.steps = case.build(num_steps=steps), batch, 0
         self.covariance = covariance_of(self.prior.event_shape)
         self._factor = tf.constant(np.linalg.cholesky(self.covariance), tf.float32)
         self._log_range = tuple(np.log(sigma) for sigma in self.prior.sigma_range)
@@ -139,27 +163,37 @@ def _training(name: str) -> GaussianTraining:
     return GaussianTraining(Case(name))
 
 
-@pytest.fixture(scope="session", params=sorted(CASES))
+@pytest.fixture(scope="session", params=params(CASES))
 def case(request: pytest.FixtureRequest) -> Case:
     return Case(request.param)
 
 
-@pytest.fixture(scope="session", params=sorted(FLOWS))
+@pytest.fixture(scope="session", params=params(FLOWS))
 def flow_case(request: pytest.FixtureRequest) -> Case:
     return Case(request.param)
 
 
-@pytest.fixture(
-    scope="session",
-    params=[
-        pytest.param("glow_wave", marks=pytest.mark.slow),
-        "glow_log_stft",
-        pytest.param("realnvp_wave", marks=pytest.mark.slow),
-        pytest.param("realnvp_log_stft", marks=pytest.mark.slow),
-    ],
-)
+@pytest.fixture(scope="session", params=params(FLOWS, fast=CORE))
+def core_case(request: pytest.FixtureRequest) -> Case:
+    """For what makes a flow a density at all."""
+    return Case(request.param)
+
+
+@pytest.fixture(scope="session", params=params(FLOWS, fast=["glow_log_stft"]))
 def some_flow_case(request: pytest.FixtureRequest) -> Case:
     """For checks that take seconds each: all flows in the whole suite, one of them in the fast one."""
+    return Case(request.param)
+
+
+@pytest.fixture(scope="session", params=params(CASES, fast=["glow_log_stft"]))
+def some_case(request: pytest.FixtureRequest) -> Case:
+    """The same for every kind of prior."""
+    return Case(request.param)
+
+
+@pytest.fixture(scope="session", params=params(CASES, fast=["glow_wave", "ideal_toy_wave"]))
+def compiled_case(request: pytest.FixtureRequest) -> Case:
+    """For XLA, which takes longest over a plane."""
     return Case(request.param)
 
 
@@ -185,6 +219,18 @@ def flow(flow_case: Case) -> Any:
 def flow64(flow_case: Case) -> Any:
     """The same in float64; read only."""
     return double(flow_case.name)
+
+
+@pytest.fixture(scope="session")
+def core(core_case: Case) -> Any:
+    """Float32, random weights; read only."""
+    return single(core_case.name)
+
+
+@pytest.fixture(scope="session")
+def core64(core_case: Case) -> Any:
+    """The same in float64; read only."""
+    return double(core_case.name)
 
 
 @pytest.fixture(scope="session")

@@ -16,6 +16,10 @@ PLANES: dict[str, dict[str, Any]] = {
     "glow_wave": {"length": None, "event_shape": (2, 1), "squeeze": 2, "num_levels": 1},
     "realnvp_wave": {"length": None, "event_shape": (2, 1), "squeeze": 1, "num_levels": 1},
     "realnvp_log_stft": {"length": None, "event_shape": (1, 2, 1), "squeeze": 1, "num_levels": 1},
+    "flowavenet_wave": {"length": None, "event_shape": (2, 1), "num_levels": 1},
+    "nice_wave": {"length": None, "event_shape": (2, 1), "squeeze": 1},
+    "nice_log_stft": {"length": None, "event_shape": (1, 2, 1), "squeeze": (1, 2)},
+    "waveglow_wave": {"length": None, "event_shape": (2, 1), "squeeze": 2, "num_steps": 2, "early_channels": 0},
     "ideal_toy_wave": {"length": 2, "num_phases": 32, "num_rounds": 1},
 }
 
@@ -29,11 +33,11 @@ def jacobian(flow: Any, x: np.ndarray, sigma: float) -> np.ndarray:
     return tf.reshape(tape.gradient(trace, copies), (x.size, x.size)).numpy()
 
 
-def test_decoding_undoes_encoding(flow: Any, noise_events: Events) -> None:
-    x, sigma = noise_events(flow, 64).astype(np.float32), np.geomspace(0.01, 8.0, 64)
-    z, _ = flow.encode(x, sigma)
+def test_decoding_undoes_encoding(core: Any, noise_events: Events) -> None:
+    x, sigma = noise_events(core, 64).astype(np.float32), np.geomspace(0.01, 8.0, 64)
+    z, _ = core.encode(x, sigma)
     assert z.shape == x.shape and z.dtype == tf.float32
-    assert np.abs(flow.decode(z, sigma) - x).max() < 1e-5
+    assert np.abs(core.decode(z, sigma) - x).max() < 1e-5
 
 
 def test_encoding_undoes_decoding(flow64: Any, noise_events: Events) -> None:
@@ -41,10 +45,10 @@ def test_encoding_undoes_decoding(flow64: Any, noise_events: Events) -> None:
     np.testing.assert_allclose(flow64.encode(flow64.decode(z, sigma), sigma)[0], z, atol=1e-9)
 
 
-def test_the_log_determinant_is_that_of_the_jacobian(flow64: Any, noise_events: Events) -> None:
-    x, sigmas = noise_events(flow64, 2), np.array([0.05, 2.0])
-    matrices = [jacobian(flow64, event, sigma) for event, sigma in zip(x, sigmas, strict=True)]
-    np.testing.assert_allclose(flow64.encode(x, sigmas)[1], np.linalg.slogdet(matrices)[1], atol=1e-8)
+def test_the_log_determinant_is_that_of_the_jacobian(core64: Any, noise_events: Events) -> None:
+    x, sigmas = noise_events(core64, 2), np.array([0.05, 2.0])
+    matrices = [jacobian(core64, event, sigma) for event, sigma in zip(x, sigmas, strict=True)]
+    np.testing.assert_allclose(core64.encode(x, sigmas)[1], np.linalg.slogdet(matrices)[1], atol=1e-8)
 
 
 def test_log_prob_is_that_of_the_tfp_distribution(flow64: Any, noise_events: Events) -> None:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-LENGTHS = {"wave": 16, "log_stft": 24}
+LENGTHS = {"wave": 16, "log_stft": 24, "log_mel": 24}
 WAVES = {
     "silence": lambda length: np.zeros((2, length), np.float32),
     "constant": lambda length: np.full((2, length), 0.7, np.float32),

@@ -15,18 +15,8 @@ from tfsep.bijectors import Step
 Events = Callable[..., np.ndarray]
 
 
-@pytest.mark.parametrize(
-    "name",
-    [
-        "glow_wave",
-        pytest.param("glow_log_stft", marks=pytest.mark.slow),
-        pytest.param("realnvp_wave", marks=pytest.mark.slow),
-        pytest.param("realnvp_log_stft", marks=pytest.mark.slow),
-        "ideal_toy_wave",
-    ],
-)
-def test_xla_gives_the_same_numbers(name: str, case_named: Callable[[str], Any], noise_events: Events) -> None:
-    prior = case_named(name).scrambled()
+def test_xla_gives_the_same_numbers(compiled_case: Any, noise_events: Events) -> None:
+    prior = compiled_case.scrambled()
 
     def both(x: tf.Tensor, sigma: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         return prior.log_prob(x, sigma), prior.score(x, sigma)

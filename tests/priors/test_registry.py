@@ -10,11 +10,19 @@ from tfsep import priors
 from tfsep.errors import InputError
 from tfsep.priors import KINDS, Prior
 
-SMALL = {"num_levels": 1, "num_steps": 1, "width": 4, "num_layers": 1, "condition_width": 4}
+TINY = {"width": 4, "num_layers": 1, "condition_width": 4}
+SMALL = {"num_levels": 1, "num_steps": 1, **TINY}
+SETTINGS: dict[str, dict[str, Any]] = {
+    "flowavenet": {"num_levels": 2, "num_steps": 2, **TINY},
+    "glow": {"squeeze": 4, **SMALL},
+    "nice": {"squeeze": 4, "num_steps": 2, **TINY},
+    "realnvp": {"squeeze": 4, **SMALL},
+    "waveglow": {"squeeze": 4, "num_steps": 1, **TINY},
+}
 
 
 def test_kinds_are_the_priors_of_the_house() -> None:
-    assert sorted(KINDS) == ["glow", "ideal_toy", "realnvp"]
+    assert sorted(KINDS) == ["flowavenet", "glow", "ideal_toy", "nice", "realnvp", "waveglow"]
 
 
 @pytest.mark.parametrize("kind", ["glow", "realnvp"])
@@ -38,7 +46,7 @@ def test_gin_may_give_lists() -> None:
 @pytest.mark.parametrize(
     ("arguments", "complaint"),
     [
-        ({"kind": "gaussian", "length": 32}, "the prior must be one of glow, ideal_toy, realnvp, got 'gaussian'"),
+        ({"kind": "gaussian", "length": 32}, "the prior must be one of flowavenet, glow, .*, got 'gaussian'"),
         ({"kind": "glow"}, "either an event_shape or a length in samples"),
         ({"kind": "glow", "length": 32, "event_shape": (32, 1)}, "either an event_shape or a length in samples"),
         ({"kind": "glow", "domain": "cepstrum", "length": 32}, "front end domain must be one of"),
@@ -52,6 +60,20 @@ def test_gin_may_give_lists() -> None:
         ({"kind": "glow", "length": 32, "kernel_size": 4}, "kernel_size must be odd"),
         ({"kind": "realnvp", "length": 8, "squeeze": 8}, "checkerboard mask halves axis -2"),
         ({"kind": "realnvp", "length": 24, "squeeze": 3, "num_levels": 2}, "level 1 of 2 has 3 channels"),
+        ({"kind": "glow", "length": 32, "squeeze": (2, 2)}, r"squeeze must be one factor or 1 of them, got \(2, 2\)"),
+        ({"kind": "glow", "length": 32, "conditioning": "gated"}, "conditioning must be one of additive, film"),
+        ({"kind": "nice", "length": 21, "squeeze": 3}, r"nice halves the channels or the last axis .* \(7, 3\)"),
+        ({"kind": "nice", "length": 32, "num_steps": 1}, "num_steps of nice must be at least 2"),
+        ({"kind": "nice", "length": 32, "bound": -1.0}, "bound of a log-scale must be positive"),
+        ({"kind": "flowavenet", "length": 32, "num_steps": 1}, "num_steps of flowavenet must be at least 2"),
+        ({"kind": "flowavenet", "length": 24, "num_levels": 4}, "must divide the event shape"),
+        ({"kind": "flowavenet", "length": 32, "split_every": 0}, "split_every must be at least 1, got 0"),
+        ({"kind": "flowavenet", "domain": "log_stft", "length": 4096}, "flowavenet is a density over waves, .* realnvp"),
+        ({"kind": "waveglow", "domain": "log_mel", "length": 4096}, "waveglow is a density over waves, .* take glow"),
+        ({"kind": "waveglow", "length": 32, "early_every": 0}, "early_every must be at least 1, got 0"),
+        ({"kind": "waveglow", "length": 32, "early_channels": 3}, "early_channels must be even"),
+        ({"kind": "waveglow", "length": 32, "num_steps": 5, "early_every": 1}, "leave at least 2 of 4 channels"),
+        ({"kind": "waveglow", "length": 32, "squeeze": 5}, "must divide the event shape"),
         ({"kind": "ideal_toy", "length": 16, "source": "violin"}, "got \\['violin'\\]"),
         ({"kind": "ideal_toy", "length": 16, "sample_rate": 8000}, "sample_rate must be at least 8400"),
         ({"kind": "ideal_toy", "length": 1024, "domain": "log_stft"}, "a density over waves"),
@@ -61,7 +83,7 @@ def test_gin_may_give_lists() -> None:
     ],
 )
 def test_what_cannot_be_built_is_refused(arguments: dict[str, Any], complaint: str) -> None:
-    settings = {"squeeze": 4, **SMALL} if arguments["kind"] in ("glow", "realnvp") else {}
+    settings = SETTINGS.get(arguments["kind"], {})
     with pytest.raises(InputError, match=complaint) as info:
         priors.build(**{**settings, **arguments})
     assert "\n" not in str(info.value)

@@ -1,10 +1,13 @@
 """Invertible maps, each a ``tfb.Bijector`` with ``forward`` from latent to data, built around borrowed weights."""
 
 from tfsep.bijectors.actnorm import ActNorm
+from tfsep.bijectors.autoregressive import InverseAutoregressive
 from tfsep.bijectors.coupling import Coupling
+from tfsep.bijectors.diagonal_scale import DiagonalScale
 from tfsep.bijectors.invertible_conv import InvertibleConv
 from tfsep.bijectors.multiscale import Multiscale
 from tfsep.bijectors.noise_scale import NoiseScale
+from tfsep.bijectors.planar import Planar
 from tfsep.bijectors.squeeze import Squeeze
 from tfsep.bijectors.step import Composition, Step
 
@@ -12,9 +15,12 @@ __all__ = [
     "ActNorm",
     "Composition",
     "Coupling",
+    "DiagonalScale",
+    "InverseAutoregressive",
     "InvertibleConv",
     "Multiscale",
     "NoiseScale",
+    "Planar",
     "Squeeze",
     "Step",
 ]

@@ -5,8 +5,8 @@ With (kept, changed) from a mask, latent to data is
 .. math:: y_{changed} = x_{changed} \odot e^{s(x_{kept})} + t(x_{kept}), \qquad y_{kept} = x_{kept},
 
 and the log-determinant is :math:`\sum s`. The log-scale is softly clamped, :math:`s = b \tanh(r / b)` for the
-network's raw output r, so that one bad step cannot blow a density up. ``additive`` drops the scale and preserves
-volume.
+network's raw output r, so that one bad step cannot blow a density up; ``bound=None`` takes :math:`s = r` as it comes.
+``additive`` drops the scale and preserves volume.
 
 Sources: Dinh et al. 2015 (NICE), equations 5 to 7; Dinh et al. 2017 (RealNVP), equations 7 and 8.
 """
@@ -23,7 +23,14 @@ from tfsep.bijectors.step import Step, per_example
 Conditioner = Callable[[tf.Tensor], tf.Tensor]
 
 
-def shift_and_log_scale(parameters: tf.Tensor, changed: tf.Tensor, bound: float) -> tuple[tf.Tensor, tf.Tensor]:
+def soft_clamp(raw: tf.Tensor, bound: float | None) -> tf.Tensor:
+    """A log-scale in nats from a network's raw output: bound * tanh(raw / bound), or the raw output if there is no bound."""
+    return raw if bound is None else bound * tf.tanh(raw / bound)
+
+
+def shift_and_log_scale(
+    parameters: tf.Tensor, changed: tf.Tensor, bound: float | None
+) -> tuple[tf.Tensor, tf.Tensor]:
     """Divide a conditioner's channels into the shift and the softly clamped log-scale, |log_scale| < ``bound``.
 
     Raises:
@@ -31,12 +38,12 @@ def shift_and_log_scale(parameters: tf.Tensor, changed: tf.Tensor, bound: float)
     """
     _check_channels(parameters, changed, 2)
     shift, raw = tf.split(parameters, 2, axis=-1)
-    return shift, bound * tf.tanh(raw / bound)
+    return shift, soft_clamp(raw, bound)
 
 
-def check_bound(bound: float) -> None:
-    """Refuse a soft clamp that is not positive."""
-    if bound <= 0.0:
+def check_bound(bound: float | None) -> None:
+    """Refuse a soft clamp that is neither positive nor None, which turns it off."""
+    if bound is not None and not bound > 0.0:
         raise ValueError(f"the bound of a log-scale must be positive, got {bound}")
 
 
@@ -57,7 +64,7 @@ class Coupling(Step):
         mask: which part is kept.
         event_ndims: 2 for (time, channel), 3 for (frame, bin, channel).
         additive: shift only.
-        bound: soft clamp of the log-scale, in nats, > 0.
+        bound: soft clamp of the log-scale, in nats, > 0; None for none.
     """
 
     def __init__(
@@ -67,7 +74,7 @@ class Coupling(Step):
         event_ndims: int,
         dtype: tf.DType,
         additive: bool = False,
-        bound: float = 3.0,
+        bound: float | None = 3.0,
         name: str = "coupling",
     ) -> None:
         """Borrow the conditioner."""

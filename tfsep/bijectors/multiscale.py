@@ -1,11 +1,13 @@
-r"""Multiscale split: half of the channels leave the flow early, under a distribution learned from the other half.
+r"""Multiscale split: some of the channels leave the flow early, under a distribution learned from those that stay.
 
 From data to latent the channels divide into (a, b). Part a goes on through the inner steps; part b is standardised by
 what a network reads off a, :math:`z_b = (b - \mu(a))\, e^{-s(a)}`, so that modelling :math:`z_b` by a standard normal
-models b by :math:`\mathcal{N}(\mu(a), e^{2 s(a)})`. The log-scale is softly clamped, which is its floor. The latents
-keep the event's shape, (z_a, z_b), so a flow's latent space is as large as its data and in one piece.
+models b by :math:`\mathcal{N}(\mu(a), e^{2 s(a)})`. The log-scale is softly clamped, which is its floor. Without a
+network, :math:`z_b = b`: the early outputs of WaveGlow. The latents keep the event's shape, (z_a, z_b), so a flow's
+latent space is as large as its data and in one piece.
 
-Sources: Dinh et al. 2017, section 3.6; Kingma and Dhariwal 2018, section 3 and its released split prior.
+Sources: Dinh et al. 2017, section 3.6; Kingma and Dhariwal 2018, section 3 and its released split prior; Prenger et
+al. 2018 (WaveGlow), section 2.3, for early outputs.
 """
 
 from __future__ import annotations
@@ -17,39 +19,60 @@ from tfsep.bijectors.step import Step, per_example
 
 
 class Multiscale(Step):
-    """Split, with the inner step on the first half of the channels.
+    """Split, with the inner step on the first channels.
 
     Args:
-        inner: a step that maps the first half to a latent of the same shape.
-        conditioner: first half -> shift and raw log-scale of the second, twice its channels.
-        bound: soft clamp of the log-scale, in nats, > 0.
+        inner: a step that maps the channels that stay to a latent of the same shape.
+        conditioner: channels that stay -> shift and raw log-scale of those that leave, twice as many as leave; None
+            lets them leave as they are.
+        bound: soft clamp of the log-scale, in nats, > 0; None for none.
+        num_kept: channels that stay; None is half of them.
     """
 
     def __init__(
         self,
         inner: Step,
-        conditioner: Conditioner,
+        conditioner: Conditioner | None,
         event_ndims: int,
         dtype: tf.DType,
-        bound: float = 3.0,
+        bound: float | None = 3.0,
+        num_kept: int | None = None,
         name: str = "multiscale",
     ) -> None:
         """Borrow the inner step and the conditioner."""
         parameters = dict(locals())
         check_bound(bound)
-        self.inner, self.conditioner, self.bound = inner, conditioner, bound
+        self.inner, self.conditioner, self.bound, self.num_kept = inner, conditioner, bound, num_kept
         super().__init__(event_ndims, dtype, parameters, name)
+
+    def split(self, x: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        """Divide an event, on either side, into the channels that stay and those that leave.
+
+        Raises:
+            ValueError: unless at least one stays and one leaves.
+        """
+        channels = x.shape[-1]
+        kept = channels // 2 if self.num_kept is None else self.num_kept
+        if not 0 < kept < channels:
+            raise ValueError(f"a split must keep 1 to {channels - 1} of {channels} channels, got {kept}")
+        first, second = tf.split(x, [kept, channels - kept], axis=-1)
+        return first, second
+
+    def _shift_and_log_scale(self, first: tf.Tensor, second: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        if self.conditioner is None:
+            return tf.zeros_like(second), tf.zeros_like(second)
+        return shift_and_log_scale(self.conditioner(first), second, self.bound)
 
     def forward_and_log_det(self, x: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         """Latent to data."""
-        first, second = tf.split(x, 2, axis=-1)
+        first, second = self.split(x)
         first, log_det = self.inner.forward_and_log_det(first)
-        shift, log_scale = shift_and_log_scale(self.conditioner(first), second, self.bound)
+        shift, log_scale = self._shift_and_log_scale(first, second)
         return tf.concat([first, second * tf.exp(log_scale) + shift], -1), log_det + per_example(log_scale)
 
     def inverse_and_log_det(self, y: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         """Data to latent."""
-        first, second = tf.split(y, 2, axis=-1)
-        shift, log_scale = shift_and_log_scale(self.conditioner(first), second, self.bound)
+        first, second = self.split(y)
+        shift, log_scale = self._shift_and_log_scale(first, second)
         first, log_det = self.inner.inverse_and_log_det(first)
         return tf.concat([first, (second - shift) * tf.exp(-log_scale)], -1), log_det - per_example(log_scale)

@@ -12,6 +12,8 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from tfsep.networks.modulation import Modulation
+
 
 @keras.saving.register_keras_serializable("tfsep")
 class GatedConv(keras.layers.Layer):
@@ -23,6 +25,7 @@ class GatedConv(keras.layers.Layer):
         num_layers: gated layers.
         kernel_size: extent of each convolution in frames and bins.
         condition_width: size of the condition vector, 0 for none.
+        conditioning: "additive" or "film", see modulation.py; the formula above is the additive one.
     """
 
     def __init__(
@@ -33,6 +36,7 @@ class GatedConv(keras.layers.Layer):
         num_layers: int = 2,
         kernel_size: int = 3,
         condition_width: int = 0,
+        conditioning: str = "additive",
         **kwargs: Any,
     ) -> None:
         """Build the weights."""
@@ -44,6 +48,7 @@ class GatedConv(keras.layers.Layer):
             "num_layers": num_layers,
             "kernel_size": kernel_size,
             "condition_width": condition_width,
+            "conditioning": conditioning,
         }
         policy = self.dtype_policy
         self.first = keras.layers.Dense(width, dtype=policy)
@@ -53,11 +58,9 @@ class GatedConv(keras.layers.Layer):
         self.outlets = [keras.layers.Dense(width, dtype=policy) for _ in layers]
         self.conditions = []
         if condition_width:
-            self.conditions = [keras.layers.Dense(2 * width, use_bias=False, dtype=policy) for _ in layers]
+            self.conditions = [Modulation(condition_width, 2 * width, conditioning, dtype=policy) for _ in layers]
         for layer in (*self.gated, *self.outlets):
             layer.build((None, None, None, width))
-        for dense in self.conditions:
-            dense.build((None, condition_width))
         self.last = keras.layers.Dense(out_channels, kernel_initializer="zeros", dtype=policy)
         self.last.build((None, None, None, width))
 
@@ -67,7 +70,7 @@ class GatedConv(keras.layers.Layer):
         for index, (gated, outlet) in enumerate(zip(self.gated, self.outlets, strict=True)):
             both = gated(hidden)
             if condition is not None and self.conditions:
-                both += self.conditions[index](condition)[:, tf.newaxis, tf.newaxis, :]
+                both = self.conditions[index](both, condition)
             signal, gate = tf.split(both, 2, axis=-1)
             hidden += outlet(tf.tanh(signal) * tf.sigmoid(gate))
         return self.last(tf.nn.silu(hidden))

@@ -19,6 +19,8 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from tfsep.networks.modulation import Modulation
+
 
 @keras.saving.register_keras_serializable("tfsep")
 class DilatedConv(keras.layers.Layer):
@@ -60,6 +62,7 @@ class WaveNet(keras.layers.Layer):
         dilation_base: the dilation of layer i is ``dilation_base ** (i % dilation_cycle)``.
         dilation_cycle: layers after which the dilation starts again from 1.
         condition_width: size of the condition vector, 0 for none.
+        conditioning: "additive" or "film", see modulation.py; the formula above is the additive one.
     """
 
     def __init__(
@@ -72,6 +75,7 @@ class WaveNet(keras.layers.Layer):
         dilation_base: int = 2,
         dilation_cycle: int = 6,
         condition_width: int = 0,
+        conditioning: str = "additive",
         **kwargs: Any,
     ) -> None:
         """Build the weights."""
@@ -85,6 +89,7 @@ class WaveNet(keras.layers.Layer):
             "dilation_base": dilation_base,
             "dilation_cycle": dilation_cycle,
             "condition_width": condition_width,
+            "conditioning": conditioning,
         }
         policy = self.dtype_policy
         self.width = width
@@ -94,9 +99,7 @@ class WaveNet(keras.layers.Layer):
         self.outlets = [DilatedConv(width, 2 * width, 1, 1, dtype=policy) for _ in dilations]
         self.conditions = []
         if condition_width:
-            self.conditions = [keras.layers.Dense(2 * width, use_bias=False, dtype=policy) for _ in dilations]
-            for dense in self.conditions:
-                dense.build((None, condition_width))
+            self.conditions = [Modulation(condition_width, 2 * width, conditioning, dtype=policy) for _ in dilations]
         self.last = keras.layers.Dense(out_channels, kernel_initializer="zeros", dtype=policy)
         self.last.build((None, None, width))
 
@@ -107,7 +110,7 @@ class WaveNet(keras.layers.Layer):
         for index, (gated, outlet) in enumerate(zip(self.gated, self.outlets, strict=True)):
             both = gated(hidden)
             if condition is not None and self.conditions:
-                both += self.conditions[index](condition)[:, tf.newaxis, :]
+                both = self.conditions[index](both, condition)
             signal, gate = tf.split(both, 2, axis=-1)
             residual, out = tf.split(outlet(tf.tanh(signal) * tf.sigmoid(gate)), 2, axis=-1)
             hidden += residual

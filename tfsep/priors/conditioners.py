@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import keras
@@ -28,7 +29,29 @@ def network_factory(event_shape: tuple[int, ...], condition_width: int, dtype: s
     return make
 
 
-def level_factors(event_shape: tuple[int, ...], squeeze: int, num_levels: int) -> list[tuple[int, ...]]:
-    """Squeeze factors of each level: ``squeeze`` at first, then 2, along every spatial axis."""
+def first_factors(event_shape: tuple[int, ...], squeeze: int | Sequence[int]) -> tuple[int, ...]:
+    """Squeeze factors along the spatial axes, from one for all of them or one for each.
+
+    Raises:
+        ValueError: if there are more or fewer factors than axes.
+    """
     rank = len(event_shape) - 1
-    return [(squeeze if level == 0 else 2,) * rank for level in range(num_levels)]
+    factors = (squeeze,) * rank if isinstance(squeeze, int) else tuple(squeeze)
+    if len(factors) != rank:
+        raise ValueError(f"squeeze must be one factor or {rank} of them, got {squeeze}")
+    return factors
+
+
+def level_factors(
+    event_shape: tuple[int, ...], squeeze: int | Sequence[int], num_levels: int
+) -> list[tuple[int, ...]]:
+    """Squeeze factors of each level: ``squeeze`` at first, then 2; an axis that a list gives 1 is never squeezed."""
+    first = first_factors(event_shape, squeeze)
+    rest = tuple(1 if factor == 1 and not isinstance(squeeze, int) else 2 for factor in first)
+    return [first if level == 0 else rest for level in range(num_levels)]
+
+
+def check_waves(kind: str, event_shape: tuple[int, ...], instead: str) -> None:
+    """Refuse events that are not waves (time, 1) with a ValueError that names a kind to take instead."""
+    if len(event_shape) != 2 or event_shape[1] != 1:
+        raise ValueError(f"{kind} is a density over waves, events (time, 1); over spectrograms take {instead}")

@@ -6,6 +6,7 @@ sets data-dependent weights while a batch passes from the data's side to the lat
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -15,6 +16,7 @@ import tensorflow as tf
 
 from tfsep import bijectors
 from tfsep.bijectors import actnorm, invertible_conv
+from tfsep.bijectors.coupling import check_bound, soft_clamp
 from tfsep.bijectors.masks import Mask
 
 NetworkFactory = Callable[[int, int], keras.layers.Layer]
@@ -91,7 +93,7 @@ class CouplingLayer(FlowLayer):
         mask: which part conditions.
         make_network: (in_channels, out_channels) -> network called as network(features, condition).
         additive: shift only.
-        bound: soft clamp of the log-scale in nats.
+        bound: soft clamp of the log-scale in nats, None for none.
     """
 
     def __init__(
@@ -100,7 +102,7 @@ class CouplingLayer(FlowLayer):
         mask: Mask,
         make_network: NetworkFactory,
         additive: bool,
-        bound: float,
+        bound: float | None,
         **kwargs: Any,
     ) -> None:
         """Build the network."""
@@ -154,27 +156,75 @@ class SequenceLayer(FlowLayer):
 
 
 class MultiscaleLayer(FlowLayer):
-    """Owner of :class:`tfsep.bijectors.Multiscale`: the inner layers and the network of the split distribution."""
+    """Owner of :class:`tfsep.bijectors.Multiscale`: the inner layers and the network of the split distribution.
+
+    Args:
+        inner: layers that see the ``num_kept`` channels that stay.
+        num_kept, num_leaving: channels on either side of the split.
+        make_network: network of the split distribution; None lets channels leave as they are.
+        bound: soft clamp of its log-scale in nats, None for none.
+    """
 
     def __init__(
-        self, inner: FlowLayer, num_channels: int, make_network: NetworkFactory, bound: float, **kwargs: Any
+        self,
+        inner: FlowLayer,
+        num_kept: int,
+        num_leaving: int,
+        make_network: NetworkFactory | None,
+        bound: float | None,
+        **kwargs: Any,
     ) -> None:
-        """Own ``inner``, which sees half of the ``num_channels`` channels."""
+        """Own ``inner`` and the network."""
         super().__init__(inner.event_ndims, **kwargs)
-        self.inner, self.bound = inner, bound
-        self.network = make_network(num_channels // 2, num_channels)
-
-    def _around(self, inner: bijectors.Step, condition: tf.Tensor | None) -> bijectors.Step:
-        def conditioner(first: tf.Tensor) -> tf.Tensor:
-            return self.network(first, condition)
-
-        return bijectors.Multiscale(inner, conditioner, self.event_ndims, self.tf_dtype, self.bound)
+        self.inner, self.bound, self.num_kept = inner, bound, num_kept
+        self.network = make_network(num_kept, 2 * num_leaving) if make_network is not None else None
 
     def step(self, condition: tf.Tensor | None) -> bijectors.Step:
         """The bijector under ``condition``."""
-        return self._around(self.inner.step(condition), condition)
+
+        def conditioner(first: tf.Tensor) -> tf.Tensor:
+            return self.network(first, condition)
+
+        inner, network = self.inner.step(condition), conditioner if self.network is not None else None
+        return bijectors.Multiscale(inner, network, self.event_ndims, self.tf_dtype, self.bound, self.num_kept)
 
     def initialise(self, y: tf.Tensor, condition: tf.Tensor | None) -> tf.Tensor:
-        """Initialise the inner layers on their half."""
-        self.inner.initialise(tf.split(y, 2, axis=-1)[0], condition)
+        """Initialise the inner layers on what stays."""
+        self.inner.initialise(y[..., : self.num_kept], condition)
+        return super().initialise(y, condition)
+
+
+class DiagonalScaleLayer(FlowLayer):
+    r"""Owner of :class:`tfsep.bijectors.DiagonalScale`.
+
+    Under noise the scales are :math:`s + b \tanh(W c / b)`, with a free s and a matrix W that starts at zero, since
+    the shares of the dimensions change with the noise level and volume-preserving layers cannot follow.
+
+    Args:
+        event_shape: of the event that is scaled.
+        condition_width: size of the noise condition, 0 for none.
+        bound: soft clamp b of what the condition adds, in nats, None for none.
+    """
+
+    def __init__(self, event_shape: tuple[int, ...], condition_width: int, bound: float | None, **kwargs: Any) -> None:
+        """Start as the identity."""
+        super().__init__(len(event_shape), **kwargs)
+        check_bound(bound)
+        self.event_shape, self.bound = tuple(event_shape), bound
+        self.log_scale = self.free_weight("log_scale", np.zeros(event_shape))
+        dimensions = math.prod(event_shape)
+        self.change = self.free_weight("change", np.zeros((condition_width, dimensions))) if condition_width else None
+
+    def step(self, condition: tf.Tensor | None) -> bijectors.Step:
+        """The bijector under ``condition``."""
+        log_scale = tf.convert_to_tensor(self.log_scale)[tf.newaxis]
+        if self.change is not None:
+            raw = tf.matmul(condition, tf.convert_to_tensor(self.change))
+            log_scale += tf.reshape(soft_clamp(raw, self.bound), [-1, *self.event_shape])
+        return bijectors.DiagonalScale(log_scale, self.event_ndims, self.tf_dtype)
+
+    def initialise(self, y: tf.Tensor, condition: tf.Tensor | None) -> tf.Tensor:
+        """Give all dimensions the root mean square of y, floored at 1e-4; a batch is too few to tell them apart."""
+        size = tf.sqrt(tf.reduce_mean(y**2))
+        self.log_scale.assign(tf.fill(self.event_shape, tf.math.log(tf.maximum(size, tf.cast(1e-4, y.dtype)))))
         return super().initialise(y, condition)

@@ -7,6 +7,7 @@ Sources: Kingma and Dhariwal 2018, section 3 and table 1; Prenger et al. 2018 (W
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from tfsep.audio.front_end import FrontEnd
@@ -20,12 +21,12 @@ from tfsep.priors.levels import build_levels
 def glow(
     front_end: FrontEnd,
     event_shape: tuple[int, ...],
-    squeeze: int = 16,
+    squeeze: int | Sequence[int] = 16,
     num_levels: int = 2,
     num_steps: int = 4,
     sigma_range: tuple[float, float] | None = (0.01, 1.0),
     condition_width: int = 32,
-    bound: float = 3.0,
+    bound: float | None = 3.0,
     seed: int = 0,
     dtype: str = "float32",
     **network: Any,
@@ -35,12 +36,13 @@ def glow(
     Args:
         front_end: from waveforms to features.
         event_shape: (time, 1) or (frame, bin, 1); every spatial axis divisible by squeeze * 2^(num_levels - 1).
-        squeeze: factor of the first level along each spatial axis.
+        squeeze: factor of the first level along every spatial axis, or a list of one for each; an axis that the list
+            gives 1 is never squeezed.
         num_levels: levels of the multiscale skeleton.
         num_steps: steps per level.
         sigma_range: noise levels, None for a clean flow.
         condition_width: size of the noise embedding.
-        bound: soft clamp of log-scales in nats.
+        bound: soft clamp of log-scales in nats, None for none.
         seed: of the initial rotations.
         dtype: "float32" or "float64".
         network: settings of the coupling networks.

@@ -8,6 +8,7 @@ Sources: Dinh et al. 2017, sections 3.4 to 3.6; Kim et al. 2019 (FloWaveNet), se
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from tfsep.audio.front_end import FrontEnd
@@ -21,12 +22,12 @@ from tfsep.priors.levels import build_levels
 def realnvp(
     front_end: FrontEnd,
     event_shape: tuple[int, ...],
-    squeeze: int = 16,
+    squeeze: int | Sequence[int] = 16,
     num_levels: int = 2,
     num_steps: int = 4,
     sigma_range: tuple[float, float] | None = (0.01, 1.0),
     condition_width: int = 32,
-    bound: float = 3.0,
+    bound: float | None = 3.0,
     dtype: str = "float32",
     **network: Any,
 ) -> FlowPrior:
@@ -35,12 +36,13 @@ def realnvp(
     Args:
         front_end: from waveforms to features.
         event_shape: (time, 1) or (frame, bin, 1); every spatial axis divisible by squeeze * 2^num_levels.
-        squeeze: factor of the first level along each spatial axis.
+        squeeze: factor of the first level along every spatial axis, or a list of one for each; an axis that the list
+            gives 1 is never squeezed.
         num_levels: levels of the multiscale skeleton.
         num_steps: couplings per level; the masks run checkerboard, its complement, channel, its complement.
         sigma_range: noise levels, None for a clean flow.
         condition_width: size of the noise embedding.
-        bound: soft clamp of log-scales in nats.
+        bound: soft clamp of log-scales in nats, None for none.
         dtype: "float32" or "float64".
         network: settings of the coupling networks.
     """

@@ -8,17 +8,23 @@ from typing import Any
 from tfsep.audio import front_end as front_ends
 from tfsep.errors import InputError
 from tfsep.priors.base import Prior
+from tfsep.priors.flowavenet import flowavenet
 from tfsep.priors.glow import glow
 from tfsep.priors.ideal_toy import ideal_toy
 from tfsep.priors.lifting import lifting
+from tfsep.priors.nice import nice
 from tfsep.priors.realnvp import realnvp
+from tfsep.priors.waveglow import waveglow
 from tfsep.priors.wavetable import wavetable
 
 KINDS: dict[str, Callable[..., Any]] = {
+    "flowavenet": flowavenet,
     "glow": glow,
     "ideal_toy": ideal_toy,
     "lifting": lifting,
+    "nice": nice,
     "realnvp": realnvp,
+    "waveglow": waveglow,
     "wavetable": wavetable,
 }
 
