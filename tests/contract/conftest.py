@@ -27,7 +27,9 @@ FLOWS: dict[str, dict[str, Any]] = {
     "realnvp_log_stft": {"kind": "realnvp", "squeeze": 2, **SPECTRAL, **SMALL, "num_steps": 3},
 }
 IDEAL = {"kind": "ideal_toy", "source": "sawtooth", "num_phases": 8, "num_refined": 2, "num_rounds": 1, **WAVE}
-CASES = {**FLOWS, "ideal_toy_wave": IDEAL}
+SPECTRUM = {"kind": "gaussian", "spectrum": [0.5, 2.0, 1.0, 0.3, 0.2, 0.1, 0.05, 0.0, 0.4], **WAVE}
+VARIANCES = {"kind": "gaussian", "variances": 0.3, "mean": 0.2, **WAVE}
+CASES = {**FLOWS, "ideal_toy_wave": IDEAL, "gaussian_spectrum": SPECTRUM, "gaussian_variances": VARIANCES}
 
 
 @dataclass(frozen=True)

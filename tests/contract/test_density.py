@@ -17,6 +17,8 @@ PLANES: dict[str, dict[str, Any]] = {
     "realnvp_wave": {"length": None, "event_shape": (2, 1), "squeeze": 1, "num_levels": 1},
     "realnvp_log_stft": {"length": None, "event_shape": (1, 2, 1), "squeeze": 1, "num_levels": 1},
     "ideal_toy_wave": {"length": 2, "num_phases": 32, "num_rounds": 1},
+    "gaussian_spectrum": {"length": 2, "spectrum": [0.5, 2.0]},
+    "gaussian_variances": {"length": 2},
 }
 
 

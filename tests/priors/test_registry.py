@@ -14,7 +14,7 @@ SMALL = {"num_levels": 1, "num_steps": 1, "width": 4, "num_layers": 1, "conditio
 
 
 def test_kinds_are_the_priors_of_the_house() -> None:
-    assert sorted(KINDS) == ["glow", "ideal_toy", "realnvp"]
+    assert sorted(KINDS) == ["gaussian", "glow", "ideal_toy", "realnvp"]
 
 
 @pytest.mark.parametrize("kind", ["glow", "realnvp"])
@@ -38,7 +38,7 @@ def test_gin_may_give_lists() -> None:
 @pytest.mark.parametrize(
     ("arguments", "complaint"),
     [
-        ({"kind": "gaussian", "length": 32}, "the prior must be one of glow, ideal_toy, realnvp, got 'gaussian'"),
+        ({"kind": "glo", "length": 32}, "the prior must be one of gaussian, glow, ideal_toy, realnvp, got 'glo'"),
         ({"kind": "glow"}, "either an event_shape or a length in samples"),
         ({"kind": "glow", "length": 32, "event_shape": (32, 1)}, "either an event_shape or a length in samples"),
         ({"kind": "glow", "domain": "cepstrum", "length": 32}, "front end domain must be one of"),

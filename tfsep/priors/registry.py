@@ -8,11 +8,12 @@ from typing import Any
 from tfsep.audio import front_end as front_ends
 from tfsep.errors import InputError
 from tfsep.priors.base import Prior
+from tfsep.priors.gaussian import gaussian
 from tfsep.priors.glow import glow
 from tfsep.priors.ideal_toy import ideal_toy
 from tfsep.priors.realnvp import realnvp
 
-KINDS: dict[str, Callable[..., Any]] = {"glow": glow, "ideal_toy": ideal_toy, "realnvp": realnvp}
+KINDS: dict[str, Callable[..., Any]] = {"gaussian": gaussian, "glow": glow, "ideal_toy": ideal_toy, "realnvp": realnvp}
 
 
 def build(
