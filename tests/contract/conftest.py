@@ -39,7 +39,9 @@ FLOWS: dict[str, dict[str, Any]] = {
     "waveglow_wave": {"kind": "waveglow", "squeeze": 4, "early_every": 1, **WAVE, **TINY, **FILM, "num_steps": 2},
 }
 IDEAL = {"kind": "ideal_toy", "source": "sawtooth", "num_phases": 8, "num_refined": 2, "num_rounds": 1, **WAVE}
-CASES = {**FLOWS, "ideal_toy_wave": IDEAL}
+SPECTRUM = {"kind": "gaussian", "spectrum": [0.5, 2.0, 1.0, 0.3, 0.2, 0.1, 0.05, 0.0, 0.4], **WAVE}
+VARIANCES = {"kind": "gaussian", "variances": 0.3, "mean": 0.2, **WAVE}
+CASES = {**FLOWS, "ideal_toy_wave": IDEAL, "gaussian_spectrum": SPECTRUM, "gaussian_variances": VARIANCES}
 # Of every kind the fast suite looks at the core of the contract in one domain, and at the rest of it for these alone;
 # the whole suite looks at everything for all.
 CORE = ("flowavenet_wave", "glow_log_stft", "glow_wave", "nice_wave", "realnvp_log_stft", "realnvp_wave", "waveglow_wave")

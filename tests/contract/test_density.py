@@ -21,6 +21,8 @@ PLANES: dict[str, dict[str, Any]] = {
     "nice_log_stft": {"length": None, "event_shape": (1, 2, 1), "squeeze": (1, 2)},
     "waveglow_wave": {"length": None, "event_shape": (2, 1), "squeeze": 2, "num_steps": 2, "early_channels": 0},
     "ideal_toy_wave": {"length": 2, "num_phases": 32, "num_rounds": 1},
+    "gaussian_spectrum": {"length": 2, "spectrum": [0.5, 2.0]},
+    "gaussian_variances": {"length": 2},
 }
 
 

@@ -9,6 +9,7 @@ import pytest
 import tensorflow as tf
 
 from tfsep.audio import front_end
+from tfsep.errors import InputError
 from tfsep.priors.base import Prior, broadcast_to_event, per_example_sigma
 
 
@@ -58,6 +59,16 @@ def test_waves_become_events_of_the_domain() -> None:
 
 def test_initialisation_is_optional() -> None:
     Gaussian().initialise(X, 0.1)
+
+
+def test_what_a_prior_cannot_do_is_refused_with_its_name() -> None:
+    prior = Gaussian()
+    assert not prior.has_posterior_sample and not prior.has_latents
+    with pytest.raises(InputError, match="prior 'gaussian' has no exact draw of clean events"):
+        prior.posterior_sample(X, 0.1, (0, 0))
+    for method in (prior.encode, prior.decode):
+        with pytest.raises(InputError, match="prior 'gaussian' has no latents"):
+            method(X)
 
 
 def test_events_of_another_shape_are_refused() -> None:

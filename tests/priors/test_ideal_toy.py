@@ -13,7 +13,7 @@ from scipy.special import logsumexp
 
 from tfsep import priors
 from tfsep.data import toy
-from tfsep.priors.ideal_toy import truncated_normal
+from tfsep.priors.ideal_toy import draw_truncated_normal, truncated_normal
 
 SOURCES = ("sine", "sawtooth", "square", "triangle")
 
@@ -144,6 +144,32 @@ def test_single_precision_follows_double() -> None:
         gap = np.abs(single.log_prob(y, sigma).numpy() - double.log_prob(y, sigma).numpy())
         assert gap.max() < 0.02
         np.testing.assert_allclose(single.denoise(tf.cast(y, tf.float32), sigma), double.denoise(y, sigma), atol=1e-3)
+
+
+@pytest.mark.parametrize("sigma", [0.4, 3.0])
+def test_draws_given_noised_events_have_the_denoiser_as_their_mean(sigma: float) -> None:
+    prior = ideal(6, "sawtooth", num_phases=4, num_refined=4, num_subcells=4, num_rounds=1, dtype="float32")
+    y = prior.sample(1, (1, 2), sigma)
+    drawn = prior.posterior_sample(tf.repeat(y, 1500, axis=0), sigma, (3, 4)).numpy()[..., 0]
+    assert np.abs(drawn).max() <= 1.0
+    np.testing.assert_allclose(drawn.mean(0), prior.denoise(y, sigma)[0, :, 0], atol=0.06)
+
+
+def test_draws_given_an_event_almost_without_noise_are_that_event() -> None:
+    prior = ideal(64, "sine")
+    clean = prior.data.draw("sine", 8, 64, (8, 9)).numpy()[..., np.newaxis]
+    np.testing.assert_allclose(prior.posterior_sample(clean, 0.02, (0, 0)), clean, atol=0.05)
+
+
+def test_draws_of_the_truncated_normal_have_its_mean_and_bounds() -> None:
+    means = np.array([0.9, 0.5, 1.3, 0.0, 2.0, 0.79, 0.3])
+    stds = np.array([0.02, 0.2, 0.2, 0.01, 0.1, 0.001, 100.0])
+    shape = np.ones((20001, 1))
+    uniform = tf.constant(np.linspace(0.0, 1.0, 20001)[:, np.newaxis] * np.ones(7))
+    drawn = draw_truncated_normal(tf.constant(shape * means), tf.constant(shape * stds), 0.8, 1.0, uniform).numpy()
+    assert drawn.min() >= 0.8 and drawn.max() <= 1.0
+    expected = truncated_normal(tf.constant(means), tf.constant(stds), 0.8, 1.0)[1]
+    np.testing.assert_allclose(drawn.mean(0), expected, atol=2e-4)
 
 
 def test_its_samples_are_the_toy_data_with_noise_of_their_own() -> None:

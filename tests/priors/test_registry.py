@@ -22,7 +22,8 @@ SETTINGS: dict[str, dict[str, Any]] = {
 
 
 def test_kinds_are_the_priors_of_the_house() -> None:
-    assert sorted(KINDS) == ["flowavenet", "glow", "ideal_toy", "nice", "realnvp", "waveglow"]
+    known = ["flowavenet", "gaussian", "glow", "ideal_toy", "lifting", "nice", "realnvp", "waveglow", "wavetable"]
+    assert sorted(KINDS) == known
 
 
 @pytest.mark.parametrize("kind", ["glow", "realnvp"])
@@ -46,7 +47,7 @@ def test_gin_may_give_lists() -> None:
 @pytest.mark.parametrize(
     ("arguments", "complaint"),
     [
-        ({"kind": "gaussian", "length": 32}, "the prior must be one of flowavenet, glow, .*, got 'gaussian'"),
+        ({"kind": "glo", "length": 32}, "the prior must be one of flowavenet, gaussian, glow, .*, got 'glo'"),
         ({"kind": "glow"}, "either an event_shape or a length in samples"),
         ({"kind": "glow", "length": 32, "event_shape": (32, 1)}, "either an event_shape or a length in samples"),
         ({"kind": "glow", "domain": "cepstrum", "length": 32}, "front end domain must be one of"),

@@ -18,6 +18,7 @@ import numpy as np
 import tensorflow as tf
 
 from tfsep.audio.front_end import FrontEnd
+from tfsep.errors import InputError
 
 
 class Prior(abc.ABC):
@@ -28,6 +29,8 @@ class Prior(abc.ABC):
         domain: name of the features, such as "wave".
         event_shape: shape of one event; waves are (time, 1).
         has_log_prob: False for a prior that only has a score.
+        has_posterior_sample: whether :meth:`posterior_sample` draws.
+        has_latents: whether :meth:`encode` and :meth:`decode` map events to standard normal latents.
         smallest_sigma: the noise level that stands for "no noise" (``sigma=None``), in units of the features.
         largest_sigma: the highest noise level the prior knows.
         sigma_range: noise levels on which the prior is trained, None for a clean one.
@@ -39,6 +42,8 @@ class Prior(abc.ABC):
     event_shape: tuple[int, ...]
     front_end: FrontEnd
     has_log_prob: bool = True
+    has_posterior_sample: bool = False
+    has_latents: bool = False
     smallest_sigma: float
     largest_sigma: float = math.inf
     sigma_range: tuple[float, float] | None = None
@@ -82,6 +87,33 @@ class Prior(abc.ABC):
         x = tf.cast(tf.convert_to_tensor(x), score.dtype)
         sigma = per_example_sigma(self.smallest_sigma if sigma is None else sigma, x)
         return x + broadcast_to_event(sigma, x) ** 2 * score
+
+    def posterior_sample(self, y: Any, sigma: Any, seed: Any) -> tf.Tensor:
+        """Draw clean events from p(x | y) where y = x + noise of level sigma: (batch,) + event_shape.
+
+        :meth:`denoise` is the mean of these draws. Priors that cannot draw exactly have ``has_posterior_sample`` False.
+
+        Args:
+            y: noised events, (batch,) + event_shape.
+            sigma: standard deviation of the noise, a scalar or (batch,).
+            seed: two integers.
+
+        Raises:
+            InputError: if the prior cannot draw.
+        """
+        raise InputError(f"prior {self.kind!r} has no exact draw of clean events given noised ones")
+
+    def encode(self, x: Any, sigma: Any = None) -> tuple[tf.Tensor, tf.Tensor]:
+        """Events at noise level sigma to standard normal latents of their shape, and log|det| of the map (batch,).
+
+        Raises:
+            InputError: if the prior is no flow.
+        """
+        raise InputError(f"prior {self.kind!r} has no latents")
+
+    def decode(self, z: Any, sigma: Any = None) -> tf.Tensor:
+        """The inverse of :meth:`encode`: latents to events, both (batch,) + event_shape."""
+        raise InputError(f"prior {self.kind!r} has no latents")
 
     def check_events(self, x: tf.Tensor) -> None:
         """Refuse events of another shape than ``event_shape`` with a ValueError."""

@@ -41,6 +41,8 @@ class FlowPrior(keras.Model, Prior):
         dtype: "float32", or "float64" where numbers decide.
     """
 
+    has_latents = True
+
     def __init__(
         self,
         kind: str,

@@ -50,6 +50,25 @@ def truncated_normal(mean: tf.Tensor, std: tf.Tensor, low: float, high: float) -
     return tf.cast(log_mass, dtype), tf.cast(tf.clip_by_value(mean + std * edges, low, high), dtype)
 
 
+def draw_truncated_normal(mean: tf.Tensor, std: tf.Tensor, low: float, high: float, uniform: tf.Tensor) -> tf.Tensor:
+    """Draws of N(mean, std^2) within low..high by the inverse of its distribution function, of the arguments' shape.
+
+    Where the interval lies more than 37 std away, all draws are its nearer end (the exact ones are within std / 37).
+
+    Args:
+        mean, std: of the normal before it is truncated.
+        low, high: the interval.
+        uniform: numbers in 0..1, float64.
+    """
+    dtype, mean, std = mean.dtype, tf.cast(mean, tf.float64), tf.cast(std, tf.float64)
+    alpha, beta = (low - mean) / std, (high - mean) / std
+    flip = alpha > 0.0
+    lower, upper = (tf.exp(_log_normal_cdf(tf.where(flip, -b, a))) for a, b in ((alpha, beta), (beta, alpha)))
+    quantile = tf.math.ndtri(tf.clip_by_value(lower + uniform * (upper - lower), 1e-300, 1.0))
+    drawn = mean + std * tf.where(flip, -quantile, quantile)
+    return tf.cast(tf.clip_by_value(drawn, low, high), dtype)
+
+
 class IdealToyPrior(Prior):
     """Closed-form prior of one toy class; see the module's text.
 
@@ -68,6 +87,7 @@ class IdealToyPrior(Prior):
     """
 
     kind = "ideal_toy"
+    has_posterior_sample = True
 
     def __init__(
         self,
@@ -132,35 +152,47 @@ class IdealToyPrior(Prior):
         waves = self._render(tf.reshape(frequency, [-1]), tf.reshape(phase, [-1]))
         return frequency, phase, tf.reshape(waves, [-1, parts, self.event_shape[0]])
 
-    def _posterior(self, x: Any, sigma: Any) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor, tf.Tensor]:
-        """Return y (batch, time), sigma (batch,), log p (batch,) and E[a w | y] (batch, time)."""
-        x = tf.cast(tf.convert_to_tensor(x), self.tf_dtype)
-        self.check_events(x)
-        y = x[..., 0]
-        sigma = per_example_sigma(self.smallest_sigma if sigma is None else sigma, y)
+    def _leaves(self, y: tf.Tensor, sigma: tf.Tensor) -> tuple[list[tuple[tf.Tensor, ...]], list[tf.Tensor]]:
+        """Cells that no longer divide, one entry for each round and (batch, cell) each, and the waves of divided ones.
+
+        An entry is log p(y|w), E[a|y,w], frequencies and phases.
+        """
         column, power = sigma[:, tf.newaxis], tf.reduce_sum(y**2, -1, keepdims=True)
         log_weight, mean = self._cells(tf.matmul(y, self._waves, transpose_b=True), self._energy, power, column)
         frequency = tf.broadcast_to(self._frequency, tf.shape(log_weight))
         phase = tf.broadcast_to(self._phase, tf.shape(log_weight))
         width = 1.0 / self.num_phases
-        leaves, rounds = [(log_weight, mean)], []
+        leaves: list[tuple[tf.Tensor, ...]] = [(log_weight, mean, frequency, phase)]
+        rounds: list[tf.Tensor] = []
         for _ in range(self.num_rounds):
-            log_weight, mean = leaves.pop()
+            log_weight, *rest = leaves.pop()
             best = tf.math.top_k(log_weight, self.num_refined)[1]
             divided = tf.reduce_any(tf.range(log_weight.shape[1]) == best[..., tf.newaxis], axis=1)
-            leaves.append((tf.where(divided, tf.cast(-math.inf, log_weight.dtype), log_weight), mean))
-            frequency, phase = (tf.gather(value, best, batch_dims=1) for value in (frequency, phase))
+            leaves.append((tf.where(divided, tf.cast(-math.inf, log_weight.dtype), log_weight), *rest))
+            frequency, phase = (tf.gather(value, best, batch_dims=1) for value in rest[1:])
             frequency, phase, waves = self._divide(frequency, phase, width)
             width /= self.num_subcells
             energy = tf.reduce_sum(waves**2, -1)
             log_weight, mean = self._cells(tf.einsum("bct,bt->bc", waves, y), energy, power, column)
-            leaves.append((log_weight - len(leaves) * math.log(self.num_subcells), mean))
+            leaves.append((log_weight - len(leaves) * math.log(self.num_subcells), mean, frequency, phase))
             rounds.append(waves)
-        joint = tf.concat([log_weight for log_weight, _ in leaves], -1)
-        weights = tf.split(tf.nn.softmax(joint), [log_weight.shape[1] for log_weight, _ in leaves], axis=-1)
+        return leaves, rounds
+
+    def _noised(self, x: Any, sigma: Any) -> tuple[tf.Tensor, tf.Tensor]:
+        """Events as y (batch, time), and sigma (batch,)."""
+        x = tf.cast(tf.convert_to_tensor(x), self.tf_dtype)
+        self.check_events(x)
+        return x[..., 0], per_example_sigma(self.smallest_sigma if sigma is None else sigma, x)
+
+    def _posterior(self, x: Any, sigma: Any) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor, tf.Tensor]:
+        """Return y (batch, time), sigma (batch,), log p (batch,) and E[a w | y] (batch, time)."""
+        y, sigma = self._noised(x, sigma)
+        leaves, rounds = self._leaves(y, sigma)
+        joint = tf.concat([leaf[0] for leaf in leaves], -1)
+        weights = tf.split(tf.nn.softmax(joint), [leaf[0].shape[1] for leaf in leaves], axis=-1)
         clean = tf.matmul(weights[0] * leaves[0][1], self._waves)
-        for weight, (_, mean), waves in zip(weights[1:], leaves[1:], rounds, strict=True):
-            clean += tf.einsum("bc,bct->bt", weight * mean, waves)
+        for weight, leaf, waves in zip(weights[1:], leaves[1:], rounds, strict=True):
+            clean += tf.einsum("bc,bct->bt", weight * leaf[1], waves)
         return y, sigma, tf.reduce_logsumexp(joint, -1) - math.log(toy.NUM_KEYS * self.num_phases), clean
 
     def log_prob(self, x: Any, sigma: Any = None) -> tf.Tensor:
@@ -175,6 +207,21 @@ class IdealToyPrior(Prior):
         """(denoise(x) - x) / sigma^2: (batch, time, 1) -> the same."""
         y, sigma, _, clean = self._posterior(x, sigma)
         return ((clean - y) / sigma[:, tf.newaxis] ** 2)[..., tf.newaxis]
+
+    def posterior_sample(self, y: Any, sigma: Any, seed: Any) -> tf.Tensor:
+        """Draw a cell by its share of the density, then the amplitude: (batch, time, 1) -> the same, without noise."""
+        y, sigma = self._noised(y, sigma)
+        seeds = tf.random.split(tf.cast(seed, tf.int32), 2)
+        leaves, _ = self._leaves(y, sigma)
+        joint, _, frequency, phase = (tf.concat(parts, -1) for parts in zip(*leaves, strict=True))
+        chosen = tf.random.stateless_categorical(joint, 1, seeds[0])
+        frequency, phase = (tf.gather(value, chosen, batch_dims=1)[:, 0] for value in (frequency, phase))
+        wave = self._render(frequency, phase)
+        energy = tf.reduce_sum(wave**2, -1)
+        uniform = tf.random.stateless_uniform(tf.shape(energy), seeds[1], dtype=tf.float64, alg="philox")
+        best = tf.reduce_sum(wave * y, -1) / energy
+        amplitude = draw_truncated_normal(best, sigma / tf.sqrt(energy), *toy.AMPLITUDES, uniform)
+        return (amplitude[:, tf.newaxis] * wave)[..., tf.newaxis]
 
     def sample(self, num: int, seed: Any, sigma: Any = None) -> tf.Tensor:
         """Draw examples of the class and add noise: (num, time, 1)."""

@@ -9,6 +9,7 @@ from tfsep.audio import front_end as front_ends
 from tfsep.errors import InputError
 from tfsep.priors.base import Prior
 from tfsep.priors.flowavenet import flowavenet
+from tfsep.priors.gaussian import gaussian
 from tfsep.priors.glow import glow
 from tfsep.priors.ideal_toy import ideal_toy
 from tfsep.priors.lifting import lifting
@@ -18,6 +19,7 @@ from tfsep.priors.waveglow import waveglow
 from tfsep.priors.wavetable import wavetable
 
 KINDS: dict[str, Callable[..., Any]] = {
+    "gaussian": gaussian,
     "flowavenet": flowavenet,
     "glow": glow,
     "ideal_toy": ideal_toy,
