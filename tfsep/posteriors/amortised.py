@@ -100,8 +100,10 @@ class Amortised(keras.Model, Posterior):
     def _time_by_source(self) -> tuple[int, int]:
         return self.segment, self.num_sources
 
-    def sample(self, mixture: Any, num_samples: int, seed: Any) -> tf.Tensor:
+    def sample(self, mixture: Any, num_samples: int, seed: Any, start: Any = None) -> tf.Tensor:
         """The means, or ``num_samples`` draws of q; see :class:`Posterior`."""
+        if start is not None:
+            raise InputError("posterior 'amortised' answers in one pass and takes no start")
         mixture = tf.convert_to_tensor(mixture, tf.float32)
         means, spread = self(mixture)
         column = tf.constant(self.gains)[:, tf.newaxis]

@@ -33,17 +33,22 @@ class Posterior(abc.ABC):
     gains: tuple[float, ...]
 
     @abc.abstractmethod
-    def sample(self, mixture: Any, num_samples: int, seed: Any) -> tf.Tensor:
+    def sample(self, mixture: Any, num_samples: int, seed: Any, start: Any = None) -> tf.Tensor:
         """Draw sources given segments of a mixture.
 
         Args:
             mixture: (batch, segment) float32, linear amplitude.
             num_samples: how many; one means the best single answer rather than a draw.
             seed: two integers.
+            start: sources before gains, (batch, source, segment), near which to look: noise is added to them and
+                annealing begins at the posterior's ``start_sigma`` instead of its highest level. None starts cold.
 
         Returns:
             (num_samples, batch, source, segment) float32, each summing to the mixture under ``gains``. It may be
             called inside a ``tf.function``.
+
+        Raises:
+            InputError: for a start of another shape, or one given to a posterior that answers in one pass.
         """
 
 
@@ -70,10 +75,31 @@ def wave_priors(kind: str, priors: Sequence[Prior] | None, sigmas: Sequence[floa
     return list(priors)
 
 
-def compiled(run: Callable[[tf.Tensor, tf.Tensor], tf.Tensor], segment: int) -> Callable[..., tf.Tensor]:
-    """One graph for mixtures (batch, segment) of any batch size, and a seed: two int32."""
-    signature = [tf.TensorSpec([None, segment], tf.float32), tf.TensorSpec([2], tf.int32)]
+def compiled(run: Callable[..., tf.Tensor], num_sources: int, segment: int) -> Callable[..., tf.Tensor]:
+    """One graph of run(mixture, sources, sigmas, seed) for any batch size and number of levels, cold or warm.
+
+    The arguments are (batch, segment), (batch, source, segment), (level,) float32 and two int32.
+    """
+    signature = [
+        tf.TensorSpec([None, segment], tf.float32),
+        tf.TensorSpec([None, num_sources, segment], tf.float32),
+        tf.TensorSpec([None], tf.float32),
+        tf.TensorSpec([2], tf.int32),
+    ]
     return tf.function(run, input_signature=signature, autograph=False)
+
+
+def check_start(kind: str, mixture: tf.Tensor, start: Any, num_sources: int) -> tf.Tensor:
+    """A start as float32 (batch, source, segment).
+
+    Raises:
+        InputError: if its shape is known to be another.
+    """
+    start = tf.convert_to_tensor(start)
+    wanted = tf.TensorShape([mixture.shape[0], num_sources, mixture.shape[1]])
+    if not start.shape.is_compatible_with(wanted):
+        raise InputError(f"the start of {kind!r} must be (batch, source, segment) = {wanted}, got {start.shape}")
+    return tf.ensure_shape(tf.cast(start, tf.float32), wanted)
 
 
 def denoise_each(priors: Sequence[Prior], sources: tf.Tensor, sigma: tf.Tensor) -> tf.Tensor:

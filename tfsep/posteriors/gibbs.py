@@ -21,8 +21,8 @@ import tensorflow as tf
 
 from tfsep import mixing
 from tfsep.errors import InputError
-from tfsep.posteriors.base import Posterior, compiled, denoise_each, residual_energy, wave_priors
-from tfsep.posteriors.schedule import geometric
+from tfsep.posteriors.base import Posterior, check_start, compiled, denoise_each, residual_energy, wave_priors
+from tfsep.posteriors.schedule import geometric, warm
 from tfsep.priors.base import Prior
 
 UPDATES = ("gibbs", "jacobi")
@@ -39,6 +39,7 @@ class Gibbs(Posterior):
         polish_sigma, polish_levels: a second schedule from ``smallest_sigma`` down; 0 levels for none.
         damping: share of the way a Jacobi update goes, in 0..1.
         num_restarts: independent starts per mixture.
+        start_sigma: noise level at which a warm start begins; None is the middle of the schedule.
         largest_amplitude: what no clean source exceeds, so neither does its posterior mean: denoised sources are
             clipped to it, which keeps a blunt prior from running away; None where the sources have no such bound.
     """
@@ -57,6 +58,7 @@ class Gibbs(Posterior):
         polish_levels: int = 0,
         damping: float = 0.5,
         num_restarts: int = 4,
+        start_sigma: float | None = None,
         largest_amplitude: float | None = None,
     ) -> None:
         """Check the settings."""
@@ -75,26 +77,30 @@ class Gibbs(Posterior):
         if polish_levels:
             polish = geometric(smallest_sigma, polish_sigma, polish_levels + 1)[1:]
             self.sigmas = np.concatenate([self.sigmas, polish])
+        self.warm_sigmas = warm(self.sigmas, start_sigma)
         self.priors = wave_priors(self.kind, priors, [largest_sigma, polish_sigma if polish_levels else smallest_sigma])
         self.num_sources, self.segment = len(self.priors), self.priors[0].event_shape[0]
         self.gains = mixing.gain_vector(self.num_sources, gains)
-        self._compiled = compiled(self._run, self.segment)
+        self._compiled = compiled(self._run, self.num_sources, self.segment)
 
-    def sample(self, mixture: Any, num_samples: int, seed: Any) -> tf.Tensor:
+    def sample(self, mixture: Any, num_samples: int, seed: Any, start: Any = None) -> tf.Tensor:
         """The best of ``num_restarts`` starts, ``num_samples`` times over; see :class:`Posterior`."""
-        mixture = tf.convert_to_tensor(mixture, tf.float32)
+        mixture, seed = tf.convert_to_tensor(mixture, tf.float32), tf.cast(seed, tf.int32)
         starts = num_samples * self.num_restarts
-        sources = self._compiled(tf.tile(mixture, [starts, 1]), tf.cast(seed, tf.int32))
+        shape = tf.stack([starts * tf.shape(mixture)[0], self.num_sources, self.segment])
+        sources, sigmas = tf.random.stateless_normal(shape, seed, alg="philox"), self.sigmas
+        if start is not None:
+            sigmas = self.warm_sigmas
+            start = check_start(self.kind, mixture, start, self.num_sources)
+            sources = tf.tile(start, [starts, 1, 1]) + sigmas[0] * sources
+        sources = self._compiled(tf.tile(mixture, [starts, 1]), sources, sigmas, seed)
         sources = tf.reshape(sources, [num_samples, self.num_restarts, -1, self.num_sources, self.segment])
         best = tf.argmin(residual_energy(mixture, sources, self.gains), axis=1)
         kept = tf.gather(tf.transpose(sources, [0, 2, 1, 3, 4]), best, axis=2, batch_dims=2)
         return mixing.project(mixture, kept, self.gains)
 
-    def _run(self, mixture: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
-        """All sweeps: (batch, time) -> (batch, source, time)."""
-        sigmas = tf.constant(self.sigmas)
-        shape = tf.stack([tf.shape(mixture)[0], self.num_sources, self.segment])
-        start = tf.random.stateless_normal(shape, seed, alg="philox")
+    def _run(self, mixture: tf.Tensor, sources: tf.Tensor, sigmas: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
+        """One sweep at each level: (batch, source, time) -> the same."""
         column = tf.constant(self.gains)[:, tf.newaxis]
 
         def jacobi(level: tf.Tensor, sources: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
@@ -112,8 +118,8 @@ class Gibbs(Posterior):
             return level + 1, each[1]
 
         sweep = gibbs if self.update == "gibbs" else jacobi
-        total = len(self.sigmas)
-        return tf.while_loop(lambda level, _: level < total, sweep, (0, start), parallel_iterations=1)[1]
+        total = tf.shape(sigmas)[0]
+        return tf.while_loop(lambda level, _: level < total, sweep, (0, sources), parallel_iterations=1)[1]
 
     def _renew(self, mixture: tf.Tensor, sources: tf.Tensor, chosen: tf.Tensor, sigma: tf.Tensor) -> tf.Tensor:
         """One Gibbs update, of the source with index ``chosen``."""

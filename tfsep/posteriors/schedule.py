@@ -19,3 +19,17 @@ def geometric(largest: float, smallest: float, num_levels: int) -> np.ndarray:
             f"got largest {largest:g}, smallest {smallest:g}, {num_levels} levels"
         )
     return np.geomspace(largest, smallest, num_levels, dtype=np.float64).astype(np.float32)
+
+
+def warm(sigmas: np.ndarray, start_sigma: float | None) -> np.ndarray:
+    """The schedule of a warm start: ``start_sigma`` and every level below it; None is the middle of the schedule.
+
+    Raises:
+        InputError: unless start_sigma lies within the schedule.
+    """
+    if start_sigma is None:
+        start_sigma = float(np.sqrt(sigmas[0] * sigmas[-1]))
+    first = np.float32(start_sigma)
+    if not sigmas[-1] <= first <= sigmas[0]:
+        raise InputError(f"start_sigma must lie in the schedule's {sigmas[-1]:g}..{sigmas[0]:g}, got {start_sigma:g}")
+    return np.concatenate([[first], sigmas[sigmas < first]])
