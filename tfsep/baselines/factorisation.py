@@ -70,8 +70,7 @@ class NmfDictionaries:
         frames = self._magnitudes(mixture)
         stacked = self.spectra.reshape(-1, frames.shape[-1])
         flat = frames.reshape(-1, frames.shape[-1])
-        start = np.full((len(flat), len(stacked)), flat.mean())
-        weights, _, _ = _factorise(flat, W=start, H=stacked, init="custom", update_H=False)
+        weights, _, _ = _factorise(flat, H=stacked, n_components=len(stacked), update_H=False)
         weights = weights.reshape(len(flat), len(self.spectra), self.num_components)
         parts = np.einsum("fkc,kcb->kfb", weights, self.spectra) + _FLOOR
         masks = (parts / parts.sum(axis=0)).reshape(len(self.spectra), *frames.shape)
