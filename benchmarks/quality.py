@@ -1,18 +1,23 @@
-"""How well the bundled models separate: the results table of the README, made by one command.
+"""How well models separate: one table of every posterior with every kind of prior, made by one command.
 
-    python -m benchmarks.quality [--songs=DIR] [--num_mixtures=256] [--seed=0] [--only=WORD]
+    python -m benchmarks.quality [--model=NAME|DIR ...] [--priors=NAME|DIR ...] [--supervised=NAME|DIR ...]
+                                 [--songs=DIR] [--baselines=nmf] [--num_mixtures=256] [--limit=16] [--only=WORD ...]
 
-Every row is a model and a posterior on held-out mixtures with a fixed seed; beside it stand the mixture as the estimate
-and an ideal ratio mask. The rows of the ideal prior use the toy generator's own density and are the bound of what a
-prior can do there. Writes ``benchmarks/results/quality.json`` and ``quality.md``.
+Rows are what the model folders offer: each posterior of each model on held-out mixtures with a fixed seed; each
+posterior of a model that needs only priors once more with the priors of every ``--priors`` folder; and samplers with
+the *ideal prior*, the toy generator's own density, which is the bound of what a prior can do there. The mixture as the
+estimate, the ideal ratio mask, which has seen the sources, and further baselines have rows of their own for each data
+set, measured with its first row's mixtures. Posteriors that run priors are slow: they get ``--limit`` mixtures, and the
+count is printed. Writes ``benchmarks/results/quality.json`` and ``quality.md``.
 """
 
 from __future__ import annotations
 
 import argparse
+import functools
 import json
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,28 +26,38 @@ from tfsep.cli import runner
 
 RESULTS = Path(__file__).parent / "results"
 EXAMPLES = Path(__file__).resolve().parents[1] / "examples"
-_IDEAL = "ideal prior"
-_JACOBI = {"update": "jacobi", "largest_sigma": 12.0, "num_levels": 40, "num_restarts": 4}
+_JACOBI = {"kind": "gibbs", "update": "jacobi", "largest_sigma": 12.0, "num_levels": 40, "num_restarts": 4}
+_POLISH = {"kind": "gibbs", "largest_sigma": 0.3, "smallest_sigma": 0.03, "num_levels": 12, "num_restarts": 1}
+#: Samplers with the ideal prior; the composition starts from the first toy model's amortised posterior.
+IDEAL = (
+    _JACOBI,
+    {"kind": "langevin"},
+    {"kind": "composition", "stages": ["amortised", {**_JACOBI, "start_sigma": 1.0, "num_restarts": 1}, _POLISH]},
+)
 
 
 @dataclass(frozen=True)
 class Row:
-    """One line of the table; the slow samplers get fewer mixtures, and the count is printed."""
+    """One line of the table: what to load, and what to score it on.
+
+    Attributes:
+        model: what the table calls the model.
+        priors: kind of its priors, "ideal", or "-" for a posterior that uses none.
+        posterior: its kind.
+        data: "toy", "toy-free" or a folder of stems.
+        load: makes the separator.
+    """
 
     model: str
+    priors: str
     posterior: str
     data: str
-    share: float = 1.0
+    load: Callable[[], Any]
 
-
-TOY_ROWS = (
-    Row("toy", "amortised", "toy"),
-    Row("toy", "amortised", "toy-free"),
-    Row("toy", "gibbs", "toy", 0.125),
-    Row("toy", "langevin", "toy", 0.0625),
-    Row(_IDEAL, "gibbs", "toy", 0.125),
-    Row(_IDEAL, "langevin", "toy", 0.03125),
-)
+    @property
+    def name(self) -> str:
+        """What ``--only`` is compared with."""
+        return f"{self.model} {self.priors} {self.posterior} {Path(self.data).name}"
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -50,23 +65,31 @@ def main(argv: Sequence[str] | None = None) -> int:
     return runner.run(_measure, argv)
 
 
-def _measure(argv: Sequence[str]) -> int:
+def parser() -> argparse.ArgumentParser:
+    """The command's arguments."""
     parse = runner.Parser(prog="quality", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parse.add_argument("--songs", metavar="DIR", help="a folder of held-out stems, <DIR>/test/<track>/<source>.flac")
-    parse.add_argument("--num_mixtures", type=int, default=256, metavar="N", help="toy mixtures (default: 256)")
-    parse.add_argument("--seed", type=int, default=0, metavar="N", help="of the mixtures and the samplers")
-    parse.add_argument("--only", metavar="WORD", help="rows that contain this word")
-    parse.add_argument("--output", default=str(RESULTS), metavar="DIR", help="where quality.json and quality.md go")
-    args = parse.parse_args(argv)
+    add = parse.add_argument
+    add("--model", action="append", default=[], metavar="NAME|DIR", help="default: the bundled models")
+    add("--priors", action="append", default=[], metavar="NAME|DIR", help="priors for the models' samplers as well")
+    add("--supervised", action="append", default=[], metavar="NAME|DIR", help="models that were trained on true pairs")
+    add("--songs", metavar="DIR", help="a folder of held-out stems, <DIR>/test/<track>/<source>.flac")
+    add("--baselines", default="", metavar="NAME,...", help="nmf, hpss, ica")
+    add("--num_mixtures", type=int, default=256, metavar="N", help="toy mixtures (default: 256)")
+    add("--limit", type=int, default=16, metavar="N", help="mixtures of posteriors that run priors (default: 16)")
+    add("--seed", type=int, default=0, metavar="N", help="of the mixtures and the samplers")
+    add("--only", action="append", default=[], metavar="WORD", help="rows that contain this word; may be repeated")
+    add("--output", default=str(RESULTS), metavar="DIR", help="where quality.json and quality.md go")
+    return parse
+
+
+def _measure(argv: Sequence[str]) -> int:
+    args = parser().parse_args(argv)
     runner.start_tensorflow()
-    songs = [Row("songs", "amortised", str(EXAMPLES))] + ([Row("songs", "amortised", args.songs)] if args.songs else [])
-    records = []
-    for row in (*TOY_ROWS, *songs):
-        if args.only and args.only not in f"{row.model} {row.posterior} {row.data}":
-            continue
-        for record in _records(row, args.num_mixtures, args.seed):
-            records.append(record)
-            print(f"{row.model}, {row.posterior}, {Path(row.data).name}: done", file=sys.stderr, flush=True)
+    records: list[dict[str, Any]] = []
+    for row in rows(args):
+        if all(word in row.name for word in args.only):
+            records.append(score(row, args, [record["data"] for record in records]))
+            print(f"{row.name}: {records[-1]['num_mixtures']} mixtures", file=sys.stderr, flush=True)
     text = table(records)
     print(text)
     output = Path(args.output)
@@ -76,54 +99,135 @@ def _measure(argv: Sequence[str]) -> int:
     return 0
 
 
-def _records(row: Row, num_mixtures: int, seed: int) -> Iterator[dict[str, Any]]:
-    from tfsep.experiments import separation_scores
+def rows(args: argparse.Namespace) -> Iterator[Row]:
+    """Every row that the arguments ask for, models before ideal priors."""
+    from tfsep.data import toy
+    from tfsep.separation import model_folder
+
+    names = args.model or model_folder.list_models()
+    toys = []
+    for name in [*names, *args.supervised]:
+        description = model_folder.describe(name)
+        is_toy = set(description["sources"]) <= set(toy.oscillators.KINDS)
+        data = ["toy", "toy-free"] if is_toy else [str(EXAMPLES), *([args.songs] if args.songs else [])]
+        toys += [name] if is_toy and name in names else []
+        label = Path(name).name + (" (true pairs)" if name in args.supervised else "")
+        for entry in description["posteriors"]:
+            yield from _rows_of(label, name, entry, description, data)
+            for folder in args.priors:
+                yield from _rows_with(label, name, entry, description, folder, data)
+    if toys:
+        for entry in IDEAL:
+            kind = str(entry["kind"])
+            yield Row("ideal prior", "ideal", kind, "toy", functools.partial(ideal_separator, entry, toys[0]))
+
+
+def _rows_of(
+    label: str, name: str, entry: Mapping[str, Any], description: Mapping[str, Any], data: Sequence[str]
+) -> Iterator[Row]:
+    """A posterior of a model on each data set, with the model's own priors where it uses any."""
+    from tfsep.separation import stages
     from tfsep.separation.separator import Separator
 
-    separator = (
-        Separator(_ideal_model(row.posterior))
-        if row.model == _IDEAL
-        else Separator.load(row.model, posterior=row.posterior)
-    )
+    kind = entry["kind"]
+    known = {each["kind"]: each for each in description["posteriors"]}
+    uses = _kinds_of_priors(description) if stages.needs_priors(entry, known) else "-"
+    for each in data:
+        yield Row(label, uses, kind, each, lambda: Separator.load(name, posterior=kind))
+
+
+def _rows_with(
+    label: str,
+    name: str,
+    entry: Mapping[str, Any],
+    description: Mapping[str, Any],
+    folder: str,
+    data: Sequence[str],
+) -> Iterator[Row]:
+    """The same with the priors of another model folder, where the posterior needs nothing but priors."""
+    from tfsep.separation import model_folder, stages
+    from tfsep.separation.separator import Separator
+
+    kind = entry["kind"]
+    known = {each["kind"]: each for each in description["posteriors"]}
+    other = model_folder.describe(folder)
+    if stages.is_learned(entry, known) or not set(description["sources"]) <= set(other["priors"]):
+        return
+    priors = {source: folder for source in description["sources"]}
+    for each in data:
+        yield Row(
+            label, _kinds_of_priors(other), kind, each, lambda: Separator.load(name, posterior=kind, priors=priors)
+        )
+
+
+def _kinds_of_priors(description: Mapping[str, Any]) -> str:
+    return "/".join(sorted({prior["kind"] for prior in description["priors"].values()})) or "-"
+
+
+def score(row: Row, args: argparse.Namespace, seen: Sequence[str]) -> dict[str, Any]:
+    """The record of one row; further baselines are measured once for each data set."""
+    from tfsep.experiments import baseline_scores, separation_scores
+
+    separator = row.load()
+    label = Path(row.data).name
+    names = [name for name in args.baselines.split(",") if name and label not in seen]
+    baselines = baseline_scores.build(names, separator.sources, row.data, args.seed)
     if row.data.startswith("toy"):
-        count = max(1, round(num_mixtures * row.share))
-        batches = separation_scores.toy_batches(separator, count, seed, row.data == "toy-free")
+        count = args.num_mixtures if row.priors == "-" else min(args.limit, args.num_mixtures)
+        batches = separation_scores.toy_batches(separator, count, args.seed, row.data == "toy-free")
     else:
         batches = separation_scores.song_batches(separator, row.data, "test")
-    record = separation_scores.evaluate(separator, batches, Path(row.data).name, seed)
-    yield {"posterior": row.posterior, **record}
+    record = separation_scores.evaluate(separator, batches, label, args.seed, baselines=baselines)
+    return {**record, "model": row.model, "priors": row.priors, "posterior": row.posterior}
 
 
-def _ideal_model(posterior: str) -> Any:
-    """A model whose priors are the toy generator's own."""
+def ideal_separator(entry: Mapping[str, Any], toy_model: str) -> Any:
+    """A separator whose priors are the toy generator's own; a stage "amortised" is that of a toy model."""
     from tfsep import posteriors, priors
-    from tfsep.data import toy
-    from tfsep.separation.model_folder import Model
+    from tfsep.separation import model_folder
+    from tfsep.separation.separator import Separator
 
-    length, rate = 1024, 16000
-    kinds = toy.oscillators.KINDS
-    each = [priors.build("ideal_toy", length=length, source=kind, sample_rate=rate) for kind in kinds]
-    sampler = posteriors.build(posterior, priors=each, **(_JACOBI if posterior == "gibbs" else {}))
-    return Model(_IDEAL, kinds, rate, length, sampler.gains, sampler)
+    description = model_folder.describe(toy_model)
+    names, rate, segment = description["sources"], description["sample_rate"], description["segment"]
+    each = [priors.build("ideal_toy", length=segment, source=name, sample_rate=rate) for name in names]
+    arguments = dict(entry)
+    if "stages" in arguments:
+        arguments["stages"] = [
+            model_folder.load_model(toy_model, stage).posterior if isinstance(stage, str) else stage
+            for stage in arguments["stages"]
+        ]
+    sampler = posteriors.build(priors=each, gains=description["gains"], **arguments)
+    return Separator(model_folder.Model("ideal prior", tuple(names), rate, segment, sampler.gains, sampler))
 
 
-def table(records: Sequence[dict[str, Any]]) -> str:
-    """The records as a Markdown table; scores in dB."""
+def table(records: Sequence[Mapping[str, Any]]) -> str:
+    """The records as a Markdown table, best mean first within each data set, baselines among them; scores in dB."""
     lines = [
-        "| model | posterior | data | mixtures | SI-SDRi mean | median | sources > 10 dB | per source (mean SI-SDRi) "
-        "| ideal ratio mask | seconds per second |",
+        "| data | model | priors | posterior | mixtures | SI-SDRi mean | median | sources > 10 dB "
+        "| per source (mean SI-SDRi) | seconds per second |",
         "|---|---|---|---|---|---|---|---|---|---|",
     ]
-    for record in records:
-        sources = ", ".join(f"{name} {row['si_sdri']:.1f}" for name, row in record["sources"].items())
-        mask = record["baselines"]["ideal_ratio_mask"]["mean_si_sdri"]
-        lines.append(
-            f"| {record['model']} | {record['posterior']} | {record['data']} | {record['num_mixtures']} "
-            f"| {record['mean_si_sdri']:.1f} | {record['median_si_sdri']:.1f} "
-            f"| {100 * record['fraction_above_10db']:.0f} % | {sources} | {mask:.1f} "
-            f"| {record['real_time_factor']:.2f} |"
-        )
+    for data in dict.fromkeys(record["data"] for record in records):
+        mine = [record for record in records if record["data"] == data]
+        found = [(record, [record[name] for name in ("model", "priors", "posterior")]) for record in mine]
+        for record in mine:
+            found += [
+                ({**scores, "num_mixtures": record["num_mixtures"]}, [name.replace("_", " "), "-", "-"])
+                for name, scores in record["baselines"].items()
+                if record is mine[0]
+            ]
+        for record, cells in sorted(found, key=lambda pair: -pair[0]["mean_si_sdri"]):
+            lines.append(_line([data, *cells], record))
     return "\n".join(lines)
+
+
+def _line(cells: Sequence[str], record: Mapping[str, Any]) -> str:
+    sources = ", ".join(f"{name} {row['si_sdri']:.1f}" for name, row in record["sources"].items())
+    speed = f"{record['real_time_factor']:.2f}" if "real_time_factor" in record else "-"
+    return (
+        f"| {' | '.join(cells)} | {record['num_mixtures']} | {record['mean_si_sdri']:.1f} "
+        f"| {record['median_si_sdri']:.1f} | {100 * record['fraction_above_10db']:.0f} % | {sources} | {speed} |"
+    )
 
 
 if __name__ == "__main__":

@@ -143,3 +143,29 @@ def test_export_counts_versions(call: Run, tmp_path: Path) -> None:
     code, out, err = call(export.main, "--model=nothing", "--output=served/toy")
     assert code == 2 and out == "" and err.startswith("error: no model 'nothing'")
     assert [path.name for path in (tmp_path / "served" / "toy").iterdir()] == ["1"]
+
+
+def test_coverage_is_counted_on_request(call: Run, tmp_path: Path) -> None:
+    code, out, err = call(
+        evaluate.main, "--model=toy", "--data=toy", "--num_mixtures=3", "--calibration", "--json=r.json"
+    )
+    assert code == 0 and err == ""
+    found = record(tmp_path / "r.json")["calibration"]
+    for nominal in ("50", "90"):
+        assert set(found[nominal]) == {*TOY_SOURCES, "all"}
+        assert all(0 <= share <= 1 for share in found[nominal].values())
+        assert f"{nominal} % intervals cover: sine" in out
+    assert all(found["50"][name] <= found["90"][name] for name in TOY_SOURCES)
+
+
+def test_baselines_are_scored_by_name(call: Run, tmp_path: Path) -> None:
+    write_tracks(tmp_path / "data", {"one": {"drums": stem(4), "mixture": stem(4) + stem(5)}})
+    arguments = ["--model=songs", "--data=data", "--calibration", "--json=r.json"]
+    code, out, _ = call(evaluate.main, *arguments, "--baselines=hpss")
+    assert code == 0 and "\nhpss" in out
+    found = record(tmp_path / "r.json")
+    assert set(found["baselines"]) == {"mixture", "ideal_ratio_mask", "hpss"}
+    assert found["calibration"]["90"]["bass"] is None and 0 <= found["calibration"]["90"]["drums"] <= 1
+    for name, complaint in (("nfm", "some of nmf, hpss, ica, got 'nfm'"), ("ica", "as many channels as sources")):
+        code, out, err = call(evaluate.main, *arguments, f"--baselines={name}")
+        assert code == 2 and out == "" and complaint in err and len(err.splitlines()) == 1

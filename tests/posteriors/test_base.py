@@ -15,7 +15,7 @@ from tfsep.posteriors.registry import LEARNED
 from tfsep.priors.base import Prior
 
 Priors = Callable[..., list[Prior]]
-SAMPLERS = sorted(set(posteriors.KINDS) - set(LEARNED))
+SAMPLERS = sorted(set(posteriors.KINDS) - {*LEARNED, "composition"})
 
 
 @pytest.mark.parametrize("kind", SAMPLERS)
@@ -48,7 +48,7 @@ def test_one_prior_with_too_narrow_a_range_is_enough_to_refuse(coin_priors: Prio
 
 
 def test_an_unknown_kind_is_refused() -> None:
-    with pytest.raises(InputError, match="the posterior must be one of amortised, gibbs, langevin, got 'gibs'"):
+    with pytest.raises(InputError, match="the posterior must be one of amortised, .*langevin, got 'gibs'"):
         posteriors.build("gibs")
 
 

@@ -14,7 +14,7 @@ from tfsep.posteriors.registry import LEARNED
 from tfsep.posteriors.schedule import geometric, warm
 
 Priors = Callable[..., list[Any]]
-SAMPLERS = sorted(set(posteriors.KINDS) - set(LEARNED))
+SAMPLERS = sorted(set(posteriors.KINDS) - {*LEARNED, "composition"})
 
 
 def test_the_warm_schedule_is_the_start_and_what_lies_below() -> None:

@@ -353,7 +353,7 @@ def test_a_description_that_breaks_a_rule_is_refused(copy: Path, changes: dict[s
     ("changes", "rule"),
     [
         ({"gains": [0.0, 1.0]}, "gains must be finite and not zero"),
-        ({"posteriors": [{"kind": "oracle"}]}, "the posterior must be one of amortised, gibbs, langevin, got 'oracle'"),
+        ({"posteriors": [{"kind": "oracle"}]}, "the posterior must be one of amortised, .*langevin, got 'oracle'"),
         ({"posteriors": [{"kind": "gibbs", "num_levels": "many"}]}, "posterior 'gibbs': "),
         ({"posteriors": [{"kind": "gibbs", "import": "os"}]}, "posterior 'gibbs': .*unexpected keyword argument"),
     ],

@@ -32,6 +32,8 @@ def parser() -> argparse.ArgumentParser:
     add("--json", metavar="FILE", help="where the record goes")
     add("--posterior", metavar="NAME", help="kind of posterior, where the model offers several")
     add("--steps", type=int, metavar="N", help="steps of the posterior's iteration")
+    add("--baselines", default="", metavar="NAME,...", help="nmf, hpss, ica: slower ones beside mixture and ideal mask")
+    add("--calibration", action="store_true", help="coverage of 50 %% and 90 %% intervals from 39 posterior samples")
     add("--overlap", type=float, metavar="X", help="part of a segment shared with the next one, 0..0.9")
     return parse
 
@@ -46,7 +48,7 @@ def _evaluate(argv: Sequence[str]) -> int:
     _check(args)
     runner.start_tensorflow()
     with runner.quiet_stderr():
-        from tfsep.experiments import separation_scores
+        from tfsep.experiments import baseline_scores, separation_scores
         from tfsep.separation.separator import Separator
     separator = Separator.load(args.model, posterior=args.posterior, steps=args.steps, overlap=args.overlap)
     if args.data in TOY_DATA:
@@ -55,8 +57,12 @@ def _evaluate(argv: Sequence[str]) -> int:
         batches = separation_scores.toy_batches(separator, num_mixtures, args.seed, free, args.length)
     else:
         batches = separation_scores.song_batches(separator, args.data, args.split, args.num_mixtures)
+    names = [name for name in args.baselines.split(",") if name]
+    baselines = baseline_scores.build(names, separator.sources, args.data, args.seed)
     with _progress() as bar:
-        record = separation_scores.evaluate(separator, batches, args.data, args.seed, bar.update)
+        record = separation_scores.evaluate(
+            separator, batches, args.data, args.seed, bar.update, baselines, args.calibration
+        )
     print(separation_scores.as_text(record))
     if args.json:
         _write(Path(args.json), record)

@@ -6,6 +6,7 @@ training exact. Sources are drawn independently of each other: no batch ever hol
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, Protocol
 
 import tensorflow as tf
@@ -45,16 +46,22 @@ def _deliver(dataset: tf.data.Dataset, parallel_calls: int) -> tf.data.Dataset:
     return dataset.with_options(options).prefetch(2)
 
 
+def each_step(
+    draw: Callable[[tf.Tensor], tf.Tensor], first_step: int = 0, parallel_calls: int = 1
+) -> tf.data.Dataset:
+    """What ``draw`` makes of each step (int64 scalar) from ``first_step`` on, without end."""
+    return _deliver(_steps(first_step).map(_as_written(draw), num_parallel_calls=parallel_calls), parallel_calls)
+
+
 def cuts(
     data: SourceData, source: str, length: int, batch_size: int, seed: int, first_step: int = 0, parallel_calls: int = 1
 ) -> tf.data.Dataset:
     """Batches of one isolated source, (batch, time) float32, from ``first_step`` on without end."""
 
-    @_as_written
     def draw(step: tf.Tensor) -> tf.Tensor:
         return tf.ensure_shape(data.draw(source, batch_size, length, tf.stack([seed, step])), (batch_size, length))
 
-    return _deliver(_steps(first_step).map(draw, num_parallel_calls=parallel_calls), parallel_calls)
+    return each_step(draw, first_step, parallel_calls)
 
 
 def remixes(
@@ -62,9 +69,8 @@ def remixes(
 ) -> tf.data.Dataset:
     """Batches of unpaired sources, (batch, source, time) float32: each source drawn by itself, ready to be mixed."""
 
-    @_as_written
     def draw(step: tf.Tensor) -> tf.Tensor:
         each = [data.draw(source, batch_size, length, tf.stack([seed, step])) for source in data.sources]
         return tf.ensure_shape(tf.stack(each, axis=1), (batch_size, len(data.sources), length))
 
-    return _deliver(_steps(first_step).map(draw, num_parallel_calls=parallel_calls), parallel_calls)
+    return each_step(draw, first_step, parallel_calls)

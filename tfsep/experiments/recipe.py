@@ -7,7 +7,6 @@ ready can be used at once.
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -20,12 +19,14 @@ from tfsep import mixing, posteriors, priors
 from tfsep.data import pipeline
 from tfsep.data.pipeline import SourceData
 from tfsep.errors import InputError
-from tfsep.metrics.si_sdr import si_sdri
+from tfsep.experiments.posterior_training import calibrated, posterior_task, selected
 from tfsep.posteriors.registry import LEARNED
+from tfsep.separation import stages
 from tfsep.separation.model_folder import save_model
 from tfsep.training import objectives
 from tfsep.training.loop import fit
 from tfsep.training.task import FitSettings, Task
+from tfsep.training.variational import ObjectiveSettings
 
 _VALIDATION_STEP = -1
 _PREVIEWS = 4
@@ -53,6 +54,9 @@ def train(
     sources: Sequence[str] | None = None,
     settings: Mapping[str, Any] | None = None,
     half: bool = False,
+    posterior_objective: ObjectiveSettings | None = None,
+    paired: bool = False,
+    num_validation: int = 64,
     seed: int = 0,
     resume: bool = True,
 ) -> None:
@@ -71,6 +75,10 @@ def train(
             data's where it has a learned posterior.
         settings: of the separator, kept in the model folder.
         half: store weights as float16.
+        posterior_objective: what learned posteriors are trained on; None is simulated pairs. The evidence lower bound
+            takes the priors trained here.
+        paired: train learned posteriors on sources that belong together: the supervised baseline.
+        num_validation: validation mixtures on which intervals are calibrated and a composition's stages are chosen.
         seed: of everything random.
         resume: go on from checkpoints.
 
@@ -87,6 +95,9 @@ def train(
     if (tuple(held_out.sources), held_out.sample_rate) != (tuple(data.sources), data.sample_rate):
         raise InputError("train.validation must have the sources and the sample rate of train.data")
     arguments = None if prior is None else {**({} if "event_shape" in prior else {"length": segment}), **prior}
+    objective = posterior_objective or ObjectiveSettings()
+    if learned and objective.needs_priors and (prior is None or set(names) != set(separated)):
+        raise InputError(f"objective.kind {objective.kind!r} needs a prior for each of {', '.join(separated)}")
     try_parts(arguments, posteriors, separated, segment, gains)
     trained_priors: dict[str, tuple[Mapping[str, Any], Any]] = {}
     ready: list[tuple[Mapping[str, Any], Any]] = []
@@ -100,13 +111,45 @@ def train(
             task = prior_task(name, arguments, data, prior_fit or FitSettings(), seed, held_out)
             trained_priors[name] = (arguments, fit(task, save_dir, prior_fit or FitSettings(), seed, resume))
             write()
+    in_order = [trained_priors[name][1] for name in separated if name in trained_priors]
     for entry in posteriors:
         model = None
         if entry["kind"] in LEARNED:
-            task = posterior_task(entry, data, segment, posterior_fit or FitSettings(), seed, held_out)
-            model = fit(task, save_dir, posterior_fit or FitSettings(), seed, resume)
+            how = posterior_fit or FitSettings()
+            task = posterior_task(
+                entry, data, segment, how, seed, held_out, objective=objective, priors=in_order, paired=paired
+            )
+            model = fit(task, save_dir, how, seed, resume)
+            entry = calibrated(entry, model, held_out, segment, seed, num_validation)
+        elif entry["kind"] == stages.COMPOSITION:
+            entry = selected(entry, composed(entry, ready, in_order, gains), held_out, separated, seed, num_validation)
         ready.append((entry, model))
         write()
+
+
+def composed(
+    entry: Mapping[str, Any],
+    ready: Sequence[tuple[Mapping[str, Any], Any]],
+    trained: Sequence[Any],
+    gains: Sequence[float],
+) -> Any:
+    """A composition with all of its stages, those that are learned as they were trained before it.
+
+    Args:
+        entry: arguments of the composition.
+        ready: arguments and model (None where nothing is learned) of the posteriors before it.
+        trained: priors of all sources.
+        gains: a_1..a_N.
+    """
+    models = {kept["kind"]: model for kept, model in ready if model is not None}
+
+    def build(stage: Mapping[str, Any]) -> Any:
+        found = models.get(stage["kind"])
+        return posteriors.build(**{**stage, "priors": trained, "gains": gains}) if found is None else found
+
+    known = {kept["kind"]: kept for kept, _ in ready}
+    arguments = stages.built_stages({**entry, "keep": None}, known, build)
+    return posteriors.build(**{**arguments, "priors": trained, "gains": gains})
 
 
 def chosen_sources(data: SourceData, wanted: Sequence[str] | None) -> tuple[str, ...]:
@@ -151,11 +194,16 @@ def try_parts(
         if example.domain != "wave" and "length" not in prior:
             raise InputError(f"a prior over {example.domain!r} needs prior.length, the samples of a cut, to be trained")
         built = [example] * len(names)
+    ready: list[tuple[Mapping[str, Any], Any]] = []
     for entry in entries:
+        model = None
         if entry["kind"] in LEARNED:
-            posteriors.build(**{**entry, "num_sources": len(names), "segment": segment, "gains": gains})
+            model = posteriors.build(**{**entry, "num_sources": len(names), "segment": segment, "gains": gains})
+        elif entry["kind"] == stages.COMPOSITION:
+            composed(entry, ready, built or [], gains)
         else:
             posteriors.build(**{**entry, "priors": built, "gains": gains})
+        ready.append((entry, model))
 
 
 def prior_task(
@@ -187,49 +235,6 @@ def prior_task(
         dataset=lambda step: pipeline.cuts(data, source, length, settings.batch_size, seed, step),
         sample_rate=data.sample_rate,
         initialise=objectives.initialise_flow,
-        preview=preview,
-        validate=validate,
-    )
-
-
-def posterior_task(
-    entry: Mapping[str, Any],
-    data: SourceData,
-    segment: int,
-    settings: FitSettings,
-    seed: int,
-    validation: SourceData | None = None,
-    num_validation: int = 128,
-) -> Task:
-    """Training of an amortised posterior on simulated pairs of unpaired sources."""
-    build = functools.partial(
-        posteriors.build, **entry, num_sources=len(data.sources), segment=segment, gains=data.mixing_gains
-    )
-    scored = validation or data
-    dataset = pipeline.remixes(scored, segment, num_validation, seed, _VALIDATION_STEP)
-    sources = next(iter(dataset))
-    mixture = mixing.mix(sources, data.mixing_gains)
-    scaled = (sources * tf.constant(data.mixing_gains)[:, tf.newaxis]).numpy()
-
-    def estimate(model: Any) -> np.ndarray:
-        column = np.asarray(model.gains, np.float32)[:, np.newaxis]
-        return model.sample(mixture, 1, (seed, 0))[0].numpy() * column
-
-    def preview(model: Any) -> dict[str, np.ndarray]:
-        stems = estimate(model)[0]
-        return {"mixture": mixture[:1].numpy(), **dict(zip(data.sources, stems[:, np.newaxis], strict=True))}
-
-    def validate(model: Any) -> dict[str, float]:
-        gained = si_sdri(estimate(model), scaled, mixture.numpy()[:, np.newaxis])
-        scores = {f"si_sdri_{name}": float(np.nanmean(gained[:, k])) for k, name in enumerate(data.sources)}
-        return {**scores, "si_sdri": float(np.nanmean(gained))}
-
-    return Task(
-        name="posterior",
-        build=build,
-        objective=objectives.simulated_pairs,
-        dataset=lambda step: pipeline.remixes(data, segment, settings.batch_size, seed, step),
-        sample_rate=data.sample_rate,
         preview=preview,
         validate=validate,
     )

@@ -20,6 +20,7 @@ from tfsep.audio.resample import resample
 from tfsep.baselines.classical import ideal_ratio_mask
 from tfsep.data import stems, toy
 from tfsep.errors import InputError, JobError
+from tfsep.experiments import calibration
 from tfsep.metrics import si_sdr
 from tfsep.separation.separator import Separator
 
@@ -27,6 +28,7 @@ GOOD_DB = 10.0
 _LIMIT_DB = 100.0
 _TOY_BATCH = 64
 _MASK_SECONDS = 30
+_CALIBRATION_SECONDS = 3.0
 
 
 @dataclass(frozen=True)
@@ -142,12 +144,24 @@ def separate(separator: Separator, batch: Batch, seed: int) -> np.ndarray:
     return np.stack([answer[name] for name in separator.sources], axis=1)
 
 
+def drawn(separator: Separator, batch: Batch, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """Posterior samples (sample, batch, source, time) and the truth, of a song no more than its middle seconds."""
+    if not batch.song:
+        return separator.separate_batch(batch.mixture, calibration.NUM_DRAWS, seed), batch.references
+    time, length = batch.mixture.shape[-1], int(_CALIBRATION_SECONDS * batch.sample_rate)
+    part = slice(max(0, (time - length) // 2), max(0, (time - length) // 2) + length)
+    answer = separator(batch.mixture[..., part], batch.sample_rate, calibration.NUM_DRAWS, seed)
+    return np.stack([answer[name] for name in separator.sources], axis=2), batch.references[..., part]
+
+
 def evaluate(
     separator: Separator,
     batches: Iterable[Batch],
     data: str,
     seed: int = 0,
     progress: Callable[[int], object] | None = None,
+    baselines: Mapping[str, Callable[[Batch], np.ndarray]] | None = None,
+    calibrate: bool = False,
 ) -> dict[str, Any]:
     """Separate mixtures and score the answers.
 
@@ -157,13 +171,18 @@ def evaluate(
         data: its name, for the record.
         seed: of the posterior's random numbers.
         progress: is told the number of mixtures of each finished batch.
+        baselines: further methods, each from a batch to estimates (batch, source, time).
+        calibrate: count how often intervals of posterior samples cover the truth, as ``calibration``.
 
     Returns:
         The record that bin/evaluate writes: scores in dB per source and over all, of the model and of the baselines
         ``mixture`` (the mixture as every estimate) and ``ideal_ratio_mask``; ``seconds`` of separation (tracing
         included) and ``real_time_factor``, their ratio to the seconds of sound.
     """
-    scores = {name: Scores() for name in ("model", "mixture", "ideal_ratio_mask")}
+    methods = {"mixture": lambda batch: batch.mixture[:, np.newaxis], "ideal_ratio_mask": oracle_mask}
+    methods |= dict(baselines or {})
+    scores = {name: Scores() for name in ("model", *methods)}
+    coverage = calibration.Coverage()
     seconds = sound = 0.0
     num_mixtures = 0
     for batch in batches:
@@ -173,8 +192,10 @@ def evaluate(
         sound += batch.mixture.shape[-1] / batch.sample_rate * (1 if batch.song else len(batch.mixture))
         num_mixtures += 1 if batch.song else len(batch.mixture)
         scores["model"].add(estimates, batch.references)
-        scores["mixture"].add(batch.mixture[:, np.newaxis], batch.references)
-        scores["ideal_ratio_mask"].add(oracle_mask(batch), batch.references)
+        for name, method in methods.items():
+            scores[name].add(method(batch), batch.references)
+        if calibrate:
+            coverage.add(*drawn(separator, batch, seed))
         if progress is not None:
             progress(1 if batch.song else len(batch.mixture))
     tables = {name: score.table() for name, score in scores.items()}
@@ -189,6 +210,7 @@ def evaluate(
         "seconds": seconds,
         "real_time_factor": seconds / sound,
         "silent": int(np.isnan(tables["model"]).sum()),
+        **({"calibration": coverage.record(separator.sources)} if calibrate else {}),
     }
 
 
@@ -230,6 +252,8 @@ def as_text(record: Mapping[str, Any]) -> str:
     for name, row in {"all": record, **record["baselines"]}.items():
         cells = _cell(row["mean_si_sdri"]) + _cell(row["fraction_above_10db"], percent=True)
         lines.append(f"{name:18}{'':9}{cells}   median{_cell(row['median_si_sdri'])}")
+    if "calibration" in record:
+        lines.append(calibration.as_text(record["calibration"]))
     lines.append(f"{record['seconds']:.1f} s of separation, {record['real_time_factor']:.3f} of the sound's own time")
     return "\n".join(lines)
 

@@ -5,13 +5,17 @@ log-spread per frame. The logits of all sources meet in a softmax, so the masks 
 
 .. math:: a_k \mu_k = \mathrm{synthesis}\big(\mathrm{softmax}_k(l_1, \dots, l_N) \odot \mathrm{analysis}(m)\big)
 
-explain the mixture exactly. q_k is the diagonal Gaussian :math:`\mathcal{N}(\mu_k, \mathrm{diag}(e^{2 r_k(t)}))`, whose
-log-spread is interpolated from frames to samples. Segments are scaled to unit power on the way in and back on the way
-out, so the answer scales with the mixture. A draw is a draw of q moved to the nearest sources that sum to the mixture.
+explain the mixture exactly; so they do after ``refine``, whose correction of the waves is projected on what leaves the
+mixture alone. q_k is :math:`\mu_k + e^{r_k(t)} u` at mixture scale, where u is white noise (family "gaussian": a
+diagonal Gaussian) or white noise through a conditional flow (family "flow"), and the log-spread is interpolated from
+frames to samples. Segments are scaled to unit power on the way in and back on the way out, so the answer scales with
+the mixture. A draw is a draw of q, its deviation from the mean times the source's ``temperature``, moved to the nearest
+sources that sum to the mixture.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -21,16 +25,20 @@ import tensorflow as tf
 from tfsep import mixing
 from tfsep.audio import time_frequency
 from tfsep.errors import InputError
+from tfsep.networks.refinement import WaveRefinement
 from tfsep.networks.spectral_mask import FrameMask, TemporalMask
 from tfsep.posteriors.base import Posterior
+from tfsep.posteriors.conditional_flow import ConditionalFlow
 from tfsep.priors.base import Prior
 
 NETWORKS = {"frame": FrameMask, "temporal": TemporalMask}
+FAMILIES = ("gaussian", "flow")
 _SMALLEST_POWER = 1e-10
+_LOG_PEAK = 0.5 * math.log(math.tau)
 
 
 class Amortised(keras.Model, Posterior):
-    """N mask networks; see the module's text.
+    """N mask networks and the density around their answers; see the module's text.
 
     Args:
         num_sources: N.
@@ -41,6 +49,10 @@ class Amortised(keras.Model, Posterior):
         network: "frame" or "temporal".
         network_settings: settings of each network (width, num_blocks, ...).
         floor: added to magnitudes before the logarithm, relative to a mixture of unit power.
+        family: "gaussian" or "flow".
+        family_settings: of each source's conditional flow (block, num_couplings, width, ...).
+        refine: settings of the waveform stage (block, width, num_layers, ...); None for masks alone.
+        temperature: factor of each source's spread in draws, fitted so that intervals cover what they say; None is 1.
         priors: not needed; accepted because every posterior is built alike.
     """
 
@@ -54,6 +66,10 @@ class Amortised(keras.Model, Posterior):
         network: str = "frame",
         network_settings: Mapping[str, Any] | None = None,
         floor: float = 1e-3,
+        family: str = "gaussian",
+        family_settings: Mapping[str, Any] | None = None,
+        refine: Mapping[str, Any] | None = None,
+        temperature: Sequence[float] | None = None,
         priors: Sequence[Prior] | None = None,
     ) -> None:
         """Create all weights."""
@@ -66,12 +82,25 @@ class Amortised(keras.Model, Posterior):
         self.floor = floor
         if network not in NETWORKS:
             raise InputError(f"the network must be one of {', '.join(sorted(NETWORKS))}, got {network!r}")
+        if family not in FAMILIES:
+            raise InputError(f"the family must be one of {', '.join(FAMILIES)}, got {family!r}")
+        if family == "gaussian" and family_settings:
+            raise InputError(f"the family 'gaussian' has no settings, got {', '.join(family_settings)}")
+        self.family = family
+        self.temperature = _checked_temperature(temperature, num_sources)
         self.plane = time_frequency.build(plane, segment, **dict(plane_settings or {}))
         try:
             each = [NETWORKS[network](self.plane.num_bins, **dict(network_settings or {})) for _ in range(num_sources)]
         except TypeError as error:
             raise InputError(f"network {network!r}: {error}") from error
         self.networks = each
+        self.refinement = None if refine is None else WaveRefinement(num_sources, **dict(refine))
+        count = num_sources if family == "flow" else 0
+        self.flows = [ConditionalFlow(2, **dict(family_settings or {})) for _ in range(count)]
+        blocks = [flow.block for flow in self.flows] + ([self.refinement.block] if self.refinement else [])
+        for block in blocks:
+            if segment % block:
+                raise InputError(f"block must divide the segment of {segment} samples, got {block}")
         self.built = True
 
     def call(self, mixture: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
@@ -83,22 +112,86 @@ class Amortised(keras.Model, Posterior):
         Returns:
             The means of a_k s_k and the log-spreads (nats, of a_k s_k), both (batch, source, segment).
         """
-        power = tf.reduce_mean(mixture**2, axis=-1, keepdims=True)
-        level = tf.sqrt(tf.maximum(power, _SMALLEST_POWER))
+        level = _level(mixture)
         unit = mixture / level
         features = (tf.math.log(self.plane.magnitudes(unit) + self.floor) + 2.0) / 2.0
         outputs = tf.stack([network(features) for network in self.networks], axis=1)
         masks = tf.nn.softmax(outputs[..., :-1], axis=1)
         spectrum = self.plane.analyse(unit)[:, tf.newaxis]
         means = self.plane.synthesise(tf.cast(masks, spectrum.dtype) * spectrum)
+        if self.refinement is not None:
+            means += self._silent_correction(self.refinement(tf.concat([unit[:, tf.newaxis], means], axis=1)))
         spread = tf.image.resize(tf.transpose(outputs[..., -1], [0, 2, 1])[..., tf.newaxis], self._time_by_source)
         spread = tf.transpose(spread[..., 0], [0, 2, 1])
         column = level[:, tf.newaxis]
         return means * column, spread + tf.math.log(column)
 
+    def _silent_correction(self, change: tf.Tensor) -> tf.Tensor:
+        """A change of the means (batch, source, segment) without the part that would show in the mixture."""
+        column = tf.constant(self.gains)[:, tf.newaxis]
+        return column * mixing.project_tangent(change / column, self.gains)
+
     @property
     def _time_by_source(self) -> tuple[int, int]:
         return self.segment, self.num_sources
+
+    def draw(self, mixture: Any, num_samples: int, seed: Any) -> tuple[tf.Tensor, tf.Tensor]:
+        """Reparameterised draws of q as it is trained: no temperature, no projection.
+
+        Args:
+            mixture: (batch, segment).
+            num_samples: how many.
+            seed: two integers.
+
+        Returns:
+            Draws of a_k s_k (num_samples, batch, source, segment), and log q_k of each in nats over a_k s_k,
+            (num_samples, batch, source).
+        """
+        means, spread = self(mixture)
+        noise, error, log_det = self._errors(mixture, means, num_samples, seed)
+        log_q = -tf.reduce_sum(0.5 * noise**2 + _LOG_PEAK + spread, axis=-1) - log_det
+        return means + tf.exp(spread) * error, log_q
+
+    def _errors(
+        self, mixture: tf.Tensor, means: tf.Tensor, num_samples: int, seed: Any
+    ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+        """White noise, standardised errors made of it, and log|det| of the map: (num_samples, batch, source, ...)."""
+        shape = tf.concat([[num_samples], tf.shape(means)], axis=0)
+        noise = tf.random.stateless_normal(shape, seed, alg="philox")
+        if not self.flows:
+            return noise, noise, tf.zeros(shape[:-1])
+        known = self._known(mixture, means)
+        pairs = [
+            flow.shape_noise(tf.reshape(noise[:, :, k], [-1, self.segment]), tf.tile(known[:, k], [num_samples, 1, 1]))
+            for k, flow in enumerate(self.flows)
+        ]
+        error = tf.stack([tf.reshape(wave, [num_samples, -1, self.segment]) for wave, _ in pairs], axis=2)
+        return noise, error, tf.stack([tf.reshape(log_det, [num_samples, -1]) for _, log_det in pairs], axis=2)
+
+    def _known(self, mixture: tf.Tensor, means: tf.Tensor) -> tf.Tensor:
+        """What each source's flow is told, the mixture and the mean at unit power: (batch, source, 2, segment)."""
+        level = _level(mixture)[:, tf.newaxis]
+        whole = tf.broadcast_to(mixture[:, tf.newaxis] / level, tf.shape(means))
+        return tf.stack([whole, means / level], axis=2)
+
+    def log_prob_of_error(self, mixture: tf.Tensor, means: tf.Tensor, spread: tf.Tensor, error: tf.Tensor) -> tf.Tensor:
+        """log q_k of means + error, in nats over a_k s_k, from what :meth:`call` returned for the mixture.
+
+        Args:
+            mixture: (batch, segment).
+            means, spread, error: (batch, source, segment).
+
+        Returns:
+            (batch, source).
+        """
+        unit = error * tf.exp(-spread)
+        log_det = tf.zeros(tf.shape(unit)[:-1])
+        if self.flows:
+            known = self._known(mixture, means)
+            pairs = [flow.whiten(unit[:, k], known[:, k]) for k, flow in enumerate(self.flows)]
+            unit = tf.stack([white for white, _ in pairs], axis=1)
+            log_det = tf.stack([log_det for _, log_det in pairs], axis=1)
+        return log_det - tf.reduce_sum(0.5 * unit**2 + _LOG_PEAK + spread, axis=-1)
 
     def sample(self, mixture: Any, num_samples: int, seed: Any, start: Any = None) -> tf.Tensor:
         """The means, or ``num_samples`` draws of q; see :class:`Posterior`."""
@@ -109,6 +202,21 @@ class Amortised(keras.Model, Posterior):
         column = tf.constant(self.gains)[:, tf.newaxis]
         if num_samples == 1:
             return mixing.project(mixture, means / column, self.gains)[tf.newaxis]
-        shape = tf.concat([[num_samples], tf.shape(means)], axis=0)
-        noise = tf.random.stateless_normal(shape, seed, alg="philox")
-        return mixing.project(mixture, (means + tf.exp(spread) * noise) / column, self.gains)
+        _, error, _ = self._errors(mixture, means, num_samples, seed)
+        scale = tf.exp(spread) * tf.constant(self.temperature)[:, tf.newaxis]
+        return mixing.project(mixture, (means + scale * error) / column, self.gains)
+
+
+def _level(mixture: tf.Tensor) -> tf.Tensor:
+    """Root mean square of each segment, floored: (batch, segment) -> (batch, 1)."""
+    power = tf.reduce_mean(mixture**2, axis=-1, keepdims=True)
+    return tf.sqrt(tf.maximum(power, _SMALLEST_POWER))
+
+
+def _checked_temperature(temperature: Sequence[float] | None, num_sources: int) -> tuple[float, ...]:
+    if temperature is None:
+        return (1.0,) * num_sources
+    values = tuple(float(value) for value in temperature)
+    if len(values) != num_sources or not all(0.0 < value < math.inf for value in values):
+        raise InputError(f"temperature must be a number above 0 for each of the {num_sources} sources, got {values}")
+    return values

@@ -2,17 +2,40 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from tfsep.errors import InputError
 from tfsep.posteriors.amortised import Amortised
 from tfsep.posteriors.base import Posterior
+from tfsep.posteriors.composition import Composition, kept
 from tfsep.posteriors.gibbs import Gibbs
 from tfsep.posteriors.langevin import Langevin
 from tfsep.priors.base import Prior
 
-KINDS: dict[str, Callable[..., Any]] = {"amortised": Amortised, "gibbs": Gibbs, "langevin": Langevin}
+
+def composition(
+    stages: Sequence[Posterior | Mapping[str, Any]],
+    priors: Sequence[Prior] | None = None,
+    gains: Sequence[float] | None = None,
+    keep: int | None = None,
+    **settings: Any,
+) -> Composition:
+    """Build the stages that are only described, as far as they are used, and compose them."""
+    used = stages[: kept(len(stages), keep)]
+    built = [
+        stage if isinstance(stage, Posterior) else build(**{**stage, "priors": priors, "gains": gains})
+        for stage in used
+    ]
+    return Composition(built, priors=priors, **settings)
+
+
+KINDS: dict[str, Callable[..., Any]] = {
+    "amortised": Amortised,
+    "composition": composition,
+    "gibbs": Gibbs,
+    "langevin": Langevin,
+}
 LEARNED = ("amortised",)
 
 

@@ -24,7 +24,7 @@ from tfsep.errors import InputError
 from tfsep.posteriors.base import Posterior
 from tfsep.posteriors.registry import LEARNED
 from tfsep.priors.base import Prior
-from tfsep.separation import weights
+from tfsep.separation import stages, weights
 from tfsep.separation.description import FORMAT, MODEL_FILE, read_description
 
 _STEPS = {"gibbs": "num_levels", "langevin": "num_steps"}
@@ -133,22 +133,17 @@ def load_model(
             sources.append(source)
             mean = len(set(gains)) == 1 and abs(sum(gains) - 1.0) < 1e-6
             gains = [1.0 / len(sources)] * len(sources) if mean else [*gains, 1.0]
-    arguments = dict(_choose(description, posterior, bool(priors), folder.name))
-    kind, file = arguments["kind"], arguments.pop("weights", None)
-    arguments["gains"] = gains
+    entry = dict(_choose(description, posterior, bool(priors), folder.name))
     if steps is not None:
-        if kind not in _STEPS:
-            raise InputError(f"posterior {kind!r} has no steps to set; those of {', '.join(_STEPS)} can be")
-        arguments[_STEPS[kind]] = steps
-    if kind in LEARNED:
-        arguments |= {"num_sources": len(sources), "segment": description["segment"]}
-    else:
+        if entry["kind"] not in _STEPS:
+            raise InputError(f"posterior {entry['kind']!r} has no steps to set; those of {', '.join(_STEPS)} can be")
+        entry[_STEPS[entry["kind"]]] = steps
+    loaded = None
+    if stages.needs_priors(entry, _by_kind(description)):
         folders = {source: (priors or {}).get(source, folder) for source in sources}
         _check_rates({place: describe(place)["sample_rate"] for place in dict.fromkeys([folder, *folders.values()])})
-        arguments["priors"] = [load_prior(place, source) for source, place in folders.items()]
-    built = posterior_kinds.build(**arguments)
-    if file is not None:
-        weights.load(built, folder / file)
+        loaded = [load_prior(place, source) for source, place in folders.items()]
+    built = _load_posterior(entry, folder, description, gains, loaded)
     return Model(
         name=folder.resolve().name,
         sources=tuple(sources),
@@ -160,18 +155,45 @@ def load_model(
     )
 
 
+def _load_posterior(
+    entry: Mapping[str, Any],
+    folder: Path,
+    description: Mapping[str, Any],
+    gains: Sequence[float],
+    loaded: Sequence[Prior] | None,
+) -> Posterior:
+    """Build a posterior of a model folder with its weights, or the stages of a composition with theirs."""
+    arguments = {**entry, "gains": gains}
+    file = arguments.pop("weights", None)
+    if entry["kind"] in LEARNED:
+        arguments |= {"num_sources": len(gains), "segment": description["segment"]}
+    else:
+        arguments["priors"] = loaded
+    if entry["kind"] == stages.COMPOSITION:
+        arguments = stages.built_stages(
+            arguments, _by_kind(description), lambda stage: _load_posterior(stage, folder, description, gains, loaded)
+        )
+    built = posterior_kinds.build(**arguments)
+    if file is not None:
+        weights.load(built, folder / file)
+    return built
+
+
+def _by_kind(description: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
+    return {entry["kind"]: entry for entry in description["posteriors"]}
+
+
 def _choose(description: Mapping[str, Any], wanted: str | None, own_priors: bool, name: str) -> Mapping[str, Any]:
     """The description of the posterior to use."""
-    offered = {entry["kind"]: entry for entry in description["posteriors"]}
-    if own_priors:
-        offered = {kind: entry for kind, entry in offered.items() if kind not in LEARNED}
+    known = _by_kind(description)
+    offered = {kind: entry for kind, entry in known.items() if not (own_priors and stages.is_learned(entry, known))}
     if wanted is None and offered:
         return next(iter(offered.values()))
     if wanted in offered:
         return offered[wanted]
     rule = "that needs only priors " if own_priors else ""
-    known = ", ".join(offered) or "none"
-    raise InputError(f"model {name!r} has no posterior {rule}of kind {wanted or 'any'!r}; it has {known}")
+    names = ", ".join(offered) or "none"
+    raise InputError(f"model {name!r} has no posterior {rule}of kind {wanted or 'any'!r}; it has {names}")
 
 
 def _check_rates(rates: Mapping[str | Path, int]) -> None:

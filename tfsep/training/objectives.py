@@ -6,6 +6,7 @@ They know priors and posteriors by their interfaces only.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Protocol
 
 import tensorflow as tf
@@ -72,19 +73,31 @@ def simulated_pairs(
         seed: unused; the objective is deterministic.
     """
     del seed
-    column = tf.constant(posterior.gains, sources.dtype)[:, tf.newaxis]
     mixture = mixing.mix(sources, posterior.gains)
     means, spread = posterior(mixture)
-    power = tf.reduce_mean(mixture**2, axis=-1) + 1e-8
-    error = (column * sources - means) ** 2
-    relative = tf.reduce_mean(error, axis=-1) / power[:, tf.newaxis]
-    profile = tf.math.log(relative + 1e-3)
+    error, power, relative, profile = errors_of_means(posterior.gains, mixture, sources, means)
+    error = error**2
     # The spread learns from the error; the error does not learn from the spread.
     fixed = tf.stop_gradient(error) + 1e-6 * power[:, tf.newaxis, tf.newaxis]
     nll = 0.5 * fixed * tf.exp(-2.0 * spread) + spread - 0.5 * tf.math.log(power)[:, tf.newaxis, tf.newaxis]
-    relative, profile, nll = (tf.reduce_mean(value) for value in (relative, profile, nll))
+    nll = tf.reduce_mean(nll)
     metrics = {"mse": relative, "log_mse": profile, "nll_per_dim": nll + 0.5 * math.log(math.tau)}
     return 5.0 * relative + 0.2 * profile + 0.05 * nll, metrics
+
+
+def errors_of_means(
+    gains: Sequence[float], mixture: tf.Tensor, sources: tf.Tensor, means: tf.Tensor
+) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor, tf.Tensor]:
+    """How far means of a_k s_k are from the truth.
+
+    Returns:
+        The errors (batch, source, time); the mixture's power (batch,); and, averaged over batch and source, the mean
+        square error relative to that power and its logarithm.
+    """
+    power = tf.reduce_mean(mixture**2, axis=-1) + 1e-8
+    error = tf.constant(gains, sources.dtype)[:, tf.newaxis] * sources - means
+    relative = tf.reduce_mean(error**2, axis=-1) / power[:, tf.newaxis]
+    return error, power, tf.reduce_mean(relative), tf.reduce_mean(tf.math.log(relative + 1e-3))
 
 
 def initialise_flow(prior: Prior, wave: tf.Tensor, seed: tf.Tensor) -> None:

@@ -1,0 +1,82 @@
+"""Compositions in model folders: stages by name or with settings, and sources that are added without retraining."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from tfsep.errors import InputError
+from tfsep.separation import stages
+from tfsep.separation.model_folder import load_model
+
+SEGMENT = 64
+GIBBS = {"kind": "gibbs", "num_levels": 2, "num_restarts": 1}
+WARM = {**GIBBS, "largest_sigma": 1.0}
+MASKS = {"kind": "amortised", "weights": "posteriors/amortised.safetensors"}
+BY_NAME = {"kind": "composition", "stages": ["gibbs", WARM]}
+FROM_MASKS = {"kind": "composition", "stages": ["amortised", WARM]}
+
+
+def write(folder: Path, sources: tuple[str, ...], *posteriors: dict[str, Any]) -> Path:
+    """A model folder whose priors are coarse ideal ones, which have no weights."""
+    coarse = {"kind": "ideal_toy", "length": SEGMENT, "num_phases": 4, "num_rounds": 0, "sample_rate": 16000}
+    description = {
+        "format": 1,
+        "sources": list(sources),
+        "sample_rate": 16000,
+        "segment": SEGMENT,
+        "gains": [1 / len(sources)] * len(sources),
+        "priors": {name: {**coarse, "source": name} for name in sources},
+        "posteriors": list(posteriors),
+    }
+    folder.mkdir()
+    (folder / "model.json").write_text(json.dumps(description))
+    return folder
+
+
+def test_a_source_is_added_to_a_composition_of_samplers(tmp_path: Path) -> None:
+    pair = write(tmp_path / "pair", ("sine", "square"), MASKS, FROM_MASKS, GIBBS)
+    other = write(tmp_path / "other", ("triangle",))
+    mixture = np.random.default_rng(0).normal(size=(2, SEGMENT)).astype(np.float32)
+    # Beside masks of two sources a composition that starts from them cannot take a third.
+    with pytest.raises(InputError, match="no posterior that needs only priors of kind 'composition'; it has gibbs"):
+        load_model(pair, "composition", {"triangle": str(other)})
+    pair = write(tmp_path / "again", ("sine", "square"), MASKS, BY_NAME, GIBBS)
+    model = load_model(pair, "composition", {"triangle": str(other)})
+    assert model.sources == ("sine", "square", "triangle") and model.gains == model.posterior.gains
+    assert model.gains == pytest.approx([1 / 3] * 3)
+    found = model.posterior.sample(mixture, 1, (0, 0)).numpy()
+    assert found.shape == (1, 2, 3, SEGMENT)
+    np.testing.assert_allclose(found[0].mean(1), mixture, atol=1e-5)
+
+
+def test_what_a_composition_needs_follows_from_the_stages_it_keeps() -> None:
+    known = {"amortised": MASKS, "gibbs": GIBBS}
+    kept: dict[str, Any] = {**FROM_MASKS, "keep": 1}
+    assert stages.is_learned(FROM_MASKS, known) and stages.needs_priors(FROM_MASKS, known)
+    assert stages.is_learned(kept, known) and not stages.needs_priors(kept, known)
+    assert stages.needs_priors({**kept, "choice": "residual"}, known)
+    assert not stages.is_learned(BY_NAME, known) and stages.needs_priors(BY_NAME, known)
+    assert stages.is_learned(MASKS, known) and stages.needs_priors(GIBBS, known)
+
+
+@pytest.mark.parametrize(
+    ("given", "rule"),
+    [
+        (["masks"], r"a stage must be one of the model's posteriors \(amortised, gibbs\), got 'masks'"),
+        (["composition"], "a stage must be one of the model's posteriors"),
+        ([{"kind": "amortised"}], "a stage with its own settings must be a posterior that needs only priors"),
+        ([{"num_levels": 2}], "a stage with its own settings must be a posterior that needs only priors"),
+        ([3], "a stage with its own settings must be a posterior that needs only priors, got 3"),
+        (None, "stages of a composition must be a list of posteriors, got None"),
+        ([], "a composition needs at least one stage"),
+    ],
+)
+def test_stages_that_are_none_are_refused(given: Any, rule: str) -> None:
+    known = {"amortised": MASKS, "gibbs": GIBBS, "composition": BY_NAME}
+    with pytest.raises(InputError, match=rule):
+        stages.used_stages({"kind": "composition", "stages": given}, known)

@@ -1,0 +1,84 @@
+"""Which stages a composition keeps: the prefix that scores best on validation mixtures, its first stage at least.
+
+The validation mixtures are mixtures of unpaired isolated sources, so the choice needs no more than the training did.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from tfsep.metrics.si_sdr import si_sdri
+from tfsep.posteriors.composition import Composition
+
+_BATCH = 16
+_LIMIT_DB = 100.0
+
+
+@dataclass(frozen=True)
+class Choice:
+    """What was chosen and why.
+
+    Attributes:
+        kinds: of the stages.
+        scores: SI-SDRi in dB of the answer after each stage, over all sources and mixtures; -100 where an answer is
+            not finite.
+        num_mixtures: on which it was measured.
+    """
+
+    kinds: tuple[str, ...]
+    scores: tuple[float, ...]
+    num_mixtures: int
+
+    @property
+    def keep(self) -> int:
+        """Number of stages kept; the fewest of those that score alike."""
+        return int(np.argmax(self.scores)) + 1
+
+    def __str__(self) -> str:
+        """What the recipe prints."""
+        ladder = ", ".join(f"{kind} {score:.2f} dB" for kind, score in zip(self.kinds, self.scores, strict=True))
+        kept = " > ".join(self.kinds[: self.keep])
+        return f"composition: {ladder} on {self.num_mixtures} validation mixtures; keeps {kept}"
+
+
+def choose(composition: Composition, mixtures: np.ndarray, references: np.ndarray, seed: int = 0) -> Choice:
+    """Score every prefix of a composition that has all its stages.
+
+    Args:
+        composition: built with ``keep=None``.
+        mixtures: (batch, segment).
+        references: (batch, source, segment), a_k s_k.
+        seed: of the samplers.
+    """
+    column = np.asarray(composition.gains, np.float32)[:, np.newaxis]
+    rows: list[list[np.ndarray]] = [[] for _ in composition.stages]
+    for start in range(0, len(mixtures), _BATCH):
+        part = slice(start, start + _BATCH)
+        for place, answer in enumerate(composition.answers(mixtures[part], (seed, start))):
+            estimate = np.asarray(answer) * column
+            rows[place].append(_improvement(estimate, references[part], mixtures[part]))
+    scores = tuple(_mean(np.concatenate(row)) for row in rows)
+    return Choice(tuple(stage.kind for stage in composition.stages), scores, len(mixtures))
+
+
+def _improvement(estimate: np.ndarray, references: np.ndarray, mixtures: np.ndarray) -> np.ndarray:
+    """SI-SDRi within +-100 dB; silent references are nan, an estimate that is not finite counts -100."""
+    finite = np.isfinite(estimate).all(axis=-1)
+    safe = np.where(finite[..., np.newaxis], estimate, 0.0)
+    gained = np.clip(si_sdri(safe, references, mixtures[:, np.newaxis]), -_LIMIT_DB, _LIMIT_DB)
+    return np.where(finite | np.isnan(gained), gained, -_LIMIT_DB)
+
+
+def _mean(values: np.ndarray) -> float:
+    """Mean of what can be scored; 0 dB, no better than the mixture, where nothing can."""
+    scored = values[~np.isnan(values)]
+    return round(float(scored.mean()), 4) if scored.size else 0.0
+
+
+def kept_entry(entry: dict[str, object], choice: Choice) -> dict[str, object]:
+    """A composition's arguments with what was chosen, as a model folder stores them."""
+    scores: Sequence[float] = choice.scores
+    return {**entry, "keep": choice.keep, "scores": list(scores)}

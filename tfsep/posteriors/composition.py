@@ -1,0 +1,130 @@
+r"""A composition: posteriors in a row, each starting where the one before it ended.
+
+An amortised posterior finds the right mode fast, annealed Gibbs updates jump where it was wrong, Langevin dynamics
+sample around what they found: :math:`s^{(i)} \sim q_i(\cdot\,|\,m, s^{(i-1)})`. A stage may do harm where its priors
+are blunt, so a composition keeps a prefix of its stages (``keep``), the one that scored best on validation mixtures
+(experiments/selection.py), and its first stage at least: it is never worse there than its start.
+
+The same choice can be made anew for each mixture, without knowing the sources (``choice``): among the answers of all
+stages, every one of which explains the mixture, the one with the highest joint density
+:math:`\sum_k \log p_{k,\sigma}(s_k)`, or the one whose denoised sources leave the smallest residual,
+:math:`\lVert m - \sum_k a_k D_k(s_k, \sigma) \rVert^2`, where a prior has no density.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import tensorflow as tf
+
+from tfsep.errors import InputError
+from tfsep.posteriors.base import Posterior, denoise_each, residual_energy, wave_priors
+from tfsep.priors.base import Prior
+
+CHOICES = ("last", "density", "residual")
+
+
+class Composition(Posterior):
+    """Stages in a row.
+
+    Args:
+        stages: posteriors of the same sources, gains and segment; all but the first must accept a start.
+        keep: how many of the first stages to use; None is all.
+        choice: "last", or how the answer of each mixture is chosen among the stages', "density" or "residual".
+        choice_sigma: noise level of that choice; None is the smallest that all priors know.
+        scores: of each prefix on validation mixtures, SI-SDRi in dB; a record, without effect.
+        priors: one per source, for a choice by density or residual.
+
+    Raises:
+        InputError: for no stages, stages that do not fit together, or priors that cannot serve the choice.
+    """
+
+    kind = "composition"
+
+    def __init__(
+        self,
+        stages: Sequence[Posterior],
+        keep: int | None = None,
+        choice: str = "last",
+        choice_sigma: float | None = None,
+        scores: Sequence[float] | None = None,
+        priors: Sequence[Prior] | None = None,
+    ) -> None:
+        self.stages = tuple(stages)[: kept(len(stages), keep)]
+        first = self.stages[0]
+        self.num_sources, self.segment, self.gains = first.num_sources, first.segment, tuple(first.gains)
+        for stage in self.stages[1:]:
+            here, there = ((p.num_sources, p.segment, *map(float, p.gains)) for p in (stage, first))
+            if here != there:
+                raise InputError(
+                    f"stages must share sources, segment and gains: {stage.kind!r} has {stage.num_sources} sources of "
+                    f"{stage.segment} samples, {first.kind!r} has {first.num_sources} of {first.segment}"
+                )
+        if choice not in CHOICES:
+            raise InputError(f"choice must be one of {', '.join(CHOICES)}, got {choice!r}")
+        self.choice, self.scores = choice, None if scores is None else tuple(scores)
+        self.priors: list[Prior] = []
+        if choice != "last":
+            sigma = choice_sigma or max((prior.smallest_sigma for prior in priors or ()), default=0.0)
+            self.priors, self.choice_sigma = wave_priors(f"composition by {choice}", priors, [sigma]), sigma
+            silent = [prior.kind for prior in self.priors if not prior.has_log_prob]
+            if choice == "density" and silent:
+                raise InputError(f"choice 'density' needs priors with a density, got {silent[0]!r}; take 'residual'")
+
+    def answers(self, mixture: Any, seed: Any, start: Any = None) -> list[tf.Tensor]:
+        """The single best answer of each prefix of the stages: (batch, source, segment) each."""
+        found: list[tf.Tensor] = []
+        for place, stage in enumerate(self.stages):
+            answer = stage.sample(mixture, 1, _seed(seed, place), start=found[-1] if found else start)
+            found.append(answer[0])
+        return found
+
+    def sample(self, mixture: Any, num_samples: int, seed: Any, start: Any = None) -> tf.Tensor:
+        """The chosen answer, or ``num_samples`` draws of the last stage around the answer before it.
+
+        See :class:`Posterior`. The choice concerns the single answer; draws are always those of the last stage kept.
+        """
+        mixture = tf.convert_to_tensor(mixture, tf.float32)
+        if num_samples == 1:
+            found = self.answers(mixture, seed, start)
+            return (found[-1] if self.choice == "last" else self._choose(mixture, found))[tf.newaxis]
+        for place, stage in enumerate(self.stages[:-1]):
+            start = stage.sample(mixture, 1, _seed(seed, place), start=start)[0]
+        last = len(self.stages) - 1
+        return self.stages[last].sample(mixture, num_samples, _seed(seed, last), start=start)
+
+    def _choose(self, mixture: tf.Tensor, found: Sequence[tf.Tensor]) -> tf.Tensor:
+        """For each mixture the answer with the highest criterion; one that is not finite is never taken."""
+        criteria = tf.stack([self.criterion(mixture, answer) for answer in found])
+        criteria = tf.where(tf.math.is_finite(criteria), criteria, tf.float32.min)
+        best = tf.argmax(criteria, axis=0)
+        return tf.gather(tf.stack(found, axis=1), best, axis=1, batch_dims=1)
+
+    def criterion(self, mixture: tf.Tensor, sources: tf.Tensor) -> tf.Tensor:
+        """How well sources (batch, source, segment) please the priors, the more the better: (batch,)."""
+        if self.choice == "density":
+            each = [
+                prior.log_prob(sources[:, k, :, tf.newaxis], self.choice_sigma) for k, prior in enumerate(self.priors)
+            ]
+            return tf.cast(tf.add_n(each), tf.float32)
+        return -residual_energy(mixture, denoise_each(self.priors, sources, self.choice_sigma), self.gains)
+
+
+def kept(num_stages: int, keep: int | None) -> int:
+    """How many stages of a composition are used.
+
+    Raises:
+        InputError: for a composition without stages, or more or fewer stages kept than there are.
+    """
+    if num_stages < 1:
+        raise InputError("a composition needs at least one stage")
+    if keep is None:
+        return num_stages
+    if not 1 <= keep <= num_stages:
+        raise InputError(f"keep must lie in 1..{num_stages}, the number of stages, got {keep}")
+    return keep
+
+
+def _seed(seed: Any, place: int) -> tf.Tensor:
+    return tf.random.experimental.stateless_fold_in(tf.cast(seed, tf.int32), place)

@@ -1,0 +1,66 @@
+"""The posteriors that a model folder describes, compositions of them included.
+
+A composition's ``stages`` are a list; each is the kind of another posterior of the same model (its settings and, where
+it is learned, its weights are used), or the arguments of a posterior that needs only priors, with settings of its own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from tfsep.errors import InputError
+from tfsep.posteriors.base import Posterior
+from tfsep.posteriors.composition import kept
+from tfsep.posteriors.registry import LEARNED
+
+COMPOSITION = "composition"
+Entry = Mapping[str, Any]
+
+
+def used_stages(entry: Entry, known: Mapping[str, Entry]) -> list[Entry]:
+    """The arguments of the stages that a composition uses.
+
+    Args:
+        entry: arguments of the composition.
+        known: the model's posteriors by kind.
+
+    Raises:
+        InputError: for a stage that is no posterior of the model, a composition, or learned without being the model's.
+    """
+    stages = entry.get("stages")
+    if isinstance(stages, str) or not isinstance(stages, Sequence):
+        raise InputError(f"stages of a composition must be a list of posteriors, got {stages!r}")
+    found: list[Entry] = []
+    for stage in stages[: kept(len(stages), entry.get("keep"))]:
+        if isinstance(stage, str):
+            if stage not in known or stage == COMPOSITION:
+                names = ", ".join(kind for kind in known if kind != COMPOSITION) or "none"
+                raise InputError(f"a stage must be one of the model's posteriors ({names}), got {stage!r}")
+            found.append(known[stage])
+        elif not isinstance(stage, Mapping) or stage.get("kind") in (None, COMPOSITION, *LEARNED):
+            raise InputError(f"a stage with its own settings must be a posterior that needs only priors, got {stage}")
+        else:
+            found.append(stage)
+    return found
+
+
+def is_learned(entry: Entry, known: Mapping[str, Entry]) -> bool:
+    """Whether a posterior uses trained weights of its own, by itself or in one of its stages."""
+    if entry["kind"] != COMPOSITION:
+        return entry["kind"] in LEARNED
+    return any(stage["kind"] in LEARNED for stage in used_stages(entry, known))
+
+
+def needs_priors(entry: Entry, known: Mapping[str, Entry]) -> bool:
+    """Whether a posterior uses priors, by itself, in one of its stages or in its choice."""
+    if entry["kind"] != COMPOSITION:
+        return entry["kind"] not in LEARNED
+    chosen = entry.get("choice", "last") != "last"
+    return chosen or any(stage["kind"] not in LEARNED for stage in used_stages(entry, known))
+
+
+def built_stages(entry: Entry, known: Mapping[str, Entry], build: Callable[[Entry], Posterior]) -> dict[str, Any]:
+    """Arguments of a composition with the stages that it uses built by ``build``, and no others."""
+    stages = [build(stage) for stage in used_stages(entry, known)]
+    return {**entry, "stages": stages, "keep": None}

@@ -1,0 +1,206 @@
+r"""Objectives of amortised posteriors by name: the evidence lower bound, simulated pairs, or both.
+
+The bound, against priors that stay as they are,
+
+.. math:: \mathcal{L} = \mathbb{E}_q\Big[\log p_\gamma(m|s)
+          + \beta \sum_k \big(\log p_{k,\sigma}(s_k) - \log q_k(s_k|m)\big)\Big],
+
+needs mixtures and no sources. It is estimated by reparameterised draws. The priors' noise level falls geometrically
+from ``largest_sigma`` to ``smallest_sigma`` over the first part of a training, because a sharp density has no gradient
+far from its modes, and beta rises linearly from ``first_beta`` to 1. A noised source is the source plus noise of level
+sigma, so the mixture of noised sources misses m by noise of level :math:`\gamma = r \sigma \|a\|`, with r = 1.
+
+A batch is a pair (sources, progress): the share of the training that is done travels with the data, which are a pure
+function of the step, so a resumed training anneals as an uninterrupted one.
+
+Sources: Kingma and Welling 2014 (reparameterisation); Sonderby et al. 2016 (warm-up of beta).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import tensorflow as tf
+
+from tfsep import mixing
+from tfsep.errors import InputError
+from tfsep.posteriors.base import wave_priors
+from tfsep.priors.base import Prior
+from tfsep.training import objectives
+
+OBJECTIVES = ("simulated_pairs", "elbo", "both")
+_DITHER = 1e-3
+Loss = tuple[tf.Tensor, dict[str, tf.Tensor]]
+
+
+class DrawnPosterior(objectives.LearnedPosterior, Protocol):
+    """What the bound asks of a posterior besides; :class:`tfsep.posteriors.amortised.Amortised` has it."""
+
+    family: str
+
+    def draw(self, mixture: tf.Tensor, num_samples: int, seed: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        """Draws of a_k s_k (sample, batch, source, time), and log q_k of each (sample, batch, source)."""
+
+    def log_prob_of_error(self, mixture: tf.Tensor, means: tf.Tensor, spread: tf.Tensor, error: tf.Tensor) -> tf.Tensor:
+        """log q_k of means + error, (batch, source)."""
+
+
+@dataclass(frozen=True)
+class ObjectiveSettings:
+    """What an amortised posterior is trained on.
+
+    Attributes:
+        kind: "simulated_pairs", "elbo" or "both".
+        pairs_weight, elbo_weight: of the two parts of "both".
+        num_samples: draws of q per mixture.
+        largest_sigma, smallest_sigma: the priors' noise level at first and in the end.
+        annealed: share of the training after which sigma is at its smallest, in 0..1.
+        first_beta: weight of the divergence from the priors at first, in 0..1.
+        warmed_up: share of the training after which beta is 1, in 0..1.
+        likelihood_ratio: r = gamma / (sigma |a|).
+    """
+
+    kind: str = "simulated_pairs"
+    pairs_weight: float = 1.0
+    elbo_weight: float = 0.1
+    num_samples: int = 1
+    largest_sigma: float = 1.0
+    smallest_sigma: float = 0.1
+    annealed: float = 0.7
+    first_beta: float = 0.1
+    warmed_up: float = 0.1
+    likelihood_ratio: float = 1.0
+
+    def __post_init__(self) -> None:
+        """Check every range.
+
+        Raises:
+            InputError: naming the setting, its rule and its value.
+        """
+        if self.kind not in OBJECTIVES:
+            raise InputError(f"objective.kind must be one of {', '.join(OBJECTIVES)}, got {self.kind!r}")
+        if not 0.0 < self.smallest_sigma <= self.largest_sigma:
+            given = f"{self.smallest_sigma:g} and {self.largest_sigma:g}"
+            raise InputError(f"objective needs 0 < smallest_sigma <= largest_sigma, got {given}")
+        for name in ("annealed", "first_beta", "warmed_up"):
+            if not 0.0 <= getattr(self, name) <= 1.0:
+                raise InputError(f"objective.{name} must lie in 0..1, got {getattr(self, name):g}")
+        for name in ("pairs_weight", "elbo_weight", "likelihood_ratio", "num_samples"):
+            if not getattr(self, name) > 0:
+                raise InputError(f"objective.{name} must be above 0, got {getattr(self, name):g}")
+
+    @property
+    def needs_priors(self) -> bool:
+        """Whether priors must be trained first."""
+        return self.kind != "simulated_pairs"
+
+
+def build(settings: ObjectiveSettings, priors: Sequence[Prior] | None) -> Callable[[Any, Any, tf.Tensor], Loss]:
+    """The objective (posterior, batch, seed) -> (loss, metrics) of some settings.
+
+    A batch is the sources alone where no priors are needed, else (sources, progress).
+
+    Raises:
+        InputError: if priors are needed and there are none, or they cannot serve.
+    """
+    if not settings.needs_priors:
+        return pairs
+    known = wave_priors("amortised (elbo)", priors, (settings.smallest_sigma, settings.largest_sigma))
+
+    def objective(posterior: DrawnPosterior, batch: tuple[tf.Tensor, tf.Tensor], seed: tf.Tensor) -> Loss:
+        sources, progress = batch
+        loss, metrics = negative_elbo(posterior, known, sources, progress[0], seed, settings)
+        if settings.kind == "elbo":
+            return loss, metrics
+        other, more = pairs(posterior, sources, seed)
+        return settings.elbo_weight * loss + settings.pairs_weight * other, {**metrics, **more}
+
+    return objective
+
+
+def pairs(posterior: DrawnPosterior, sources: tf.Tensor, seed: tf.Tensor) -> Loss:
+    """:func:`tfsep.training.objectives.simulated_pairs` for Gaussians, :func:`conditional_likelihood` for flows."""
+    if posterior.family == "gaussian":
+        return objectives.simulated_pairs(posterior, sources, seed)
+    return conditional_likelihood(posterior, sources, seed)
+
+
+def annealed(progress: tf.Tensor, settings: ObjectiveSettings) -> tuple[tf.Tensor, tf.Tensor]:
+    """Noise level of the priors and beta at a share ``progress`` of the training, scalars."""
+    position = tf.minimum(progress / max(settings.annealed, 1e-6), 1.0)
+    low, high = math.log(settings.smallest_sigma), math.log(settings.largest_sigma)
+    warm = tf.minimum(progress / max(settings.warmed_up, 1e-6), 1.0)
+    return tf.exp(high + (low - high) * position), settings.first_beta + (1.0 - settings.first_beta) * warm
+
+
+def log_density(prior: Prior, events: tf.Tensor, sigma: tf.Tensor) -> tf.Tensor:
+    """log p_sigma of events, (batch,); for a prior without a density, zero with the gradient of one, its score."""
+    if prior.has_log_prob:
+        return prior.log_prob(events, sigma)
+    score = tf.stop_gradient(prior.score(events, sigma))
+    moved = score * (events - tf.stop_gradient(events))
+    return tf.reduce_sum(moved, axis=list(range(1, len(prior.event_shape) + 1)))
+
+
+def negative_elbo(
+    posterior: DrawnPosterior,
+    priors: Sequence[Prior],
+    sources: tf.Tensor,
+    progress: tf.Tensor,
+    seed: tf.Tensor,
+    settings: ObjectiveSettings,
+) -> Loss:
+    """The bound of the module's text with its sign changed, per dimension of the sources, in nats.
+
+    Args:
+        posterior: the networks.
+        priors: one per source, over waves as long as a segment; they are not trained.
+        sources: (batch, source, time), of which only the mixture is used.
+        progress: share of the training that is done, a scalar in 0..1.
+        seed: two integers.
+        settings: annealing, warm-up and number of draws.
+    """
+    gains = posterior.gains
+    column = tf.constant(gains, sources.dtype)[:, tf.newaxis]
+    num_sources, time = sources.shape[1:]
+    mixture = mixing.mix(sources, gains)
+    sigma, beta = annealed(progress, settings)
+    stems, log_q = posterior.draw(mixture, settings.num_samples, seed)
+    drawn = tf.reshape(stems / column, [-1, num_sources, time])
+    density = [log_density(prior, prior.analyse(drawn[:, k]), sigma) for k, prior in enumerate(priors)]
+    log_p = tf.reduce_mean(tf.reduce_sum(tf.stack(density, axis=1), axis=1))
+    # From a_k s_k, over which q is a density, to s_k.
+    log_q = tf.reduce_mean(tf.reduce_sum(log_q, axis=-1)) + time * sum(math.log(abs(gain)) for gain in gains)
+    gamma = settings.likelihood_ratio * sigma * math.sqrt(sum(gain**2 for gain in gains))
+    heard = tf.tile(mixture, [settings.num_samples, 1])
+    log_likelihood = tf.reduce_mean(mixing.log_likelihood(heard, drawn, gamma, gains))
+    dimensions = num_sources * time
+    metrics = {
+        "elbo_per_dim": (log_likelihood + log_p - log_q) / dimensions,
+        "log_prior_per_dim": log_p / dimensions,
+        "entropy_per_dim": -log_q / dimensions,
+        "prior_sigma": sigma,
+    }
+    return (beta * (log_q - log_p) - log_likelihood) / dimensions, metrics
+
+
+def conditional_likelihood(posterior: DrawnPosterior, sources: tf.Tensor, seed: tf.Tensor) -> Loss:
+    """Maximum likelihood of any family on simulated pairs, its means by their own error as in ``simulated_pairs``.
+
+    The density learns from the errors that the means make, with noise of a thousandth of the mixture's level so that
+    an error of zero has a finite density; the means do not learn from the density.
+    """
+    gains, time = posterior.gains, sources.shape[-1]
+    mixture = mixing.mix(sources, gains)
+    means, spread = posterior(mixture)
+    error, power, relative, profile = objectives.errors_of_means(gains, mixture, sources, means)
+    dither = tf.random.stateless_normal(tf.shape(error), seed, dtype=error.dtype, alg="philox")
+    error += _DITHER * tf.sqrt(power)[:, tf.newaxis, tf.newaxis] * dither
+    fixed = tf.stop_gradient(means), spread, tf.stop_gradient(error)
+    log_q = posterior.log_prob_of_error(mixture, *fixed) / time
+    nll = -tf.reduce_mean(log_q) - 0.5 * tf.reduce_mean(tf.math.log(power))
+    metrics = {"mse": relative, "log_mse": profile, "nll_per_dim": nll}
+    return 5.0 * relative + 0.2 * profile + 0.05 * nll, metrics
