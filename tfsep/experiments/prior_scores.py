@@ -1,0 +1,160 @@
+r"""Ways to read a source off its priors, each on the same cuts: what mends a likelihood that does not discriminate.
+
+Every method turns cuts into one column per prior, higher meaning more own, for the sources and for rows that are none.
+
+``log_prob``           the log-density itself.
+``likelihood_ratio``   :math:`\log p_k - \log p_0` with p_0 a prior of all sources pooled, or, where the model has none,
+                       the even mixture of its priors (Ren et al., 2019). The argmax cannot change, the AUROC can.
+``input_complexity``   :math:`\log p_k + L(x)` with L the zlib code length of the 8-bit waveform (Serra et al., 2020).
+                       Again the argmax cannot change.
+``typicality``         :math:`-|\log p_k(x) + \hat H_k|` with :math:`\hat H_k` the mean code length of training cuts
+                       (Nalisnick et al., 2019).
+``denoising_error``    minus :math:`\|D_k(x + \sigma\epsilon, \sigma) - x\|^2 / \sigma^2 D`, mean over noise levels: the
+                       evidence bound of a diffusion classifier (Li et al., 2023); needs a score only.
+``score_norms``        the log of :math:`\sigma^2 \|\nabla \log p_k\|^2 / D` at several noise levels (Mahmood et al.,
+                       2021), then a logistic regression on training cuts with their labels; needs a score only.
+
+Densities are in nats per dimension. The noise on events is that of cross_likelihood.py.
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from scipy.special import logsumexp
+
+from tfsep.experiments import cross_likelihood
+from tfsep.experiments.cross_likelihood import Rows, Table
+from tfsep.experiments.isolated_cuts import TRAINING, IsolatedCuts
+from tfsep.experiments.logistic import LogisticRegression
+from tfsep.experiments.prior_scorer import PriorScorer, noise_like
+from tfsep.experiments.tested_priors import PriorSet
+
+_SMALLEST_NORM = 1e-12
+
+def likelihood_ratio(table: Table, dimensions: int, background: Table | None) -> Table:
+    """Log-density less that of a background; both tables in nats per dimension, the background's of one column."""
+    if background is not None:
+        return {row: values - background[row] for row, values in table.items()}
+    found = {}
+    for row, values in table.items():
+        nats = values * dimensions
+        mixture = logsumexp(nats, axis=1, keepdims=True) - np.log(nats.shape[1])
+        found[row] = values - mixture / dimensions
+    return found
+
+
+def code_length(waves: np.ndarray) -> np.ndarray:
+    """Nats per sample that zlib needs for the waveform in 8-bit steps of full scale: (batch, time) -> (batch,)."""
+    steps = np.clip(np.round(waves * 127.0), -128, 127).astype(np.int8)
+    return np.array([8.0 * np.log(2.0) * len(zlib.compress(wave.tobytes(), 9)) / wave.size for wave in steps])
+
+
+def input_complexity(table: Table, rows: Rows, event_samples: float) -> Table:
+    """Log-density plus the code length; ``event_samples`` is the samples of a waveform per dimension of its event."""
+    found = {}
+    for row, values in table.items():
+        lengths = np.concatenate([code_length(waves) for waves in rows[row]()])
+        found[row] = values + event_samples * lengths[:, np.newaxis]
+    return found
+
+
+def typicality(table: Table, calibration: Table, sources: Sequence[str]) -> Table:
+    """Minus the distance of the log-density from its mean on the own source's training cuts."""
+    typical = np.array([calibration[source][:, k].mean() for k, source in enumerate(sources)])
+    return {row: -np.abs(values - typical) for row, values in table.items()}
+
+
+def over_noise_levels(
+    tested: PriorSet, judges: Mapping[str, PriorScorer], rows: Rows, sigmas: Sequence[float], seed: int
+) -> tuple[Table, Table]:
+    r"""What the denoisers do to noised cuts.
+
+    Returns:
+        Relative square errors :math:`\|D - x\|^2 / \sigma^2 D`, their mean over noise levels: {row: (cut, prior)}; and
+        logs of score norms :math:`\|D - y\|^2 / \sigma^2 D`, all levels behind each other: {row: (cut, level * prior)}.
+    """
+    errors: dict[str, list[np.ndarray]] = {row: [] for row in rows}
+    norms: dict[str, list[np.ndarray]] = {row: [] for row in rows}
+    for row, batches in rows.items():
+        for part, waves in enumerate(batches()):
+            events = tested.events(waves)
+            noise = noise_like(events, seed, row, part)
+            each = [_reaction(judge, events, noise, sigma) for sigma in sigmas for judge in judges.values()]
+            shape = (2, len(waves), -1, len(sigmas), len(judges))
+            error, norm = np.moveaxis(np.array(each), 0, -1).reshape(shape).mean(axis=2)
+            errors[row].append(error.mean(axis=1))
+            norms[row].append(np.log(norm.reshape(len(waves), -1) + _SMALLEST_NORM))
+    return _joined(errors), _joined(norms)
+
+
+def _joined(parts: Mapping[str, Sequence[np.ndarray]]) -> Table:
+    return {row: np.concatenate(each) for row, each in parts.items()}
+
+
+def _reaction(judge: PriorScorer, events: np.ndarray, noise: np.ndarray, sigma: float) -> np.ndarray:
+    """Relative square error and score norm of a denoiser: (2, num)."""
+    noised = events + sigma * noise
+    denoised = judge.denoise(noised, sigma)
+    axes = tuple(range(1, events.ndim))
+    return np.stack([np.mean((denoised - wanted) ** 2, axis=axes) for wanted in (events, noised)]) / sigma**2
+
+
+def classified(features: Table, training: Table, sources: Sequence[str]) -> Table:
+    """Class log-probabilities of a logistic regression on features, fitted to the sources' training cuts."""
+    labels = np.repeat(np.arange(len(sources)), [len(training[source]) for source in sources])
+    model = LogisticRegression(np.concatenate([training[s] for s in sources]), labels, len(sources))
+    return {row: model.log_prob(values) for row, values in features.items()}
+
+
+def summarise(table: Table, sources: Sequence[str]) -> dict[str, Any]:
+    """Accuracy and AUROC of a method, and the priors under which silence scores above the own source."""
+    found = cross_likelihood.discrimination(table, sources)
+    found["silence_is_likelier"] = cross_likelihood.silence_is_likelier(table, sources)
+    return found
+
+
+def with_density(
+    tested: PriorSet,
+    judges: Mapping[str, PriorScorer],
+    cuts: IsolatedCuts,
+    rows: Rows,
+    table: Table,
+    sigma: float | None,
+    num: int,
+) -> dict[str, Table]:
+    """The methods that need densities, at one noise level, from the table of log-densities there."""
+    dimensions = next(iter(judges.values())).prior.dimensions
+    background = None
+    if tested.background is not None and tested.background.has_log_prob:
+        pooled = {"background": PriorScorer("background", tested.background)}
+        background = cross_likelihood.tables(tested, pooled, rows, [sigma], cuts.seed)[sigma]
+    training = cross_likelihood.source_rows(cuts, tested.sources, num, TRAINING)
+    calibration = cross_likelihood.tables(tested, judges, training, [sigma], cuts.seed + 1)[sigma]
+    return {
+        "log_prob": table,
+        "likelihood_ratio": likelihood_ratio(table, dimensions, background),
+        "input_complexity": input_complexity(table, rows, tested.length / dimensions),
+        "typicality": typicality(table, calibration, tested.sources),
+    }
+
+
+def with_score(
+    tested: PriorSet,
+    judges: Mapping[str, PriorScorer],
+    cuts: IsolatedCuts,
+    rows: Rows,
+    sigmas: Sequence[float],
+    num: int,
+) -> dict[str, Table]:
+    """The methods that need scores only, over several noise levels."""
+    training = cross_likelihood.source_rows(cuts, tested.sources, num, TRAINING)
+    errors, norms = over_noise_levels(tested, judges, rows, sigmas, cuts.seed)
+    known = over_noise_levels(tested, judges, training, sigmas, cuts.seed + 1)[1]
+    return {
+        "denoising_error": {row: -values for row, values in errors.items()},
+        "score_norms": classified(norms, known, tested.sources),
+    }
