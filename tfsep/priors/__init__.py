@@ -1,6 +1,6 @@
 """Source priors, each built by name."""
 
 from tfsep.priors.base import Prior
-from tfsep.priors.registry import KINDS, build
+from tfsep.priors.registry import KINDS, LEARNERS, build
 
-__all__ = ["KINDS", "Prior", "build"]
+__all__ = ["KINDS", "LEARNERS", "Prior", "build"]

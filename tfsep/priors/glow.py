@@ -14,7 +14,7 @@ from tfsep.audio.front_end import FrontEnd
 from tfsep.bijectors.masks import Mask
 from tfsep.priors.conditioners import level_factors, network_factory
 from tfsep.priors.flow import FlowPrior
-from tfsep.priors.flow_layers import ActNormLayer, CouplingLayer, FlowLayer, InvertibleConvLayer
+from tfsep.priors.flow_layers import ActNormLayer, CouplingLayer, FlowLayer, InvertibleConvLayer, NetworkFactory
 from tfsep.priors.levels import build_levels
 
 
@@ -48,20 +48,26 @@ def glow(
         network: settings of the coupling networks.
     """
     make_network = network_factory(event_shape, condition_width if sigma_range else 0, dtype, **network)
-    rank = len(event_shape)
 
     def make_steps(shape: tuple[int, ...], level: int) -> list[FlowLayer]:
-        layers: list[FlowLayer] = []
-        for step in range(num_steps):
-            layers += [
-                ActNormLayer(shape[-1], rank, dtype=dtype),
-                InvertibleConvLayer(shape[-1], rank, seed=seed + 1000 * level + step, dtype=dtype),
-                CouplingLayer(shape, Mask("channel"), make_network, False, bound, dtype=dtype),
-            ]
-        return layers
+        return glow_steps(shape, num_steps, make_network, bound, seed + 1000 * level, dtype)
 
     def make_layers() -> list[FlowLayer]:
         factors = level_factors(event_shape, squeeze, num_levels)
         return build_levels(event_shape, factors, make_steps, make_network, bound, dtype)
 
     return FlowPrior("glow", front_end, event_shape, make_layers, sigma_range, condition_width, dtype)
+
+
+def glow_steps(
+    shape: tuple[int, ...], num_steps: int, make_network: NetworkFactory, bound: float | None, seed: int, dtype: str
+) -> list[FlowLayer]:
+    """Layers of ``num_steps`` steps of Glow on events of ``shape``, channels last; the rotations count from ``seed``."""
+    layers: list[FlowLayer] = []
+    for step in range(num_steps):
+        layers += [
+            ActNormLayer(shape[-1], len(shape), dtype=dtype),
+            InvertibleConvLayer(shape[-1], len(shape), seed=seed + step, dtype=dtype),
+            CouplingLayer(shape, Mask("channel"), make_network, False, bound, dtype=dtype),
+        ]
+    return layers

@@ -15,19 +15,31 @@ from tfsep.priors.ideal_toy import ideal_toy
 from tfsep.priors.lifting import lifting
 from tfsep.priors.nice import nice
 from tfsep.priors.realnvp import realnvp
+from tfsep.priors.score import score
+from tfsep.priors.template import learn as learn_templates
+from tfsep.priors.template import template
 from tfsep.priors.waveglow import waveglow
 from tfsep.priors.wavetable import wavetable
+from tfsep.priors.wavetable_learning import learn as learn_wavetable
 
 KINDS: dict[str, Callable[..., Any]] = {
-    "gaussian": gaussian,
     "flowavenet": flowavenet,
+    "gaussian": gaussian,
     "glow": glow,
     "ideal_toy": ideal_toy,
     "lifting": lifting,
     "nice": nice,
     "realnvp": realnvp,
+    "score": score,
+    "template": template,
     "waveglow": waveglow,
     "wavetable": wavetable,
+}
+
+# Kinds whose weights follow from isolated sounds at once: what learns them, and the sounds' length in events.
+LEARNERS: dict[str, tuple[Callable[[Any, Any], dict[str, float]], int]] = {
+    "template": (learn_templates, 2),
+    "wavetable": (learn_wavetable, 1),
 }
 
 

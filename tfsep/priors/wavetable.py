@@ -1,17 +1,17 @@
-r"""Wavetable prior: one learned period, played at a pitch and phase with a decaying amplitude; its density in closed form.
+r"""Wavetable prior: one learned period, played at any pitch and phase, decaying; its density in closed form.
 
 .. math:: x = a\,u + \rho\,\epsilon, \qquad u(t) = e^{-rt}\, w(ft + \varphi)
 
 with a learned period w, pitches f and decay rates r of learned weights, a phase uniform over the period, an amplitude
-:math:`a \sim \mathcal{N}(\mu, s^2)`, :math:`a > 0`, and a residual of standard deviation :math:`\rho`. Under noise, with
+:math:`a \sim \mathcal{N}(\mu, s^2)`, :math:`a > 0`, and a residual of deviation :math:`\rho`. Under noise, with
 :math:`v = \sigma^2 + \rho^2`, :math:`n = \|u\|^2`, :math:`\lambda = n / v + 1 / s^2` and
 :math:`l = u^T y / v + \mu / s^2`, the amplitude integrates exactly,
 
 .. math:: \log p_\sigma(y|u) = -\tfrac{D}{2} \log 2\pi v - \tfrac{\|y\|^2}{2v} - \tfrac12 \log(s^2 \lambda)
           + \frac{l^2}{2 \lambda} - \frac{\mu^2}{2 s^2} + \log \frac{\Phi(l / \sqrt\lambda)}{\Phi(\mu / s)},
 
-and pitch, decay and phase are summed over cells (wavetable_cells.py). Score and denoiser are those of this density. What
-is learned is learned from isolated sounds alone, without labels and without gradients (wavetable_learning.py).
+and pitch, decay and phase are summed over cells (wavetable_cells.py). Score and denoiser are those of this density.
+What is learned is learned from isolated sounds alone, without labels and without gradients (wavetable_learning.py).
 """
 
 from __future__ import annotations
@@ -88,12 +88,13 @@ class WavetablePrior(keras.Model, Prior):
         if not smallest_sigma > 0.0:
             raise ValueError(f"smallest_sigma must be positive, got {smallest_sigma}")
         self.front_end, self.domain, self.event_shape = front_end, front_end.domain, tuple(event_shape)
-        self.smallest_sigma, self.sample_rate, self.pitches = smallest_sigma, sample_rate, pitches
-        self.pitch_range, self.decay_range = tuple(pitch_range), decay_range
-        self.tf_dtype = tf.as_dtype(dtype)
         low, high = pitch_range
+        self.smallest_sigma, self.sample_rate, self.pitches = smallest_sigma, sample_rate, pitches
+        self.pitch_range, self.decay_range = (low, high), decay_range
+        self.tf_dtype = tf.as_dtype(dtype)
         width = (high - low) / num_pitches
-        log_rate, decay_width = np.zeros(1), 0.0
+        log_rate: np.ndarray = np.zeros(1)
+        decay_width = 0.0
         if decay_range is not None:
             decay_width = math.log(decay_range[1] / decay_range[0]) / num_decays
             log_rate = -math.log(decay_range[1]) + decay_width * (np.arange(num_decays) + 0.5)
@@ -129,8 +130,10 @@ class WavetablePrior(keras.Model, Prior):
         return self._evaluate(x, sigma)[1][..., tf.newaxis]
 
     def explain(self, x: Any, sigma: Any = None) -> tf.Tensor:
-        """The likeliest note of each event: (batch, time, 1) -> (batch, 3), its pitch in Hz, its phase in periods at the
-        event's middle, the log of its decay rate in 1/s."""
+        """The likeliest note of each event: (batch, time, 1) -> (batch, 3).
+
+        Its pitch in Hz, its phase in periods at the event's middle, the log of its decay rate in 1/s.
+        """
         return self._evaluate(x, sigma)[2]
 
     def call(self, x: tf.Tensor, sigma: tf.Tensor | None = None) -> tf.Tensor:
@@ -143,7 +146,8 @@ class WavetablePrior(keras.Model, Prior):
         self.check_events(x)
         y = x[..., 0]
         sigma = per_example_sigma(self.smallest_sigma if sigma is None else sigma, y)
-        envelopes = self.box.envelopes(self.log_rate) if self.box.decay_width else tf.ones([1, self.box.length], y.dtype)
+        box = self.box
+        envelopes = box.envelopes(self.log_rate) if box.decay_width else tf.ones([1, box.length], y.dtype)
         harmonics = self.box.harmonics(tf.convert_to_tensor(self.table))
         period = tf.signal.irfft(harmonics * self.box.num_phases, [4 * self.box.num_phases]) * 4.0
         squared = tf.signal.rfft(period**2)[: self.box.num_phases // 2] / (4 * self.box.num_phases)

@@ -3,13 +3,12 @@ r"""How a wavetable is learned: isolated sounds are explained with the period so
 Rounds of (1) the likeliest note of every sound under the present period, a sine at first, with every pitch of the range
 and every decay open, and (2) the period that explains all sounds best at these notes, the least-squares average over
 phase, :math:`w(\varphi) = \sum a_i e_i x_i / \sum a_i^2 e_i^2` over all samples at that phase (e the decay). It is
-expectation maximisation with the expectation replaced by its largest term, from high noise to low (hard, annealed EM; Neal
-and Hinton 1998). Then pitches are grouped where they are separate, and weights, amplitudes and residual are counted.
+expectation maximisation with the expectation replaced by its largest term, from high noise to low (hard, annealed EM;
+Neal and Hinton 1998). Then pitches are grouped where they are separate, and weights, amplitudes and residual are counted.
 """
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -69,8 +68,7 @@ def learn(prior: WavetablePrior, waves: Any, sigmas: tuple[float, ...] = SIGMAS)
 
 def _explorer(prior: WavetablePrior) -> WavetablePrior:
     """A prior with every pitch of the range open and nothing known of amplitudes."""
-    low, high = prior.pitch_range
-    explorer = WavetablePrior(
+    return WavetablePrior(
         prior.front_end,
         prior.event_shape,
         sample_rate=prior.sample_rate,
@@ -84,13 +82,11 @@ def _explorer(prior: WavetablePrior) -> WavetablePrior:
         num_refined=prior.box.num_refined,
         num_rounds=5,
     )
-    explorer.box = replace(explorer.box, num_phases=32)
-    return explorer
 
 
 def _explain(prior: WavetablePrior, waves: np.ndarray, sigma: float) -> np.ndarray:
     """The likeliest notes (num, 3)."""
-    explain = tf.function(prior.explain, reduce_retracing=True)
+    explain = tf.function(prior.explain, autograph=False, reduce_retracing=True)
     level = tf.constant(sigma, prior.tf_dtype)
     parts = [waves[start : start + _BATCH, :, np.newaxis] for start in range(0, len(waves), _BATCH)]
     return np.concatenate([explain(tf.constant(part), level).numpy() for part in parts]).astype(np.float64)
@@ -136,7 +132,8 @@ def _set_grid(prior: WavetablePrior, found: tuple[np.ndarray, np.ndarray]) -> No
 
 def _smooth_weights(prior: WavetablePrior, frequency: np.ndarray) -> np.ndarray:
     """Weights of a continuum's cells: a histogram over 24 bands of log pitch, one count added to each."""
-    edges = np.geomspace(*prior.pitch_range, 25)
+    low, high = prior.pitch_range
+    edges = np.geomspace(low, high, 25)
     count = np.histogram(frequency, edges)[0] + 1.0
     middle = prior.frequency.numpy()
     band = np.clip(np.searchsorted(edges, middle) - 1, 0, 23)
