@@ -1,0 +1,187 @@
+r"""Template prior: a shift-invariant mixture of kept recordings, a density in closed form.
+
+A sound is a kept recording c, read from lag :math:`\ell` on, at an amplitude :math:`a \sim \mathcal{N}(1, s^2)`,
+:math:`a > 0`, plus a residual of deviation :math:`\rho`:
+
+.. math:: p_\sigma(y) = \frac{1}{C\,L} \sum_{c, \ell} \int \mathcal{N}(y; a\,u_{c\ell}, (\sigma^2 + \rho^2) I)\, p(a)\, da,
+          \qquad u_{c\ell}(t) = c(\ell + t).
+
+Recordings are twice as long as an event, so there are D + 1 lags, and the inner products with all of them are one
+correlation by fast Fourier transforms. The amplitude integrates as in wavetable_cells.py. Learning keeps a recording only
+if none kept before explains it: what is remembered is what was heard, without labels and without gradients.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+from tensorflow_probability import distributions as tfd
+
+from tfsep.audio.front_end import FrontEnd
+from tfsep.priors.base import Prior, per_example_sigma
+from tfsep.priors.wavetable_cells import log_evidence
+
+_EMPTY = -1e9
+
+
+class TemplatePrior(keras.Model, Prior):
+    """Kept recordings as a density over waves; see the module's text.
+
+    Args:
+        front_end: must be of the domain "wave".
+        event_shape: (time, 1).
+        num_templates: most recordings kept.
+        unexplained: part of a recording's energy that a kept one may leave; what leaves more is kept itself.
+        smallest_sigma: what ``sigma=None`` means.
+        dtype: "float32" or "float64".
+
+    Raises:
+        ValueError: for events that are not waves, or a setting out of its range.
+    """
+
+    kind = "template"
+
+    def __init__(
+        self,
+        front_end: FrontEnd,
+        event_shape: tuple[int, ...],
+        num_templates: int = 192,
+        unexplained: float = 0.01,
+        smallest_sigma: float = 0.01,
+        dtype: str = "float32",
+    ) -> None:
+        """Create the weights: no recording; :func:`learn` fills them."""
+        super().__init__(name="template", dtype=dtype)
+        if front_end.domain != "wave" or len(event_shape) != 2 or event_shape[1] != 1:
+            raise ValueError("a template prior is a density over waves, events (time, 1)")
+        if num_templates < 1 or not 0.0 < unexplained < 1.0 or not smallest_sigma > 0.0:
+            raise ValueError(
+                "num_templates must be at least 1, unexplained within 0..1 and smallest_sigma above 0, "
+                f"got {num_templates}, {unexplained:g} and {smallest_sigma:g}"
+            )
+        self.front_end, self.domain, self.event_shape = front_end, front_end.domain, tuple(event_shape)
+        self.smallest_sigma, self.unexplained = smallest_sigma, unexplained
+        self.length, self.num_templates = self.event_shape[0], num_templates
+        self.tf_dtype = tf.as_dtype(dtype)
+        self.recordings = self._weight("recordings", np.zeros((num_templates, 2 * self.length)))
+        self.amplitude = self._weight("amplitude", [1.0, 0.2])
+        self.residual = self._weight("residual", 0.05)
+        self.built = True
+
+    def _weight(self, name: str, value: Any) -> tf.Variable:
+        value = np.asarray(value, self.tf_dtype.as_numpy_dtype)
+        start = keras.initializers.Constant(value)
+        return self.add_weight(shape=value.shape, initializer=start, trainable=False, name=name)
+
+    def inner_products(self, y: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        """Inner products of a wave (time,) with every recording at every lag, and their energies: (template, lag)."""
+        recordings, lags = tf.convert_to_tensor(self.recordings), self.length + 1
+        points = [4 * self.length]
+        spectrum = tf.signal.rfft(recordings, points) * tf.math.conj(tf.signal.rfft(y, points))
+        inner = tf.signal.irfft(spectrum, points)[:, :lags]
+        total = tf.cumsum(tf.pad(recordings**2, [[0, 0], [1, 0]]), axis=-1)
+        return inner, tf.maximum(total[:, self.length :] - total[:, :lags], 0.0)
+
+    def _log_prob_of_one(self, y: tf.Tensor, noise: tf.Tensor) -> tf.Tensor:
+        inner, energy = self.inner_products(y)
+        variance = noise + tf.convert_to_tensor(self.residual) ** 2
+        power = tf.reduce_sum(y**2)
+        evidence = log_evidence(inner, energy, variance, tf.convert_to_tensor(self.amplitude))
+        used = tf.reduce_any(tf.convert_to_tensor(self.recordings) != 0.0, axis=-1)
+        count = tf.maximum(tf.reduce_sum(tf.cast(used, y.dtype)), 1.0)
+        joint = tf.where(used[:, tf.newaxis], evidence, tf.cast(_EMPTY, y.dtype))
+        mixture = tf.reduce_logsumexp(joint) - tf.math.log(count * (self.length + 1))
+        return mixture - 0.5 * power / variance - 0.5 * self.length * tf.math.log(math.tau * variance)
+
+    def _evaluate(self, x: Any, sigma: Any) -> tuple[tf.Tensor, tf.Tensor]:
+        """Log-density (batch,) and its gradient (batch, time), one example after the other."""
+        x = tf.cast(tf.convert_to_tensor(x), self.tf_dtype)
+        self.check_events(x)
+        sigma = per_example_sigma(self.smallest_sigma if sigma is None else sigma, x)
+
+        def one(pair: tuple[tf.Tensor, tf.Tensor]) -> tuple[tf.Tensor, tf.Tensor]:
+            with tf.GradientTape(watch_accessed_variables=False) as tape:
+                tape.watch(pair[0])
+                value = self._log_prob_of_one(pair[0], pair[1] ** 2)
+            return value, tape.gradient(value, pair[0])
+
+        kinds = (self.tf_dtype, self.tf_dtype)
+        return tf.map_fn(one, (x[..., 0], sigma), fn_output_signature=kinds, parallel_iterations=4)
+
+    def log_prob(self, x: Any, sigma: Any = None) -> tf.Tensor:
+        """Log-density of noised events in nats: (batch, time, 1) -> (batch,)."""
+        return self._evaluate(x, sigma)[0]
+
+    def score(self, x: Any, sigma: Any = None) -> tf.Tensor:
+        """Gradient of :meth:`log_prob` in x: (batch, time, 1) -> the same."""
+        return self._evaluate(x, sigma)[1][..., tf.newaxis]
+
+    def sample(self, num: int, seed: Any, sigma: Any = None) -> tf.Tensor:
+        """Read ``num`` kept recordings from random lags on and add residual and noise: (num, time, 1)."""
+        seed = tf.cast(seed, tf.int32)
+        uniform = tf.random.stateless_uniform([num, 3], seed, dtype=self.tf_dtype, alg="philox")
+        normal = tf.random.stateless_normal([num, self.length], seed + 1, dtype=self.tf_dtype, alg="philox")
+        kept = tf.where(tf.reduce_any(tf.convert_to_tensor(self.recordings) != 0.0, axis=-1))[:, 0]
+        count = tf.maximum(tf.shape(kept)[0], 1)
+        place = tf.minimum(tf.cast(uniform[:, 0] * tf.cast(count, self.tf_dtype), tf.int32), count - 1)
+        chosen = tf.gather(self.recordings, tf.gather(kept, place))
+        lag = tf.cast(uniform[:, 1] * (self.length + 1), tf.int32)
+        index = lag[:, tf.newaxis] + tf.range(self.length)
+        mean, spread = tf.convert_to_tensor(self.amplitude[0]), tf.convert_to_tensor(self.amplitude[1])
+        top = tf.fill([], tf.cast(math.inf, self.tf_dtype))
+        level = tfd.TruncatedNormal(mean, spread, tf.zeros_like(mean), top).quantile(uniform[:, 2:])
+        wave = level * tf.gather(chosen, index, batch_dims=1)
+        noise = per_example_sigma(self.smallest_sigma if sigma is None else sigma, wave)
+        rest = tf.sqrt(noise**2 + tf.convert_to_tensor(self.residual) ** 2)
+        return (wave + rest[:, tf.newaxis] * normal)[..., tf.newaxis]
+
+    def call(self, x: tf.Tensor, sigma: tf.Tensor | None = None) -> tf.Tensor:
+        """Keras' call: the log-density."""
+        return self.log_prob(x, sigma)
+
+
+def learn(prior: TemplatePrior, waves: Any) -> dict[str, float]:
+    """Keep those isolated sounds (num, 2 time) that none kept before explains; see the module's text.
+
+    A sound's first half is what must be explained, at any lag of a kept one and at any positive amplitude.
+
+    Returns:
+        ``templates``, how many were kept, and ``residual``, the deviation that the kept ones leave of the others.
+    """
+    best = tf.function(lambda y: _best(*prior.inner_products(y)), autograph=False)
+    waves = np.asarray(waves, np.float32)
+    kept, left, levels = 0, [], []
+    recordings = np.zeros(prior.recordings.shape, np.float32)
+    for wave in waves:
+        half = wave[: prior.length]
+        power = float(np.sum(half**2))
+        explained, level = (float(value) for value in best(tf.constant(half, prior.tf_dtype)))
+        if power - explained > prior.unexplained * power and kept < prior.num_templates:
+            recordings[kept] = wave
+            kept += 1
+            prior.recordings.assign(recordings)
+        elif power > 0.0:
+            left.append(max(power - explained, 0.0) / prior.length)
+            levels.append(level)
+    residual = max(math.sqrt(float(np.median(left))), 1e-3) if left else 0.05
+    prior.residual.assign(residual)
+    if levels:
+        prior.amplitude.assign([float(np.mean(levels)), max(float(np.std(levels)), 1e-3)])
+    return {"templates": float(kept), "residual": residual}
+
+
+def _best(inner: tf.Tensor, energy: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    """Largest energy explained at a positive amplitude, and that amplitude."""
+    explained = tf.maximum(inner, 0.0) ** 2 / tf.maximum(energy, 1e-9)
+    place = tf.argmax(tf.reshape(explained, [-1]))
+    level = tf.reshape(inner / tf.maximum(energy, 1e-9), [-1])[place]
+    return tf.reduce_max(explained), level
+
+
+def template(front_end: FrontEnd, event_shape: tuple[int, ...], **settings: Any) -> TemplatePrior:
+    """Build :class:`TemplatePrior`."""
+    return TemplatePrior(front_end, event_shape, **settings)
