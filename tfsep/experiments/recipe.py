@@ -12,24 +12,18 @@ from pathlib import Path
 from typing import Any
 
 import keras
-import numpy as np
-import tensorflow as tf
 
 from tfsep import mixing, posteriors, priors
-from tfsep.data import pipeline
 from tfsep.data.pipeline import SourceData
 from tfsep.errors import InputError
 from tfsep.experiments.posterior_training import calibrated, posterior_task, selected
+from tfsep.experiments.prior_training import learned_prior, prior_task
 from tfsep.posteriors.registry import LEARNED
 from tfsep.separation import stages
 from tfsep.separation.model_folder import save_model
-from tfsep.training import objectives
 from tfsep.training.loop import fit
-from tfsep.training.task import FitSettings, Task
+from tfsep.training.task import FitSettings
 from tfsep.training.variational import ObjectiveSettings
-
-_VALIDATION_STEP = -1
-_PREVIEWS = 4
 
 
 def prior(kind: str, domain: str = "wave", **settings: Any) -> dict[str, Any]:
@@ -57,6 +51,7 @@ def train(
     posterior_objective: ObjectiveSettings | None = None,
     paired: bool = False,
     num_validation: int = 64,
+    num_examples: int = 1024,
     seed: int = 0,
     resume: bool = True,
 ) -> None:
@@ -78,6 +73,7 @@ def train(
         posterior_objective: what learned posteriors are trained on; None is simulated pairs. The evidence lower bound
             takes the priors trained here.
         paired: train learned posteriors on sources that belong together: the supervised baseline.
+        num_examples: isolated cuts of each source from which priors are learned whose weights follow at once.
         num_validation: validation mixtures on which intervals are calibrated and a composition's stages are chosen.
         seed: of everything random.
         resume: go on from checkpoints.
@@ -108,8 +104,12 @@ def train(
 
     if arguments is not None:
         for name in names:
-            task = prior_task(name, arguments, data, prior_fit or FitSettings(), seed, held_out)
-            trained_priors[name] = (arguments, fit(task, save_dir, prior_fit or FitSettings(), seed, resume))
+            if arguments["kind"] in priors.LEARNERS:
+                trained = learned_prior(name, arguments, data, num_examples, save_dir, seed, resume)
+            else:
+                task = prior_task(name, arguments, data, prior_fit or FitSettings(), seed, held_out)
+                trained = fit(task, save_dir, prior_fit or FitSettings(), seed, resume)
+            trained_priors[name] = (arguments, trained)
             write()
     in_order = [trained_priors[name][1] for name in separated if name in trained_priors]
     for entry in posteriors:
@@ -204,37 +204,3 @@ def try_parts(
         else:
             posteriors.build(**{**entry, "priors": built, "gains": gains})
         ready.append((entry, model))
-
-
-def prior_task(
-    source: str,
-    arguments: Mapping[str, Any],
-    data: SourceData,
-    settings: FitSettings,
-    seed: int,
-    validation: SourceData | None = None,
-) -> Task:
-    """Training of one source's prior by exact maximum likelihood on isolated cuts."""
-    length = int(arguments.get("length") or arguments["event_shape"][0])
-    scored = data if validation is None else validation
-    held_out = scored.draw(source, settings.batch_size, length, (seed, _VALIDATION_STEP))
-
-    def preview(model: Any) -> dict[str, np.ndarray]:
-        events = model.sample(_PREVIEWS, (seed, 0))
-        samples = model.front_end.synthesise(events, None, length).numpy()
-        return {"sample": samples, "data": held_out[:_PREVIEWS].numpy()}
-
-    def validate(model: Any) -> dict[str, float]:
-        nats = objectives.maximum_likelihood(model, held_out, tf.constant([seed, 0]))[1]["nats_per_dim"]
-        return {f"nats_per_dim_{model.domain}": float(nats)}
-
-    return Task(
-        name=source,
-        build=lambda: priors.build(**arguments),
-        objective=objectives.maximum_likelihood,
-        dataset=lambda step: pipeline.cuts(data, source, length, settings.batch_size, seed, step),
-        sample_rate=data.sample_rate,
-        initialise=objectives.initialise_flow,
-        preview=preview,
-        validate=validate,
-    )

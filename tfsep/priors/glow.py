@@ -62,7 +62,7 @@ def glow(
 def glow_steps(
     shape: tuple[int, ...], num_steps: int, make_network: NetworkFactory, bound: float | None, seed: int, dtype: str
 ) -> list[FlowLayer]:
-    """Layers of ``num_steps`` steps of Glow on events of ``shape``, channels last; the rotations count from ``seed``."""
+    """``num_steps`` steps of Glow on events of ``shape``, channels last; rotations are drawn from ``seed`` on."""
     layers: list[FlowLayer] = []
     for step in range(num_steps):
         layers += [

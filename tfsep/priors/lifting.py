@@ -7,8 +7,8 @@ One level is a lazy wavelet transform followed by the prediction step of the lif
 
 so that a level models the odd samples by :math:`\mathcal{N}(\mu, e^{2s})`. Predictor and scale are one
 :class:`tfsep.networks.spectral_gain.SpectralGain`, which sees the whole frame: the closer its prediction is to the
-noise, the closer the density is to the truth. The even samples of the last level, few by then, go through the steps of a
-Glow.
+noise, the closer the density is to the truth. The even samples of the last level, few by then, go through the steps
+of a Glow.
 
 Sources: Sweldens 1998 (lifting scheme), section 3; Dinh et al. 2017 (RealNVP), section 3.6 for the multiscale density;
 Kingma and Dhariwal 2018 (Glow), table 1.

@@ -7,12 +7,13 @@ A network F is wrapped so that its inputs and targets have unit variance at ever
           c_{out} = \frac{\sigma \sigma_d}{\sqrt{\sigma^2 + \sigma_d^2}}, \quad
           c_{in} = \frac{1}{\sqrt{\sigma^2 + \sigma_d^2}},
 
-with the data's standard deviation :math:`\sigma_d`, and trained to return the clean event. The optimum is the posterior mean,
-so the score is :math:`(D(y, \sigma) - y) / \sigma^2` (Tweedie's formula). Over waves F reads the log-spectrum and sets
-gains, then mends the result in the time domain; over spectrograms it is a stack of gated convolutions.
+with the data's standard deviation :math:`\sigma_d`, and trained to return the clean event. The optimum is the
+posterior mean, so the score is :math:`(D(y, \sigma) - y) / \sigma^2` (Tweedie's formula). Over waves F reads the
+log-spectrum and sets gains, then mends the result in the time domain; over spectrograms it is a stack of gated
+convolutions.
 
-Sources: Vincent 2011 (denoising score matching); Karras et al. 2022 (EDM), table 1 and equation 7, and algorithm 1 without
-churn for samples.
+Sources: Vincent 2011 (denoising score matching); Karras et al. 2022 (EDM), table 1, equation 7 and, for samples,
+algorithm 1.
 """
 
 from __future__ import annotations
@@ -72,7 +73,8 @@ class ScorePrior(keras.Model, Prior):
         if network not in NETWORKS:
             raise ValueError(f"network must be one of {', '.join(NETWORKS)}, got {network!r}")
         if network != "convolutions" and len(event_shape) != 2:
-            raise ValueError(f"network {network!r} reads waves, events (time, 1); over spectrograms take 'convolutions'")
+            raise ValueError(f"network {network!r} reads waves, events (time, 1); over spectrograms take
+            'convolutions'")
         if not 0.0 < sigma_range[0] < sigma_range[1] < math.inf:
             raise ValueError(f"sigma_range must be two positive numbers in ascending order, got {sigma_range}")
         self.front_end, self.domain, self.event_shape = front_end, front_end.domain, tuple(event_shape)
@@ -123,7 +125,7 @@ class ScorePrior(keras.Model, Prior):
         raise InputError("prior 'score' has a score and a denoiser but no density: log_prob cannot be asked of it")
 
     def loss_weight(self, sigma: tf.Tensor) -> tf.Tensor:
-        """(sigma^2 + data_std^2) / (sigma data_std)^2, which makes the error at every noise level one of F: (batch,)."""
+        """(sigma^2 + data_std^2) / (sigma data_std)^2, under which errors at all levels are errors of F: (batch,)."""
         clean = tf.convert_to_tensor(self.data_std)
         return (sigma**2 + clean**2) / (sigma * clean) ** 2
 

@@ -3,11 +3,12 @@ r"""Template prior: a shift-invariant mixture of kept recordings, a density in c
 A sound is a kept recording c, read from lag :math:`\ell` on, at an amplitude :math:`a \sim \mathcal{N}(1, s^2)`,
 :math:`a > 0`, plus a residual of deviation :math:`\rho`:
 
-.. math:: p_\sigma(y) = \frac{1}{C\,L} \sum_{c, \ell} \int \mathcal{N}(y; a\,u_{c\ell}, (\sigma^2 + \rho^2) I)\, p(a)\, da,
-          \qquad u_{c\ell}(t) = c(\ell + t).
+.. math:: p_\sigma(y) = \frac{1}{C\,L} \sum_{c, \ell} \int \mathcal{N}(y; a\,u_{c\ell}, (\sigma^2 + \rho^2) I)\,
+          p(a)\, da, \qquad u_{c\ell}(t) = c(\ell + t).
 
 Recordings are twice as long as an event, so there are D + 1 lags, and the inner products with all of them are one
-correlation by fast Fourier transforms. The amplitude integrates as in wavetable_cells.py. Learning keeps a recording only
+correlation by fast Fourier transforms. The amplitude integrates as in wavetable_cells.py. Learning keeps a recording
+only
 if none kept before explains it: what is remembered is what was heard, without labels and without gradients.
 """
 

@@ -1,10 +1,11 @@
 r"""How a wavetable is learned: isolated sounds are explained with the period so far, the period is averaged anew.
 
-Rounds of (1) the likeliest note of every sound under the present period, a sine at first, with every pitch of the range
-and every decay open, and (2) the period that explains all sounds best at these notes, the least-squares average over
-phase, :math:`w(\varphi) = \sum a_i e_i x_i / \sum a_i^2 e_i^2` over all samples at that phase (e the decay). It is
-expectation maximisation with the expectation replaced by its largest term, from high noise to low (hard, annealed EM;
-Neal and Hinton 1998). Then pitches are grouped where they are separate, and weights, amplitudes and residual are counted.
+Rounds of (1) the likeliest note of every sound under the present period, a sine at first, with every pitch of the
+range and every decay open, and (2) the period that explains all sounds best at these notes, the least-squares average
+over phase, :math:`w(\varphi) = \sum a_i e_i x_i / \sum a_i^2 e_i^2` over all samples at that phase (e the decay). It
+is expectation maximisation with the expectation replaced by its largest term, from high noise to low (hard, annealed
+EM; Neal and Hinton 1998). The first rounds look at a few sounds, each at twice as many as the one before, the last at
+all. Then pitches are grouped where they are separate, and weights, amplitudes and residual are counted.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ _CELLS = 4096
 _SAME_PITCH = 2e-3
 _SMALLEST_RESIDUAL = 1e-3
 _BATCH = 32
+_FIRST = 64
 
 
 def learn(prior: WavetablePrior, waves: Any, sigmas: tuple[float, ...] = SIGMAS) -> dict[str, float]:
@@ -41,9 +43,10 @@ def learn(prior: WavetablePrior, waves: Any, sigmas: tuple[float, ...] = SIGMAS)
     waves = np.asarray(waves, np.float32)
     explorer = _explorer(prior)
     notes, table = np.zeros((0, 3)), prior.table.numpy()
-    for sigma in sigmas:
-        notes = _explain(explorer, waves, sigma)
-        table = average_period(explorer, waves, notes)
+    for place, sigma in enumerate(sigmas):
+        part = waves if place + 1 == len(sigmas) else waves[: _FIRST * 2**place]
+        notes = _explain(explorer, part, sigma)
+        table = average_period(explorer, part, notes)
         explorer.table.assign(table)
     prior.table.assign(table)
     found = _group(notes[:, 0]) if prior.pitches == "grid" else None

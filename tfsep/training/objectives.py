@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Protocol
+from typing import Any, Protocol
 
 import tensorflow as tf
 
 from tfsep import mixing
 from tfsep.priors.base import Prior
+
+_LOG_WEIGHT, _LOG_FLOOR = 0.2, 1e-4
 
 
 class LearnedPosterior(Protocol):
@@ -55,6 +57,32 @@ def maximum_likelihood(
     events, sigma = noised(prior, wave, seed)
     nats = tf.reduce_mean(prior.nats_per_dim(events, sigma))
     return -nats, {"nats_per_dim": nats}
+
+
+def denoising_score_matching(
+    prior: Any, wave: tf.Tensor, seed: tf.Tensor
+) -> tuple[tf.Tensor, dict[str, tf.Tensor]]:
+    r"""Denoising score matching: the error of D(x + sigma eps, sigma), weighted to be the network's own.
+
+    With w the prior's ``loss_weight`` (Karras et al. 2022, table 1), the loss is :math:`w\,\mathrm{MSE}` and, beside
+    it, a part of its logarithm, which keeps improving those noise levels and examples that are nearly right already.
+
+    Args:
+        prior: a score prior.
+        wave: isolated sources (batch, time).
+        seed: two integers.
+    """
+    events = prior.analyse(wave)
+    noisy, sigma = noised(prior, wave, seed)
+    error = tf.reduce_mean((prior.denoise(noisy, sigma) - events) ** 2, axis=list(range(1, events.shape.rank)))
+    weighted = prior.loss_weight(sigma) * error
+    mean, logarithm = tf.reduce_mean(weighted), tf.reduce_mean(tf.math.log(weighted + _LOG_FLOOR))
+    return mean + _LOG_WEIGHT * logarithm, {"weighted_mse": mean, "log_weighted_mse": logarithm}
+
+
+def prior_objective(prior: Prior, wave: tf.Tensor, seed: tf.Tensor) -> tuple[tf.Tensor, dict[str, tf.Tensor]]:
+    """What a prior is trained on: :func:`maximum_likelihood`, or :func:`denoising_score_matching` without a density."""
+    return (maximum_likelihood if prior.has_log_prob else denoising_score_matching)(prior, wave, seed)
 
 
 def simulated_pairs(
@@ -100,6 +128,6 @@ def errors_of_means(
     return error, power, tf.reduce_mean(relative), tf.reduce_mean(tf.math.log(relative + 1e-3))
 
 
-def initialise_flow(prior: Prior, wave: tf.Tensor, seed: tf.Tensor) -> None:
-    """Data-dependent initialisation of a flow from one batch of isolated sources (batch, time)."""
+def initialise_prior(prior: Prior, wave: tf.Tensor, seed: tf.Tensor) -> None:
+    """Data-dependent initialisation of a prior from one batch of isolated sources (batch, time)."""
     prior.initialise(*noised(prior, wave, seed))
