@@ -16,7 +16,7 @@ from safetensors.numpy import load_file
 import tfsep
 from tfsep.data.toy import ToyData
 from tfsep.errors import InputError
-from tfsep.experiments import recipe
+from tfsep.experiments import prior_training, recipe
 from tfsep.separation.model_folder import load_model, load_prior
 from tfsep.training.task import FitSettings
 
@@ -173,7 +173,7 @@ def test_a_learned_posterior_separates_all_sources_of_the_data(tmp_path: Path) -
 
 @pytest.mark.parametrize("seed", [0, 2**32 - 1])
 def test_what_is_shown_of_a_prior_while_it_trains(seed: int) -> None:
-    task = recipe.prior_task("sine", {**GLOW, "length": SEGMENT}, ToyData(RATE), FIT, seed)
+    task = prior_training.prior_task("sine", {**GLOW, "length": SEGMENT}, ToyData(RATE), FIT, seed)
     assert task.name == "sine" and task.sample_rate == RATE and task.preview and task.validate
     model = task.build()
     shown = task.preview(model)
@@ -186,7 +186,7 @@ def test_what_is_shown_of_a_prior_while_it_trains(seed: int) -> None:
 def test_a_prior_over_spectra_is_trained_and_shown_as_sound() -> None:
     front_end = {"frame_length": 64, "frame_step": 16, "frame_multiple": 2}
     spectral = {**GLOW, "domain": "log_stft", "front_end": front_end, "squeeze": 2, "length": 256}
-    task = recipe.prior_task("sine", spectral, ToyData(RATE), FIT, SEED)
+    task = prior_training.prior_task("sine", spectral, ToyData(RATE), FIT, SEED)
     assert task.preview and task.validate
     model = task.build()
     assert task.preview(model)["sample"].shape == (4, 256)
@@ -197,7 +197,7 @@ def test_validation_data_are_what_parts_are_scored_on() -> None:
     arguments = {**GLOW, "length": SEGMENT}
     scores = []
     for validation in (None, ToyData(RATE), ToyData(RATE, free=True)):
-        task = recipe.prior_task("sine", arguments, ToyData(RATE), FIT, SEED, validation)
+        task = prior_training.prior_task("sine", arguments, ToyData(RATE), FIT, SEED, validation)
         assert task.preview
         scores.append(task.preview(task.build())["data"])
     np.testing.assert_array_equal(scores[0], scores[1])

@@ -178,7 +178,7 @@ def test_silence_costs_nothing_that_is_not_finite() -> None:
 def test_a_flow_is_initialised_from_events_that_carry_noise() -> None:
     flow = priors.build("glow", length=64, squeeze=4, num_levels=1, num_steps=1, width=8, num_layers=1)
     wave = 0.2 * waves(256, 64)
-    objectives.initialise_flow(flow, wave, tf.constant(SEED))
+    objectives.initialise_prior(flow, wave, tf.constant(SEED))
     assert float(tf.convert_to_tensor(flow.data_std)) == pytest.approx(0.2, rel=0.1)
     latent, _ = flow.encode(*objectives.noised(flow, wave, tf.constant(SEED)))
     assert np.std(latent) == pytest.approx(1.0, abs=0.05)
