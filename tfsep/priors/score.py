@@ -73,8 +73,7 @@ class ScorePrior(keras.Model, Prior):
         if network not in NETWORKS:
             raise ValueError(f"network must be one of {', '.join(NETWORKS)}, got {network!r}")
         if network != "convolutions" and len(event_shape) != 2:
-            raise ValueError(f"network {network!r} reads waves, events (time, 1); over spectrograms take
-            'convolutions'")
+            raise ValueError(f"network {network!r} reads waves (time, 1); over spectrograms take 'convolutions'")
         if not 0.0 < sigma_range[0] < sigma_range[1] < math.inf:
             raise ValueError(f"sigma_range must be two positive numbers in ascending order, got {sigma_range}")
         self.front_end, self.domain, self.event_shape = front_end, front_end.domain, tuple(event_shape)
