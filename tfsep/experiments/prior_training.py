@@ -56,8 +56,7 @@ def learned_prior(
     made_with = json.dumps({"prior": dict(arguments), "num_examples": num, "seed": seed}, sort_keys=True)
     if resume and (folder / _SETTINGS).is_file():
         if (folder / _SETTINGS).read_text(encoding="utf-8") != made_with:
-            raise InputError(f"{folder} holds a prior learned with other settings; take another --save_dir or
-            --noresume")
+            raise InputError(f"{folder} holds a prior learned otherwise; take another --save_dir or --noresume")
         weights.load(prior, folder / _LEARNED)
         return prior
     cuts = data.draw(source, num, events * prior.event_shape[0], (seed, 0))
