@@ -4,7 +4,7 @@
                                  [--songs=DIR] [--baselines=nmf] [--num_mixtures=256] [--limit=16] [--only=WORD ...]
 
 Rows are what the model folders offer: each posterior of each model on held-out mixtures with a fixed seed; each
-posterior of a model that needs only priors once more with the priors of every ``--priors`` folder; and samplers with
+posterior of a model that uses priors once more with the priors of every ``--priors`` folder; and samplers with
 the *ideal prior*, the toy generator's own density, which is the bound of what a prior can do there. The mixture as the
 estimate, the ideal ratio mask, which has seen the sources, and further baselines have rows of their own for each data
 set, measured with its first row's mixtures. Posteriors that run priors are slow: they get ``--limit`` mixtures, and the
@@ -144,14 +144,14 @@ def _rows_with(
     folder: str,
     data: Sequence[str],
 ) -> Iterator[Row]:
-    """The same with the priors of another model folder, where the posterior needs nothing but priors."""
+    """The same with the priors of another model folder, where the posterior uses priors."""
     from tfsep.separation import model_folder, stages
     from tfsep.separation.separator import Separator
 
     kind = entry["kind"]
     known = {each["kind"]: each for each in description["posteriors"]}
     other = model_folder.describe(folder)
-    if stages.is_learned(entry, known) or not set(description["sources"]) <= set(other["priors"]):
+    if not stages.needs_priors(entry, known) or not set(description["sources"]) <= set(other["priors"]):
         return
     priors = {source: folder for source in description["sources"]}
     for each in data:

@@ -96,10 +96,10 @@ def train(
         raise InputError(f"objective.kind {objective.kind!r} needs a prior for each of {', '.join(separated)}")
     try_parts(arguments, posteriors, separated, segment, gains)
     trained_priors: dict[str, tuple[Mapping[str, Any], Any]] = {}
-    ready: list[tuple[Mapping[str, Any], Any]] = []
+    made: dict[int, tuple[Mapping[str, Any], Any]] = {}
 
     def write() -> None:
-        rate = data.sample_rate
+        rate, ready = data.sample_rate, [made[place] for place in sorted(made)]
         save_model(Path(save_dir) / "model", separated, rate, segment, gains, trained_priors, ready, settings, half)
 
     if arguments is not None:
@@ -112,8 +112,8 @@ def train(
             trained_priors[name] = (arguments, trained)
             write()
     in_order = [trained_priors[name][1] for name in separated if name in trained_priors]
-    for entry in posteriors:
-        model = None
+    for place in building_order(posteriors):
+        entry, model = posteriors[place], None
         if entry["kind"] in LEARNED:
             how = posterior_fit or FitSettings()
             task = posterior_task(
@@ -122,9 +122,15 @@ def train(
             model = fit(task, save_dir, how, seed, resume)
             entry = calibrated(entry, model, held_out, segment, seed, num_validation)
         elif entry["kind"] == stages.COMPOSITION:
-            entry = selected(entry, composed(entry, ready, in_order, gains), held_out, separated, seed, num_validation)
-        ready.append((entry, model))
+            whole = composed(entry, list(made.values()), in_order, gains)
+            entry = selected(entry, whole, held_out, separated, seed, num_validation)
+        made[place] = (entry, model)
         write()
+
+
+def building_order(entries: Sequence[Mapping[str, Any]]) -> list[int]:
+    """Places of posteriors in the order in which they are made: compositions after what they are composed of."""
+    return sorted(range(len(entries)), key=lambda place: (entries[place]["kind"] == stages.COMPOSITION, place))
 
 
 def composed(
@@ -195,8 +201,8 @@ def try_parts(
             raise InputError(f"a prior over {example.domain!r} needs prior.length, the samples of a cut, to be trained")
         built = [example] * len(names)
     ready: list[tuple[Mapping[str, Any], Any]] = []
-    for entry in entries:
-        model = None
+    for place in building_order(entries):
+        entry, model = entries[place], None
         if entry["kind"] in LEARNED:
             model = posteriors.build(**{**entry, "num_sources": len(names), "segment": segment, "gains": gains})
         elif entry["kind"] == stages.COMPOSITION:

@@ -31,6 +31,7 @@ class Prior(abc.ABC):
         has_log_prob: False for a prior that only has a score.
         has_posterior_sample: whether :meth:`posterior_sample` draws.
         has_latents: whether :meth:`encode` and :meth:`decode` map events to standard normal latents.
+        full_precision: True where float16 would spoil the weights, such as pitches in Hz.
         smallest_sigma: the noise level that stands for "no noise" (``sigma=None``), in units of the features.
         largest_sigma: the highest noise level the prior knows.
         sigma_range: noise levels on which the prior is trained, None for a clean one.
@@ -44,6 +45,7 @@ class Prior(abc.ABC):
     has_log_prob: bool = True
     has_posterior_sample: bool = False
     has_latents: bool = False
+    full_precision: bool = False
     smallest_sigma: float
     largest_sigma: float = math.inf
     sigma_range: tuple[float, float] | None = None

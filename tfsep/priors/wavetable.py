@@ -55,6 +55,7 @@ class WavetablePrior(keras.Model, Prior):
     """
 
     kind = "wavetable"
+    full_precision = True
 
     def __init__(
         self,

@@ -116,8 +116,8 @@ def load_model(
 
     Args:
         name: name under :func:`models_folder`, or a folder.
-        posterior: kind of posterior; None is the model's first, or the first that needs only priors where ``priors``
-            is given.
+        posterior: kind of posterior; None is the model's first, or, where ``priors`` is given, the first that uses
+            priors and, where they add a source, nothing else.
         priors: {source: model folder} from which priors are taken instead; further sources are added to the model's.
         steps: iterations of an iterative posterior (levels of gibbs, steps per level of langevin).
 
@@ -133,7 +133,8 @@ def load_model(
             sources.append(source)
             mean = len(set(gains)) == 1 and abs(sum(gains) - 1.0) < 1e-6
             gains = [1.0 / len(sources)] * len(sources) if mean else [*gains, 1.0]
-    entry = dict(_choose(description, posterior, bool(priors), folder.name))
+    added = not set(priors or {}) <= set(description["sources"])
+    entry = dict(_choose(description, posterior, bool(priors), added, folder.name))
     if steps is not None:
         if entry["kind"] not in _STEPS:
             raise InputError(f"posterior {entry['kind']!r} has no steps to set; those of {', '.join(_STEPS)} can be")
@@ -183,15 +184,23 @@ def _by_kind(description: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
     return {entry["kind"]: entry for entry in description["posteriors"]}
 
 
-def _choose(description: Mapping[str, Any], wanted: str | None, own_priors: bool, name: str) -> Mapping[str, Any]:
-    """The description of the posterior to use."""
+def _choose(
+    description: Mapping[str, Any], wanted: str | None, own_priors: bool, added: bool, name: str
+) -> Mapping[str, Any]:
+    """The description of the posterior to use: where priors are given one that uses them, and if these add a source
+    one that has learned nothing of the model's sources.
+    """
     known = _by_kind(description)
-    offered = {kind: entry for kind, entry in known.items() if not (own_priors and stages.is_learned(entry, known))}
+
+    def fits(entry: Mapping[str, Any]) -> bool:
+        return stages.needs_priors(entry, known) and not (added and stages.is_learned(entry, known))
+
+    offered = {kind: entry for kind, entry in known.items() if not own_priors or fits(entry)}
     if wanted is None and offered:
         return next(iter(offered.values()))
     if wanted in offered:
         return offered[wanted]
-    rule = "that needs only priors " if own_priors else ""
+    rule = ("that needs only priors " if added else "that uses priors ") if own_priors else ""
     names = ", ".join(offered) or "none"
     raise InputError(f"model {name!r} has no posterior {rule}of kind {wanted or 'any'!r}; it has {names}")
 
@@ -221,7 +230,7 @@ def save_model(
         sources, sample_rate, segment, gains, settings: as in :class:`Model`.
         priors: {source: (arguments of ``priors.build``, the trained prior)}.
         posteriors: (arguments of ``posteriors.build`` without the model's own, the trained posterior or None).
-        half: store weights as float16.
+        half: store weights as float16, but for priors that need full precision.
     """
     folder = Path(folder)
     description: dict[str, Any] = {
@@ -250,5 +259,5 @@ def _store(part: Any, folder: Path, file: str, half: bool) -> dict[str, str]:
     """Write the weights of a learned part; returns the entry that names them."""
     if not isinstance(part, keras.Model):
         return {}
-    weights.save(part, folder / file, half)
+    weights.save(part, folder / file, half and not getattr(part, "full_precision", False))
     return {"weights": file}
