@@ -75,7 +75,7 @@ def test_an_event_does_not_depend_on_its_batch(prior64: Any, noise_events: Event
 
 
 @pytest.mark.parametrize("name", sorted(PLANES))
-@pytest.mark.parametrize("sigma", [0.3, 1.5])
+@pytest.mark.parametrize("sigma", [0.3, pytest.param(1.5, marks=pytest.mark.slow)])
 def test_a_density_over_the_plane_integrates_to_one(name: str, sigma: float, case_named: Callable[[str], Any]) -> None:
     prior = case_named(name).scrambled(dtype="float64", **PLANES[name])
     assert prior.dimensions == 2

@@ -15,10 +15,12 @@ from tfsep.priors.flow import clean_variance
 SMALL = {"num_levels": 2, "num_steps": 2, "width": 8, "num_layers": 1, "condition_width": 4, "dtype": "float64"}
 PLANE = {"domain": "log_stft", "event_shape": (4, 8, 1), "squeeze": 2}
 WAVE = {"event_shape": (16, 1), "squeeze": 4}
+LEVELLED = ("glow", "realnvp", "flowavenet")
 
 
 def build(kind: str, where: dict[str, Any], **changes: Any) -> Any:
-    return priors.build(kind, **{**SMALL, **where, **changes})
+    small = {name: value for name, value in SMALL.items() if kind in LEVELLED or name != "num_levels"}
+    return priors.build(kind, **{**small, **where, **changes})
 
 
 def noise(shape: tuple[int, ...], spread: float = 1.0, centre: float = 0.0) -> np.ndarray:
@@ -44,6 +46,13 @@ def test_initialisation_whitens_every_channel_of_the_latents(kind: str, where: d
     np.testing.assert_allclose(flow.data_std, x.std(), rtol=1e-6)
     latents = flow.encode(x)[0].numpy()
     assert abs(latents.mean()) < 0.02 and abs(latents.std() - 1.0) < 0.02
+
+
+def test_it_says_what_its_numbers_belong_to() -> None:
+    """Keras' own words would hide the domain."""
+    noisy, clean = build("glow", WAVE), build("nice", PLANE, sigma_range=None)
+    assert repr(noisy) == str(noisy) == "<glow over wave events (16, 1), 16 dimensions, noise 0.01 to 1>"
+    assert repr(clean) == "<nice over log_stft events (4, 8, 1), 32 dimensions, clean>"
 
 
 def test_initialisation_reaches_the_inner_levels() -> None:

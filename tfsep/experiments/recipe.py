@@ -177,8 +177,8 @@ def prior_task(
         return {"sample": samples, "data": held_out[:_PREVIEWS].numpy()}
 
     def validate(model: Any) -> dict[str, float]:
-        nats = objectives.maximum_likelihood(model, held_out, tf.constant([seed, 0]))[1]["nats_per_dim"]
-        return {f"nats_per_dim_{model.domain}": float(nats)}
+        metrics = objectives.maximum_likelihood(model, held_out, tf.constant([seed, 0]))[1]
+        return {name: float(value) for name, value in metrics.items()}
 
     return Task(
         name=source,
