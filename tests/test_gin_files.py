@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import Any
 
 import keras
 import numpy as np
@@ -47,6 +48,14 @@ def is_experiment(path: Path) -> bool:
 PAPER = [path for path in FILES if is_experiment(path) and path.parent.name == "paper"]
 EXPERIMENTS = [path for path in FILES if is_experiment(path) and path not in PAPER]
 every_experiment = pytest.mark.parametrize("path", EXPERIMENTS, ids=name_of)
+# Their steps take as long as those of glow_wave.gin, whose posteriors they share, and are left to the whole suite.
+LIKE_GLOW = ("flowavenet_wave.gin", "nice_wave.gin", "waveglow_wave.gin")
+SMALL = ("prior.num_steps = 4", "prior.width = 4", "prior.num_layers = 1")
+
+
+def some_slow(paths: Iterable[Path], slow: Iterable[str]) -> list[Any]:
+    """Files as parameters, those named in ``slow`` marked so."""
+    return [pytest.param(path, marks=pytest.mark.slow) if name_of(path) in slow else path for path in paths]
 
 
 @pytest.fixture(autouse=True)
@@ -90,14 +99,24 @@ def test_a_part_is_included_by_an_experiment_or_is_data(path: Path) -> None:
     assert f"include '{name_of(path)}'" in includes or path.parent.name == "data"
 
 
-@pytest.mark.parametrize("path", PAPER, ids=name_of)
+@pytest.mark.parametrize("name", LIKE_GLOW)
+def test_a_flow_of_the_study_is_built_at_its_own_shape(name: str) -> None:
+    config.parse([name], SMALL)
+    prior = priors.build(**{"length": 2048, **config.call("prior")})
+    assert f"{prior.kind}_wave.gin" == name and prior.event_shape == (2048, 1) and prior.sigma_range == (0.01, 8.0)
+
+
+@pytest.mark.parametrize(
+    "path",
+    some_slow(PAPER, ("paper/flowavenet_wave_4.gin", "paper/flowavenet_wave_clean.gin", "paper/glow_mel_16.gin")),
+    ids=name_of,
+)
 def test_a_published_setting_is_built_at_its_own_shapes(path: Path) -> None:
     """All levels, splits and front ends as they stand; two steps a level and narrow networks in place of their own."""
     config.parse([str(path)])
     stated = {name.removeprefix("prior."): value for name, value in config.bindings().items()}
     assert int(stated["num_steps"]) >= 6 and int(stated["width"]) >= 32
-    small = ["prior.num_steps = 2", "prior.width = 4", "prior.num_layers = 1"]
-    config.parse([str(path)], small)
+    config.parse([str(path)], ["prior.num_steps = 2", *SMALL[1:]])
     arguments = {"length": int(stated["train.segment"]), **config.call("prior")}
     prior = priors.build(**arguments)
     assert arguments["length"] <= 48000 and stated["toy.sample_rate"] == "14700"
@@ -148,7 +167,7 @@ def check_model(folder: Path, source: str) -> None:
         assert answer.shape == (1, 1, len(model.sources), model.segment) and np.isfinite(answer).all()
 
 
-@every_experiment
+@pytest.mark.parametrize("path", some_slow(EXPERIMENTS, LIKE_GLOW), ids=name_of)
 def test_an_experiment_is_built_and_takes_a_step(
     path: Path, stems: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

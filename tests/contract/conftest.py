@@ -59,10 +59,6 @@ class Case:
 
     name: str
 
-    @property
-    def is_flow(self) -> bool:
-        return self.name in FLOWS
-
     def build(self, **changes: Any) -> Any:
         """The untrained prior."""
         return priors.build(**{**CASES[self.name], **changes})
@@ -89,7 +85,7 @@ def single(name: str) -> Any:
 @functools.cache
 def double(name: str) -> Any:
     prior = Case(name).build(dtype="float64")
-    if Case(name).is_flow:
+    if getattr(prior, "weights", None):
         prior.set_weights(single(name).get_weights())
     return prior
 
@@ -207,6 +203,24 @@ def prior(case: Case) -> Any:
 def prior64(case: Case) -> Any:
     """The same in float64; read only."""
     return double(case.name)
+
+
+@pytest.fixture(scope="session")
+def density64(prior64: Any) -> Any:
+    """A prior in float64 that is a density; what only has a score is left out."""
+    if not prior64.has_log_prob:
+        pytest.skip(f"{prior64.describe()}: no density")
+    return prior64
+
+
+def methods(prior: Any) -> list[Callable[..., tf.Tensor]]:
+    """What a prior answers about events, the log-density included where it has one."""
+    return [*([prior.log_prob] if prior.has_log_prob else []), prior.score, prior.denoise]
+
+
+@pytest.fixture(scope="session")
+def answers() -> Callable[[Any], list[Callable[..., tf.Tensor]]]:
+    return methods
 
 
 @pytest.fixture(scope="session")
