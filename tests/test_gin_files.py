@@ -1,18 +1,22 @@
-"""Every gin file of the repository is read strictly; every experiment builds at its own sizes and takes one step."""
+"""Every gin file of the repository is read strictly; every experiment builds at its own sizes and takes one step.
+
+The published settings in gin/paper need a GPU: they are built at their own shapes, with networks of a size for tests.
+"""
 
 from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import Any
 
 import keras
 import numpy as np
 import pytest
 import tensorflow as tf
 
-from tfsep import config
+from tfsep import config, priors
 from tfsep.audio import files
 from tfsep.experiments import recipe
 from tfsep.separation.model_folder import load_model, load_prior
@@ -41,8 +45,17 @@ def is_experiment(path: Path) -> bool:
     return "train.data =" in text and ("train.prior =" in text or "train.posteriors =" in text)
 
 
-EXPERIMENTS = [path for path in FILES if is_experiment(path)]
+PAPER = [path for path in FILES if is_experiment(path) and path.parent.name == "paper"]
+EXPERIMENTS = [path for path in FILES if is_experiment(path) and path not in PAPER]
 every_experiment = pytest.mark.parametrize("path", EXPERIMENTS, ids=name_of)
+# Their steps take as long as those of glow_wave.gin, whose posteriors they share, and are left to the whole suite.
+LIKE_GLOW = ("flowavenet_wave.gin", "nice_wave.gin", "waveglow_wave.gin")
+SMALL = ("prior.num_steps = 4", "prior.width = 4", "prior.num_layers = 1")
+
+
+def some_slow(paths: Iterable[Path], slow: Iterable[str]) -> list[Any]:
+    """Files as parameters, those named in ``slow`` marked so."""
+    return [pytest.param(path, marks=pytest.mark.slow) if name_of(path) in slow else path for path in paths]
 
 
 @pytest.fixture(autouse=True)
@@ -66,7 +79,9 @@ def stems(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_experiments_are_found() -> None:
     names = {name_of(path) for path in EXPERIMENTS}
-    assert {"toy.gin", "songs.gin", "glow_wave.gin", "glow_stft.gin", "realnvp_wave.gin", "realnvp_stft.gin"} <= names
+    flows = {f"{kind}_wave" for kind in ("flowavenet", "glow", "nice", "realnvp", "waveglow")}
+    flows |= {"glow_mel", "glow_stft", "realnvp_stft"}
+    assert {"toy.gin", "songs.gin"} | {f"{name}.gin" for name in flows} <= names
     assert not any(name.startswith("data/") for name in names)
 
 
@@ -78,10 +93,37 @@ def test_a_file_is_read_strictly_and_says_what_it_is(path: Path) -> None:
     assert re.fullmatch(r"# [A-Z].{10,}\.", first)
 
 
-@pytest.mark.parametrize("path", [path for path in FILES if path not in EXPERIMENTS], ids=name_of)
+@pytest.mark.parametrize("path", [path for path in FILES if path not in EXPERIMENTS + PAPER], ids=name_of)
 def test_a_part_is_included_by_an_experiment_or_is_data(path: Path) -> None:
     includes = "\n".join(each.read_text(encoding="utf-8") for each in FILES)
     assert f"include '{name_of(path)}'" in includes or path.parent.name == "data"
+
+
+@pytest.mark.parametrize("name", LIKE_GLOW)
+def test_a_flow_of_the_study_is_built_at_its_own_shape(name: str) -> None:
+    config.parse([name], SMALL)
+    prior = priors.build(**{"length": 2048, **config.call("prior")})
+    assert f"{prior.kind}_wave.gin" == name and prior.event_shape == (2048, 1) and prior.sigma_range == (0.01, 8.0)
+
+
+@pytest.mark.parametrize(
+    "path",
+    some_slow(PAPER, ("paper/flowavenet_wave_4.gin", "paper/flowavenet_wave_clean.gin", "paper/glow_mel_16.gin")),
+    ids=name_of,
+)
+def test_a_published_setting_is_built_at_its_own_shapes(path: Path) -> None:
+    """All levels, splits and front ends as they stand; two steps a level and narrow networks in place of their own."""
+    config.parse([str(path)])
+    stated = {name.removeprefix("prior."): value for name, value in config.bindings().items()}
+    assert int(stated["num_steps"]) >= 6 and int(stated["width"]) >= 32
+    config.parse([str(path)], ["prior.num_steps = 2", *SMALL[1:]])
+    arguments = {"length": int(stated["train.segment"]), **config.call("prior")}
+    prior = priors.build(**arguments)
+    assert arguments["length"] <= 48000 and stated["toy.sample_rate"] == "14700"
+    assert prior.event_shape == {"wave": (16384, 1), "log_mel": (240, 265, 1)}[prior.domain]
+    assert prior.sigma_range == (None if path.stem.endswith("_clean") else (0.01, 0.359))
+    levels = sum(type(layer).__name__ == "SqueezeLayer" for layer in prior._flatten_layers())
+    assert levels == 2 * int(stated["num_levels"])
 
 
 def test_nothing_in_the_folder_hides_a_package() -> None:
@@ -131,7 +173,7 @@ def check_model(folder: Path, with_priors: list[str]) -> None:
         assert answer.shape == (1, 1, len(model.sources), model.segment) and np.isfinite(answer).all()
 
 
-@every_experiment
+@pytest.mark.parametrize("path", some_slow(EXPERIMENTS, LIKE_GLOW), ids=name_of)
 def test_an_experiment_is_built_and_takes_a_step(
     path: Path, stems: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -28,8 +28,8 @@ def excess(prior: Any, spreads: np.ndarray, sigma: float | None, num: int = 128)
 
 
 @pytest.mark.parametrize("sigma", [0.05, 2.0])
-def test_untrained_priors_keep_gibbs_bound(prior64: Any, sigma: float) -> None:
-    mean, error = excess(prior64, SPREADS, sigma)
+def test_untrained_priors_keep_gibbs_bound(density64: Any, sigma: float) -> None:
+    mean, error = excess(density64, SPREADS, sigma)
     assert np.all(mean <= 4.0 * error)
 
 

@@ -70,14 +70,14 @@ def test_sampling_decodes_the_normal_latents_of_its_seed(flow64: Any) -> None:
     assert np.abs(drawn - flow64.sample(8, (3, 5), 0.3)).max() > 0.1
 
 
-def test_an_event_does_not_depend_on_its_batch(prior64: Any, noise_events: Events) -> None:
-    x = noise_events(prior64, 4)
-    alone = tf.concat([prior64.log_prob(x[i : i + 1], 0.3) for i in range(4)], 0)
-    np.testing.assert_allclose(prior64.log_prob(x, 0.3), alone, rtol=1e-10)
+def test_an_event_does_not_depend_on_its_batch(prior64: Any, noise_events: Events, answers: Any) -> None:
+    x, method = noise_events(prior64, 4), answers(prior64)[0]
+    alone = tf.concat([method(x[i : i + 1], 0.3) for i in range(4)], 0)
+    np.testing.assert_allclose(method(x, 0.3), alone, rtol=1e-10)
 
 
 @pytest.mark.parametrize("name", sorted(PLANES))
-@pytest.mark.parametrize("sigma", [0.3, 1.5])
+@pytest.mark.parametrize("sigma", [0.3, pytest.param(1.5, marks=pytest.mark.slow)])
 def test_a_density_over_the_plane_integrates_to_one(name: str, sigma: float, case_named: Callable[[str], Any]) -> None:
     prior = case_named(name).scrambled(dtype="float64", **PLANES[name])
     assert prior.dimensions == 2
@@ -110,8 +110,24 @@ def test_a_change_of_units_moves_a_noised_density_by_its_jacobian(flow_case: Any
     np.testing.assert_allclose(flow.log_prob(2.0 * x, sigma), before - flow.dimensions * np.log(2.0), rtol=1e-10)
 
 
-def test_rates_per_dimension_are_shares_of_the_log_density(prior64: Any, noise_events: Events) -> None:
-    x = noise_events(prior64, 4)
-    nats = prior64.log_prob(x, 0.3) / np.prod(prior64.event_shape)
-    np.testing.assert_allclose(prior64.nats_per_dim(x, 0.3), nats, rtol=1e-12)
-    np.testing.assert_allclose(prior64.bits_per_dim(x, 0.3), -nats / np.log(2.0), rtol=1e-12)
+def test_rates_per_dimension_are_shares_of_the_log_density(density64: Any, noise_events: Events) -> None:
+    x = noise_events(density64, 4)
+    nats = density64.log_prob(x, 0.3) / np.prod(density64.event_shape)
+    np.testing.assert_allclose(density64.nats_per_dim(x, 0.3), nats, rtol=1e-12)
+    np.testing.assert_allclose(density64.bits_per_dim(x, 0.3), -nats / np.log(2.0), rtol=1e-12)
+
+
+def test_a_prior_says_what_its_numbers_belong_to(prior: Any) -> None:
+    """Kind, domain, shape and noise levels stand wherever it is printed."""
+    for words in (repr(prior), str(prior)):
+        for part in (prior.kind, prior.domain, str(prior.event_shape), f"noise {prior.smallest_sigma:g} to"):
+            assert part in words
+
+
+def test_a_prior_without_density_says_so(prior: Any, noise_events: Events) -> None:
+    x = noise_events(prior, 2)
+    if prior.has_log_prob:
+        assert prior.log_prob(x, 0.3).shape == (2,)
+    else:
+        with pytest.raises(Exception, match="score"):
+            prior.log_prob(x, 0.3)

@@ -12,14 +12,13 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-NUM_STEPS = 450
 SPREADS = np.geomspace(0.003, 30.0, 8)
 
 
 @pytest.fixture(scope="module")
 def trained(training: Any) -> Any:
-    if training.steps < NUM_STEPS:
-        training.run(NUM_STEPS - training.steps, rate=1e-2)
+    if training.steps < training.enough:
+        training.run(training.enough - training.steps, rate=1e-2)
     return training
 
 

@@ -20,20 +20,20 @@ def point(prior64: Any, noise_events: Events) -> tuple[np.ndarray, np.ndarray, n
     return x, SIGMAS.reshape((-1,) + (1,) * (x.ndim - 1)), prior64.score(x, SIGMAS).numpy()
 
 
-def test_the_score_is_the_automatic_gradient(prior64: Any, point: Any) -> None:
+def test_the_score_is_the_automatic_gradient(density64: Any, point: Any) -> None:
     x, column, score = point
     variable = tf.constant(x)
     with tf.GradientTape() as tape:
         tape.watch(variable)
-        log_prob = prior64.log_prob(variable, SIGMAS)
+        log_prob = density64.log_prob(variable, SIGMAS)
     gradient = tape.gradient(log_prob, variable)
     np.testing.assert_allclose(score * column**2, gradient * column**2, rtol=1e-8, atol=1e-8)
 
 
-def test_the_score_is_the_slope_of_the_density(prior64: Any, point: Any, noise_events: Events) -> None:
+def test_the_score_is_the_slope_of_the_density(density64: Any, point: Any, noise_events: Events) -> None:
     x, column, score = point
-    step = 1e-5 * column * noise_events(prior64, len(SIGMAS), seed=1)
-    rise = (prior64.log_prob(x + step, SIGMAS) - prior64.log_prob(x - step, SIGMAS)).numpy()
+    step = 1e-5 * column * noise_events(density64, len(SIGMAS), seed=1)
+    rise = (density64.log_prob(x + step, SIGMAS) - density64.log_prob(x - step, SIGMAS)).numpy()
     slope = 2.0 * np.sum(score * step, axis=tuple(range(1, x.ndim)))
     np.testing.assert_allclose(rise, slope, rtol=1e-4, atol=1e-8)
 

@@ -15,17 +15,19 @@ from tfsep.priors.flow import clean_variance
 SMALL = {"num_levels": 2, "num_steps": 2, "width": 8, "num_layers": 1, "condition_width": 4, "dtype": "float64"}
 PLANE = {"domain": "log_stft", "event_shape": (4, 8, 1), "squeeze": 2}
 WAVE = {"event_shape": (16, 1), "squeeze": 4}
+LEVELLED = ("glow", "realnvp")
 
 
 def build(kind: str, where: dict[str, Any], **changes: Any) -> Any:
-    return priors.build(kind, **{**SMALL, **where, **changes})
+    small = {name: value for name, value in SMALL.items() if kind in LEVELLED or name != "num_levels"}
+    return priors.build(kind, **{**small, **where, **changes})
 
 
 def noise(shape: tuple[int, ...], spread: float = 1.0, centre: float = 0.0) -> np.ndarray:
     return centre + spread * np.random.default_rng(0).normal(size=shape)
 
 
-@pytest.mark.parametrize("kind", ["glow", "realnvp"])
+@pytest.mark.parametrize("kind", ["glow", "nice", "realnvp"])
 @pytest.mark.parametrize("where", [WAVE, PLANE], ids=["wave", "log_stft"])
 def test_starts_as_a_standard_normal(kind: str, where: dict[str, Any]) -> None:
     """Couplings are the identity, 1x1 convolutions rotations; without noise the scale is that of unit data."""
@@ -44,6 +46,13 @@ def test_initialisation_whitens_every_channel_of_the_latents(kind: str, where: d
     np.testing.assert_allclose(flow.data_std, x.std(), rtol=1e-6)
     latents = flow.encode(x)[0].numpy()
     assert abs(latents.mean()) < 0.02 and abs(latents.std() - 1.0) < 0.02
+
+
+def test_it_says_what_its_numbers_belong_to() -> None:
+    """Keras' own words would hide the domain."""
+    noisy, clean = build("glow", WAVE), build("nice", PLANE, sigma_range=None)
+    assert repr(noisy) == str(noisy) == "<glow over wave events (16, 1), 16 dimensions, noise 0.01 to 1>"
+    assert repr(clean) == "<nice over log_stft events (4, 8, 1), 32 dimensions, clean>"
 
 
 def test_initialisation_reaches_the_inner_levels() -> None:
@@ -88,6 +97,63 @@ def test_levels_share_the_work_as_drawn() -> None:
     assert masks == [("checkerboard", False), ("checkerboard", True), ("channel", False), ("channel", True)]
     inner = flow.flow.layers[-2].inner.layers
     assert inner[0].squeeze_factors == (2,) and inner[-1].reverse
+
+
+def test_a_nice_changes_volume_in_its_last_layer_only() -> None:
+    """Whatever the couplings hold, the log-determinant is that of the scales, and the same for every event."""
+    flow = build("nice", PLANE, num_steps=4, sigma_range=None)
+    masks = [(layer.mask.kind, layer.mask.swap) for layer in flow.flow.layers if hasattr(layer, "mask")]
+    assert masks == [("channel", False), ("channel", True), ("half", False), ("half", True)]
+    for weight in flow.trainable_variables:
+        weight.assign_add(0.3 * np.random.default_rng(1).normal(size=weight.shape))
+    scales = flow.flow.layers[-2].log_scale.numpy()
+    np.testing.assert_allclose(flow.encode(noise((3, 4, 8, 1)))[1], -scales.sum(), rtol=1e-12)
+
+
+def test_the_scales_of_a_nice_follow_the_noise_within_their_bound() -> None:
+    flow = build("nice", WAVE, bound=0.5)
+    change = next(weight for weight in flow.trainable_variables if weight.name == "change")
+    before = flow.encode(noise((1, 16, 1)), 0.3)[1]
+    change.assign(1e6 * np.ones(change.shape))
+    assert 0.0 < np.abs(flow.encode(noise((1, 16, 1)), 0.3)[1] - before) <= 16 * 0.5 + 1e-9
+
+
+def test_a_flowavenet_couples_even_with_odd_samples_and_splits_now_and_then() -> None:
+    flow = priors.build("flowavenet", event_shape=(16, 1), split_every=2, **{**SMALL, "num_levels": 4})
+    outer = [type(layer).__name__ for layer in flow.flow.layers]
+    steps = ["ActNormLayer", "CouplingLayer"] * 2
+    squeezes = ["SqueezeLayer"] * 2
+    assert outer == ["SqueezeLayer", *steps, "SqueezeLayer", *steps, "MultiscaleLayer", *squeezes]
+    squeeze, first = flow.flow.layers[0], flow.flow.layers[2]
+    ramp = tf.reshape(tf.range(16.0, dtype=tf.float64), (1, 16, 1))
+    kept, changed = first.mask.split(squeeze.step(None).inverse_and_log_det(ramp)[0])
+    np.testing.assert_array_equal(np.ravel(kept), np.arange(0, 16, 2))
+    np.testing.assert_array_equal(np.ravel(changed), np.arange(1, 16, 2))
+
+
+def test_early_outputs_of_a_waveglow_are_latents_at_once() -> None:
+    """Two of eight channels leave every two of five steps; the first to leave depend on two steps only."""
+    settings = {name: value for name, value in SMALL.items() if name != "num_levels"}
+    flow = priors.build("waveglow", event_shape=(16, 1), early_every=2, **{**settings, "num_steps": 5})
+    sizes, layers = [], flow.flow.layers
+    while layers:
+        sizes.append([layer.factors["upper"].shape[0] for layer in layers if hasattr(layer, "factors")])
+        inner = [layer.inner for layer in layers if hasattr(layer, "inner")]
+        layers = inner[0].layers if inner else []
+    assert sizes == [[8, 8], [6, 6], [4]]
+    x = noise((1, 16, 1))
+    before = tf.reshape(flow.encode(x, 0.3)[0], (2, 8)).numpy()
+    inner = next(layer.inner for layer in flow.flow.layers if hasattr(layer, "inner"))
+    for weight in inner.trainable_variables:
+        weight.assign_add(0.3 * np.random.default_rng(1).normal(size=weight.shape))
+    moved = tf.reshape(flow.encode(x, 0.3)[0], (2, 8)).numpy() != before
+    np.testing.assert_array_equal(moved.any(0), [True] * 6 + [False] * 2)
+
+
+def test_an_axis_of_a_plane_may_be_left_unsqueezed() -> None:
+    flow = build("glow", PLANE, squeeze=[2, 1])
+    factors = [layer.squeeze_factors for layer in flow._flatten_layers() if hasattr(layer, "squeeze_factors")]
+    assert set(factors) == {(2, 1)}
 
 
 def test_every_dimension_of_an_event_reaches_every_latent_part() -> None:

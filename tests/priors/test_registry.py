@@ -69,7 +69,7 @@ def test_gin_may_give_lists() -> None:
         ({"kind": "flowavenet", "length": 32, "num_steps": 1}, "num_steps of flowavenet must be at least 2"),
         ({"kind": "flowavenet", "length": 24, "num_levels": 4}, "must divide the event shape"),
         ({"kind": "flowavenet", "length": 32, "split_every": 0}, "split_every must be at least 1, got 0"),
-        ({"kind": "flowavenet", "domain": "log_stft", "length": 4096}, "flowavenet is a density over waves, .* realnvp"),
+        ({"kind": "flowavenet", "domain": "log_stft", "length": 4096}, "flowavenet is a density over waves"),
         ({"kind": "waveglow", "domain": "log_mel", "length": 4096}, "waveglow is a density over waves, .* take glow"),
         ({"kind": "waveglow", "length": 32, "early_every": 0}, "early_every must be at least 1, got 0"),
         ({"kind": "waveglow", "length": 32, "early_channels": 3}, "early_channels must be even"),

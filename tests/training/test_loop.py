@@ -185,6 +185,15 @@ def test_a_batch_that_is_never_finite_ends_the_job(gaussian: ModuleType, tmp_pat
     assert [line["step"] for line in curve(tmp_path)] == [10, 20, 30]
 
 
+def test_without_the_guard_the_weights_take_what_comes(gaussian: ModuleType, tmp_path: Path) -> None:
+    def spoilt(first: int) -> tf.data.Dataset:
+        return gaussian.batches(first).enumerate(first).map(lambda i, b: tf.where(i == 13, b * NAN, b))
+
+    model = fit(gaussian.gaussian_task(dataset=spoilt), tmp_path, gaussian.settings(num_steps=20, nan_guard=False))
+    assert np.isnan(model.kernel).any()
+    assert [(line["loss"] is None, line["restores"]) for line in curve(tmp_path)] == [(False, 0.0), (True, 0.0)]
+
+
 def test_initialisation_happens_once(gaussian: ModuleType, tmp_path: Path) -> None:
     calls = []
     task = gaussian.gaussian_task(initialise=lambda model, batch, seed: calls.append(batch.shape))

@@ -107,7 +107,7 @@ def test_maximum_likelihood_is_the_density_of_what_is_seen(sigma_range: tuple[fl
     events, sigma = objectives.noised(prior, wave, tf.constant(SEED))
     std = np.sqrt(1 + (0.0 if sigma is None else sigma.numpy()[:, np.newaxis] ** 2))
     np.testing.assert_allclose(loss, -norm.logpdf(events.numpy()[..., 0], scale=std).mean(), rtol=1e-5)
-    np.testing.assert_array_equal(metrics["nats_per_dim"], -loss)
+    np.testing.assert_array_equal(metrics["nats_per_dim_wave"], -loss)
     # Nothing codes a Gaussian with fewer nats than its entropy.
     assert float(loss) == pytest.approx(np.mean(0.5 * np.log(2 * np.pi * np.e * std**2)), abs=0.02)
 

@@ -34,6 +34,7 @@ from tfsep.training.task import FREE, FitSettings
         ("keep", 0),
         ("steps_per_call", 0),
         ("jit_compile", "yes"),
+        ("nan_guard", 0),
         ("deterministic", 1),
     ],
 )
@@ -52,5 +53,5 @@ def test_settings_cannot_be_changed_afterwards() -> None:
 
 
 def test_only_habits_are_free() -> None:
-    assert FREE == {"checkpoint_every", "log_every", "preview_every", "keep", "steps_per_call"}
+    assert FREE == {"checkpoint_every", "log_every", "preview_every", "keep", "steps_per_call", "nan_guard"}
     assert set(FitSettings().decisive()) == {f.name for f in dataclasses.fields(FitSettings)} - FREE

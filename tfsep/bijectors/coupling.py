@@ -24,13 +24,11 @@ Conditioner = Callable[[tf.Tensor], tf.Tensor]
 
 
 def soft_clamp(raw: tf.Tensor, bound: float | None) -> tf.Tensor:
-    """A log-scale in nats from a network's raw output: bound * tanh(raw / bound), or the raw output if there is no bound."""
+    """A log-scale in nats from a network's raw output: bound * tanh(raw / bound), or as it comes without a bound."""
     return raw if bound is None else bound * tf.tanh(raw / bound)
 
 
-def shift_and_log_scale(
-    parameters: tf.Tensor, changed: tf.Tensor, bound: float | None
-) -> tuple[tf.Tensor, tf.Tensor]:
+def shift_and_log_scale(parameters: tf.Tensor, changed: tf.Tensor, bound: float | None) -> tuple[tf.Tensor, tf.Tensor]:
     """Divide a conditioner's channels into the shift and the softly clamped log-scale, |log_scale| < ``bound``.
 
     Raises:

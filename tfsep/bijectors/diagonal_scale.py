@@ -12,7 +12,7 @@ from tfsep.bijectors.step import Step, per_example
 
 
 class DiagonalScale(Step):
-    """Scale each dimension; ``log_scale`` is (1,) + event_shape, or (batch,) + event_shape where a condition moves it."""
+    """Scale each dimension; ``log_scale`` is (1,) + event_shape, or (batch,) + event_shape if conditioned."""
 
     def __init__(
         self, log_scale: tf.Tensor, event_ndims: int, dtype: tf.DType, name: str = "diagonal_scale"

@@ -7,9 +7,9 @@ Latent to data, with the inner products over the whole event,
 
 It is invertible while :math:`\hat u \cdot w > -1`, which :math:`\hat u = u + (m(w \cdot u) - w \cdot u)\, w / \|w\|^2`
 with :math:`m(a) = \log(1 + e^a) - 1` grants for any u. The inverse has no closed form, but is a matter of one number:
-the projection :math:`p = w \cdot x` solves :math:`p + (\hat u \cdot w) \tanh(p + b) = w \cdot y`, whose left side rises.
-A fixed count of bisections finds it; one step of Newton's method then makes the result differentiable in y and in the
-parameters. Layers of their own per example, from a network that reads the mixture, make a flexible posterior.
+the projection :math:`p = w \cdot x` solves :math:`p + (\hat u \cdot w) \tanh(p + b) = w \cdot y`, with a left side that
+rises. A fixed count of bisections finds it; one step of Newton's method then makes the result differentiable in y and
+in the parameters. Layers of their own per example, from a network that reads the mixture, make a flexible posterior.
 
 Source: Rezende and Mohamed 2015, section 4.1, equations 10 to 12, and appendix A.1.
 """

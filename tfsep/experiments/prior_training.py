@@ -88,7 +88,7 @@ def prior_task(
 
     def validate(model: Any) -> dict[str, float]:
         found = objectives.prior_objective(model, held_out, tf.constant([seed, 0]))[1]
-        return {f"{name}_{model.domain}": float(value) for name, value in found.items()}
+        return {name: float(value) for name, value in found.items()}
 
     return Task(
         name=source,

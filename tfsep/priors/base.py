@@ -50,6 +50,16 @@ class Prior(abc.ABC):
     largest_sigma: float = math.inf
     sigma_range: tuple[float, float] | None = None
 
+    def __repr__(self) -> str:
+        """What stands beside a number: kind, domain, event shape and noise levels."""
+        return f"<{self.describe()}>"
+
+    def describe(self) -> str:
+        """One line: kind, domain, event shape, noise levels in units of the features, and whether it is a density."""
+        noise = f"noise {self.smallest_sigma:g} to {self.largest_sigma:g}" if self.largest_sigma else "clean"
+        knows = "" if self.has_log_prob else ", score only"
+        return f"{self.kind} over {self.domain} events {self.event_shape}, {self.dimensions} dimensions, {noise}{knows}"
+
     @property
     def dimensions(self) -> int:
         """Number of dimensions D of an event."""

@@ -69,6 +69,8 @@ class FlowPrior(keras.Model, Prior):
         self.checkpointed = tf.train.Checkpoint(weights=[weight.value for weight in self.weights])
         self.built = True
 
+    __repr__ = __str__ = Prior.__repr__
+
     def _events(self, x: Any) -> tf.Tensor:
         x = tf.convert_to_tensor(x)
         x = tf.cast(x, self.tf_dtype)

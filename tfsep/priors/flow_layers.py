@@ -181,12 +181,9 @@ class MultiscaleLayer(FlowLayer):
 
     def step(self, condition: tf.Tensor | None) -> bijectors.Step:
         """The bijector under ``condition``."""
-
-        def conditioner(first: tf.Tensor) -> tf.Tensor:
-            return self.network(first, condition)
-
-        inner, network = self.inner.step(condition), conditioner if self.network is not None else None
-        return bijectors.Multiscale(inner, network, self.event_ndims, self.tf_dtype, self.bound, self.num_kept)
+        network, inner = self.network, self.inner.step(condition)
+        conditioner = None if network is None else (lambda first: network(first, condition))
+        return bijectors.Multiscale(inner, conditioner, self.event_ndims, self.tf_dtype, self.bound, self.num_kept)
 
     def initialise(self, y: tf.Tensor, condition: tf.Tensor | None) -> tf.Tensor:
         """Initialise the inner layers on what stays."""

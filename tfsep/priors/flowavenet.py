@@ -1,5 +1,4 @@
-r"""FloWaveNet: context blocks of (squeeze by two, flows), with WaveNets in the couplings; half of the channels leave now
-and then.
+r"""FloWaveNet: context blocks of (squeeze by two, flows), WaveNets in the couplings, a split every few blocks.
 
 A squeeze by two puts the even positions into the first half of the channels and the odd ones into the second, so the
 channel halves of a block are RealNVP's spatial checkerboard of its entrance, dense. Each flow is activation

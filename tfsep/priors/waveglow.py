@@ -1,4 +1,4 @@
-r"""WaveGlow: one squeeze, then steps of (invertible 1x1 convolution, affine coupling with a WaveNet), and early outputs.
+r"""WaveGlow: one squeeze, steps of (invertible 1x1 convolution, affine coupling with a WaveNet), early outputs.
 
 All steps run at one resolution, that of groups of ``squeeze`` samples. Every ``early_every`` steps ``early_channels``
 of the channels leave as they are and are latents of the flow; the others go on. There is no activation normalisation:
@@ -66,8 +66,8 @@ def waveglow(
     left = squeeze - (num_steps - 1) // early_every * early_channels
     if early_channels < 0 or early_channels % 2 or left < 2:
         raise ValueError(
-            f"early_channels must be even and leave at least 2 of {squeeze} channels for the last of {num_steps} steps, "
-            f"got {early_channels} every {early_every} steps"
+            f"early_channels must be even and leave at least 2 of {squeeze} channels for the last of {num_steps} "
+            f"steps, got {early_channels} every {early_every} steps"
         )
     make_network = network_factory(event_shape, condition_width if sigma_range else 0, dtype, **network)
 

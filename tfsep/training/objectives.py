@@ -47,7 +47,9 @@ def noised(prior: Prior, wave: tf.Tensor, seed: tf.Tensor) -> tuple[tf.Tensor, t
 def maximum_likelihood(
     prior: Prior, wave: tf.Tensor, seed: tf.Tensor
 ) -> tuple[tf.Tensor, dict[str, tf.Tensor]]:
-    r"""Exact maximum likelihood, -log p_sigma(x + sigma eps) / D in nats per dimension.
+    r"""Exact maximum likelihood, -log p_sigma(x + sigma eps) / D in nats per dimension of the prior's domain.
+
+    The metric has the domain in its name, such as ``nats_per_dim_wave``: numbers of two domains must not be compared.
 
     Args:
         prior: a flow.
@@ -56,7 +58,7 @@ def maximum_likelihood(
     """
     events, sigma = noised(prior, wave, seed)
     nats = tf.reduce_mean(prior.nats_per_dim(events, sigma))
-    return -nats, {"nats_per_dim": nats}
+    return -nats, {f"nats_per_dim_{prior.domain}": nats}
 
 
 def denoising_score_matching(

@@ -64,6 +64,8 @@ class FitSettings:
         decay: "cosine" falls to zero at `num_steps`, "constant" stays at the peak.
         weight_decay: decoupled, on weights of rank two and above only.
         clip_norm: largest global gradient norm; 0 leaves gradients as they are.
+        nan_guard: a step that is not finite changes nothing and sends the training back to its last checkpoint; without
+            it, the weights take what comes (free: it has no say in a training that stays finite).
         ema_decay: decay of the averaged weights, in 0..1 (1 excluded).
         checkpoint_every: steps between checkpoints, all that a kill can cost (free).
         log_every: steps between lines of the training curve (free).
@@ -81,6 +83,7 @@ class FitSettings:
     decay: str = "cosine"
     weight_decay: float = 0.0
     clip_norm: float = 1.0
+    nan_guard: bool = field(default=True, metadata=_FREE)
     ema_decay: float = 0.999
     checkpoint_every: int = field(default=500, metadata=_FREE)
     log_every: int = field(default=50, metadata=_FREE)
@@ -106,7 +109,7 @@ class FitSettings:
         _check("learning_rate", rate, _is_real(rate) and rate > 0, "a finite number above 0")
         _check("ema_decay", self.ema_decay, _is_real(self.ema_decay) and self.ema_decay < 1, "in 0..1, 1 excluded")
         _check("decay", self.decay, self.decay in DECAYS, f"one of {', '.join(DECAYS)}")
-        for name in ("jit_compile", "deterministic"):
+        for name in ("nan_guard", "jit_compile", "deterministic"):
             _check(name, getattr(self, name), isinstance(getattr(self, name), bool), "True or False")
 
     def decisive(self) -> dict[str, Any]:

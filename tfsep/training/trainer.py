@@ -2,7 +2,7 @@
 
 With R replicas each takes its own R-th of the global batch; the gradient is the mean of the replicas' gradients, hence
 that of the global batch for every objective that is a mean over examples. A step whose loss or gradient norm is not
-finite changes nothing and ends the call, so weights never see it.
+finite changes nothing and ends the call, so weights never see it, unless `nan_guard` is off.
 """
 
 from __future__ import annotations
@@ -186,7 +186,8 @@ class Trainer:
             values = self._strategy.experimental_local_results(outputs)[0]
         else:
             values, gradients = self._replica_gradients(batch, seed)
-        finite = tf.reduce_all(tf.math.is_finite(values[:2]))
+        guarded = self._settings.nan_guard
+        finite = tf.reduce_all(tf.math.is_finite(values[:2])) if guarded else tf.constant(True)
         tf.cond(finite, lambda: self._update(gradients), self.step.read_value)
         return values, finite
 
