@@ -39,6 +39,7 @@ def parser() -> argparse.ArgumentParser:
     add("--no-ideal", action="store_true", help="leave out the ideal prior of the toy's grid, which is slow")
     add("--seed", type=int, default=0, metavar="N", help="of cuts and noise (default: 0)")
     add("--json", metavar="FILE", help="where the record goes")
+    add("--figures", metavar="DIR", help="where pictures of it go, as PNG and for TensorBoard")
     return parse
 
 
@@ -61,6 +62,11 @@ def _test(argv: Sequence[str]) -> int:
     print(prior_test_text.as_text(record))
     if args.json:
         _write(Path(args.json), record)
+    if args.figures:
+        from tfsep.experiments import prior_figures
+
+        for path in prior_figures.write(record, args.figures):
+            print(path)
     return 0
 
 
@@ -94,6 +100,8 @@ def _check(args: argparse.Namespace) -> list[float | None] | None:
         raise InputError(f"--data must be toy, toy-free or a folder, got {args.data!r}")
     if args.json and Path(args.json).is_dir():
         raise InputError(f"--json must name a file, got the folder {args.json}")
+    if args.figures and Path(args.figures).is_file():
+        raise InputError(f"--figures must name a folder, got the file {args.figures}")
     return None if args.sigma is None else [_sigma(text) for text in args.sigma]
 
 

@@ -6,7 +6,8 @@ smallest level; at :math:`\sigma_i` the state x_i is x with noise of which y is 
 .. math:: \nabla \log p(x_i | y) = \nabla \log p_{\sigma_i}(x_i) + (y - x_i) / (\sigma^2 - \sigma_i^2),
 
 and steps of :math:`\eta = \frac12 (1/\sigma_i^2 + 1/(\sigma^2 - \sigma_i^2))^{-1}` are stable (Langevin dynamics
-as corrector, Song et al., 2021). From one level to the next leads the bridge between the state and its own posterior mean,
+as corrector, Song et al., 2021). From one level to the next leads the bridge between the state and its own posterior
+mean,
 
 .. math:: x_i = D + \frac{\sigma_i^2}{\sigma_{i-1}^2} (x_{i-1} - D)
           + \sigma_i \sqrt{1 - \sigma_i^2 / \sigma_{i-1}^2}\; \epsilon.
