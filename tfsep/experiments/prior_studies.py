@@ -107,7 +107,7 @@ def suited(wanted: Sequence[str], tested: PriorSet) -> tuple[str, ...]:
     Raises:
         InputError: for the published reading of priors that are not flows.
     """
-    flows = sum(isinstance(prior, published_reading.Codec) for prior in tested.priors.values())
+    flows = sum(published_reading.has_latents(prior) for prior in tested.priors.values())
     if "published" in wanted and flows < 2:
         raise InputError(f"the published reading needs at least two flows, {tested.name!r} has {flows}")
     if "all" in wanted:

@@ -20,6 +20,7 @@ from tfsep.experiments.cross_likelihood import Rows, Table
 from tfsep.experiments.gibbs_bound import SPREADS
 from tfsep.experiments.prior_scorer import PriorScorer, noise_like
 from tfsep.experiments.tested_priors import PriorSet
+from tfsep.priors.base import Prior
 
 #: Left out, as trained in the study, and right.
 WEIGHTS = (0.0, 0.25, 1.0)
@@ -38,7 +39,12 @@ class Codec(Protocol):
 
 def is_codec(judge: PriorScorer) -> bool:
     """Whether a prior is a flow."""
-    return isinstance(judge.prior, Codec)
+    return has_latents(judge.prior)
+
+
+def has_latents(prior: Prior) -> bool:
+    """Whether a prior says that it maps events to latents or, saying nothing of it, has the means to."""
+    return bool(getattr(prior, "has_latents", isinstance(prior, Codec)))
 
 
 def log_det_per_dim(judge: PriorScorer, events: np.ndarray, sigma: float | None) -> np.ndarray:
