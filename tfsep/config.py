@@ -46,6 +46,7 @@ TABLE = (
     Entry("prior", "tfsep.experiments.recipe", "prior"),
     Entry("posterior", "tfsep.experiments.recipe", "posterior"),
     Entry("train", "tfsep.experiments.recipe", "train", closed=("save_dir", "seed", "resume")),
+    Entry("fine_tune", "tfsep.experiments.fine_tuning", "fine_tune", closed=("save_dir", "seed", "resume")),
 )
 _REGISTERED: dict[str, Entry] = {}
 

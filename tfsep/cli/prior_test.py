@@ -17,6 +17,7 @@ from tfsep.cli import runner
 from tfsep.errors import InputError, JobError
 
 TOY_DATA = ("toy", "toy-free")
+STUDIES = ("published", "peakedness", "single", "referee")
 _EXAMPLES = 256
 _LEVEL_CUTS = 256
 
@@ -34,9 +35,11 @@ def parser() -> argparse.ArgumentParser:
     add("--sigma", action="append", metavar="S", help="noise level or 'clean', repeatable; the first is the headline")
     add("--normalise", action="store_true", help="bring every cut to one loudness, the mean of the training cuts'")
     add("--resample", action="store_true", help="accept a folder at another sample rate than the priors'")
+    add("--study", action="append", choices=(*STUDIES, "all"), help="a further study, repeatable; each takes minutes")
     add("--no-ideal", action="store_true", help="leave out the ideal prior of the toy's grid, which is slow")
     add("--seed", type=int, default=0, metavar="N", help="of cuts and noise (default: 0)")
     add("--json", metavar="FILE", help="where the record goes")
+    add("--figures", metavar="DIR", help="where pictures of it go, as PNG and for TensorBoard")
     return parse
 
 
@@ -50,13 +53,20 @@ def _test(argv: Sequence[str]) -> int:
     sigmas = _check(args)
     runner.start_tensorflow()
     with runner.quiet_stderr():
-        from tfsep.experiments import prior_test, prior_test_text, tested_priors
+        from tfsep.experiments import prior_studies, prior_test, prior_test_text, tested_priors
     tested = tested_priors.load(args.model)
     cuts = _cuts(args, tested)
-    record = prior_test.run(tested, cuts, args.num_examples, sigmas, not args.no_ideal, _say)
+    studies = prior_studies.suited(args.study or (), tested)
+    ideal = not args.no_ideal
+    record = prior_test.run(tested, cuts, args.num_examples, sigmas, ideal, studies, args.model, _say)
     print(prior_test_text.as_text(record))
     if args.json:
         _write(Path(args.json), record)
+    if args.figures:
+        from tfsep.experiments import prior_figures
+
+        for path in prior_figures.write(record, args.figures):
+            print(path)
     return 0
 
 
@@ -90,6 +100,8 @@ def _check(args: argparse.Namespace) -> list[float | None] | None:
         raise InputError(f"--data must be toy, toy-free or a folder, got {args.data!r}")
     if args.json and Path(args.json).is_dir():
         raise InputError(f"--json must name a file, got the folder {args.json}")
+    if args.figures and Path(args.figures).is_file():
+        raise InputError(f"--figures must name a folder, got the file {args.figures}")
     return None if args.sigma is None else [_sigma(text) for text in args.sigma]
 
 

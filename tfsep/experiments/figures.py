@@ -1,13 +1,16 @@
-"""Pictures of separations: waveforms and spectrograms of a mixture and its stems, as PNG."""
+"""Pictures: separations as waveforms and spectrograms, and the matrices, histograms and curves of prior tests."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import matplotlib
 import numpy as np
 import tensorflow as tf
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from tfsep.audio.stft import stft
@@ -56,3 +59,63 @@ def separation_picture(
                 axes.set_xlabel("s" if last else "")
         grid[0, 2 * place].set_title(title, loc="left", fontsize=12)
     figure.savefig(path, dpi=80)
+
+
+@dataclass(frozen=True)
+class Curve:
+    """Values over positions; dashed for what others are compared with."""
+
+    at: Sequence[float]
+    values: Sequence[float]
+    dashed: bool = False
+
+
+def matrices(tables: Mapping[str, Mapping[str, Mapping[str, float]]], label: str) -> Figure:
+    """Cross-likelihoods side by side, {title: {prior: {source: mean}}}: the numbers, coloured down each column.
+
+    The colour is how far a prior lies below the best one of the column; the numbers are the means themselves.
+    """
+    figure = Figure(figsize=(0.8 + 3.4 * len(tables), 3.6), layout="constrained")
+    for axes, (title, table) in zip(figure.subplots(1, len(tables), squeeze=False)[0], tables.items(), strict=True):
+        priors, sources = list(table), list(next(iter(table.values())))
+        values = np.array([[table[prior][source] for source in sources] for prior in priors])
+        image = axes.imshow(values - values.max(axis=0), cmap="viridis", vmin=-2.0, vmax=0.0)
+        for (row, column), value in np.ndenumerate(values):
+            axes.text(column, row, f"{value:.2f}", ha="center", va="center", color="white", fontsize=8)
+        axes.set_xticks(range(len(sources)), sources, rotation=30)
+        axes.set_yticks(range(len(priors)), priors)
+        axes.set(title=title, xlabel="source", ylabel="prior")
+    figure.colorbar(image, ax=figure.axes, label=label, shrink=0.8)
+    return figure
+
+
+def histograms(pairs: Mapping[str, Mapping[str, Any]], label: str) -> Figure:
+    """One panel for each prior: {prior: {"edges": [...], "counts": {source: [...]}}}."""
+    figure = Figure(figsize=(3.4 * len(pairs), 2.8), layout="constrained")
+    for axes, (prior, found) in zip(figure.subplots(1, len(pairs), squeeze=False)[0], pairs.items(), strict=True):
+        for source, counts in found["counts"].items():
+            own = source == prior
+            axes.stairs(counts, found["edges"], label=source, fill=own, alpha=0.5 if own else 1.0)
+        axes.set(title=f"prior of {prior}", xlabel=label, yticks=[])
+        axes.legend(fontsize=7)
+    return figure
+
+
+def curves(panels: Mapping[str, Mapping[str, Curve]], across: str, up: str, logarithmic: bool = False) -> Figure:
+    """One panel of curves for each title: {title: {name: curve}}; ``logarithmic`` is the vertical axis."""
+    figure = Figure(figsize=(3.6 * len(panels), 3.2), layout="constrained")
+    for axes, (title, found) in zip(figure.subplots(1, len(panels), squeeze=False)[0], panels.items(), strict=True):
+        for name, curve in found.items():
+            axes.plot(curve.at, curve.values, label=name, linestyle="--" if curve.dashed else "-", marker=".")
+        axes.set(title=title, xlabel=across, ylabel=up, yscale="log" if logarithmic else "linear")
+        if across == "sigma":
+            axes.set_xscale("log")
+        axes.legend(fontsize=7)
+    return figure
+
+
+def pixels(figure: Figure) -> np.ndarray:
+    """A figure as an RGB picture: (height, width, 3) uint8."""
+    canvas = FigureCanvasAgg(figure)
+    canvas.draw()
+    return np.asarray(canvas.buffer_rgba())[..., :3].copy()

@@ -9,6 +9,7 @@ Every method turns cuts into one column per prior, higher meaning more own, for 
                        Again the argmax cannot change.
 ``typicality``         :math:`-|\log p_k(x) + \hat H_k|` with :math:`\hat H_k` the mean code length of training cuts
                        (Nalisnick et al., 2019).
+``loudness``           the log-density of cuts brought to one loudness, the training cuts' mean.
 ``denoising_error``    minus :math:`\|D_k(x + \sigma\epsilon, \sigma) - x\|^2 / \sigma^2 D`, mean over noise levels: the
                        evidence bound of a diffusion classifier (Li et al., 2023); needs a score only.
 ``score_norms``        the log of :math:`\sigma^2 \|\nabla \log p_k\|^2 / D` at several noise levels (Mahmood et al.,
@@ -21,6 +22,7 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -134,11 +136,14 @@ def with_density(
         background = cross_likelihood.tables(tested, pooled, rows, [sigma], cuts.seed)[sigma]
     training = cross_likelihood.source_rows(cuts, tested.sources, num, TRAINING)
     calibration = cross_likelihood.tables(tested, judges, training, [sigma], cuts.seed + 1)[sigma]
+    even = cross_likelihood.source_rows(replace(cuts, level=cuts.mean_level(num)), tested.sources, num)
+    levelled = cross_likelihood.tables(tested, judges, even, [sigma], cuts.seed)[sigma]
     return {
         "log_prob": table,
         "likelihood_ratio": likelihood_ratio(table, dimensions, background),
         "input_complexity": input_complexity(table, rows, tested.length / dimensions),
         "typicality": typicality(table, calibration, tested.sources),
+        "loudness": {**table, **levelled},
     }
 
 

@@ -15,7 +15,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from tfsep.errors import InputError
-from tfsep.experiments import cross_likelihood, denoising, prior_scores
+from tfsep.experiments import cross_likelihood, denoising, prior_scores, prior_studies
 from tfsep.experiments.cross_likelihood import Table
 from tfsep.experiments.gibbs_bound import gibbs_rows
 from tfsep.experiments.isolated_cuts import IsolatedCuts
@@ -36,6 +36,8 @@ def run(
     num: int,
     sigmas: Sequence[float | None] | None = None,
     with_ideal: bool = True,
+    studies: Sequence[str] = (),
+    model: str | None = None,
     report: Report = lambda stage: None,
 ) -> dict[str, Any]:
     """Test the priors of a model.
@@ -47,6 +49,8 @@ def run(
         sigmas: noise levels, the first being that of the headline; None takes those of :data:`SIGMAS` that every prior
             knows, and the one nearest to 0.02 for the headline.
         with_ideal: set the ideal prior beside, where the data are the toy's grid; it takes longer than most priors do.
+        studies: names of further studies (prior_studies.py), each an entry of the record.
+        model: where the referee finds a separator.
         report: told what is under way.
 
     Returns:
@@ -90,6 +94,11 @@ def run(
     report("denoising")
     own = ideal_judges if tested.domain == "wave" else None
     record["denoising"] = denoising.table(tested, cuts, judges, own, min(num, 4 * _SCORED))
+    pair = None if oracle is None or ideal_judges is None else (oracle, ideal_judges)
+    subject = prior_studies.Subject(tested, judges, pair, cuts, num, headline, model)
+    for study in studies:
+        report(study)
+        record[study] = prior_studies.STUDIES[study](subject)
     record["seconds"] = time.monotonic() - began
     return record
 

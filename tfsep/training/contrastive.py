@@ -1,0 +1,78 @@
+r"""Contrastive fine-tuning: priors that were trained alone are told, by class labels only, which of them should win.
+
+For a cut s_k of source k, noised alike for all priors,
+
+.. math:: L = -\frac1D \log p_k(s_k) - w \log \frac{p_k(s_k)^{\beta/D}}{\sum_j p_j(s_k)^{\beta/D}},
+
+maximum likelihood, which keeps each p_k a density of its source, and the cross-entropy of the priors as a classifier
+(outlier exposure: Hendrycks et al., 2019). The power beta / D tempers it: with beta = D the evidence of a whole event
+decides, and nearly every example is settled before it can teach anything. No mixture is seen, and no two cuts belong
+together.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from tfsep.errors import InputError
+from tfsep.training.objectives import noised
+
+
+class PriorEnsemble(keras.Model):
+    """Priors of several sources, to be trained together.
+
+    Args:
+        priors: {source: prior}, each a Keras model with a density over the same events.
+    """
+
+    def __init__(self, priors: Mapping[str, Any]) -> None:
+        """Hold the priors as attributes of this model."""
+        super().__init__(name="ensemble")
+        self.sources = tuple(priors)
+        self.members = list(priors.values())
+        # Keras 3 hides layers in lists from tf.train.Checkpoint, which would save nearly nothing and say nothing.
+        self.checkpointed = tf.train.Checkpoint(weights=[weight.value for weight in self.weights])
+        self.built = True
+
+    def call(self, events: tf.Tensor, sigma: tf.Tensor | None = None) -> tf.Tensor:
+        """Log-density per dimension under every prior: (batch,) + event_shape -> (batch, source)."""
+        return tf.stack([prior.nats_per_dim(events, sigma) for prior in self.members], axis=-1)
+
+
+Objective = Callable[[PriorEnsemble, tf.Tensor, tf.Tensor], tuple[tf.Tensor, dict[str, tf.Tensor]]]
+
+
+def contrastive(weight: float = 1.0, beta: float = 20.0) -> Objective:
+    """The objective above, as a function (ensemble, sources (batch, source, time), seed) -> (loss, metrics).
+
+    Args:
+        weight: w of the cross-entropy, at least 0.
+        beta: of its power, above 0; a lead of 1 / beta nats per dimension is a factor e.
+
+    Raises:
+        InputError: for a weight or a beta out of range.
+    """
+    if not 0.0 <= weight < math.inf or not 0.0 < beta < math.inf:
+        raise InputError(f"weight must be at least 0 and beta above 0, got {weight:g} and {beta:g}")
+
+    def objective(
+        ensemble: PriorEnsemble, sources: tf.Tensor, seed: tf.Tensor
+    ) -> tuple[tf.Tensor, dict[str, tf.Tensor]]:
+        nats, entropy, right = [], [], []
+        for k, prior in enumerate(ensemble.members):
+            events, sigma = noised(prior, sources[:, k], seed + k)
+            each = ensemble(events, sigma)
+            labels = tf.fill(tf.shape(each)[:1], k)
+            nats.append(tf.reduce_mean(each[:, k]))
+            losses = tf.nn.sparse_softmax_cross_entropy_with_logits(labels, beta * each)
+            entropy.append(tf.reduce_mean(losses))
+            right.append(tf.reduce_mean(tf.cast(tf.argmax(each, -1) == k, each.dtype)))
+        own, cross, accuracy = (tf.reduce_mean(tf.stack(values)) for values in (nats, entropy, right))
+        return weight * cross - own, {"nats_per_dim": own, "cross_entropy": cross, "accuracy": accuracy}
+
+    return objective
