@@ -22,7 +22,7 @@ from tfsep.cli import runner
 RESULTS = Path(__file__).parent / "results"
 EXAMPLES = Path(__file__).resolve().parents[1] / "examples"
 _IDEAL = "ideal prior"
-_JACOBI = {"update": "jacobi", "largest_sigma": 12.0, "num_levels": 40, "num_restarts": 4}
+_JACOBI: dict[str, Any] = {"update": "jacobi", "largest_sigma": 12.0, "num_levels": 40, "num_restarts": 4}
 
 
 @dataclass(frozen=True)
