@@ -55,7 +55,7 @@ HOMES = {
     "absl": ("tfsep.cli",),
     "matplotlib": ("tfsep.experiments.figures", "tfsep.training.summaries"),
     "soundfile": ("tfsep.audio.files",),
-    "tensorflow_probability": ("tfsep.bijectors", "tfsep.priors"),
+    "tensorflow_probability": ("tfsep.bijectors", "tfsep.priors", "tfsep.posteriors.diagnostics"),
 }
 
 # A room on the left never imports the libraries on the right.

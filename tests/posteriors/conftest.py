@@ -54,6 +54,7 @@ class CoinPrior(WavePrior):
     """A wave that is a constant, +level or -level."""
 
     kind = "coin"
+    has_posterior_sample = True
 
     def __init__(self, length: int, level: float, **settings: Any) -> None:
         super().__init__(length, **settings)
@@ -62,6 +63,11 @@ class CoinPrior(WavePrior):
     def denoise(self, x: Any, sigma: Any) -> tf.Tensor:
         evidence = self.level * tf.reduce_sum(x, axis=[1, 2]) / per_example_sigma(sigma, x) ** 2
         return self.level * broadcast_to_event(tf.tanh(evidence), x) * tf.ones_like(x)
+
+    def posterior_sample(self, y: Any, sigma: Any, seed: Any) -> tf.Tensor:
+        evidence = self.level * tf.reduce_sum(y, axis=[1, 2]) / per_example_sigma(sigma, y) ** 2
+        up = tf.random.stateless_uniform(tf.shape(evidence), seed) < tf.sigmoid(2.0 * evidence)
+        return self.level * broadcast_to_event(tf.where(up, 1.0, -1.0), y) * tf.ones_like(y)
 
     def score(self, x: Any, sigma: Any = None) -> tf.Tensor:
         column = broadcast_to_event(per_example_sigma(sigma, x), x)

@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tfsep import mixing, posteriors
+from tfsep import mixing, posteriors, priors
 from tfsep.data import toy
 from tfsep.errors import InputError
 from tfsep.metrics.si_sdr import si_sdri
 from tfsep.posteriors.base import Posterior
-from tfsep.posteriors.gibbs import Gibbs
+from tfsep.posteriors.gibbs import Gibbs, sweep_in_any_order
 from tfsep.posteriors.schedule import geometric
 from tfsep.priors.base import Prior
 
@@ -100,6 +100,35 @@ def test_the_start_with_the_smallest_residual_is_kept(coin_priors: Priors) -> No
     assert wrong[0] > 0.4 and wrong[1] < 0.15
 
 
+def test_the_likeliest_of_the_restarts_is_kept() -> None:
+    """Jacobi's ends differ; of the projected ones the likeliest has a density at least that of any single start."""
+    pair = [priors.build("gaussian", length=6, spectrum=spectrum) for spectrum in ([4, 1, 0.1, 0.1], [0.1, 1, 2, 1.0])]
+    mixture = np.random.default_rng(0).normal(size=(3, 6)).astype(np.float32)
+    settings: dict[str, Any] = {"update": "jacobi", "num_levels": 2, "num_restarts": 6, "largest_sigma": 1.0}
+    sampler = posteriors.build("gibbs", pair, choice="density", **settings)
+    assert isinstance(sampler, Gibbs)
+    ends = mixing.project(mixture, sampler.chains(mixture, 6, (3, 0))).numpy()
+    density = sum(
+        pair[k].log_prob(ends[:, :, k].reshape(18, 6, 1), float(sampler.sigmas[-1])).numpy().reshape(6, 3)
+        for k in range(2)
+    )
+    expected = ends[density.argmax(0), np.arange(3)]
+    np.testing.assert_allclose(sampler.sample(mixture, 1, (3, 0))[0], expected, atol=1e-5)
+
+
+def test_every_chain_takes_the_sources_in_an_order_of_its_own() -> None:
+    """Sources that count their turns: each is renewed once a sweep, at places that differ between chains."""
+    turns = sweep_in_any_order(
+        tf.zeros([64, 2]),
+        tf.zeros([64, 3, 2]),
+        (1.0, 1.0, 1.0),
+        lambda k, offered, place: tf.zeros_like(offered) + tf.cast(place, tf.float32),
+        tf.constant([0, 1]),
+    ).numpy()[..., 0]
+    np.testing.assert_array_equal(np.sort(turns, axis=1), np.tile([0, 1, 2], (64, 1)))
+    assert len(np.unique(turns, axis=0)) == 6
+
+
 def test_a_jacobi_sweep_is_its_formula(gaussian_priors: Priors) -> None:
     """One level with one start, against numpy."""
     gains, sigma, damping = (0.7, 0.4), 2.0, 0.3
@@ -149,6 +178,9 @@ def test_the_ends_of_the_priors_range_are_within_it(coin_priors: Priors, setting
     ("settings", "rule"),
     [
         ({"update": "both"}, "update must be one of gibbs, jacobi, got 'both'"),
+        ({"choice": "luck"}, "choice must be one of residual, density, got 'luck'"),
+        ({"choice": "density"}, "the choice by density needs log-densities, and prior 'coin' has only a score"),
+        ({"start_sigma": 0.01}, "start_sigma must lie in the schedule's 0.1..8, got 0.01"),
         ({"damping": 0.0}, "damping must lie in 0..1, .* got 0, 4 and 0"),
         ({"damping": 1.5}, "damping must lie in 0..1, .* got 1.5, 4 and 0"),
         ({"num_restarts": 0}, "num_restarts be at least 1 .* got 0.5, 0 and 0"),

@@ -117,6 +117,15 @@ def test_stability_is_its_formula_and_the_same_at_every_level(gaussian_priors: P
     assert isinstance(constrained, Langevin) and constrained.stability() == pytest.approx(0.3)
 
 
+def test_preconditioning_cancels_the_likelihoods_share(gaussian_priors: Priors) -> None:
+    pair = gaussian_priors(2, TIME)
+    settings = {"smallest_sigma": 0.1, "delta": 0.003, "gains": (0.6, 0.3), "likelihood_ratio": 0.05}
+    sampler = posteriors.build("langevin", pair, preconditioned=True, **settings)
+    assert isinstance(sampler, Langevin) and sampler.stability() == pytest.approx(0.3)
+    with pytest.raises(InputError, match="got 54.3 from"):
+        posteriors.build("langevin", pair, **settings)
+
+
 @pytest.mark.parametrize(("figure", "stable"), [(1.9, True), (2.1, False)])
 def test_the_figure_of_two_is_where_steps_blow_up(gaussian_priors: Priors, figure: float, stable: bool) -> None:
     """Steps just below it stay bounded; just above it they are refused, and would indeed grow without end."""
@@ -152,6 +161,8 @@ def test_the_figure_of_two_is_where_steps_blow_up(gaussian_priors: Priors, figur
         ({"largest_sigma": 3.0}, "must lie in the 0.01..2 that prior 'coin' knows, got 0.01..3"),
         ({"smallest_sigma": 0.001, "delta": 1e-7}, "must lie in the 0.01..2 .* got 0.001..1"),
         ({"gains": (0.0, 1.0)}, "posterior 'langevin': gains must be finite and not zero"),
+        ({"metropolis": True}, "Metropolis-adjusted step needs log-densities, and prior 'coin' has only a score"),
+        ({"start_sigma": 2.0}, "start_sigma must lie in the schedule's 0.01..1, got 2"),
         ({"update": "gibbs"}, "posterior 'langevin': .*unexpected keyword argument 'update'"),
     ],
 )

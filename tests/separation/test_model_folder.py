@@ -265,7 +265,8 @@ def test_steps_are_levels_of_gibbs_and_steps_of_langevin() -> None:
 
 def test_steps_out_of_place_are_refused() -> None:
     assert refusal(lambda: load_model("toy", steps=7)) == (
-        "posterior 'amortised' has no steps to set; those of gibbs, langevin can be"
+        "posterior 'amortised' has no steps to set; "
+        "those of diffusion, gibbs, langevin, latent, stochastic_gibbs can be"
     )
     assert "got 0 and 1" in refusal(lambda: load_model("toy", "langevin", steps=0))
     assert "0 levels" in refusal(lambda: load_model("toy", "gibbs", steps=0))
@@ -353,7 +354,7 @@ def test_a_description_that_breaks_a_rule_is_refused(copy: Path, changes: dict[s
     ("changes", "rule"),
     [
         ({"gains": [0.0, 1.0]}, "gains must be finite and not zero"),
-        ({"posteriors": [{"kind": "oracle"}]}, "the posterior must be one of amortised, .*langevin, got 'oracle'"),
+        ({"posteriors": [{"kind": "oracle"}]}, "the posterior must be one of amortised, .*, got 'oracle'"),
         ({"posteriors": [{"kind": "gibbs", "num_levels": "many"}]}, "posterior 'gibbs': "),
         ({"posteriors": [{"kind": "gibbs", "import": "os"}]}, "posterior 'gibbs': .*unexpected keyword argument"),
     ],

@@ -7,7 +7,7 @@ sum_k a_k s_k, so what a source contributes to the mixture is a_k s_k.
 from __future__ import annotations
 
 import abc
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import tensorflow as tf
@@ -25,8 +25,11 @@ class Posterior(abc.ABC):
         num_sources: N.
         segment: samples of a segment of the mixture.
         gains: a_1..a_N.
+        is_sampler: whether draws converge to the posterior under the priors as steps grow. False for what finds modes
+            or answers by a network, however many draws it gives.
     """
 
+    is_sampler: bool = False
     kind: str
     num_sources: int
     segment: int
@@ -75,33 +78,6 @@ def wave_priors(kind: str, priors: Sequence[Prior] | None, sigmas: Sequence[floa
     return list(priors)
 
 
-def compiled(run: Callable[..., tf.Tensor], num_sources: int, segment: int) -> Callable[..., tf.Tensor]:
-    """One graph of run(mixture, sources, sigmas, seed) for any batch size and number of levels, cold or warm.
-
-    The arguments are (batch, segment), (batch, source, segment), (level,) float32 and two int32.
-    """
-    signature = [
-        tf.TensorSpec([None, segment], tf.float32),
-        tf.TensorSpec([None, num_sources, segment], tf.float32),
-        tf.TensorSpec([None], tf.float32),
-        tf.TensorSpec([2], tf.int32),
-    ]
-    return tf.function(run, input_signature=signature, autograph=False)
-
-
-def check_start(kind: str, mixture: tf.Tensor, start: Any, num_sources: int) -> tf.Tensor:
-    """A start as float32 (batch, source, segment).
-
-    Raises:
-        InputError: if its shape is known to be another.
-    """
-    start = tf.convert_to_tensor(start)
-    wanted = tf.TensorShape([mixture.shape[0], num_sources, mixture.shape[1]])
-    if not start.shape.is_compatible_with(wanted):
-        raise InputError(f"the start of {kind!r} must be (batch, source, segment) = {wanted}, got {start.shape}")
-    return tf.ensure_shape(tf.cast(start, tf.float32), wanted)
-
-
 def denoise_each(priors: Sequence[Prior], sources: tf.Tensor, sigma: tf.Tensor) -> tf.Tensor:
     """Each source denoised by its own prior: (batch, source, time) -> the same."""
     each = [prior.denoise(sources[:, k, :, tf.newaxis], sigma)[..., 0] for k, prior in enumerate(priors)]
@@ -111,3 +87,11 @@ def denoise_each(priors: Sequence[Prior], sources: tf.Tensor, sigma: tf.Tensor) 
 def residual_energy(mixture: tf.Tensor, sources: tf.Tensor, gains: Sequence[float]) -> tf.Tensor:
     """Mean square of what the sources leave unexplained: (..., source, time) -> (...)."""
     return tf.reduce_mean(mixing.residual(mixture, sources, gains) ** 2, axis=-1)
+
+
+def needs_log_prob(kind: str, what: str, priors: Sequence[Prior]) -> None:
+    """Refuse priors that have only a score with an InputError that says ``what`` needs the log-density."""
+    for prior in priors:
+        if not prior.has_log_prob:
+            missing = f"prior {prior.kind!r} has only a score"
+            raise InputError(f"posterior {kind!r}: {what} needs log-densities, and {missing}")

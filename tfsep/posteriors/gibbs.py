@@ -7,13 +7,14 @@ denoised self:
 
 At high noise a source that sees the *whole* residual can jump between modes, which joint gradient steps cannot: they
 hand every source 1/N of it. Jacobi moves all sources at once and only part of the way (damping). Both find modes of
-the posterior; they do not sample it. Several starts run side by side in the batch axis, and for each mixture the one
-whose sources leave the smallest residual is kept. A polish at low noise sharpens the answer.
+the posterior; they do not sample it (stochastic_gibbs.py does). Several starts run side by side in the batch axis, each
+with its own order of sources, and for each mixture one is kept: the one whose sources leave the smallest residual, or
+whose sources, projected on the mixture, are likeliest. A polish at low noise sharpens the answer.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -21,14 +22,16 @@ import tensorflow as tf
 
 from tfsep import mixing
 from tfsep.errors import InputError
-from tfsep.posteriors.base import Posterior, check_start, compiled, denoise_each, residual_energy, wave_priors
-from tfsep.posteriors.schedule import geometric, warm
+from tfsep.posteriors.annealed import Annealed, fold, log_prob_of_all
+from tfsep.posteriors.base import denoise_each, needs_log_prob, residual_energy
+from tfsep.posteriors.schedule import geometric
 from tfsep.priors.base import Prior
 
 UPDATES = ("gibbs", "jacobi")
+CHOICES = ("residual", "density")
 
 
-class Gibbs(Posterior):
+class Gibbs(Annealed):
     """Annealed Gibbs or Jacobi updates over waveforms, one compiled loop.
 
     Args:
@@ -39,6 +42,7 @@ class Gibbs(Posterior):
         polish_sigma, polish_levels: a second schedule from ``smallest_sigma`` down; 0 levels for none.
         damping: share of the way a Jacobi update goes, in 0..1.
         num_restarts: independent starts per mixture.
+        choice: of the restarts, "residual" or "density"; the latter needs priors with a log-density.
         start_sigma: noise level at which a warm start begins; None is the middle of the schedule.
         largest_amplitude: what no clean source exceeds, so neither does its posterior mean: denoised sources are
             clipped to it, which keeps a blunt prior from running away; None where the sources have no such bound.
@@ -58,12 +62,14 @@ class Gibbs(Posterior):
         polish_levels: int = 0,
         damping: float = 0.5,
         num_restarts: int = 4,
+        choice: str = "residual",
         start_sigma: float | None = None,
         largest_amplitude: float | None = None,
     ) -> None:
         """Check the settings."""
-        if update not in UPDATES:
-            raise InputError(f"update must be one of {', '.join(UPDATES)}, got {update!r}")
+        for name, value, known in (("update", update, UPDATES), ("choice", choice, CHOICES)):
+            if value not in known:
+                raise InputError(f"{name} must be one of {', '.join(known)}, got {value!r}")
         if not 0.0 < damping <= 1.0 or num_restarts < 1 or polish_levels < 0:
             raise InputError(
                 "damping must lie in 0..1, num_restarts be at least 1 and polish_levels at least 0, "
@@ -71,36 +77,39 @@ class Gibbs(Posterior):
             )
         if largest_amplitude is not None and not largest_amplitude > 0.0:
             raise InputError(f"largest_amplitude must be above 0, got {largest_amplitude:g}")
-        self.largest_amplitude = largest_amplitude
+        self.largest_amplitude, self.choice = largest_amplitude, choice
         self.update, self.damping, self.num_restarts = update, damping, num_restarts
-        self.sigmas = geometric(largest_sigma, smallest_sigma, num_levels)
+        sigmas = geometric(largest_sigma, smallest_sigma, num_levels)
         if polish_levels:
             polish = geometric(smallest_sigma, polish_sigma, polish_levels + 1)[1:]
-            self.sigmas = np.concatenate([self.sigmas, polish])
-        self.warm_sigmas = warm(self.sigmas, start_sigma)
-        self.priors = wave_priors(self.kind, priors, [largest_sigma, polish_sigma if polish_levels else smallest_sigma])
-        self.num_sources, self.segment = len(self.priors), self.priors[0].event_shape[0]
-        self.gains = mixing.gain_vector(self.num_sources, gains)
-        self._compiled = compiled(self._run, self.num_sources, self.segment)
+            sigmas = np.concatenate([sigmas, polish])
+        limits = [largest_sigma, polish_sigma if polish_levels else smallest_sigma]
+        super().__init__(priors, gains, sigmas, limits, start_sigma)
+        if choice == "density":
+            needs_log_prob(self.kind, "the choice by density", self.priors)
+
+    def cold(self, mixture: tf.Tensor, noise: tf.Tensor) -> tf.Tensor:
+        """Standard normal noise: far from everything, and of a level that denoisers know."""
+        return noise
 
     def sample(self, mixture: Any, num_samples: int, seed: Any, start: Any = None) -> tf.Tensor:
         """The best of ``num_restarts`` starts, ``num_samples`` times over; see :class:`Posterior`."""
-        mixture, seed = tf.convert_to_tensor(mixture, tf.float32), tf.cast(seed, tf.int32)
-        starts = num_samples * self.num_restarts
-        shape = tf.stack([starts * tf.shape(mixture)[0], self.num_sources, self.segment])
-        sources, sigmas = tf.random.stateless_normal(shape, seed, alg="philox"), self.sigmas
-        if start is not None:
-            sigmas = self.warm_sigmas
-            start = check_start(self.kind, mixture, start, self.num_sources)
-            sources = tf.tile(start, [starts, 1, 1]) + sigmas[0] * sources
-        sources = self._compiled(tf.tile(mixture, [starts, 1]), sources, sigmas, seed)
-        sources = tf.reshape(sources, [num_samples, self.num_restarts, -1, self.num_sources, self.segment])
-        best = tf.argmin(residual_energy(mixture, sources, self.gains), axis=1)
-        kept = tf.gather(tf.transpose(sources, [0, 2, 1, 3, 4]), best, axis=2, batch_dims=2)
+        ends = self.chains(mixture, num_samples * self.num_restarts, seed, start)
+        cost = residual_energy(mixture, ends, self.gains) if self.choice == "residual" else self._rarity(mixture, ends)
+        cost = tf.reshape(cost, [num_samples, self.num_restarts, -1])
+        shape = [num_samples, self.num_restarts, -1, self.num_sources, self.segment]
+        ends = tf.transpose(tf.reshape(ends, shape), [0, 2, 1, 3, 4])
+        kept = tf.gather(ends, tf.argmin(cost, axis=1), axis=2, batch_dims=2)
         return mixing.project(mixture, kept, self.gains)
 
-    def _run(self, mixture: tf.Tensor, sources: tf.Tensor, sigmas: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
-        """One sweep at each level: (batch, source, time) -> the same."""
+    def _rarity(self, mixture: Any, ends: tf.Tensor) -> tf.Tensor:
+        """Minus the joint log-density of the projected sources at the last level: (num, batch)."""
+        projected = tf.reshape(mixing.project(mixture, ends, self.gains), [-1, self.num_sources, self.segment])
+        log_prob = log_prob_of_all(self.priors, projected, tf.constant(self.sigmas[-1]))
+        return -tf.reshape(log_prob, tf.shape(ends)[:2])
+
+    def run(self, mixture: tf.Tensor, sources: tf.Tensor, sigmas: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
+        """One sweep at each level; see :class:`Annealed`."""
         column = tf.constant(self.gains)[:, tf.newaxis]
 
         def jacobi(level: tf.Tensor, sources: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
@@ -109,32 +118,54 @@ class Gibbs(Posterior):
             return level + 1, sources + self.damping * (answer - sources)
 
         def gibbs(level: tf.Tensor, sources: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-            order = tf.argsort(tf.random.stateless_uniform([self.num_sources], seed + level, alg="philox"))
+            def renew(k: int, offered: tf.Tensor, place: tf.Tensor) -> tf.Tensor:
+                del place
+                return self._bounded(self.priors[k].denoise(offered[..., tf.newaxis], sigmas[level])[..., 0])
 
-            def renew(place: tf.Tensor, sources: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-                return place + 1, self._renew(mixture, sources, order[place], sigmas[level])
-
-            each = tf.while_loop(lambda place, _: place < self.num_sources, renew, (0, sources), parallel_iterations=1)
-            return level + 1, each[1]
+            return level + 1, sweep_in_any_order(mixture, sources, self.gains, renew, fold(seed, level))
 
         sweep = gibbs if self.update == "gibbs" else jacobi
         total = tf.shape(sigmas)[0]
         return tf.while_loop(lambda level, _: level < total, sweep, (0, sources), parallel_iterations=1)[1]
 
-    def _renew(self, mixture: tf.Tensor, sources: tf.Tensor, chosen: tf.Tensor, sigma: tf.Tensor) -> tf.Tensor:
-        """One Gibbs update, of the source with index ``chosen``."""
-        residual = mixing.residual(mixture, sources, self.gains)
-
-        def answer(k: int) -> tf.Tensor:
-            offered = sources[:, k] + residual / self.gains[k]
-            return self._bounded(self.priors[k].denoise(offered[..., tf.newaxis], sigma)[..., 0])
-
-        branches = [lambda k=k: answer(k) for k in range(self.num_sources)]
-        renewed = tf.switch_case(chosen, branches)
-        here = tf.equal(tf.range(self.num_sources), chosen)[:, tf.newaxis]
-        return tf.where(here, renewed[:, tf.newaxis, :], sources)
-
     def _bounded(self, sources: tf.Tensor) -> tf.Tensor:
         if self.largest_amplitude is None:
             return sources
         return tf.clip_by_value(sources, -self.largest_amplitude, self.largest_amplitude)
+
+
+def sweep_in_any_order(
+    mixture: tf.Tensor,
+    sources: tf.Tensor,
+    gains: Sequence[float],
+    renew: Callable[[int, tf.Tensor, tf.Tensor], tf.Tensor],
+    seed: tf.Tensor,
+) -> tf.Tensor:
+    """Renew every source once, each chain in a random order of its own.
+
+    Args:
+        mixture: (chain, time).
+        sources: (chain, source, time).
+        gains: a_1..a_N.
+        renew: (k, offered, place) -> new sources k of the chains at whose turn number ``place`` it is; offered is what
+            the other sources of these chains leave to it, (m - sum_{j != k} a_j s_j) / a_k, (some chains, time).
+        seed: two int32, of the orders.
+
+    Returns:
+        (chain, source, time).
+    """
+    num_chains, num_sources = tf.shape(sources)[0], len(gains)
+    orders = tf.argsort(tf.random.stateless_uniform([num_chains, num_sources], seed, alg="philox"), axis=1)
+    vector = tf.constant(gains)
+
+    def turn(place: tf.Tensor, sources: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        chosen = orders[:, place]
+        rest = mixing.residual(mixture, sources, gains) / tf.gather(vector, chosen)[:, tf.newaxis]
+        offered = tf.gather(sources, chosen, batch_dims=1) + rest
+        for k in range(num_sources):
+            rows = tf.where(chosen == k)
+            answer = renew(k, tf.gather_nd(offered, rows), place)
+            sources = tf.tensor_scatter_nd_update(sources, tf.pad(rows, [[0, 0], [0, 1]], constant_values=k), answer)
+        return place + 1, sources
+
+    return tf.while_loop(lambda place, _: place < num_sources, turn, (0, sources), parallel_iterations=1)[1]

@@ -2,32 +2,38 @@ r"""Annealed stochastic gradient Langevin dynamics with noise-conditional priors
 
 For noise levels :math:`\sigma_1 > \dots > \sigma_L` and T steps at each,
 
-.. math:: s_k \leftarrow s_k + \eta_i\,[\nabla \log p_{\sigma_i}(s_k) + \nabla_{s_k} \log p_{\gamma_i}(m|s)]
-          + \sqrt{2 \eta_i}\,\epsilon_k, \qquad \eta_i = \delta\,\sigma_i^2 / \sigma_L^2, \quad \gamma_i = r\,\sigma_i.
+.. math:: s \leftarrow s + \eta_i P\,[\nabla \log p_{\sigma_i}(s) + \nabla_s \log p_{\gamma_i}(m|s)]
+          + \sqrt{2 \eta_i P}\,\epsilon, \qquad \eta_i = \delta\,\sigma_i^2 / \sigma_L^2, \quad \gamma_i = r\,\sigma_i.
 
-With the exact constraint the likelihood disappears, and gradient, noise and state are projected instead (mixing.py).
-Near a mode the curvature of the two terms is at most :math:`1/\sigma_i^2 + \|a\|^2/\gamma_i^2`, so a step is stable
-only while :math:`\eta_i (1/\sigma_i^2 + \|a\|^2/\gamma_i^2) < 2`, which is the same number at every level; settings
-that break it are refused. A last Tweedie step removes the noise of the final level.
+P acts on the source axis. It is the identity as published; preconditioned it is :math:`(I + a a^T / r^2)^{-1}`, which
+shortens steps only along the gains a, where the likelihood is stiff; its limit r -> 0 projects on the directions that
+leave the mixture alone, which is the exact constraint: the likelihood disappears and the state is projected too.
+Near a mode the curvature is at most :math:`(I + a a^T / r^2) / \sigma_i^2`, so a step is stable only while
+:math:`\eta_i (1/\sigma_i^2 + \|a\|^2/\gamma_i^2) < 2`, without the second term where P cancels it. It is the same
+number at every level, and settings that break it are refused. The Metropolis-adjusted step takes or leaves each move
+by the ratio of densities and proposals, so its length no longer biases what is drawn. A last Tweedie step removes the
+noise of the final level.
 
-Sources: Welling and Teh 2011; Song and Ermon 2019, algorithm 1; Jayaram and Thickstun 2020 (BASIS), algorithm 1.
+Sources: Welling and Teh 2011; Song and Ermon 2019, algorithm 1; Jayaram and Thickstun 2020 (BASIS), algorithm 1;
+Roberts and Tweedie 1996 (adjusted steps); Girolami and Calderhead 2011 (preconditioning).
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+import math
+from collections.abc import Callable, Sequence
 
 import tensorflow as tf
 
 from tfsep import mixing
 from tfsep.errors import InputError
-from tfsep.posteriors.base import Posterior, check_start, compiled, denoise_each, wave_priors
-from tfsep.posteriors.schedule import geometric, warm
+from tfsep.posteriors.annealed import Annealed, fold, log_prob_of_all, score_each
+from tfsep.posteriors.base import denoise_each, needs_log_prob
+from tfsep.posteriors.schedule import geometric
 from tfsep.priors.base import Prior
 
 
-class Langevin(Posterior):
+class Langevin(Annealed):
     """Annealed SGLD over waveforms, one compiled loop.
 
     Args:
@@ -38,12 +44,15 @@ class Langevin(Posterior):
         delta: step size at the last level, in units of variance.
         likelihood_ratio: r = gamma / sigma of the soft constraint.
         exact: project on the mixture instead of the soft constraint.
+        preconditioned: shorten the steps of the soft constraint along the gains.
+        metropolis: adjust steps; needs priors with a log-density.
         final_denoise: end with a Tweedie step; the exact projection that ends every run follows it.
+        num_chains: chains averaged into one sample.
         start_sigma: noise level at which a warm start begins; None is the middle of the schedule.
-        num_chains: chains averaged into one sample (a mean of K chains has (1 + 1/K) / 2 of a sample's error).
     """
 
     kind = "langevin"
+    is_sampler = True
 
     def __init__(
         self,
@@ -56,72 +65,133 @@ class Langevin(Posterior):
         delta: float = 3e-5,
         likelihood_ratio: float = 1.0,
         exact: bool = False,
+        preconditioned: bool = False,
+        metropolis: bool = False,
         final_denoise: bool = True,
         num_chains: int = 1,
         start_sigma: float | None = None,
     ) -> None:
         """Check the settings, the stability of the step among them."""
-        self.sigmas = geometric(largest_sigma, smallest_sigma, num_levels)
-        self.warm_sigmas = warm(self.sigmas, start_sigma)
-        self.priors = wave_priors(self.kind, priors, [smallest_sigma, largest_sigma])
-        self.num_sources, self.segment = len(self.priors), self.priors[0].event_shape[0]
-        self.gains = mixing.gain_vector(self.num_sources, gains)
         if num_steps < 1 or num_chains < 1:
             raise InputError(f"num_steps and num_chains must be at least 1, got {num_steps} and {num_chains}")
         if not likelihood_ratio > 0.0:
             raise InputError(f"likelihood_ratio must be above 0 (exact is its limit), got {likelihood_ratio:g}")
-        self.num_steps, self.num_chains = num_steps, num_chains
-        self.relative_step = delta / smallest_sigma**2
+        sigmas = geometric(largest_sigma, smallest_sigma, num_levels)
+        super().__init__(priors, gains, sigmas, [largest_sigma, smallest_sigma], start_sigma, num_chains)
+        self.num_steps, self.relative_step = num_steps, delta / smallest_sigma**2
         self.likelihood_ratio, self.exact, self.final_denoise = likelihood_ratio, exact, final_denoise
+        self.preconditioned, self.metropolis = preconditioned, metropolis
+        if metropolis:
+            needs_log_prob(self.kind, "the Metropolis-adjusted step", self.priors)
         if not 0.0 < self.stability() < 2.0:
             raise InputError(
                 "the Langevin step is stable only while eta (1/sigma^2 + |a|^2/gamma^2) lies in 0..2, "
                 f"got {self.stability():.3g} from delta {delta:g}, smallest_sigma {smallest_sigma:g}, "
                 f"likelihood_ratio {likelihood_ratio:g}"
             )
-        self._compiled = compiled(self._run, self.num_sources, self.segment)
+
+    @property
+    def _stiffness(self) -> float:
+        """|a|^2 / r^2, by how much the likelihood's curvature along the gains exceeds the priors'."""
+        return sum(gain**2 for gain in self.gains) / self.likelihood_ratio**2
+
+    @property
+    def _shortening(self) -> float:
+        """The eigenvalue of P along the gains; all others are one."""
+        if self.exact:
+            return 0.0
+        return 1.0 / (1.0 + self._stiffness) if self.preconditioned else 1.0
 
     def stability(self) -> float:
-        """eta_i (1/sigma_i^2 + |a|^2/gamma_i^2), the same at every level; below 2 the dynamics are stable."""
-        likelihood = 0.0 if self.exact else sum(gain**2 for gain in self.gains) / self.likelihood_ratio**2
-        return self.relative_step * (1.0 + likelihood)
+        """eta_i (1/sigma_i^2 + |a|^2/gamma_i^2), less what P cancels; below 2 the dynamics are stable."""
+        cancelled = self.exact or self.preconditioned
+        return self.relative_step * (1.0 if cancelled else 1.0 + self._stiffness)
 
-    def sample(self, mixture: Any, num_samples: int, seed: Any, start: Any = None) -> tf.Tensor:
-        """Run ``num_samples`` x ``num_chains`` chains in the batch axis; see :class:`Posterior`."""
-        mixture, seed = tf.convert_to_tensor(mixture, tf.float32), tf.cast(seed, tf.int32)
-        chains = num_samples * self.num_chains
-        sources, sigmas = tf.broadcast_to(mixture[:, tf.newaxis], self._shape(mixture)), self.sigmas
-        if start is not None:
-            sources, sigmas = check_start(self.kind, mixture, start, self.num_sources), self.warm_sigmas
-        sources, mixtures = tf.tile(sources, [chains, 1, 1]), tf.tile(mixture, [chains, 1])
-        sources += sigmas[0] * _noise(tf.shape(sources), seed, tf.constant(0))
-        sources = self._compiled(mixtures, mixing.project(mixtures, sources, self.gains), sigmas, seed)
-        shape = [num_samples, self.num_chains, -1, self.num_sources, self.segment]
-        return mixing.project(mixture, tf.reduce_mean(tf.reshape(sources, shape), axis=1), self.gains)
+    def run(self, mixture: tf.Tensor, sources: tf.Tensor, sigmas: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
+        """All levels and steps; see :class:`Annealed`."""
 
-    def _shape(self, mixture: tf.Tensor) -> tf.Tensor:
-        return tf.stack([tf.shape(mixture)[0], self.num_sources, self.segment])
+        def anneal(level: tf.Tensor, sources: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+            return level + 1, self.walk(mixture, sources, sigmas[level], self.num_steps, fold(seed, level))[0]
 
-    def _run(self, mixture: tf.Tensor, sources: tf.Tensor, sigmas: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
-        """All levels and steps: (batch, source, time) -> the same."""
-
-        def move(step: tf.Tensor, sources: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-            sigma = sigmas[step // self.num_steps]
-            eta = self.relative_step * sigma**2
-            drift = tf.stack(
-                [prior.score(sources[:, k, :, tf.newaxis], sigma)[..., 0] for k, prior in enumerate(self.priors)], 1
-            )
-            jump = tf.sqrt(2.0 * eta) * _noise(tf.shape(sources), seed, step + 1)
-            if self.exact:
-                moved = sources + mixing.project_tangent(eta * drift + jump, self.gains)
-                return step + 1, mixing.project(mixture, moved, self.gains)
-            drift += mixing.gradient(mixture, sources, self.likelihood_ratio * sigma, self.gains)
-            return step + 1, sources + eta * drift + jump
-
-        total = tf.shape(sigmas)[0] * self.num_steps
-        _, sources = tf.while_loop(lambda step, _: step < total, move, (0, sources), parallel_iterations=1)
+        total = tf.shape(sigmas)[0]
+        begin = (0, mixing.project(mixture, sources, self.gains))
+        sources = tf.while_loop(lambda level, _: level < total, anneal, begin, parallel_iterations=1)[1]
         return denoise_each(self.priors, sources, sigmas[-1]) if self.final_denoise else sources
 
+    def walk(
+        self, mixture: tf.Tensor, sources: tf.Tensor, sigma: tf.Tensor, num_steps: int, seed: tf.Tensor
+    ) -> tuple[tf.Tensor, tf.Tensor]:
+        """Steps at one noise level: (chain, source, segment) -> the same, and the share of moves taken (chain,)."""
+        none = tf.zeros(tf.shape(sources)[:1])
+        if self.metropolis:
+            begin = (0, sources, *self._density(mixture, sources, sigma), none)
+            walk = tf.while_loop(lambda step, *_: step < num_steps, self._adjusted(mixture, sigma, seed), begin)
+            return walk[1], walk[4] / num_steps
 
-def _noise(shape: tf.Tensor, seed: tf.Tensor, step: tf.Tensor) -> tf.Tensor:
-    return tf.random.stateless_normal(shape, tf.stack([seed[0], seed[1] * 65537 + step]), alg="philox")
+        def move(step: tf.Tensor, sources: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+            moved = self._propose(mixture, sources, self._gradient(mixture, sources, sigma), sigma, fold(seed, step))
+            return step + 1, moved
+
+        walk = tf.while_loop(lambda step, _: step < num_steps, move, (0, sources), parallel_iterations=1)
+        return walk[1], none + 1.0
+
+    def _adjusted(self, mixture: tf.Tensor, sigma: tf.Tensor, seed: tf.Tensor) -> Callable[..., tuple[tf.Tensor, ...]]:
+        """The Metropolis-adjusted step, of (step, sources, log-density, gradient, moves taken)."""
+
+        def move(
+            step: tf.Tensor, sources: tf.Tensor, density: tf.Tensor, gradient: tf.Tensor, taken: tf.Tensor
+        ) -> tuple[tf.Tensor, ...]:
+            seeds = tf.random.split(fold(seed, step), 2)
+            proposed = self._propose(mixture, sources, gradient, sigma, seeds[0])
+            new_density, new_gradient = self._density(mixture, proposed, sigma)
+            there = self._log_kernel(sources, proposed, gradient, sigma)
+            back = self._log_kernel(proposed, sources, new_gradient, sigma)
+            chance = tf.math.log(tf.random.stateless_uniform(tf.shape(density), seeds[1], alg="philox"))
+            accept = chance < new_density - density + back - there
+            wide = accept[:, tf.newaxis, tf.newaxis]
+            return (
+                step + 1,
+                tf.where(wide, proposed, sources),
+                tf.where(accept, new_density, density),
+                tf.where(wide, new_gradient, gradient),
+                taken + tf.cast(accept, tf.float32),
+            )
+
+        return move
+
+    def _propose(
+        self, mixture: tf.Tensor, sources: tf.Tensor, gradient: tf.Tensor, sigma: tf.Tensor, seed: tf.Tensor
+    ) -> tf.Tensor:
+        """One move, noise included, from sources with this gradient."""
+        eta = self.relative_step * sigma**2
+        noise = tf.random.stateless_normal(tf.shape(sources), seed, alg="philox")
+        jump = self._along_gains(noise, math.sqrt(self._shortening))
+        moved = sources + eta * self._along_gains(gradient, self._shortening) + tf.sqrt(2.0 * eta) * jump
+        return mixing.project(mixture, moved, self.gains) if self.exact else moved
+
+    def _log_kernel(self, here: tf.Tensor, there: tf.Tensor, gradient: tf.Tensor, sigma: tf.Tensor) -> tf.Tensor:
+        """Log-density of the move from here to there but for a constant: (chain,)."""
+        eta = self.relative_step * sigma**2
+        rest = there - here - eta * self._along_gains(gradient, self._shortening)
+        white = self._along_gains(rest, 0.0 if self.exact else 1.0 / math.sqrt(self._shortening))
+        return -tf.reduce_sum(white**2, [1, 2]) / (4.0 * eta)
+
+    def _along_gains(self, direction: tf.Tensor, factor: float) -> tf.Tensor:
+        """Scale the part of a move of the sources that changes the mixture."""
+        if factor == 1.0:
+            return direction
+        tangent = mixing.project_tangent(direction, self.gains)
+        return tangent + factor * (direction - tangent)
+
+    def _gradient(self, mixture: tf.Tensor, sources: tf.Tensor, sigma: tf.Tensor) -> tf.Tensor:
+        score = score_each(self.priors, sources, sigma)
+        if self.exact:
+            return score
+        return score + mixing.gradient(mixture, sources, self.likelihood_ratio * sigma, self.gains)
+
+    def _density(self, mixture: tf.Tensor, sources: tf.Tensor, sigma: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        """Joint log-density but for a constant (chain,), and its gradient."""
+        density = log_prob_of_all(self.priors, sources, sigma)
+        if not self.exact:
+            density += mixing.log_likelihood(mixture, sources, self.likelihood_ratio * sigma, self.gains)
+        return density, self._gradient(mixture, sources, sigma)

@@ -9,8 +9,12 @@ from tfsep.errors import InputError
 from tfsep.posteriors.amortised import Amortised
 from tfsep.posteriors.base import Posterior
 from tfsep.posteriors.composition import Composition, kept
+from tfsep.posteriors.diffusion import Diffusion
 from tfsep.posteriors.gibbs import Gibbs
 from tfsep.posteriors.langevin import Langevin
+from tfsep.posteriors.latent import Latent
+from tfsep.posteriors.silence import with_silence
+from tfsep.posteriors.stochastic_gibbs import StochasticGibbs
 from tfsep.priors.base import Prior
 
 
@@ -33,18 +37,24 @@ def composition(
 KINDS: dict[str, Callable[..., Any]] = {
     "amortised": Amortised,
     "composition": composition,
+    "diffusion": Diffusion,
     "gibbs": Gibbs,
     "langevin": Langevin,
+    "latent": Latent,
+    "stochastic_gibbs": StochasticGibbs,
 }
 LEARNED = ("amortised",)
 
 
-def build(kind: str, priors: Sequence[Prior] | None = None, **settings: Any) -> Posterior:
+def build(
+    kind: str, priors: Sequence[Prior] | None = None, silence_probability: float = 0.0, **settings: Any
+) -> Posterior:
     """Build a posterior; a learned one (:data:`LEARNED`) still needs its weights.
 
     Args:
         kind: one of :data:`KINDS`.
         priors: one per source, for the kinds that sample with them.
+        silence_probability: how likely each source is absent from a mixture (silence.py); 0 for never.
         settings: the kind's own.
 
     Raises:
@@ -52,7 +62,11 @@ def build(kind: str, priors: Sequence[Prior] | None = None, **settings: Any) -> 
     """
     if kind not in KINDS:
         raise InputError(f"the posterior must be one of {', '.join(sorted(KINDS))}, got {kind!r}")
+    if silence_probability and kind in LEARNED:
+        raise InputError(f"posterior {kind!r} learns silence from its data and takes no silence_probability")
     try:
+        if silence_probability:
+            priors = with_silence(priors or [], silence_probability)
         return KINDS[kind](priors=priors, **settings)
     except (TypeError, ValueError) as error:
         raise InputError(f"posterior {kind!r}: {error}") from error

@@ -21,6 +21,19 @@ def geometric(largest: float, smallest: float, num_levels: int) -> np.ndarray:
     return np.geomspace(largest, smallest, num_levels, dtype=np.float64).astype(np.float32)
 
 
+def karras(largest: float, smallest: float, num_levels: int, rho: float = 7.0) -> np.ndarray:
+    """Noise levels whose rho-th roots fall in equal steps (Karras et al. 2022, equation 5): (num_levels,) float32.
+
+    Raises:
+        InputError: unless 0 < smallest <= largest, num_levels >= 1 and rho > 0.
+    """
+    if not rho > 0.0:
+        raise InputError(f"rho must be above 0, got {rho:g}")
+    geometric(largest, smallest, num_levels)
+    roots = np.linspace(largest ** (1.0 / rho), smallest ** (1.0 / rho), num_levels)
+    return (roots**rho).astype(np.float32)
+
+
 def warm(sigmas: np.ndarray, start_sigma: float | None) -> np.ndarray:
     """The schedule of a warm start: ``start_sigma`` and every level below it; None is the middle of the schedule.
 

@@ -27,7 +27,13 @@ from tfsep.priors.base import Prior
 from tfsep.separation import stages, weights
 from tfsep.separation.description import FORMAT, MODEL_FILE, read_description
 
-_STEPS = {"gibbs": "num_levels", "langevin": "num_steps"}
+_STEPS = {
+    "diffusion": "num_levels",
+    "gibbs": "num_levels",
+    "langevin": "num_steps",
+    "latent": "num_steps",
+    "stochastic_gibbs": "num_levels",
+}
 
 
 @dataclass(frozen=True)
@@ -119,7 +125,7 @@ def load_model(
         posterior: kind of posterior; None is the model's first, or, where ``priors`` is given, the first that uses
             priors and, where they add a source, nothing else.
         priors: {source: model folder} from which priors are taken instead; further sources are added to the model's.
-        steps: iterations of an iterative posterior (levels of gibbs, steps per level of langevin).
+        steps: iterations of an iterative posterior (levels of gibbs, say, steps per level of langevin).
 
     Raises:
         InputError: for anything that is missing, unknown or does not fit together.

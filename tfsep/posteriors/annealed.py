@@ -1,0 +1,134 @@
+"""What samplers over waveforms share: chains that move through falling noise levels in one compiled loop.
+
+A kind says how its chains begin (:meth:`Annealed.cold`) and how they move (:meth:`Annealed.run`). Chains, restarts and
+mixtures lie side by side in the batch axis and do not know of each other.
+"""
+
+from __future__ import annotations
+
+import abc
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from tfsep import mixing
+from tfsep.errors import InputError
+from tfsep.posteriors.base import Posterior, wave_priors
+from tfsep.posteriors.schedule import warm
+from tfsep.priors.base import Prior
+
+
+class Annealed(Posterior):
+    """The priors, the gains, the schedule and the seeds of an annealed sampler.
+
+    Args:
+        priors: one per source, over waves.
+        gains: mixing gains; None is the mean.
+        sigmas: the noise schedule, falling: (level,) float32.
+        limits: the extreme noise levels at which priors are asked, before rounding.
+        start_sigma: noise level at which a warm start begins; None is the middle of the schedule.
+        num_chains: chains averaged into one sample and projected again (a mean of K samples has (1 + 1/K) / 2 of the
+            mean square error of one).
+
+    Raises:
+        InputError: for priors that cannot serve, or settings out of range.
+    """
+
+    def __init__(
+        self,
+        priors: Sequence[Prior] | None,
+        gains: Sequence[float] | None,
+        sigmas: np.ndarray,
+        limits: Sequence[float],
+        start_sigma: float | None,
+        num_chains: int = 1,
+    ) -> None:
+        """Check what is given."""
+        if num_chains < 1:
+            raise InputError(f"num_chains must be at least 1, got {num_chains}")
+        self.num_chains = num_chains
+        self.sigmas, self.warm_sigmas = sigmas, warm(sigmas, start_sigma)
+        self.priors = wave_priors(self.kind, priors, limits)
+        self.num_sources, self.segment = len(self.priors), self.priors[0].event_shape[0]
+        self.gains = mixing.gain_vector(self.num_sources, gains)
+        self._compiled = compiled(self.run, self.num_sources, self.segment)
+
+    @abc.abstractmethod
+    def run(self, mixture: tf.Tensor, sources: tf.Tensor, sigmas: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
+        """Take chains through the levels: (chain, source, segment) -> the same, not yet projected.
+
+        Args:
+            mixture: (chain, segment).
+            sources: where the chains begin, noise of the first level included.
+            sigmas: (level,), the whole schedule or, after a warm start, its end.
+            seed: two int32.
+        """
+
+    def cold(self, mixture: tf.Tensor, noise: tf.Tensor) -> tf.Tensor:
+        """Where chains begin without a start, from standard normal noise: (chain, source, segment)."""
+        return mixture[:, tf.newaxis] + self.sigmas[0] * noise
+
+    def chains(self, mixture: Any, num: int, seed: Any, start: Any = None) -> tf.Tensor:
+        """The ends of ``num`` chains for each mixture: (num, batch, source, segment), not yet projected."""
+        mixture, seed = tf.convert_to_tensor(mixture, tf.float32), tf.cast(seed, tf.int32)
+        mixtures = tf.tile(mixture, [num, 1])
+        shape = tf.stack([tf.shape(mixtures)[0], self.num_sources, self.segment])
+        noise = tf.random.stateless_normal(shape, seed, alg="philox")
+        if start is None:
+            sources, sigmas = self.cold(mixtures, noise), self.sigmas
+        else:
+            sigmas = self.warm_sigmas
+            start = check_start(self.kind, mixture, start, self.num_sources)
+            sources = tf.tile(start, [num, 1, 1]) + sigmas[0] * noise
+        ends = self._compiled(mixtures, sources, sigmas, seed)
+        return tf.reshape(ends, [num, -1, self.num_sources, self.segment])
+
+    def sample(self, mixture: Any, num_samples: int, seed: Any, start: Any = None) -> tf.Tensor:
+        """Run ``num_samples`` x ``num_chains`` chains; see :class:`Posterior`."""
+        ends = self.chains(mixture, num_samples * self.num_chains, seed, start)
+        shape = [num_samples, self.num_chains, -1, self.num_sources, self.segment]
+        return mixing.project(mixture, tf.reduce_mean(tf.reshape(ends, shape), axis=1), self.gains)
+
+
+def compiled(run: Callable[..., tf.Tensor], num_sources: int, segment: int) -> Callable[..., tf.Tensor]:
+    """One graph of run(mixture, sources, sigmas, seed) for any batch size and number of levels, cold or warm.
+
+    The arguments are (batch, segment), (batch, source, segment), (level,) float32 and two int32.
+    """
+    signature = [
+        tf.TensorSpec([None, segment], tf.float32),
+        tf.TensorSpec([None, num_sources, segment], tf.float32),
+        tf.TensorSpec([None], tf.float32),
+        tf.TensorSpec([2], tf.int32),
+    ]
+    return tf.function(run, input_signature=signature, autograph=False)
+
+
+def check_start(kind: str, mixture: tf.Tensor, start: Any, num_sources: int) -> tf.Tensor:
+    """A start as float32 (batch, source, segment).
+
+    Raises:
+        InputError: if its shape is known to be another.
+    """
+    start = tf.convert_to_tensor(start)
+    wanted = tf.TensorShape([mixture.shape[0], num_sources, mixture.shape[1]])
+    if not start.shape.is_compatible_with(wanted):
+        raise InputError(f"the start of {kind!r} must be (batch, source, segment) = {wanted}, got {start.shape}")
+    return tf.ensure_shape(tf.cast(start, tf.float32), wanted)
+
+
+def fold(seed: tf.Tensor, number: Any) -> tf.Tensor:
+    """Another seed for each number (two int32); the chains' start has ``seed`` itself."""
+    return tf.random.experimental.stateless_fold_in(seed, number)
+
+
+def score_each(priors: Sequence[Prior], sources: tf.Tensor, sigma: tf.Tensor) -> tf.Tensor:
+    """Each source's score under its own prior: (batch, source, time) -> the same."""
+    return tf.stack([prior.score(sources[:, k, :, tf.newaxis], sigma)[..., 0] for k, prior in enumerate(priors)], 1)
+
+
+def log_prob_of_all(priors: Sequence[Prior], sources: tf.Tensor, sigma: tf.Tensor) -> tf.Tensor:
+    """Joint log-density of sources at noise level sigma in nats: (batch, source, time) -> (batch,)."""
+    return tf.add_n([prior.log_prob(sources[:, k, :, tf.newaxis], sigma) for k, prior in enumerate(priors)])

@@ -1,0 +1,101 @@
+"""Whether chains have mixed: acceptance, effective sample size and split R-hat, by TensorFlow Probability.
+
+A trace is taken after a sampler has come down its schedule, at the last level, where its chains have one distribution
+to agree about. Chains that sit in different modes have an R-hat well above 1.01, however quiet each of them looks.
+
+Sources: Gelman and Rubin 1992 with the chains split in halves (Gelman et al. 2013, chapter 11); Geyer 2011 (effective
+sample size by the initial monotone sequence).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import tensorflow as tf
+import tensorflow_probability as tfp
+
+from tfsep.errors import InputError
+
+
+class Walker(Protocol):
+    """A sampler that can go on at one level: Langevin, StochasticGibbs."""
+
+    num_sources: int
+    segment: int
+    sigmas: Any
+
+    def chains(self, mixture: Any, num: int, seed: Any, start: Any = None) -> tf.Tensor:
+        """The ends of chains: (num, batch, source, segment)."""
+
+    def walk(
+        self, mixture: tf.Tensor, sources: tf.Tensor, sigma: tf.Tensor, num_steps: int, seed: tf.Tensor
+    ) -> tuple[tf.Tensor, tf.Tensor]:
+        """Go on at one level; also the share of moves taken (chain,)."""
+
+
+@dataclass(frozen=True)
+class Trace:
+    """What chains did at the last level.
+
+    Attributes:
+        states: (draw, chain, batch, source, segment).
+        acceptance: share of the moves taken, (chain, batch); one where no move is ever refused.
+    """
+
+    states: tf.Tensor
+    acceptance: tf.Tensor
+
+    def effective_sample_size(self) -> tf.Tensor:
+        """How many independent draws all chains together are worth, per number: (batch, source, segment)."""
+        return tfp.mcmc.effective_sample_size(self.states, cross_chain_dims=1, filter_beyond_positive_pairs=True)
+
+    def split_r_hat(self) -> tf.Tensor:
+        """Spread between half chains over the spread within them, 1 if they agree: (batch, source, segment)."""
+        return tfp.mcmc.potential_scale_reduction(self.states, independent_chain_ndims=1, split_chains=True)
+
+
+def trace(
+    sampler: Walker, mixture: Any, num_draws: int, num_chains: int, seed: Any, start: Any = None, thin: int = 1
+) -> Trace:
+    """Anneal chains, then record them at the last level.
+
+    Args:
+        sampler: a sampler with ``walk``; a last Tweedie step of its own should be off, since chains go on from its end.
+        mixture: (batch, segment).
+        num_draws: states recorded of each chain, at least 4.
+        num_chains: independent chains, at least 2.
+        seed: two integers.
+        start: sources at which to begin, (batch, source, segment), or None.
+        thin: steps from one recorded state to the next.
+
+    Raises:
+        InputError: for too few draws or chains.
+    """
+    if num_draws < 4 or num_chains < 2 or thin < 1:
+        raise InputError(
+            "a trace needs num_draws of at least 4, num_chains of at least 2 and thin of at least 1, "
+            f"got {num_draws}, {num_chains} and {thin}"
+        )
+    mixture, seed = tf.convert_to_tensor(mixture, tf.float32), tf.cast(seed, tf.int32)
+    seeds = tf.random.split(seed, 2)
+    begin = tf.reshape(sampler.chains(mixture, num_chains, seeds[0], start), [-1, sampler.num_sources, sampler.segment])
+    mixtures, sigma = tf.tile(mixture, [num_chains, 1]), tf.constant(sampler.sigmas[-1])
+
+    @tf.function(autograph=False)
+    def record(begin: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        def draw(
+            number: tf.Tensor, sources: tf.Tensor, taken: tf.Tensor, states: tf.TensorArray
+        ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor, tf.TensorArray]:
+            seed = tf.random.experimental.stateless_fold_in(seeds[1], number)
+            sources, accepted = sampler.walk(mixtures, sources, sigma, thin, seed)
+            return number + 1, sources, taken + accepted, states.write(number, sources)
+
+        states = tf.TensorArray(tf.float32, num_draws, element_shape=begin.shape)
+        none = tf.zeros(tf.shape(begin)[:1])
+        walk = tf.while_loop(lambda number, *_: number < num_draws, draw, (0, begin, none, states))
+        return walk[3].stack(), walk[2] / num_draws
+
+    states, acceptance = record(begin)
+    shape = [num_draws, num_chains, -1, sampler.num_sources, sampler.segment]
+    return Trace(tf.reshape(states, shape), tf.reshape(acceptance, [num_chains, -1]))

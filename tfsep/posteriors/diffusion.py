@@ -1,0 +1,163 @@
+r"""Diffusion sampling: the priors' probability flow down a schedule of noise, among sources that explain the mixture.
+
+With the denoisers D of the priors, in the form of Karras et al. (EDM),
+
+.. math:: \frac{d s_k}{d \sigma} = \frac{s_k - D_k(s_k, \sigma)}{\sigma} = -\sigma \nabla \log p_\sigma(s_k),
+
+by Euler's or Heun's steps between the levels of the schedule. Churn adds noise before each step and so takes
+:math:`\hat\sigma = (1 + c) \sigma` down instead of :math:`\sigma`. The constraint :math:`\sum_k a_k s_k = m` is exact
+at every level, in one of two coordinates: ``projection`` moves within the space of solutions and favours no source;
+``last_source`` frees all but the last, which follows as :math:`s_N = (m - \sum_{k<N} a_k s_k) / a_N`, so that
+:math:`\nabla_k \leftarrow \nabla_k - (a_k / a_N) \nabla_N`.
+
+The flow of the constrained densities is not the constrained flow of the densities (they agree if all sources have one
+isotropic covariance), so without correction the draws are biased. Corrector steps, Langevin's at each level and in the
+same coordinates, make this a sampler.
+
+Sources: Karras et al. 2022, algorithm 2 and equation 5; Song et al. 2021 (corrector); Mariani et al. 2024 (MSDM,
+last-source form).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import tensorflow as tf
+
+from tfsep import mixing
+from tfsep.errors import InputError
+from tfsep.posteriors.annealed import Annealed, fold, score_each
+from tfsep.posteriors.base import denoise_each
+from tfsep.posteriors.schedule import karras
+from tfsep.priors.base import Prior
+
+ORDERS = ("euler", "heun")
+CONSTRAINTS = ("projection", "last_source")
+_MOST_CHURN = 2.0**0.5 - 1.0
+
+
+class Diffusion(Annealed):
+    """Constrained diffusion sampling over waveforms, one compiled loop.
+
+    Args:
+        priors: one per source, over waves; a score is all that is asked of them.
+        gains: mixing gains; None is the mean.
+        largest_sigma, smallest_sigma, num_levels, rho: the schedule of Karras et al.; the last step goes to no noise.
+        order: "heun" or "euler".
+        churn: noise added over the whole run (their S_churn); each level takes min(churn / num_levels, sqrt(2) - 1),
+            and none rises above ``largest_sigma``.
+        constraint: "projection" or "last_source".
+        num_corrections: Langevin steps after each step of the flow.
+        correction_step: their length in units of sigma^2.
+        num_chains: chains averaged into one sample.
+        start_sigma: noise level at which a warm start begins; None is the middle of the schedule.
+    """
+
+    kind = "diffusion"
+
+    def __init__(
+        self,
+        priors: Sequence[Prior] | None,
+        gains: Sequence[float] | None = None,
+        largest_sigma: float = 8.0,
+        smallest_sigma: float = 0.02,
+        num_levels: int = 50,
+        rho: float = 7.0,
+        order: str = "heun",
+        churn: float = 0.0,
+        constraint: str = "projection",
+        num_corrections: int = 0,
+        correction_step: float = 0.1,
+        num_chains: int = 1,
+        start_sigma: float | None = None,
+    ) -> None:
+        """Check the settings, the stability of the corrector among them."""
+        for name, value, known in (("order", order, ORDERS), ("constraint", constraint, CONSTRAINTS)):
+            if value not in known:
+                raise InputError(f"{name} must be one of {', '.join(known)}, got {value!r}")
+        if not churn >= 0.0 or num_corrections < 0:
+            raise InputError(f"churn and num_corrections must be at least 0, got {churn:g} and {num_corrections}")
+        sigmas = karras(largest_sigma, smallest_sigma, num_levels, rho)
+        super().__init__(priors, gains, sigmas, [largest_sigma, smallest_sigma], start_sigma, num_chains)
+        self.order, self.constraint, self.largest_sigma = order, constraint, largest_sigma
+        self.churn = min(churn / num_levels, _MOST_CHURN)
+        self.num_corrections, self.correction_step = num_corrections, correction_step
+        self.is_sampler = num_corrections > 0
+        if not 0.0 < self.stability() < 2.0:
+            raise InputError(
+                "the corrector is stable only while correction_step, times |a|^2 / a_N^2 for the last-source form, "
+                f"lies in 0..2, got {self.stability():.3g}"
+            )
+
+    def stability(self) -> float:
+        """Step of the corrector times the largest curvature it meets, in units of 1/sigma^2; below 2 it is stable."""
+        stretch = sum(gain**2 for gain in self.gains) / self.gains[-1] ** 2
+        return self.correction_step * (1.0 if self.constraint == "projection" else stretch)
+
+    def run(self, mixture: tf.Tensor, sources: tf.Tensor, sigmas: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
+        """Down the schedule, then Tweedie's step to no noise; see :class:`Annealed`."""
+
+        def descend(level: tf.Tensor, sources: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+            seeds = tf.random.split(fold(seed, level), 2)
+            moved = self._step(mixture, sources, sigmas[level], sigmas[level + 1], seeds[0])
+            if self.num_corrections:
+                moved = self._correct(mixture, moved, sigmas[level + 1], seeds[1])
+            return level + 1, moved
+
+        last = tf.shape(sigmas)[0] - 1
+        begin = (0, self._constrain(mixture, sources))
+        sources = tf.while_loop(lambda level, _: level < last, descend, begin, parallel_iterations=1)[1]
+        return denoise_each(self.priors, sources, sigmas[-1])
+
+    def _step(
+        self, mixture: tf.Tensor, sources: tf.Tensor, sigma: tf.Tensor, lower: tf.Tensor, seed: tf.Tensor
+    ) -> tf.Tensor:
+        """One step of the flow from sigma to a lower level, churned before."""
+        if self.churn:
+            raised = tf.minimum((1.0 + self.churn) * sigma, self.largest_sigma)
+            sources += tf.sqrt(tf.maximum(raised**2 - sigma**2, 0.0)) * self._noise(sources, seed)
+            sigma = raised
+        slope = -sigma * self._drift(sources, sigma)
+        moved = self._constrain(mixture, sources + (lower - sigma) * slope)
+        if self.order == "heun":
+            slope = 0.5 * (slope - lower * self._drift(moved, lower))
+            moved = self._constrain(mixture, sources + (lower - sigma) * slope)
+        return moved
+
+    def _correct(self, mixture: tf.Tensor, sources: tf.Tensor, sigma: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
+        """Langevin steps at one level."""
+        eta = self.correction_step * sigma**2
+
+        def move(step: tf.Tensor, sources: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+            jump = tf.sqrt(2.0 * eta) * self._noise(sources, fold(seed, step))
+            return step + 1, self._constrain(mixture, sources + eta * self._drift(sources, sigma) + jump)
+
+        count = self.num_corrections
+        return tf.while_loop(lambda step, _: step < count, move, (0, sources), parallel_iterations=1)[1]
+
+    def _drift(self, sources: tf.Tensor, sigma: tf.Tensor) -> tf.Tensor:
+        """The score in the coordinates of the constraint, as a move of all sources."""
+        score = score_each(self.priors, sources, sigma)
+        if self.constraint == "projection":
+            return mixing.project_tangent(score, self.gains)
+        ratios = tf.constant(self.gains)[:, tf.newaxis] / self.gains[-1]
+        return self._follow(score - ratios * score[:, -1:])
+
+    def _noise(self, sources: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
+        """Standard normal noise in the coordinates of the constraint, as a move of all sources."""
+        noise = tf.random.stateless_normal(tf.shape(sources), seed, alg="philox")
+        return mixing.project_tangent(noise, self.gains) if self.constraint == "projection" else self._follow(noise)
+
+    def _follow(self, move: tf.Tensor) -> tf.Tensor:
+        """The move whose last source makes up for what the others do to the mixture."""
+        free = move[:, :-1]
+        column = tf.constant(self.gains[:-1])[:, tf.newaxis]
+        last = -tf.reduce_sum(column * free, axis=1, keepdims=True) / self.gains[-1]
+        return tf.concat([free, last], axis=1)
+
+    def _constrain(self, mixture: tf.Tensor, sources: tf.Tensor) -> tf.Tensor:
+        """Put back on the mixture what rounding, or the start, took off it."""
+        if self.constraint == "projection":
+            return mixing.project(mixture, sources, self.gains)
+        error = mixing.residual(mixture, sources, self.gains)[:, tf.newaxis]
+        return tf.concat([sources[:, :-1], sources[:, -1:] + error / self.gains[-1]], axis=1)

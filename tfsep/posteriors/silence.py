@@ -1,0 +1,96 @@
+r"""Silence as part of the model: a source that may be absent has a spike at zero in its density.
+
+.. math:: p'_\sigma(y) = (1 - \pi)\, p_\sigma(y) + \pi\, \mathcal{N}(y; 0, \sigma^2 I), \qquad
+          D'(y, \sigma) = (1 - \rho)\, D(y, \sigma), \qquad
+          \rho = \frac{\pi\, \mathcal{N}(y; 0, \sigma^2 I)}{p'_\sigma(y)}.
+
+The responsibility rho weighs how well silence explains a noised event against how well the prior does; it needs a true
+log-density, so priors that have only a score are refused. An absent source then ends near zero because that is
+likelier, not because a threshold says so.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import tensorflow as tf
+
+from tfsep.errors import InputError
+from tfsep.priors.base import Prior, broadcast_to_event, per_example_sigma
+
+
+class SilencePrior(Prior):
+    """A prior of a source that is absent with a given probability; see the module's text.
+
+    Args:
+        prior: of the source where it sounds; needs a log-density.
+        probability: of silence, in 0..1 without its ends.
+
+    Raises:
+        InputError: for a probability out of range, or a prior that has only a score.
+    """
+
+    def __init__(self, prior: Prior, probability: float) -> None:
+        """Check the probability and the prior."""
+        if not 0.0 < probability < 1.0:
+            raise InputError(f"silence_probability must lie between 0 and 1, got {probability:g}")
+        if not prior.has_log_prob:
+            raise InputError(f"silence is weighed by log-densities, and prior {prior.kind!r} has only a score")
+        self.prior, self.probability = prior, probability
+        self.kind, self.domain, self.event_shape = prior.kind, prior.domain, prior.event_shape
+        self.front_end, self.has_posterior_sample = prior.front_end, prior.has_posterior_sample
+        self.smallest_sigma, self.largest_sigma = prior.smallest_sigma, prior.largest_sigma
+
+    def _shares(self, x: Any, sigma: Any) -> tuple[tf.Tensor, tf.Tensor]:
+        """Log of (1 - pi) p_sigma(x) and of pi N(x; 0, sigma^2 I), both (batch,)."""
+        sounding = self.prior.log_prob(x, sigma) + math.log1p(-self.probability)
+        x = tf.cast(tf.convert_to_tensor(x), sounding.dtype)
+        sigma = per_example_sigma(self.smallest_sigma if sigma is None else sigma, x)
+        power = tf.reduce_sum(x**2, list(range(1, x.shape.rank)))
+        silent = -0.5 * (power / sigma**2 + self.dimensions * tf.math.log(math.tau * sigma**2))
+        return sounding, silent + math.log(self.probability)
+
+    def responsibility(self, x: Any, sigma: Any) -> tf.Tensor:
+        """Probability that a noised event is silence: (batch,) + event_shape -> (batch,)."""
+        sounding, silent = self._shares(x, sigma)
+        return tf.sigmoid(silent - sounding)
+
+    def log_prob(self, x: Any, sigma: Any = None) -> tf.Tensor:
+        """Log of p'_sigma: (batch,) + event_shape -> (batch,) nats."""
+        return tf.reduce_logsumexp(tf.stack(self._shares(x, sigma)), axis=0)
+
+    def denoise(self, x: Any, sigma: Any) -> tf.Tensor:
+        """The prior's denoised event times the probability that there is one."""
+        clean = self.prior.denoise(x, sigma)
+        return clean * (1.0 - broadcast_to_event(self.responsibility(x, sigma), clean))
+
+    def score(self, x: Any, sigma: Any = None) -> tf.Tensor:
+        """(denoise(x) - x) / sigma^2: (batch,) + event_shape -> the same."""
+        clean = self.denoise(x, sigma)
+        x = tf.cast(tf.convert_to_tensor(x), clean.dtype)
+        sigma = per_example_sigma(self.smallest_sigma if sigma is None else sigma, x)
+        return (clean - x) / broadcast_to_event(sigma, x) ** 2
+
+    def posterior_sample(self, y: Any, sigma: Any, seed: Any) -> tf.Tensor:
+        """Silence with the responsibility's probability, else a draw of the prior."""
+        seeds = tf.random.split(tf.cast(seed, tf.int32), 2)
+        drawn = self.prior.posterior_sample(y, sigma, seeds[0])
+        silent = self.responsibility(y, sigma)
+        chance = tf.random.stateless_uniform(tf.shape(silent), seeds[1], dtype=silent.dtype, alg="philox")
+        return tf.where(broadcast_to_event(chance < silent, drawn), tf.zeros_like(drawn), drawn)
+
+    def sample(self, num: int, seed: Any, sigma: Any = None) -> tf.Tensor:
+        """Draw ``num`` events, some of them nothing but noise."""
+        seeds = tf.random.split(tf.cast(seed, tf.int32), 3)
+        drawn = self.prior.sample(num, seeds[0], sigma)
+        noise = tf.random.stateless_normal(tf.shape(drawn), seeds[1], dtype=drawn.dtype, alg="philox")
+        level = per_example_sigma(self.smallest_sigma if sigma is None else sigma, drawn)
+        silent = tf.random.stateless_uniform([num], seeds[2], alg="philox") < self.probability
+        return tf.where(broadcast_to_event(silent, drawn), broadcast_to_event(level, drawn) * noise, drawn)
+
+
+def with_silence(priors: Sequence[Prior], probability: float) -> list[Prior]:
+    """Each prior with a spike at zero of the given probability."""
+    return [SilencePrior(prior, probability) for prior in priors]
