@@ -43,6 +43,13 @@ def is_experiment(path: Path) -> bool:
 
 EXPERIMENTS = [path for path in FILES if is_experiment(path)]
 every_experiment = pytest.mark.parametrize("path", EXPERIMENTS, ids=name_of)
+# Their parts are those of other experiments; they are built in the long run only.
+VARIANTS = ("songs_supervised.gin", "toy_both.gin", "toy_free.gin")
+fast_experiments = pytest.mark.parametrize(
+    "path",
+    [pytest.param(path, marks=pytest.mark.slow if name_of(path) in VARIANTS else ()) for path in EXPERIMENTS],
+    ids=name_of,
+)
 
 
 @pytest.fixture(autouse=True)
@@ -131,14 +138,15 @@ def check_model(folder: Path, with_priors: list[str]) -> None:
         assert answer.shape == (1, 1, len(model.sources), model.segment) and np.isfinite(answer).all()
 
 
-@every_experiment
+@fast_experiments
 def test_an_experiment_is_built_and_takes_a_step(
     path: Path, stems: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with_priors = configure(path, stems)
     monkeypatch.setattr(recipe, "fit", bare_step)
-    # A composition is built, and its stages are not run: tracing them takes longer than everything else here.
-    monkeypatch.setattr(recipe, "selected", lambda entry, *_: entry)
+    # What is fitted to finished parts is built and not run: it takes longer than everything else here.
+    for name in ("selected", "calibrated"):
+        monkeypatch.setattr(recipe, name, lambda entry, *_: entry)
     config.call("train", save_dir=tmp_path, seed=0)
     check_model(tmp_path / "model", with_priors)
 
