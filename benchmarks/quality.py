@@ -106,12 +106,12 @@ def rows(args: argparse.Namespace) -> Iterator[Row]:
 
     names = args.model or model_folder.list_models()
     toys = []
-    for name in [*names, *args.supervised]:
+    for name, paired in [*((name, False) for name in names), *((name, True) for name in args.supervised)]:
         description = model_folder.describe(name)
         is_toy = set(description["sources"]) <= set(toy.oscillators.KINDS)
         data = ["toy", "toy-free"] if is_toy else [str(EXAMPLES), *([args.songs] if args.songs else [])]
-        toys += [name] if is_toy and name in names else []
-        label = Path(name).name + (" (true pairs)" if name in args.supervised else "")
+        toys += [name] if is_toy and not paired else []
+        label = Path(name).name + (" (true pairs)" if paired else "")
         for entry in description["posteriors"]:
             yield from _rows_of(label, name, entry, description, data)
             for folder in args.priors:

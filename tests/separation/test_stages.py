@@ -8,10 +8,13 @@ from typing import Any
 
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from tfsep.errors import InputError
+from tfsep.export import saved_model
 from tfsep.separation import stages
 from tfsep.separation.model_folder import load_model
+from tfsep.separation.separator import Separator
 
 SEGMENT = 64
 GIBBS = {"kind": "gibbs", "num_levels": 2, "num_restarts": 1}
@@ -52,6 +55,18 @@ def test_a_source_is_added_to_a_composition_of_samplers(tmp_path: Path) -> None:
     found = model.posterior.sample(mixture, 1, (0, 0)).numpy()
     assert found.shape == (1, 2, 3, SEGMENT)
     np.testing.assert_allclose(found[0].mean(1), mixture, atol=1e-5)
+
+
+@pytest.mark.slow
+def test_a_composition_is_served(tmp_path: Path) -> None:
+    folder = write(tmp_path / "pair", ("sine", "square"), GIBBS, BY_NAME)
+    separator = Separator.load(str(folder), posterior="composition")
+    saved_model.export(separator, tmp_path / "served")
+    loaded = tf.saved_model.load(str(tmp_path / "served" / "1")).signatures["serving_default"]
+    waves = np.random.default_rng(0).normal(size=(2, 150)).astype(np.float32)
+    stems = loaded(waveform=tf.constant(waves))
+    assert sorted(stems) == ["sine", "square"]
+    np.testing.assert_allclose(stems["sine"] + stems["square"], waves, atol=1e-5)
 
 
 def test_what_a_composition_needs_follows_from_the_stages_it_keeps() -> None:

@@ -38,7 +38,7 @@ class Gaussian(Prior):
         return -x / (self.variance + broadcast_to_event(per_example_sigma(sigma, x), x) ** 2)
 
     def sample(self, num: int, seed: Any, sigma: Any = None) -> tf.Tensor:
-        raise NotImplementedError
+        return math.sqrt(self.variance) * tf.random.stateless_normal((num, *self.event_shape), seed)
 
 
 class Free(keras.Model):
@@ -156,6 +156,19 @@ def test_both_is_the_weighted_sum() -> None:
     assert float(alone) == pytest.approx(float(one), rel=1e-5)
 
 
+def test_pairs_may_be_dreamt_by_the_priors() -> None:
+    """Sources of variance 1 and 4 that the priors draw take the place of the recorded ones, which are silent here."""
+    settings = ObjectiveSettings(pairs_from="priors")
+    assert settings.needs_priors
+    seed, silence = tf.constant(SEED), tf.zeros((4000, 2, TIME))
+    drawn = variational.dreamt(PRIORS, 4000, seed).numpy()
+    np.testing.assert_allclose(drawn.var(axis=(0, 2)), (1.0, 4.0), rtol=0.05)
+    assert abs(np.corrcoef(drawn[:, 0].ravel(), drawn[:, 1].ravel())[0, 1]) < 0.03
+    loss, _ = variational.build(settings, PRIORS)(Free(), (silence, tf.zeros(4000)), seed)
+    expected, _ = objectives.simulated_pairs(Free(), tf.constant(drawn), seed)
+    assert float(loss) == pytest.approx(float(expected), rel=1e-5)
+
+
 def test_pairs_alone_ask_for_no_priors() -> None:
     assert variational.build(ObjectiveSettings(), None) is variational.pairs
     expected, _ = objectives.simulated_pairs(Free(), sources(), SEED)
@@ -180,6 +193,7 @@ def test_any_family_learns_its_density_from_the_errors_of_its_means() -> None:
     ("settings", "rule"),
     [
         ({"kind": "vae"}, "objective.kind must be one of simulated_pairs, elbo, both, got 'vae'"),
+        ({"pairs_from": "dreams"}, "objective.pairs_from must be data or priors, got 'dreams'"),
         ({"largest_sigma": 0.05}, "objective needs 0 < smallest_sigma <= largest_sigma, got 0.1 and 0.05"),
         ({"annealed": 1.5}, "objective.annealed must lie in 0..1, got 1.5"),
         ({"num_samples": 0}, "objective.num_samples must be above 0, got 0"),

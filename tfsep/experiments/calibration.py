@@ -14,7 +14,7 @@ Source: Gneiting, Balabdaoui and Raftery 2007 (probability integral transform); 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -26,8 +26,8 @@ NUM_DRAWS = 39
 #: Nominal coverage in percent: places of its lower and upper end among the sorted draws.
 INTERVALS: Mapping[int, tuple[int, int]] = {50: (9, 29), 90: (1, 37)}
 _FITTED = 90
-_ROUNDS = 4
-_BATCH = 16
+_ROUNDS = 3
+_BATCH_SAMPLES = 1 << 16  # of mixtures drawn for at once
 _SMALLEST_WIDTH = 1e-9
 
 
@@ -62,11 +62,13 @@ class Coverage:
 def draws_of(posterior: Any, mixtures: np.ndarray, seed: int = 0) -> np.ndarray:
     """:data:`NUM_DRAWS` draws of a_k s_k for mixtures (batch, segment): (sample, batch, source, segment)."""
     column = np.asarray(posterior.gains, np.float32)[:, np.newaxis]
-    parts = [
-        np.asarray(posterior.sample(mixtures[start : start + _BATCH], NUM_DRAWS, (seed, start))) * column
-        for start in range(0, len(mixtures), _BATCH)
-    ]
-    return np.concatenate(parts, axis=1)
+    return np.asarray(posterior.sample(mixtures, NUM_DRAWS, (seed, 0))) * column
+
+
+def _parts(mixtures: np.ndarray) -> Iterator[slice]:
+    """Parts of a batch that fit in memory with their draws."""
+    size = max(1, _BATCH_SAMPLES // mixtures.shape[-1])
+    return (slice(start, start + size) for start in range(0, len(mixtures), size))
 
 
 def fit_temperature(posterior: Amortised, mixtures: np.ndarray, references: np.ndarray, seed: int = 0) -> list[float]:
@@ -82,9 +84,8 @@ def fit_temperature(posterior: Amortised, mixtures: np.ndarray, references: np.n
     low, high = INTERVALS[_FITTED]
     for _ in range(_ROUNDS):
         ratios = []
-        for start in range(0, len(mixtures), _BATCH):
-            part = slice(start, start + _BATCH)
-            ordered = np.sort(draws_of(posterior, mixtures[part], seed + start), axis=0)
+        for part in _parts(mixtures):
+            ordered = np.sort(draws_of(posterior, mixtures[part], seed + part.start), axis=0)
             centre, half = 0.5 * (ordered[high] + ordered[low]), 0.5 * (ordered[high] - ordered[low])
             ratios.append(np.abs(references[part] - centre) / np.maximum(half, _SMALLEST_WIDTH))
         factor = np.quantile(np.concatenate(ratios), _FITTED / 100, axis=(0, 2))
@@ -99,8 +100,7 @@ def measure(
 ) -> dict[str, dict[str, float | None]]:
     """Coverage of ``draw`` (batch, time) -> (sample, batch, source, time), in batches that fit in memory."""
     coverage = Coverage()
-    for start in range(0, len(mixtures), _BATCH):
-        part = slice(start, start + _BATCH)
+    for part in _parts(mixtures):
         coverage.add(draw(mixtures[part]), references[part])
     return coverage.record(sources)
 

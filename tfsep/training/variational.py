@@ -54,6 +54,8 @@ class ObjectiveSettings:
 
     Attributes:
         kind: "simulated_pairs", "elbo" or "both".
+        pairs_from: "data", pairs of recorded sources, or "priors", pairs of sources that the priors draw, at their
+            smallest noise level: the sleep phase of Hinton et al. 1995, for which no recording is needed.
         pairs_weight, elbo_weight: of the two parts of "both".
         num_samples: draws of q per mixture.
         largest_sigma, smallest_sigma: the priors' noise level at first and in the end.
@@ -64,6 +66,7 @@ class ObjectiveSettings:
     """
 
     kind: str = "simulated_pairs"
+    pairs_from: str = "data"
     pairs_weight: float = 1.0
     elbo_weight: float = 0.1
     num_samples: int = 1
@@ -82,6 +85,8 @@ class ObjectiveSettings:
         """
         if self.kind not in OBJECTIVES:
             raise InputError(f"objective.kind must be one of {', '.join(OBJECTIVES)}, got {self.kind!r}")
+        if self.pairs_from not in ("data", "priors"):
+            raise InputError(f"objective.pairs_from must be data or priors, got {self.pairs_from!r}")
         if not 0.0 < self.smallest_sigma <= self.largest_sigma:
             given = f"{self.smallest_sigma:g} and {self.largest_sigma:g}"
             raise InputError(f"objective needs 0 < smallest_sigma <= largest_sigma, got {given}")
@@ -95,7 +100,7 @@ class ObjectiveSettings:
     @property
     def needs_priors(self) -> bool:
         """Whether priors must be trained first."""
-        return self.kind != "simulated_pairs"
+        return self.kind != "simulated_pairs" or self.pairs_from == "priors"
 
 
 def build(settings: ObjectiveSettings, priors: Sequence[Prior] | None) -> Callable[[Any, Any, tf.Tensor], Loss]:
@@ -112,11 +117,16 @@ def build(settings: ObjectiveSettings, priors: Sequence[Prior] | None) -> Callab
 
     def objective(posterior: DrawnPosterior, batch: tuple[tf.Tensor, tf.Tensor], seed: tf.Tensor) -> Loss:
         sources, progress = batch
-        loss, metrics = negative_elbo(posterior, known, sources, progress[0], seed, settings)
-        if settings.kind == "elbo":
-            return loss, metrics
-        other, more = pairs(posterior, sources, seed)
-        return settings.elbo_weight * loss + settings.pairs_weight * other, {**metrics, **more}
+        parts: list[tuple[float, Loss]] = []
+        if settings.kind != "simulated_pairs":
+            weight = settings.elbo_weight if settings.kind == "both" else 1.0
+            parts.append((weight, negative_elbo(posterior, known, sources, progress[0], seed, settings)))
+        if settings.kind != "elbo":
+            shown = sources if settings.pairs_from == "data" else dreamt(known, sources.shape[0], seed)
+            weight = settings.pairs_weight if settings.kind == "both" else 1.0
+            parts.append((weight, pairs(posterior, shown, seed)))
+        metrics = {name: value for _, (_, found) in parts for name, value in found.items()}
+        return tf.add_n([weight * loss for weight, (loss, _) in parts]), metrics
 
     return objective
 
@@ -126,6 +136,15 @@ def pairs(posterior: DrawnPosterior, sources: tf.Tensor, seed: tf.Tensor) -> Los
     if posterior.family == "gaussian":
         return objectives.simulated_pairs(posterior, sources, seed)
     return conditional_likelihood(posterior, sources, seed)
+
+
+def dreamt(priors: Sequence[Prior], num: int, seed: tf.Tensor) -> tf.Tensor:
+    """Sources that the priors draw, independently of each other: (num, source, time)."""
+    each = [
+        prior.sample(num, tf.random.experimental.stateless_fold_in(seed, 1 + k))[..., 0]
+        for k, prior in enumerate(priors)
+    ]
+    return tf.stop_gradient(tf.cast(tf.stack(each, axis=1), tf.float32))
 
 
 def annealed(progress: tf.Tensor, settings: ObjectiveSettings) -> tuple[tf.Tensor, tf.Tensor]:
