@@ -77,7 +77,7 @@ class ScorePrior(keras.Model, Prior):
         if not 0.0 < sigma_range[0] < sigma_range[1] < math.inf:
             raise ValueError(f"sigma_range must be two positive numbers in ascending order, got {sigma_range}")
         self.front_end, self.domain, self.event_shape = front_end, front_end.domain, tuple(event_shape)
-        self.sigma_range = sigma_range
+        self.sigma_range = (sigma_range[0], sigma_range[1])
         self.smallest_sigma, self.largest_sigma = sigma_range
         self.num_sampling_steps = num_sampling_steps
         self.tf_dtype = tf.as_dtype(dtype)

@@ -7,9 +7,9 @@ A sound is a kept recording c, read from lag :math:`\ell` on, at an amplitude :m
           p(a)\, da, \qquad u_{c\ell}(t) = c(\ell + t).
 
 Recordings are twice as long as an event, so there are D + 1 lags, and the inner products with all of them are one
-correlation by fast Fourier transforms. The amplitude integrates as in wavetable_cells.py. Learning keeps a recording
-only
-if none kept before explains it: what is remembered is what was heard, without labels and without gradients.
+correlation by fast Fourier transforms; the amplitude integrates exactly (positive_amplitude.py). With C = 0 recordings
+the source is silence and residual. Learning keeps a recording only if none kept before explains it: what is remembered
+is what was heard, without labels and without gradients.
 """
 
 from __future__ import annotations
@@ -20,13 +20,10 @@ from typing import Any
 import keras
 import numpy as np
 import tensorflow as tf
-from tensorflow_probability import distributions as tfd
 
 from tfsep.audio.front_end import FrontEnd
 from tfsep.priors.base import Prior, per_example_sigma
-from tfsep.priors.wavetable_cells import log_evidence
-
-_EMPTY = -1e9
+from tfsep.priors.positive_amplitude import draw, log_evidence
 
 
 class TemplatePrior(keras.Model, Prior):
@@ -78,67 +75,74 @@ class TemplatePrior(keras.Model, Prior):
         start = keras.initializers.Constant(value)
         return self.add_weight(shape=value.shape, initializer=start, trainable=False, name=name)
 
-    def inner_products(self, y: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        """Inner products of a wave (time,) with every recording at every lag, and their energies: (template, lag)."""
-        recordings, lags = tf.convert_to_tensor(self.recordings), self.length + 1
+    def spectra(self) -> tf.Tensor:
+        """Spectra of the recordings, padded: (template, bin) complex."""
+        return tf.signal.rfft(tf.convert_to_tensor(self.recordings), [4 * self.length])
+
+    def inner_products(self, y: tf.Tensor, spectra: tf.Tensor) -> tf.Tensor:
+        """Inner products of a wave (time,) with every recording at every lag: (template, lag)."""
         points = [4 * self.length]
-        spectrum = tf.signal.rfft(recordings, points) * tf.math.conj(tf.signal.rfft(y, points))
-        inner = tf.signal.irfft(spectrum, points)[:, :lags]
-        total = tf.cumsum(tf.pad(recordings**2, [[0, 0], [1, 0]]), axis=-1)
-        return inner, tf.maximum(total[:, self.length :] - total[:, :lags], 0.0)
+        return tf.signal.irfft(spectra * tf.math.conj(tf.signal.rfft(y, points)), points)[:, : self.length + 1]
 
-    def _log_prob_of_one(self, y: tf.Tensor, noise: tf.Tensor) -> tf.Tensor:
-        inner, energy = self.inner_products(y)
-        variance = noise + tf.convert_to_tensor(self.residual) ** 2
-        power = tf.reduce_sum(y**2)
-        evidence = log_evidence(inner, energy, variance, tf.convert_to_tensor(self.amplitude))
-        used = tf.reduce_any(tf.convert_to_tensor(self.recordings) != 0.0, axis=-1)
-        count = tf.maximum(tf.reduce_sum(tf.cast(used, y.dtype)), 1.0)
-        joint = tf.where(used[:, tf.newaxis], evidence, tf.cast(_EMPTY, y.dtype))
-        mixture = tf.reduce_logsumexp(joint) - tf.math.log(count * (self.length + 1))
-        return mixture - 0.5 * power / variance - 0.5 * self.length * tf.math.log(math.tau * variance)
+    def energies(self) -> tf.Tensor:
+        """Energies of the recordings' cuts: (template, lag)."""
+        total = tf.cumsum(tf.pad(tf.convert_to_tensor(self.recordings) ** 2, [[0, 0], [1, 0]]), axis=-1)
+        return tf.maximum(total[:, self.length :] - total[:, : self.length + 1], 0.0)
 
-    def _evaluate(self, x: Any, sigma: Any) -> tuple[tf.Tensor, tf.Tensor]:
+    def _log_weight(self) -> tf.Tensor:
+        """Log prior weight of each recording at a lag, -inf where there is none: (template, 1)."""
+        used = tf.reduce_any(tf.convert_to_tensor(self.recordings) != 0.0, axis=-1, keepdims=True)
+        used = tf.cast(used | ~tf.reduce_any(used), self.tf_dtype)
+        return tf.math.log(used / (tf.reduce_sum(used) * (self.length + 1)))
+
+    def _listen(self, x: Any, sigma: Any) -> tuple[tf.Tensor, tf.Tensor]:
         """Log-density (batch,) and its gradient (batch, time), one example after the other."""
         x = tf.cast(tf.convert_to_tensor(x), self.tf_dtype)
         self.check_events(x)
         sigma = per_example_sigma(self.smallest_sigma if sigma is None else sigma, x)
+        spectra, energy, log_weight = self.spectra(), self.energies(), self._log_weight()
+        amplitude, residual = tf.convert_to_tensor(self.amplitude), tf.convert_to_tensor(self.residual)
 
-        def one(pair: tuple[tf.Tensor, tf.Tensor]) -> tuple[tf.Tensor, tf.Tensor]:
+        def one(event: tuple[tf.Tensor, tf.Tensor]) -> tuple[tf.Tensor, tf.Tensor]:
+            y, variance = event[0], event[1] ** 2 + residual**2
             with tf.GradientTape(watch_accessed_variables=False) as tape:
-                tape.watch(pair[0])
-                value = self._log_prob_of_one(pair[0], pair[1] ** 2)
-            return value, tape.gradient(value, pair[0])
+                tape.watch(y)
+                inner = self.inner_products(y, spectra)
+            evidence, level = log_evidence(inner, energy, variance, amplitude)
+            joint = evidence + log_weight
+            total = tf.reduce_logsumexp(joint)
+            clean = tape.gradient(inner, y, output_gradients=tf.exp(joint - total) * level)
+            silent = tf.reduce_sum(y**2) / variance + self.length * tf.math.log(math.tau * variance)
+            return total - 0.5 * silent, (clean - y) / variance
 
         kinds = (self.tf_dtype, self.tf_dtype)
         return tf.map_fn(one, (x[..., 0], sigma), fn_output_signature=kinds, parallel_iterations=4)
 
     def log_prob(self, x: Any, sigma: Any = None) -> tf.Tensor:
         """Log-density of noised events in nats: (batch, time, 1) -> (batch,)."""
-        return self._evaluate(x, sigma)[0]
+        return self._listen(x, sigma)[0]
 
     def score(self, x: Any, sigma: Any = None) -> tf.Tensor:
         """Gradient of :meth:`log_prob` in x: (batch, time, 1) -> the same."""
-        return self._evaluate(x, sigma)[1][..., tf.newaxis]
+        return self._listen(x, sigma)[1][..., tf.newaxis]
 
     def sample(self, num: int, seed: Any, sigma: Any = None) -> tf.Tensor:
         """Read ``num`` kept recordings from random lags on and add residual and noise: (num, time, 1)."""
-        seed = tf.cast(seed, tf.int32)
-        uniform = tf.random.stateless_uniform([num, 3], seed, dtype=self.tf_dtype, alg="philox")
-        normal = tf.random.stateless_normal([num, self.length], seed + 1, dtype=self.tf_dtype, alg="philox")
-        kept = tf.where(tf.reduce_any(tf.convert_to_tensor(self.recordings) != 0.0, axis=-1))[:, 0]
-        count = tf.maximum(tf.shape(kept)[0], 1)
-        place = tf.minimum(tf.cast(uniform[:, 0] * tf.cast(count, self.tf_dtype), tf.int32), count - 1)
+        seeds = tf.random.split(tf.cast(seed, tf.int32), 3)
+        uniform = tf.random.stateless_uniform([num, 2], seeds[0], dtype=self.tf_dtype, alg="philox")
+        kept = tf.where(self._log_weight()[:, 0] > -math.inf)[:, 0]
+        place = tf.cast(uniform[:, 0] * tf.cast(tf.shape(kept)[0], self.tf_dtype), tf.int32)
         chosen = tf.gather(self.recordings, tf.gather(kept, place))
         lag = tf.cast(uniform[:, 1] * (self.length + 1), tf.int32)
-        index = lag[:, tf.newaxis] + tf.range(self.length)
-        mean, spread = tf.convert_to_tensor(self.amplitude[0]), tf.convert_to_tensor(self.amplitude[1])
-        top = tf.fill([], tf.cast(math.inf, self.tf_dtype))
-        level = tfd.TruncatedNormal(mean, spread, tf.zeros_like(mean), top).quantile(uniform[:, 2:])
-        wave = level * tf.gather(chosen, index, batch_dims=1)
+        wave = tf.gather(chosen, lag[:, tf.newaxis] + tf.range(self.length), batch_dims=1)
+        nothing = tf.zeros([num], self.tf_dtype)
+        level_uniform = tf.random.stateless_uniform([num], seeds[1], dtype=tf.float64, alg="philox")
+        amplitude = tf.convert_to_tensor(self.amplitude)
+        level = draw(nothing, nothing, tf.ones_like(nothing), amplitude, level_uniform)
         noise = per_example_sigma(self.smallest_sigma if sigma is None else sigma, wave)
         rest = tf.sqrt(noise**2 + tf.convert_to_tensor(self.residual) ** 2)
-        return (wave + rest[:, tf.newaxis] * normal)[..., tf.newaxis]
+        normal = tf.random.stateless_normal([num, self.length], seeds[2], dtype=self.tf_dtype, alg="philox")
+        return (level[:, tf.newaxis] * wave + rest[:, tf.newaxis] * normal)[..., tf.newaxis]
 
     def call(self, x: tf.Tensor, sigma: tf.Tensor | None = None) -> tf.Tensor:
         """Keras' call: the log-density."""
@@ -153,18 +157,25 @@ def learn(prior: TemplatePrior, waves: Any) -> dict[str, float]:
     Returns:
         ``templates``, how many were kept, and ``residual``, the deviation that the kept ones leave of the others.
     """
-    best = tf.function(lambda y: _best(*prior.inner_products(y)), autograph=False)
+
+    @tf.function(autograph=False)
+    def best(y: tf.Tensor, spectra: tf.Tensor, energy: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        return _best(prior.inner_products(y, spectra), energy)
+
     waves = np.asarray(waves, np.float32)
     kept, left, levels = 0, [], []
     recordings = np.zeros(prior.recordings.shape, np.float32)
+    prior.recordings.assign(recordings)
+    spectra, energy = prior.spectra(), prior.energies()
     for wave in waves:
         half = wave[: prior.length]
         power = float(np.sum(half**2))
-        explained, level = (float(value) for value in best(tf.constant(half, prior.tf_dtype)))
+        explained, level = (float(value) for value in best(tf.constant(half, prior.tf_dtype), spectra, energy))
         if power - explained > prior.unexplained * power and kept < prior.num_templates:
             recordings[kept] = wave
             kept += 1
             prior.recordings.assign(recordings)
+            spectra, energy = prior.spectra(), prior.energies()
         elif power > 0.0:
             left.append(max(power - explained, 0.0) / prior.length)
             levels.append(level)

@@ -3,14 +3,13 @@ r"""Wavetable prior: one learned period, played at any pitch and phase, decaying
 .. math:: x = a\,u + \rho\,\epsilon, \qquad u(t) = e^{-rt}\, w(ft + \varphi)
 
 with a learned period w, pitches f and decay rates r of learned weights, a phase uniform over the period, an amplitude
-:math:`a \sim \mathcal{N}(\mu, s^2)`, :math:`a > 0`, and a residual of deviation :math:`\rho`. Under noise, with
-:math:`v = \sigma^2 + \rho^2`, :math:`n = \|u\|^2`, :math:`\lambda = n / v + 1 / s^2` and
-:math:`l = u^T y / v + \mu / s^2`, the amplitude integrates exactly,
+:math:`a \sim \mathcal{N}(\mu, s^2)`, :math:`a > 0`, and a residual of deviation :math:`\rho`. Under noise
+:math:`v = \sigma^2 + \rho^2`: the amplitude integrates exactly (positive_amplitude.py), pitch, decay and phase are
+summed over cells (wavetable_integral.py), and
 
-.. math:: \log p_\sigma(y|u) = -\tfrac{D}{2} \log 2\pi v - \tfrac{\|y\|^2}{2v} - \tfrac12 \log(s^2 \lambda)
-          + \frac{l^2}{2 \lambda} - \frac{\mu^2}{2 s^2} + \log \frac{\Phi(l / \sqrt\lambda)}{\Phi(\mu / s)},
+.. math:: \nabla_y \log p_\sigma(y) = \frac{E[a\,u|y] - y}{v}, \qquad
+          E[x|y] = y + \frac{\sigma^2}{v} (E[a\,u|y] - y).
 
-and pitch, decay and phase are summed over cells (wavetable_cells.py). Score and denoiser are those of this density.
 What is learned is learned from isolated sounds alone, without labels and without gradients (wavetable_learning.py).
 """
 
@@ -22,11 +21,12 @@ from typing import Any
 import keras
 import numpy as np
 import tensorflow as tf
-from tensorflow_probability import distributions as tfd
 
 from tfsep.audio.front_end import FrontEnd
 from tfsep.priors.base import Prior, per_example_sigma
-from tfsep.priors.wavetable_cells import Box, log_evidence, log_likelihood
+from tfsep.priors.positive_amplitude import draw
+from tfsep.priors.wavetable_cells import Box
+from tfsep.priors.wavetable_integral import Answer, categorical, integrate, voice_of
 
 PITCHES = ("grid", "continuous")
 
@@ -56,6 +56,7 @@ class WavetablePrior(keras.Model, Prior):
 
     kind = "wavetable"
     full_precision = True
+    has_posterior_sample = True
 
     def __init__(
         self,
@@ -124,99 +125,81 @@ class WavetablePrior(keras.Model, Prior):
 
     def log_prob(self, x: Any, sigma: Any = None) -> tf.Tensor:
         """Log-density of noised events in nats: (batch, time, 1) -> (batch,)."""
-        return self._evaluate(x, sigma)[0]
+        return self._listen(x, sigma)[2].log_prob
+
+    def denoise(self, x: Any, sigma: Any) -> tf.Tensor:
+        """Posterior mean of the clean event, its residual included: (batch, time, 1) -> the same."""
+        y, noise, answer = self._listen(x, sigma)
+        share = noise / (noise + tf.convert_to_tensor(self.residual) ** 2)
+        return (y + share[:, tf.newaxis] * (answer.clean - y))[..., tf.newaxis]
 
     def score(self, x: Any, sigma: Any = None) -> tf.Tensor:
         """Gradient of :meth:`log_prob` in x: (batch, time, 1) -> the same."""
-        return self._evaluate(x, sigma)[1][..., tf.newaxis]
+        y, noise, answer = self._listen(x, sigma)
+        variance = noise + tf.convert_to_tensor(self.residual) ** 2
+        return ((answer.clean - y) / variance[:, tf.newaxis])[..., tf.newaxis]
+
+    def posterior_sample(self, y: Any, sigma: Any, seed: Any) -> tf.Tensor:
+        """Draw a note, its amplitude and the residual given noised events: (batch, time, 1) -> the same."""
+        seeds = tf.random.split(tf.cast(seed, tf.int32), 3)
+        count = tf.shape(tf.convert_to_tensor(y))[:1]
+        uniform = tf.random.stateless_uniform(count, seeds[0], dtype=self.tf_dtype, alg="philox")
+        y, noise, answer = self._listen(y, sigma, uniform)
+        residual = tf.convert_to_tensor(self.residual) ** 2
+        wave = self.box.render(tf.convert_to_tensor(self.table), answer.drawn)
+        inner, energy = tf.reduce_sum(wave * y, -1), tf.reduce_sum(wave**2, -1)
+        uniform = tf.random.stateless_uniform(count, seeds[1], dtype=tf.float64, alg="philox")
+        level = draw(inner, energy, noise + residual, tf.convert_to_tensor(self.amplitude), uniform)
+        clean = level[:, tf.newaxis] * wave
+        share = (residual / (noise + residual))[:, tf.newaxis]
+        normal = tf.random.stateless_normal(tf.shape(y), seeds[2], dtype=self.tf_dtype, alg="philox")
+        return (clean + share * (y - clean) + tf.sqrt(share * noise[:, tf.newaxis]) * normal)[..., tf.newaxis]
 
     def explain(self, x: Any, sigma: Any = None) -> tf.Tensor:
         """The likeliest note of each event: (batch, time, 1) -> (batch, 3).
 
         Its pitch in Hz, its phase in periods at the event's middle, the log of its decay rate in 1/s.
         """
-        return self._evaluate(x, sigma)[2]
+        return self._listen(x, sigma)[2].likeliest
 
     def call(self, x: tf.Tensor, sigma: tf.Tensor | None = None) -> tf.Tensor:
         """Keras' call: the log-density."""
         return self.log_prob(x, sigma)
 
-    def _evaluate(self, x: Any, sigma: Any) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
-        """Log-density (batch,), its gradient (batch, time) and the likeliest note (batch, 3), example by example."""
+    def _listen(self, x: Any, sigma: Any, uniform: tf.Tensor | None = None) -> tuple[tf.Tensor, tf.Tensor, Answer]:
+        """Events (batch, time), the noise's variances (batch,) and answers, one example after the other."""
         x = tf.cast(tf.convert_to_tensor(x), self.tf_dtype)
         self.check_events(x)
-        y = x[..., 0]
-        sigma = per_example_sigma(self.smallest_sigma if sigma is None else sigma, y)
-        box = self.box
-        envelopes = box.envelopes(self.log_rate) if box.decay_width else tf.ones([1, box.length], y.dtype)
-        harmonics = self.box.harmonics(tf.convert_to_tensor(self.table))
-        period = tf.signal.irfft(harmonics * self.box.num_phases, [4 * self.box.num_phases]) * 4.0
-        squared = tf.signal.rfft(period**2)[: self.box.num_phases // 2] / (4 * self.box.num_phases)
-        frequency = tf.convert_to_tensor(self.frequency)
-        energy = self.box.inner_products(envelopes**2, squared, frequency)
-        weight = tf.convert_to_tensor(self.decay_weight)[:, tf.newaxis] * tf.convert_to_tensor(self.pitch_weight)
-        log_weight = tf.math.log(weight / self.box.num_phases)[..., tf.newaxis]
-
-        def one(pair: tuple[tf.Tensor, tf.Tensor]) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
-            with tf.GradientTape(watch_accessed_variables=False) as tape:
-                tape.watch(pair[0])
-                value, note = self._integrate(pair[0], pair[1] ** 2, envelopes, harmonics, energy, log_weight)
-            return value, tape.gradient(value, pair[0]), note
-
-        return tf.map_fn(one, (y, sigma), fn_output_signature=(self.tf_dtype,) * 3, parallel_iterations=4)
-
-    def _integrate(
-        self,
-        y: tf.Tensor,
-        noise: tf.Tensor,
-        envelopes: tf.Tensor,
-        harmonics: tf.Tensor,
-        energy: tf.Tensor,
-        log_weight: tf.Tensor,
-    ) -> tuple[tf.Tensor, tf.Tensor]:
-        """Log-density of one event (time,) and its likeliest note (3,)."""
-        box, table = self.box, tf.convert_to_tensor(self.table)
-        amplitude = tf.convert_to_tensor(self.amplitude)
-        variance = noise + tf.convert_to_tensor(self.residual) ** 2
-        inner = box.inner_products(y * envelopes, harmonics, tf.convert_to_tensor(self.frequency))
-        silent = -0.5 * tf.reduce_sum(y**2) / variance
-        joint = silent + log_evidence(inner, tf.maximum(energy, 1e-6), variance, amplitude) + log_weight
-        rows = tf.reshape(joint, [-1, box.num_phases])
-        row = tf.math.top_k(tf.reduce_max(rows, -1), min(box.num_refined, rows.shape[0]))[1]
-        place = tf.math.top_k(tf.reshape(tf.gather(rows, row), [-1]), box.num_refined)[1]
-        row, phase = tf.gather(row, place // box.num_phases), place % box.num_phases
-        notes = tf.stack(
-            [
-                tf.gather(tf.convert_to_tensor(self.frequency), row % self.frequency.shape[0]),
-                tf.cast(phase, y.dtype) / box.num_phases,
-                tf.gather(self.log_rate, row // self.frequency.shape[0]),
-            ],
-            -1,
+        y, box = x[..., 0], self.box
+        noise = per_example_sigma(self.smallest_sigma if sigma is None else sigma, y) ** 2
+        table, amplitude, frequency, pitch_weight, decay_weight, residual = (
+            tf.convert_to_tensor(weight)
+            for weight in (
+                self.table,
+                self.amplitude,
+                self.frequency,
+                self.pitch_weight,
+                self.decay_weight,
+                self.residual,
+            )
         )
-        chosen = row * box.num_phases + phase
-        cell_weight = tf.gather(tf.reshape(tf.broadcast_to(log_weight, joint.shape), [-1]), chosen)
-        leaves, last = [], tf.reshape(joint, [-1])
-        for number in range(box.num_rounds):
-            gone = tf.fill([box.num_refined], tf.cast(-math.inf, y.dtype))
-            leaves.append(tf.tensor_scatter_nd_update(last, chosen[:, tf.newaxis], gone))
-            offsets = box.offsets(number, y.dtype)
-            notes = tf.reshape(notes[:, tf.newaxis] + offsets, [-1, 3])
-            cell_weight = tf.repeat(cell_weight - math.log(offsets.shape[0]), offsets.shape[0])
-            last = cell_weight + log_likelihood(y, box.render(table, notes), variance, amplitude)
-            if number + 1 < box.num_rounds:
-                chosen = tf.math.top_k(last, box.num_refined)[1]
-                notes, cell_weight = tf.gather(notes, chosen), tf.gather(cell_weight, chosen)
-        total = tf.reduce_logsumexp(tf.concat([*leaves, last], 0))
-        constant = 0.5 * self.dimensions * tf.math.log(math.tau * variance)
-        return total - constant, tf.gather(notes, tf.argmax(last))
+        weight = decay_weight[:, tf.newaxis] * pitch_weight
+        voice = voice_of(box, table, amplitude, frequency, self.log_rate, weight)
+
+        def one(event: tuple[tf.Tensor, ...]) -> Answer:
+            return integrate(box, voice, event[0], event[1] + residual**2, event[2] if len(event) > 2 else None)
+
+        events = (y, noise) if uniform is None else (y, noise, uniform)
+        kinds = Answer(*[self.tf_dtype] * len(Answer._fields))
+        return y, noise, tf.map_fn(one, events, fn_output_signature=kinds, parallel_iterations=4)
 
     def sample(self, num: int, seed: Any, sigma: Any = None) -> tf.Tensor:
         """Play ``num`` notes drawn from the learned weights and add residual and noise: (num, time, 1)."""
-        seed = tf.cast(seed, tf.int32)
-        uniform = tf.random.stateless_uniform([num, 6], seed, dtype=self.tf_dtype, alg="philox")
-        normal = tf.random.stateless_normal([num, self.box.length], seed + 1, dtype=self.tf_dtype, alg="philox")
-        pitch = _categorical(tf.convert_to_tensor(self.pitch_weight), uniform[:, 0])
-        decay = _categorical(tf.convert_to_tensor(self.decay_weight), uniform[:, 1])
+        seeds = tf.random.split(tf.cast(seed, tf.int32), 3)
+        uniform = tf.random.stateless_uniform([num, 5], seeds[0], dtype=self.tf_dtype, alg="philox")
+        normal = tf.random.stateless_normal([num, self.box.length], seeds[1], dtype=self.tf_dtype, alg="philox")
+        pitch = categorical(tf.convert_to_tensor(self.pitch_weight), uniform[:, 0])
+        decay = categorical(tf.convert_to_tensor(self.decay_weight), uniform[:, 1])
         notes = tf.stack(
             [
                 tf.gather(self.frequency, pitch) + self.box.pitch_width * (uniform[:, 2] - 0.5),
@@ -226,17 +209,13 @@ class WavetablePrior(keras.Model, Prior):
             -1,
         )
         wave = self.box.render(tf.convert_to_tensor(self.table), notes)
-        mean, spread = tf.convert_to_tensor(self.amplitude[0]), tf.convert_to_tensor(self.amplitude[1])
-        top = tf.fill([], tf.cast(math.inf, self.tf_dtype))
-        level = tfd.TruncatedNormal(mean, spread, tf.zeros_like(mean), top).quantile(uniform[:, 5:])
+        nothing = tf.zeros([num], self.tf_dtype)
+        uniform = tf.random.stateless_uniform([num], seeds[2], dtype=tf.float64, alg="philox")
+        amplitude = tf.convert_to_tensor(self.amplitude)
+        level = draw(nothing, nothing, tf.ones_like(nothing), amplitude, uniform)
         noise = per_example_sigma(self.smallest_sigma if sigma is None else sigma, wave)
         rest = tf.sqrt(noise**2 + tf.convert_to_tensor(self.residual) ** 2)
-        return (level * wave + rest[:, tf.newaxis] * normal)[..., tf.newaxis]
-
-
-def _categorical(weight: tf.Tensor, uniform: tf.Tensor) -> tf.Tensor:
-    """Indices drawn with the given weights from uniform numbers in 0..1."""
-    return tf.minimum(tf.searchsorted(tf.cumsum(weight), uniform * tf.reduce_sum(weight)), weight.shape[0] - 1)
+        return (level[:, tf.newaxis] * wave + rest[:, tf.newaxis] * normal)[..., tf.newaxis]
 
 
 def wavetable(front_end: FrontEnd, event_shape: tuple[int, ...], **settings: Any) -> WavetablePrior:

@@ -35,7 +35,8 @@ def learn(prior: WavetablePrior, waves: Any, sigmas: tuple[float, ...] = SIGMAS)
         sigmas: noise levels of the rounds, in units of amplitude, from high to low.
 
     Returns:
-        ``residual``, the standard deviation that the notes leave unexplained, and ``pitches``, how many were found.
+        ``residual``, the standard deviation that the notes leave unexplained, and of a grid ``pitches``, how many were
+        found.
 
     Raises:
         JobError: where a grid was asked for and the sounds lie on more pitches than ``num_pitches``.
@@ -55,7 +56,8 @@ def learn(prior: WavetablePrior, waves: Any, sigmas: tuple[float, ...] = SIGMAS)
         for _ in range(2):
             notes = _explain(prior, waves, sigmas[-1])
             prior.table.assign(average_period(prior, waves, notes))
-        _set_grid(prior, _group(notes[:, 0]))
+        found = _group(notes[:, 0])
+        _set_grid(prior, found)
     else:
         prior.pitch_weight.assign(_smooth_weights(prior, notes[:, 0]))
     if prior.box.decay_width:
@@ -66,7 +68,7 @@ def learn(prior: WavetablePrior, waves: Any, sigmas: tuple[float, ...] = SIGMAS)
     prior.amplitude.assign([amplitude.mean(), max(amplitude.std(), 1e-3)])
     residual = max(float(np.sqrt(np.median(np.mean(rest**2, -1)))), _SMALLEST_RESIDUAL)
     prior.residual.assign(residual)
-    return {"residual": residual, "pitches": float(len(found[0]) if found is not None else len(notes))}
+    return {"residual": residual} if found is None else {"residual": residual, "pitches": float(len(found[0]))}
 
 
 def _explorer(prior: WavetablePrior) -> WavetablePrior:
