@@ -18,6 +18,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from tfsep.networks.refinement import fold, unfold
 from tfsep.networks.wavenet import WaveNet
 
 _FLOOR = 1e-3
@@ -34,7 +35,11 @@ class SpectralGain(keras.layers.Layer):
         num_blocks: residual blocks of the perceptron.
         local_width: channels of the WaveNet, 0 for none.
         local_layers: gated layers of the WaveNet.
+        local_block: samples that are one position of the WaveNet; must divide ``num_samples``.
         condition_width: size of the condition vector, 0 for none.
+
+    Raises:
+        ValueError: if ``local_block`` does not divide ``num_samples``.
     """
 
     def __init__(
@@ -43,8 +48,9 @@ class SpectralGain(keras.layers.Layer):
         out_channels: int,
         width: int = 128,
         num_blocks: int = 2,
-        local_width: int = 16,
-        local_layers: int = 4,
+        local_width: int = 48,
+        local_layers: int = 3,
+        local_block: int = 8,
         condition_width: int = 0,
         **kwargs: Any,
     ) -> None:
@@ -57,6 +63,7 @@ class SpectralGain(keras.layers.Layer):
             "num_blocks": num_blocks,
             "local_width": local_width,
             "local_layers": local_layers,
+            "local_block": local_block,
             "condition_width": condition_width,
         }
         policy = self.dtype_policy
@@ -79,11 +86,13 @@ class SpectralGain(keras.layers.Layer):
                 film.build((None, condition_width))
         self.gains = keras.layers.Dense(2 * out_channels * self.num_bins, kernel_initializer="zeros", dtype=policy)
         self.gains.build((None, width))
-        self.local = None
+        self.local, self.local_block = None, local_block
         if local_width:
+            if num_samples % local_block:
+                raise ValueError(f"local_block must divide the {num_samples} samples of a frame, got {local_block}")
             self.local = WaveNet(
-                1 + out_channels,
-                out_channels,
+                (1 + out_channels) * local_block,
+                out_channels * local_block,
                 width=local_width,
                 num_layers=local_layers,
                 condition_width=condition_width,
@@ -112,7 +121,9 @@ class SpectralGain(keras.layers.Layer):
         wave = self.filtered(x, condition)
         if self.local is None:
             return wave
-        return wave + self.local(tf.concat([x, wave], axis=-1), condition)
+        seen = fold(tf.transpose(tf.concat([x, wave], axis=-1), [0, 2, 1]), self.local_block)
+        mended = unfold(self.local(seen, condition), self.local_block)
+        return wave + tf.transpose(mended, [0, 2, 1])
 
     def get_config(self) -> dict[str, Any]:
         """Constructor arguments."""
