@@ -1,0 +1,74 @@
+"""Tables of prior tests, and the page that they fill."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from benchmarks import prior_page
+from tfsep.experiments import prior_tables
+
+PAIR = ("sine", "square")
+MEANS = {"sine": {"sine": 1.0, "square": -2.0}, "square": {"sine": 0.5, "square": -1.0}}
+SHARES = {"accuracy": 0.75, "mean_auroc": 0.9, "accuracy_per_source": {"sine": 1.0, "square": 0.5}}
+HEARD = {"sine": 3, "square": 1}
+
+
+def record() -> dict[str, Any]:
+    peak = {"sigma": 0.1, "curvature": 2.0, "dip": 0.5, "latent_dip": None}
+    return {
+        "model": "m", "kinds": dict.fromkeys(PAIR, "glow"), "data": "toy", "num_examples": 4, "seed": 0,
+        "domain": "wave", "sigma": 0.02, "log_prob": MEANS,
+        "by_sigma": [{"sigma": None, **SHARES}, {"sigma": 0.02, **SHARES}], "ideal": {"sigma": 0.02, **SHARES},
+        "out_of_distribution": {"silence": dict.fromkeys(PAIR, {"mean": -1.0, "auroc": 0.25})},
+        "scores": {"log_prob": {**SHARES, "silence_is_likelier": ["sine"]}},
+        "denoising": {
+            "sigmas": [1.0], "mean": {"prior": [0.4], "ideal": [0.1]}, "ratio_to_ideal": {"prior": [4.0]}
+        },
+        "published": {"readings": [{"weight": 0.25, "gibbs_excess": {"sine": -1.0, "square": 0.5}, **SHARES}]},
+        "peakedness": {"priors": [peak], "ideal": [], "curvature": {"priors": [[0.1, 2.0]], "ideal": []}},
+        "single": {"rows": [{"sigma": 1.0, "tweedie": 6.0, "langevin": 3.0, "wiener": 5.0}] * 2},
+        "referee": {"cuts": SHARES, "posterior": "gibbs", "stems": {"confusion": dict.fromkeys(PAIR, HEARD)}},
+    }  # fmt: skip
+
+
+def test_every_table_says_what_the_record_holds() -> None:
+    expected = {
+        "cross_likelihood": "| sine | **1.000** | -2.000 |\n| square | 0.500 | **-1.000** |",
+        "noise": "| ideal prior, sigma 0.02 | 75.0 % | 0.900 | 100.0 % | 50.0 % |",
+        "strange": "| silence | -1.000 (0.25) | -1.000 (0.25) |",
+        "methods": "| log prob | 75.0 % | 0.900 | sine |\n| referee (a classifier) | 75.0 % | 0.900 | - |",
+        "denoising": "| prior | 0.4 (4.0 x) |\n| ideal | 0.1 |",
+        "published": "| 0.25 | 75.0 % | 0.900 | +0.500 |",
+        "peakedness": "| priors | 0.1 | 2 | 0.5 | - |",
+        "single": "| 1 | 6.0 | 3.0 | 5.0 |",
+        "stems": "| stem (gibbs) \\ heard as | sine | square |\n|---|---|---|\n| sine | 3 | 1 |\n| square | 3 | 1 |",
+    }
+    assert set(expected) == set(prior_tables.TABLES)
+    for name, text in expected.items():
+        assert text in prior_tables.TABLES[name](record()), name
+
+
+def test_a_page_is_filled_and_filled_again(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    page = tmp_path / "page.md"
+    page.write_text("# A\n<!-- table toy noise -->\n<!-- end -->\nB\n<!-- table songs noise -->\nold\n<!-- end -->\n")
+    (tmp_path / "prior_test_toy.json").write_text(json.dumps(record()))
+    arguments = ["--keep", f"--results={tmp_path}", f"--page={page}"]
+    assert prior_page.main(arguments) == 0
+    first = page.read_text()
+    assert "Model `m` (glow) on toy, 4 cuts a source, seed 0, domain wave, headline at sigma 0.02." in first
+    assert "(not measured: run" in first and "old" not in first and "\nB\n" in first
+    assert prior_page.main(arguments) == 0 and page.read_text() == first
+    page.write_text("<!-- table toy unknown -->\n<!-- end -->")
+    assert prior_page.main(arguments) == 2
+    assert "got 'unknown'" in capsys.readouterr().err
+    assert prior_page.main(["--keep", f"--page={tmp_path / 'absent.md'}"]) == 2
+
+
+def test_the_committed_page_has_marks_for_known_tables_only() -> None:
+    text = prior_page.PAGE.read_text(encoding="utf-8")
+    names = [found[2] for found in prior_page._MARK.findall(text)]
+    assert len(names) > 10 and set(names) == set(prior_tables.TABLES)

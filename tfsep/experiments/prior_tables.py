@@ -1,0 +1,141 @@
+"""Records of prior tests as Markdown tables, for the page that a researcher reads."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from tfsep.experiments.prior_test_text import level, number
+
+Record = Mapping[str, Any]
+
+
+def cross_likelihood(record: Record) -> str:
+    """Mean log-densities at the headline's noise level; the best of each column is bold."""
+    return matrix(record["log_prob"])
+
+
+def matrix(means: Mapping[str, Mapping[str, float]]) -> str:
+    """{prior: {source: mean}} as a table; the best of each column is bold."""
+    sources = list(next(iter(means.values())))
+    best = {source: max(means, key=lambda prior: means[prior][source]) for source in sources}
+    rows = []
+    for prior, row in means.items():
+        cells = [f"**{row[s]:.3f}**" if best[s] == prior else f"{row[s]:.3f}" for s in sources]
+        rows.append([prior, *cells])
+    return grid(["prior \\ source", *sources], rows)
+
+
+def noise(record: Record) -> str:
+    """Accuracy and AUROC at every noise level."""
+    sources = list(record["log_prob"])
+    rows = []
+    for row in record["by_sigma"]:
+        shares = [percent(row["accuracy_per_source"][source]) for source in sources]
+        rows.append([level(row["sigma"]), percent(row["accuracy"]), f"{row['mean_auroc']:.3f}", *shares])
+    if "ideal" in record:
+        shares = [percent(record["ideal"]["accuracy_per_source"][source]) for source in sources]
+        ideal = f"ideal prior, {level(record['ideal']['sigma'])}"
+        rows.append([ideal, percent(record["ideal"]["accuracy"]), f"{record['ideal']['mean_auroc']:.3f}", *shares])
+    return grid(["", "accuracy", "mean AUROC", *sources], rows)
+
+
+def strange(record: Record) -> str:
+    """What is no source, under every prior: mean log-density and how surely an own cut scores above it."""
+    sources = list(record["log_prob"])
+    rows = [["own source", *(f"{record['log_prob'][source][source]:.3f}" for source in sources)]]
+    for name, row in record["out_of_distribution"].items():
+        rows.append([name.replace("_", " "), *(f"{row[s]['mean']:.3f} ({row[s]['auroc']:.2f})" for s in sources)])
+    return grid(["mean (AUROC of own above it)", *sources], rows)
+
+
+def methods(record: Record) -> str:
+    """Accuracy, AUROC and what silence does, for every way to read the priors."""
+    rows = []
+    named = dict(record["scores"])
+    if "referee" in record:
+        named["referee (a classifier)"] = record["referee"]["cuts"]
+    for name, row in named.items():
+        silent = ", ".join(row["silence_is_likelier"]) or "none" if "silence_is_likelier" in row else "-"
+        rows.append([name.replace("_", " "), percent(row["accuracy"]), f"{row['mean_auroc']:.3f}", silent])
+    return grid(["method", "accuracy", "mean AUROC", "silence above the own source under"], rows)
+
+
+def denoising(record: Record) -> str:
+    """Root mean square errors over noise levels, and their ratio to the ideal prior's."""
+    table = record["denoising"]
+    rows = []
+    for name, values in table["mean"].items():
+        ratios = table.get("ratio_to_ideal", {}).get(name, [None] * len(values))
+        cells = [number(v) + (f" ({r:.1f} x)" if r is not None else "") for v, r in zip(values, ratios, strict=True)]
+        rows.append([name, *cells])
+    return grid(["rmse (over the ideal prior's)", *(f"sigma {sigma:g}" for sigma in table["sigmas"])], rows)
+
+
+def published(record: Record) -> str:
+    """The published reading: one row for each weight of the log-determinant."""
+    rows = []
+    for each in record["published"]["readings"]:
+        excess = max(each["gibbs_excess"].values())
+        rows.append([f"{each['weight']:g}", percent(each["accuracy"]), f"{each['mean_auroc']:.3f}", f"{excess:+.3f}"])
+    heads = ["weight of the log-determinant", "accuracy", "mean AUROC", "most above Gibbs' bound, nats per dimension"]
+    return grid(heads, rows)
+
+
+def peakedness(record: Record) -> str:
+    """Curvature and dips by noise level, mean over sources, the ideal prior's beside."""
+    study = record["peakedness"]
+    rows = []
+    for who in ("priors", "ideal"):
+        for sigma, curvature in study["curvature"].get(who, []):
+            same = [row for row in study.get(who, []) if row["sigma"] == sigma]
+            dips = [_mean([row.get(name) for row in same]) for name in ("dip", "latent_dip")]
+            rows.append([who, f"{sigma:g}", number(curvature), *map(number, dips)])
+    return grid(["", "sigma", "largest curvature x sigma^2", "dip of a line", "dip of a line of latents"], rows)
+
+
+def single(record: Record) -> str:
+    """SNR gains in dB of denoising one signal, mean over sources."""
+    rows = record["single"]["rows"]
+    found = []
+    for sigma in dict.fromkeys(row["sigma"] for row in rows):
+        same = [row for row in rows if row["sigma"] == sigma]
+        cells = [f"{sum(row[name] for row in same) / len(same):.1f}" for name in ("tweedie", "langevin", "wiener")]
+        found.append([f"{sigma:g}", *cells])
+    return grid(["sigma", "Tweedie", "Langevin draw", "Wiener filter"], found)
+
+
+def stems(record: Record) -> str:
+    """What the classifier takes separated stems for."""
+    found = record["referee"]["stems"]
+    rows = [[stem, *map(str, counts.values())] for stem, counts in found["confusion"].items()]
+    return grid([f"stem ({record['referee']['posterior']}) \\ heard as", *found["confusion"]], rows)
+
+
+TABLES: dict[str, Callable[[Record], str]] = {
+    "cross_likelihood": cross_likelihood,
+    "noise": noise,
+    "strange": strange,
+    "methods": methods,
+    "denoising": denoising,
+    "published": published,
+    "peakedness": peakedness,
+    "single": single,
+    "stems": stems,
+}
+
+
+def grid(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """A Markdown table."""
+    lines = ["| " + " | ".join(heads) + " |", "|---" * len(heads) + "|"]
+    return "\n".join([*lines, *("| " + " | ".join(row) + " |" for row in rows)])
+
+
+def percent(value: float) -> str:
+    """A share in percent."""
+    return f"{100 * value:.1f} %"
+
+
+def _mean(values: Sequence[float | None]) -> float | None:
+    known = [value for value in values if value is not None]
+    return sum(known) / len(known) if known else None
