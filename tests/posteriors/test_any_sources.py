@@ -24,7 +24,7 @@ def gaussians(num_sources: int) -> list[Any]:
     return [priors.build("gaussian", length=6, variances=1.0 / (1 + k)) for k in range(num_sources)]
 
 
-@pytest.mark.parametrize("num_sources", [2, 8])
+@pytest.mark.parametrize("num_sources", [2, pytest.param(8, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("kind", SAMPLERS)
 def test_any_number_of_sources_and_any_gains_are_taken(kind: str, num_sources: int) -> None:
     """In a graph, too; and one prior more is one source more, nothing else."""
@@ -68,7 +68,7 @@ def test_priors_that_cannot_draw_are_refused() -> None:
         posteriors.build("stochastic_gibbs", flows)
 
 
-@pytest.mark.parametrize("update", ["optimise", "sample"])
+@pytest.mark.parametrize("update", ["optimise", pytest.param("sample", marks=pytest.mark.slow)])
 def test_latents_of_a_flow_come_to_explain_the_mixture(update: str) -> None:
     """Before the projection that ends every run."""
     small = {"squeeze": 2, "num_levels": 1, "num_steps": 2, "width": 4, "num_layers": 1, "condition_width": 4}
