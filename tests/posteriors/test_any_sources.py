@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -24,7 +25,7 @@ def gaussians(num_sources: int) -> list[Any]:
     return [priors.build("gaussian", length=6, variances=1.0 / (1 + k)) for k in range(num_sources)]
 
 
-@pytest.mark.parametrize("num_sources", [2, 8])
+@pytest.mark.parametrize("num_sources", [2, pytest.param(8, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("kind", SAMPLERS)
 def test_any_number_of_sources_and_any_gains_are_taken(kind: str, num_sources: int) -> None:
     """In a graph, too; and one prior more is one source more, nothing else."""
@@ -38,6 +39,34 @@ def test_any_number_of_sources_and_any_gains_are_taken(kind: str, num_sources: i
     if num_sources == 2:
         np.testing.assert_allclose(sampler.sample(mixture, 2, (1, 2)), drawn, atol=1e-4)
         assert np.abs(sampler.sample(mixture, 2, (1, 3)) - drawn).max() > 1e-4
+
+
+class Served(tf.Module):
+    """A sampler for a server, cold and warm."""
+
+    def __init__(self, sampler: Any) -> None:
+        super().__init__()
+        waves, sources = tf.TensorSpec([None, 6], tf.float32), tf.TensorSpec([None, 2, 6], tf.float32)
+        seed = tf.TensorSpec([2], tf.int32)
+        self.cold = tf.function(lambda wave, seed: sampler.sample(wave, 2, seed), input_signature=[waves, seed])
+        self.warm = tf.function(
+            lambda wave, start, seed: sampler.sample(wave, 2, seed, start=start), input_signature=[waves, sources, seed]
+        )
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", SAMPLERS)
+def test_an_exported_sampler_gives_the_same_numbers(kind: str, tmp_path: Path) -> None:
+    sampler = posteriors.build(kind, gaussians(2), **SHORT.get(kind, {"num_levels": 3}))
+    served = Served(sampler)
+    tf.saved_model.save(served, str(tmp_path))
+    loaded = tf.saved_model.load(str(tmp_path))
+    rng, seed = np.random.default_rng(0), tf.constant([1, 2])
+    for num in (1, 3):
+        mixture, start = (tf.constant(rng.normal(size=(num, *shape)), tf.float32) for shape in ((6,), (2, 6)))
+        np.testing.assert_allclose(loaded.cold(mixture, seed), sampler.sample(mixture, 2, seed), atol=1e-4)
+        warm = sampler.sample(mixture, 2, seed, start=start)
+        np.testing.assert_allclose(loaded.warm(mixture, start, seed), warm, atol=1e-4)
 
 
 def test_quiet_sources_see_more_noise() -> None:
@@ -68,6 +97,7 @@ def test_priors_that_cannot_draw_are_refused() -> None:
         posteriors.build("stochastic_gibbs", flows)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("update", ["optimise", "sample"])
 def test_latents_of_a_flow_come_to_explain_the_mixture(update: str) -> None:
     """Before the projection that ends every run."""

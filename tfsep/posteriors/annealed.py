@@ -15,7 +15,7 @@ import tensorflow as tf
 
 from tfsep import mixing
 from tfsep.errors import InputError
-from tfsep.posteriors.base import Posterior, wave_priors
+from tfsep.posteriors.base import Posterior, events_of, wave_priors
 from tfsep.posteriors.schedule import warm
 from tfsep.priors.base import Prior
 
@@ -126,9 +126,11 @@ def fold(seed: tf.Tensor, number: Any) -> tf.Tensor:
 
 def score_each(priors: Sequence[Prior], sources: tf.Tensor, sigma: tf.Tensor) -> tf.Tensor:
     """Each source's score under its own prior: (batch, source, time) -> the same."""
-    return tf.stack([prior.score(sources[:, k, :, tf.newaxis], sigma)[..., 0] for k, prior in enumerate(priors)], 1)
+    pairs = zip(priors, events_of(sources), strict=True)
+    return tf.stack([prior.score(events, sigma)[..., 0] for prior, events in pairs], axis=1)
 
 
 def log_prob_of_all(priors: Sequence[Prior], sources: tf.Tensor, sigma: tf.Tensor) -> tf.Tensor:
     """Joint log-density of sources at noise level sigma in nats: (batch, source, time) -> (batch,)."""
-    return tf.add_n([prior.log_prob(sources[:, k, :, tf.newaxis], sigma) for k, prior in enumerate(priors)])
+    pairs = zip(priors, events_of(sources), strict=True)
+    return tf.add_n([prior.log_prob(events, sigma) for prior, events in pairs])

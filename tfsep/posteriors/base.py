@@ -78,10 +78,18 @@ def wave_priors(kind: str, priors: Sequence[Prior] | None, sigmas: Sequence[floa
     return list(priors)
 
 
+def events_of(sources: tf.Tensor) -> list[tf.Tensor]:
+    """Each source as events of its prior: (batch, source, time) -> N of (batch, time, 1).
+
+    By unstacking: TensorFlow 2.21 rewrites the slice [:, k, :, newaxis] of stacked sources wrongly in a graph.
+    """
+    return [source[..., tf.newaxis] for source in tf.unstack(sources, axis=1)]
+
+
 def denoise_each(priors: Sequence[Prior], sources: tf.Tensor, sigma: tf.Tensor) -> tf.Tensor:
     """Each source denoised by its own prior: (batch, source, time) -> the same."""
-    each = [prior.denoise(sources[:, k, :, tf.newaxis], sigma)[..., 0] for k, prior in enumerate(priors)]
-    return tf.stack(each, axis=1)
+    pairs = zip(priors, events_of(sources), strict=True)
+    return tf.stack([prior.denoise(events, sigma)[..., 0] for prior, events in pairs], axis=1)
 
 
 def residual_energy(mixture: tf.Tensor, sources: tf.Tensor, gains: Sequence[float]) -> tf.Tensor:

@@ -22,6 +22,7 @@ import tensorflow as tf
 from tfsep import mixing
 from tfsep.errors import InputError
 from tfsep.posteriors.annealed import Annealed, fold
+from tfsep.posteriors.base import events_of
 from tfsep.posteriors.schedule import geometric
 from tfsep.priors.base import Prior
 
@@ -78,13 +79,15 @@ class Latent(Annealed):
 
     def run(self, mixture: tf.Tensor, sources: tf.Tensor, sigmas: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
         """All levels and steps; see :class:`Annealed`."""
-        latents = [prior.encode(sources[:, k, :, tf.newaxis])[0][..., 0] for k, prior in enumerate(self.priors)]
+        pairs = zip(self.priors, events_of(sources), strict=True)
+        latents = [prior.encode(events)[0][..., 0] for prior, events in pairs]
         total = tf.shape(sigmas)[0] * self.num_steps
         return self.decode(self._walk(mixture, tf.stack(latents, axis=1), sigmas, seed, total))
 
     def decode(self, latents: tf.Tensor) -> tf.Tensor:
         """Each source decoded by its own prior: (batch, source, time) -> the same."""
-        return tf.stack([prior.decode(latents[:, k, :, tf.newaxis])[..., 0] for k, prior in enumerate(self.priors)], 1)
+        pairs = zip(self.priors, events_of(latents), strict=True)
+        return tf.stack([prior.decode(z)[..., 0] for prior, z in pairs], axis=1)
 
     def _walk(
         self, mixture: tf.Tensor, latents: tf.Tensor, gammas: tf.Tensor, seed: tf.Tensor, total: tf.Tensor
