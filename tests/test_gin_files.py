@@ -44,7 +44,15 @@ def is_experiment(path: Path) -> bool:
 EXPERIMENTS = [path for path in FILES if is_experiment(path)]
 every_experiment = pytest.mark.parametrize("path", EXPERIMENTS, ids=name_of)
 # Their parts are those of other experiments; they are built in the long run only.
-VARIANTS = ("songs_supervised.gin", "toy_both.gin", "toy_dreamt.gin", "toy_free.gin")
+VARIANTS = (
+    "songs_supervised.gin",
+    "toy_both.gin",
+    "toy_composed.gin",
+    "toy_dreamt.gin",
+    "toy_elbo.gin",
+    "toy_free.gin",
+    "toy_refined.gin",
+)
 fast_experiments = pytest.mark.parametrize(
     "path",
     [pytest.param(path, marks=pytest.mark.slow if name_of(path) in VARIANTS else ()) for path in EXPERIMENTS],
