@@ -56,7 +56,9 @@ SLOW = (
     "songs_supervised.gin",
     "toy_both.gin",
     "toy_dreamt.gin",
+    "toy_elbo.gin",
     "toy_free.gin",
+    "toy_refined.gin",
     "wavetable_free.gin",
 )
 SMALL = ("prior.num_steps = 4", "prior.width = 4", "prior.num_layers = 1")

@@ -62,7 +62,8 @@ def train(
         data: isolated sources to train on.
         segment: samples of a segment; also the length of the priors' events where they do not say.
         prior: what each source's prior is made of (:func:`prior`); None for a model without priors.
-        posteriors: what the posteriors are made of (:func:`posterior`), the default first.
+        posteriors: what the posteriors are made of (:func:`posterior`), the default first. A composition comes after
+            the posteriors that its stages name; of its stages it keeps those that win on validation mixtures.
         prior_fit, posterior_fit: how priors and learned posteriors are trained.
         validation: isolated sources never trained on, on which the parts are scored while they train; the same sources
             as the data's, at the same rate. None takes cuts of the data that no step draws.

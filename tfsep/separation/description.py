@@ -3,7 +3,8 @@
 ``format`` is 1; then ``sources``, ``sample_rate`` (Hz), ``segment`` (samples), ``gains``, ``priors`` {source: arguments
 of :func:`tfsep.priors.build` and "weights"}, ``posteriors`` [arguments of :func:`tfsep.posteriors.build` and "weights"
 where learned], the first being the default, and ``settings`` of the separator (such as ``overlap``). The last three may
-be absent.
+be absent. What was fitted on validation mixtures stands with a posterior's arguments: ``temperature`` of a learned one,
+``keep`` and ``scores`` of a composition, whose ``stages`` are explained in stages.py.
 """
 
 from __future__ import annotations
