@@ -30,6 +30,12 @@ FLOWS: dict[str, dict[str, Any]] = {
     "glow_log_mel": {"kind": "glow", "squeeze": 2, **MEL, **SMALL, **FILM},
     "glow_log_stft": {"kind": "glow", "squeeze": 2, **SPECTRAL, **SMALL},
     "glow_wave": {"kind": "glow", "squeeze": 4, **WAVE, **SMALL},
+    "lifting_wave": {
+        "kind": "lifting",
+        **WAVE,
+        **{"num_levels": 1, "squeeze": 4, "num_steps": 1, "condition_width": 8, "sigma_range": (0.01, 8.0)},
+        **{"trunk": {"width": 8, "num_layers": 1}, "width": 8, "num_blocks": 1, "local_width": 4, "local_layers": 1},
+    },
     "nice_log_mel": {"kind": "nice", "squeeze": 2, **MEL, **TINY, **FILM, "num_steps": 4},
     "nice_log_stft": {"kind": "nice", "squeeze": 2, **SPECTRAL, **TINY, "num_steps": 4},
     "nice_wave": {"kind": "nice", "squeeze": 4, **WAVE, **TINY, "num_steps": 4},
@@ -41,13 +47,32 @@ FLOWS: dict[str, dict[str, Any]] = {
 IDEAL = {"kind": "ideal_toy", "source": "sawtooth", "num_phases": 8, "num_refined": 2, "num_rounds": 1, **WAVE}
 SPECTRUM = {"kind": "gaussian", "spectrum": [0.5, 2.0, 1.0, 0.3, 0.2, 0.1, 0.05, 0.0, 0.4], **WAVE}
 VARIANCES = {"kind": "gaussian", "variances": 0.3, "mean": 0.2, **WAVE}
-CASES = {**FLOWS, "ideal_toy_wave": IDEAL, "gaussian_spectrum": SPECTRUM, "gaussian_variances": VARIANCES}
+COARSE = {"num_phases": 8, "num_refined": 2, "num_rounds": 2}
+CELLS = {"kind": "wavetable", "pitch_range": (500.0, 4000.0), **COARSE, **WAVE}
+GRID = {"num_pitches": 6, **CELLS}
+GLIDING = {"pitches": "continuous", "num_pitches": 4, "decay_range": (5e-4, 5e-3), "num_decays": 2, **CELLS}
+CASES = {
+    **FLOWS,
+    "ideal_toy_wave": IDEAL,
+    "gaussian_spectrum": SPECTRUM,
+    "gaussian_variances": VARIANCES,
+    "template_wave": {"kind": "template", "num_templates": 4, **WAVE},
+    "wavetable_continuous": GLIDING,
+    "wavetable_grid": GRID,
+}
 # Of every kind the fast suite looks at the core of the contract in one domain, and at the rest of it for these alone;
 # the whole suite looks at everything for all.
 FAST = ("glow_log_stft", "glow_wave", "ideal_toy_wave", "realnvp_log_stft", "realnvp_wave")
-CORE = (*FAST, "flowavenet_wave", "nice_wave", "waveglow_wave")
+CORE = (*FAST, "flowavenet_wave", "lifting_wave", "nice_wave", "waveglow_wave")
 # What a kind needs to learn the Gaussian: steps of the flow, steps of the training.
-TO_LEARN = {"flowavenet": (6, 1200), "glow": (2, 450), "nice": (8, 1200), "realnvp": (4, 450), "waveglow": (4, 900)}
+TO_LEARN = {
+    "flowavenet": (6, 1200),
+    "glow": (2, 450),
+    "lifting": (4, 900),
+    "nice": (8, 1200),
+    "realnvp": (4, 450),
+    "waveglow": (4, 900),
+}
 
 
 def params(names: Iterable[str], fast: Iterable[str] = FAST) -> list[Any]:
@@ -63,7 +88,12 @@ class Case:
 
     def build(self, **changes: Any) -> Any:
         """The untrained prior."""
-        return priors.build(**{**CASES[self.name], **changes})
+        prior: Any = priors.build(**{**CASES[self.name], **changes})
+        if prior.kind == "template":
+            # Three recordings kept, and room for one more.
+            rng, shape = np.random.default_rng(3), prior.recordings.shape
+            prior.recordings.assign(rng.normal(size=shape) * (np.arange(4) < 3)[:, np.newaxis])
+        return prior
 
     def scrambled(self, **changes: Any) -> Any:
         """The prior with random weights, where it has weights: no map in it is the identity."""

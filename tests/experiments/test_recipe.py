@@ -16,7 +16,7 @@ from safetensors.numpy import load_file
 import tfsep
 from tfsep.data.toy import ToyData
 from tfsep.errors import InputError
-from tfsep.experiments import prior_training, recipe
+from tfsep.experiments import recipe
 from tfsep.separation.model_folder import load_model, load_prior
 from tfsep.training.task import FitSettings
 
@@ -169,39 +169,6 @@ def test_a_learned_posterior_separates_all_sources_of_the_data(tmp_path: Path) -
         load_prior(tmp_path / "model", "square")
     stored = load_file(tmp_path / "model" / "posteriors" / "amortised.safetensors")
     assert {array.dtype for array in stored.values()} == {np.dtype(np.float16)}
-
-
-@pytest.mark.parametrize("seed", [0, 2**32 - 1])
-def test_what_is_shown_of_a_prior_while_it_trains(seed: int) -> None:
-    task = prior_training.prior_task("sine", {**GLOW, "length": SEGMENT}, ToyData(RATE), FIT, seed)
-    assert task.name == "sine" and task.sample_rate == RATE and task.preview and task.validate
-    model = task.build()
-    shown = task.preview(model)
-    assert {name: wave.shape for name, wave in shown.items()} == {"sample": (4, SEGMENT), "data": (4, SEGMENT)}
-    assert all(np.isfinite(wave).all() for wave in shown.values())
-    assert np.isfinite(list(task.validate(model).values())).all()
-    assert next(iter(task.dataset(7))).shape == (4, SEGMENT)
-
-
-def test_a_prior_over_spectra_is_trained_and_shown_as_sound() -> None:
-    front_end = {"frame_length": 64, "frame_step": 16, "frame_multiple": 2}
-    spectral = {**GLOW, "domain": "log_stft", "front_end": front_end, "squeeze": 2, "length": 256}
-    task = prior_training.prior_task("sine", spectral, ToyData(RATE), FIT, SEED)
-    assert task.preview and task.validate
-    model = task.build()
-    assert task.preview(model)["sample"].shape == (4, 256)
-    assert set(task.validate(model)) == {"nats_per_dim_log_stft"}
-
-
-def test_validation_data_are_what_parts_are_scored_on() -> None:
-    arguments = {**GLOW, "length": SEGMENT}
-    scores = []
-    for validation in (None, ToyData(RATE), ToyData(RATE, free=True)):
-        task = prior_training.prior_task("sine", arguments, ToyData(RATE), FIT, SEED, validation)
-        assert task.preview
-        scores.append(task.preview(task.build())["data"])
-    np.testing.assert_array_equal(scores[0], scores[1])
-    assert np.abs(scores[0] - scores[2]).max() > 1e-3
 
 
 @pytest.mark.parametrize("data", [ToyData(RATE, sources=PAIR), Songs(RATE, sources=PAIR)])

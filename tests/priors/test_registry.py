@@ -22,8 +22,8 @@ SETTINGS: dict[str, dict[str, Any]] = {
 
 
 def test_kinds_are_the_priors_of_the_house() -> None:
-    known = ["flowavenet", "gaussian", "glow", "ideal_toy", "lifting", "nice", "realnvp", "waveglow", "wavetable"]
-    assert sorted(KINDS) == known
+    flows = ["flowavenet", "glow", "lifting", "nice", "realnvp", "waveglow"]
+    assert sorted(KINDS) == sorted([*flows, "gaussian", "ideal_toy", "score", "template", "wavetable"])
 
 
 @pytest.mark.parametrize("kind", ["glow", "realnvp"])
@@ -69,12 +69,30 @@ def test_gin_may_give_lists() -> None:
         ({"kind": "flowavenet", "length": 32, "num_steps": 1}, "num_steps of flowavenet must be at least 2"),
         ({"kind": "flowavenet", "length": 24, "num_levels": 4}, "must divide the event shape"),
         ({"kind": "flowavenet", "length": 32, "split_every": 0}, "split_every must be at least 1, got 0"),
-        ({"kind": "flowavenet", "domain": "log_stft", "length": 4096}, "flowavenet is a density over waves"),
+        ({"kind": "flowavenet", "domain": "log_stft", "length": 4096}, "flowavenet is a density over .* take realnvp"),
         ({"kind": "waveglow", "domain": "log_mel", "length": 4096}, "waveglow is a density over waves, .* take glow"),
         ({"kind": "waveglow", "length": 32, "early_every": 0}, "early_every must be at least 1, got 0"),
         ({"kind": "waveglow", "length": 32, "early_channels": 3}, "early_channels must be even"),
         ({"kind": "waveglow", "length": 32, "num_steps": 5, "early_every": 1}, "leave at least 2 of 4 channels"),
         ({"kind": "waveglow", "length": 32, "squeeze": 5}, "must divide the event shape"),
+        ({"kind": "lifting", "length": 16, "squeeze": 4}, "must divide the event shape"),
+        (
+            {"kind": "lifting", "length": 32, "num_levels": 0, "squeeze": 4},
+            "num_levels and num_steps must be at least 1",
+        ),
+        ({"kind": "lifting", "domain": "log_stft", "length": 4096}, "a density over waves"),
+        ({"kind": "template", "length": 32, "num_templates": 0}, "num_templates must be at least 1"),
+        ({"kind": "template", "length": 32, "unexplained": 1.5}, "within 0..1 .* got 192, 1.5 and 0.01"),
+        ({"kind": "template", "domain": "log_stft", "length": 4096}, "a density over waves"),
+        ({"kind": "wavetable", "domain": "log_stft", "length": 4096}, "a density over waves"),
+        ({"kind": "wavetable", "length": 32, "pitches": "keys"}, "pitches must be one of grid, continuous, got 'keys'"),
+        ({"kind": "wavetable", "length": 32, "pitch_range": (100.0, 9000.0)}, "must ascend within 0..8000 Hz"),
+        ({"kind": "wavetable", "length": 32, "decay_range": (0.5, 0.05)}, "decay_range must be two positive numbers"),
+        ({"kind": "wavetable", "length": 32, "num_phases": 4}, "num_phases at least 8"),
+        ({"kind": "wavetable", "length": 32, "smallest_sigma": 0.0}, "smallest_sigma must be positive, got 0.0"),
+        ({"kind": "score", "length": 32, "network": "unet"}, "network must be one of spectral_gain, .*, got 'unet'"),
+        ({"kind": "score", "domain": "log_stft", "length": 4096}, "over spectrograms take 'convolutions'"),
+        ({"kind": "score", "length": 32, "sigma_range": (1.0, 0.1)}, "sigma_range must be two positive numbers"),
         ({"kind": "ideal_toy", "length": 16, "source": "violin"}, "got \\['violin'\\]"),
         ({"kind": "ideal_toy", "length": 16, "sample_rate": 8000}, "sample_rate must be at least 8400"),
         ({"kind": "ideal_toy", "length": 1024, "domain": "log_stft"}, "a density over waves"),

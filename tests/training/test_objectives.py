@@ -112,6 +112,49 @@ def test_maximum_likelihood_is_the_density_of_what_is_seen(sigma_range: tuple[fl
     assert float(loss) == pytest.approx(np.mean(0.5 * np.log(2 * np.pi * np.e * std**2)), abs=0.02)
 
 
+class Shrink:
+    """A denoiser of white noise of unit variance that multiplies by a gain."""
+
+    has_log_prob, event_shape = False, (50, 1)
+
+    def __init__(self, gain: float, sigma_range: tuple[float, float]) -> None:
+        self.gain, self.sigma_range = gain, sigma_range
+
+    def analyse(self, wave: tf.Tensor) -> tf.Tensor:
+        return wave[..., tf.newaxis]
+
+    def denoise(self, x: tf.Tensor, sigma: tf.Tensor) -> tf.Tensor:
+        return self.gain * x
+
+    def loss_weight(self, sigma: tf.Tensor) -> tf.Tensor:
+        return (sigma**2 + 1.0) / sigma**2
+
+
+def test_denoising_score_matching_has_its_optimum_at_the_posterior_mean() -> None:
+    """Of N(0, I) under noise of 0.5: y / 1.25. Its weighted error there is one, F having nothing to predict."""
+    wave, best = waves(2000), 1.0 / 1.25
+    gains = best + np.array([-0.06, -0.02, 0.0, 0.02, 0.06])
+    found = [objectives.denoising_score_matching(Shrink(g, (0.5, 0.5001)), wave, tf.constant(SEED)) for g in gains]
+    losses = [float(loss) for loss, _ in found]
+    assert int(np.argmin(losses)) == 2
+    assert float(found[2][1]["weighted_mse"]) == pytest.approx(1.0, abs=0.02)
+
+
+def test_noise_levels_count_alike_in_denoising_score_matching() -> None:
+    """The best denoiser's weighted error is one at each of them."""
+    for sigma in (0.05, 4.0):
+        prior = Shrink(1.0 / (1.0 + sigma**2), (sigma, 1.0001 * sigma))
+        _, metrics = objectives.denoising_score_matching(prior, waves(400), tf.constant(SEED))
+        assert float(metrics["weighted_mse"]) == pytest.approx(1.0, abs=0.03)
+        assert float(metrics["log_weighted_mse"]) == pytest.approx(0.0, abs=0.05)
+
+
+def test_a_prior_is_trained_on_its_density_where_it_has_one() -> None:
+    with_density = objectives.prior_objective(White(50, (0.1, 1.0)), waves(4), tf.constant(SEED))[1]
+    without = objectives.prior_objective(Shrink(0.5, (0.1, 1.0)), waves(4), tf.constant(SEED))[1]
+    assert set(with_density) == {"nats_per_dim"} and set(without) == {"weighted_mse", "log_weighted_mse"}
+
+
 def test_a_mixture_of_unpaired_sources_is_what_the_posterior_hears() -> None:
     sources, means, spread = case()
     told = Told(means, spread)

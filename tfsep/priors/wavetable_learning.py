@@ -10,6 +10,7 @@ all. Then pitches are grouped where they are separate, and weights, amplitudes a
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -43,18 +44,20 @@ def learn(prior: WavetablePrior, waves: Any, sigmas: tuple[float, ...] = SIGMAS)
     """
     waves = np.asarray(waves, np.float32)
     explorer = _explorer(prior)
+    explain = _explainer(explorer)
     notes, table = np.zeros((0, 3)), prior.table.numpy()
     for place, sigma in enumerate(sigmas):
         part = waves if place + 1 == len(sigmas) else waves[: _FIRST * 2**place]
-        notes = _explain(explorer, part, sigma)
+        notes = explain(part, sigma)
         table = average_period(explorer, part, notes)
         explorer.table.assign(table)
     prior.table.assign(table)
     found = _group(notes[:, 0]) if prior.pitches == "grid" else None
     if found is not None:
         _set_grid(prior, found)
+        explain = _explainer(prior)
         for _ in range(2):
-            notes = _explain(prior, waves, sigmas[-1])
+            notes = explain(waves, sigmas[-1])
             prior.table.assign(average_period(prior, waves, notes))
         found = _group(notes[:, 0])
         _set_grid(prior, found)
@@ -89,12 +92,16 @@ def _explorer(prior: WavetablePrior) -> WavetablePrior:
     )
 
 
-def _explain(prior: WavetablePrior, waves: np.ndarray, sigma: float) -> np.ndarray:
-    """The likeliest notes (num, 3)."""
-    explain = tf.function(prior.explain, autograph=False, reduce_retracing=True)
-    level = tf.constant(sigma, prior.tf_dtype)
-    parts = [waves[start : start + _BATCH, :, np.newaxis] for start in range(0, len(waves), _BATCH)]
-    return np.concatenate([explain(tf.constant(part), level).numpy() for part in parts]).astype(np.float64)
+def _explainer(prior: WavetablePrior) -> Callable[[np.ndarray, float], np.ndarray]:
+    """(sounds (num, time), noise level) -> their likeliest notes (num, 3), under the prior's weights at that time."""
+    graph = tf.function(prior.explain, autograph=False, reduce_retracing=True)
+
+    def explain(waves: np.ndarray, sigma: float) -> np.ndarray:
+        level = tf.constant(sigma, prior.tf_dtype)
+        parts = [waves[start : start + _BATCH, :, np.newaxis] for start in range(0, len(waves), _BATCH)]
+        return np.concatenate([graph(tf.constant(part), level).numpy() for part in parts]).astype(np.float64)
+
+    return explain
 
 
 def _fit(prior: WavetablePrior, waves: np.ndarray, notes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
