@@ -105,6 +105,25 @@ def test_what_cannot_be_tested(
 
 
 @pytest.mark.slow
+def test_every_study_of_flows(call: Run, tmp_path: Path) -> None:
+    save(tmp_path / "pair", {source: {"length": 1024} for source in PAIR})
+    shared = ("--model=pair", "--data=toy-free", "--num_examples=3", "--sigma=0.1", "--study=published")
+    code, out, _ = call(*shared, "--study=peakedness", "--study=single", "--json=r.json", "--figures=drawn")
+    assert code == 0
+    found = json.loads((tmp_path / "r.json").read_text())
+    right = found["published"]["readings"][-1]
+    for prior, row in right["log_prob"].items():
+        assert row == pytest.approx(found["log_prob"][prior], abs=1e-5)
+    assert max(right["gibbs_excess"].values()) < 1e-3
+    assert {row["sigma"] for row in found["peakedness"]["priors"]} == {0.02, 0.1, 0.5}
+    assert all("latent" in row["paths"] for row in found["peakedness"]["priors"])
+    assert len(found["single"]["rows"]) == 8
+    drawn = {path.name for path in (tmp_path / "drawn").glob("*.png")}
+    assert {"published.png", "peakedness_latent.png", "curvature.png"} <= drawn
+    assert out.splitlines()[-1] in {f"drawn/{name}" for name in drawn}
+
+
+@pytest.mark.slow
 def test_the_quality_of_priors_is_tabled(call: Run, tmp_path: Path) -> None:
     save(tmp_path / "pair", {source: {} for source in PAIR})
     arguments = ("--model=pair", "--model=pair", "--num_examples=8", "--output=results")

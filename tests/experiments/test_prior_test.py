@@ -58,7 +58,7 @@ def test_every_noise_level_and_method_is_reported(record: dict[str, Any]) -> Non
     headline = record["by_sigma"][2]
     assert headline["log_prob"] == record["log_prob"] and headline["accuracy"] == record["accuracy"]
     methods = {"log_prob", "likelihood_ratio", "input_complexity", "typicality", "denoising_error", "score_norms"}
-    assert set(record["scores"]) == methods
+    assert set(record["scores"]) == methods | {"loudness"}
     for method in ("likelihood_ratio", "input_complexity"):
         assert record["scores"][method]["accuracy"] == record["accuracy"]
     for row in record["scores"].values():

@@ -64,19 +64,7 @@ def run(
     judges = scorers(tested.priors)
     dense = _part(tested, [name for name, judge in judges.items() if judge.has_log_prob])
     noisy = _part(tested, [name for name, judge in judges.items() if judge.knows_noise])
-    record: dict[str, Any] = {
-        "model": tested.name,
-        "data": cuts.name,
-        "seed": cuts.seed,
-        "num_examples": num,
-        "domain": tested.domain,
-        "dimensions": next(iter(tested.priors.values())).dimensions,
-        "cut_samples": cuts.length,
-        "level": cuts.level,
-        "kinds": {name: prior.kind for name, prior in tested.priors.items()},
-        "without_density": [name for name, judge in judges.items() if not judge.has_log_prob],
-        "without_noise": [name for name, judge in judges.items() if not judge.knows_noise],
-    }
+    record = _about(tested, judges, cuts, num)
     levels, headline = noise_levels(judges, sigmas)
     record["sigma"] = headline
     if dense is not None:
@@ -101,6 +89,25 @@ def run(
         record[study] = prior_studies.STUDIES[study](subject)
     record["seconds"] = time.monotonic() - began
     return record
+
+
+def _about(
+    tested: PriorSet, judges: Mapping[str, PriorScorer], cuts: IsolatedCuts, num: int
+) -> dict[str, Any]:
+    """What is tested on what."""
+    return {
+        "model": tested.name,
+        "data": cuts.name,
+        "seed": cuts.seed,
+        "num_examples": num,
+        "domain": tested.domain,
+        "dimensions": next(iter(tested.priors.values())).dimensions,
+        "cut_samples": cuts.length,
+        "level": cuts.level,
+        "kinds": {name: prior.kind for name, prior in tested.priors.items()},
+        "without_density": [name for name, judge in judges.items() if not judge.has_log_prob],
+        "without_noise": [name for name, judge in judges.items() if not judge.knows_noise],
+    }
 
 
 def noise_levels(
