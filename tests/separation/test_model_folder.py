@@ -366,7 +366,7 @@ def test_a_posterior_that_cannot_be_built_is_refused(copy: Path, changes: dict[s
 @pytest.mark.parametrize(
     ("changes", "rule"),
     [
-        ({"kind": "oracle"}, "the prior must be one of glow, ideal_toy, realnvp, got 'oracle'"),
+        ({"kind": "oracle"}, "the prior must be one of gaussian, glow, ideal_toy, realnvp, got 'oracle'"),
         ({"widht": 4}, "widht"),
         ({"length": "long"}, "long"),
         ({"front_end": 3}, "the prior of 'sine': "),
