@@ -149,7 +149,7 @@ def configure(path: Path, stems: Path) -> list[str]:
     source = "drums" if "stems()" in bound["train.data"] else "sine"
     params = [f"{scope}/fit.{name} = {value}" for scope in ("prior", "posterior") for name, value in SHORT.items()]
     params += [f"{name}.roots = ['{stems}']" for name in ("stems", "aligned_stems")]
-    params += [f"train.sources = ['{source}']", "train.num_validation = 2", "train.num_examples = 4"]
+    params += [f"train.sources = ['{source}']", "train.num_validation = 2", "train.num_examples = 2"]
     if "train.posterior_objective" in bound or "@composition/posterior()" in bound.get("train.posteriors", ""):
         # These use the priors of all sources, so there must be one source alone.
         params.append(f"toy.sources = ['{source}']")
@@ -206,7 +206,9 @@ def test_an_experiment_is_trained_by_the_loop(path: Path, stems: Path, tmp_path:
     check_model(tmp_path / "model", with_priors)
     for source in with_priors:
         assert load_prior(tmp_path / "model", source).event_shape
-    for part in [part for part in with_priors if (tmp_path / part / "curve.jsonl").exists()] or ["posterior"]:
+    for part in with_priors or ["posterior"]:
+        if (tmp_path / part / "learned.json").is_file():
+            continue
         lines = [json.loads(line) for line in (tmp_path / part / "curve.jsonl").read_text().splitlines()]
         assert lines[-1]["step"] == 1 and np.isfinite(lines[-1]["loss"])
 

@@ -24,8 +24,9 @@ PLANES: dict[str, dict[str, Any]] = {
     "gaussian_spectrum": {"length": 2, "spectrum": [0.5, 2.0]},
     "gaussian_variances": {"length": 2},
     "template_wave": {"length": 2},
-    "wavetable_continuous": {"length": 2, "num_phases": 16, "num_refined": 16},
-    "wavetable_grid": {"length": 2, "num_phases": 32, "num_refined": 16},
+    # All cells are divided: where some are, by what is heard, the sum is no longer over the same waves everywhere.
+    "wavetable_continuous": {"length": 2, "num_refined": 64, "num_rounds": 1},
+    "wavetable_grid": {"length": 2, "num_refined": 48},
 }
 # How far the sources whose noised densities are known reach; those are smooth on the scale of their noise.
 REACHES = {"ideal_toy_wave": 1.0, "template_wave": 4.0, "wavetable_continuous": 3.0, "wavetable_grid": 3.0}

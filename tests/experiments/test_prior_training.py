@@ -79,12 +79,12 @@ def test_a_learned_prior_is_kept_and_taken_up_again(tmp_path: Path, capsys: pyte
 
 
 @pytest.mark.parametrize("changes", [{"num": 7}, {"seed": SEED + 1}, {"arguments": {**TEMPLATE, "unexplained": 0.5}}])
-def test_a_prior_learned_with_other_settings_is_refused(tmp_path: Path, changes: dict[str, Any]) -> None:
+def test_a_prior_learned_otherwise_is_refused(tmp_path: Path, changes: dict[str, Any]) -> None:
     settings = {"arguments": TEMPLATE, "data": ToyData(RATE), "num": 6, "save_dir": tmp_path, "seed": SEED}
     (tmp_path / "sine").mkdir()
     made_with = {"prior": TEMPLATE, "num_examples": 6, "seed": SEED}
     (tmp_path / "sine" / "learned.json").write_text(json.dumps(made_with, sort_keys=True), encoding="utf-8")
-    with pytest.raises(InputError, match="learned with other settings; take another --save_dir or --noresume") as info:
+    with pytest.raises(InputError, match="learned otherwise; take another --save_dir or --noresume") as info:
         learned_prior("sine", **{**settings, **changes})
     assert "\n" not in str(info.value)
 

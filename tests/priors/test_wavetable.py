@@ -22,7 +22,7 @@ RESIDUAL = 0.05
 
 
 def wavetable(length: int, **settings: Any) -> Any:
-    common = {"pitch_range": (400.0, 2000.0), "num_pitches": 3, "num_phases": 16, "table_size": 256}
+    common = {"pitch_range": (400.0, 1000.0), "num_pitches": 3, "num_phases": 16, "table_size": 256}
     return priors.build("wavetable", length=length, **{"dtype": "float64", **common, **settings})
 
 
@@ -54,7 +54,10 @@ GLIDING = {"pitches": "continuous", "decay_range": (5e-4, 5e-3), "num_decays": 2
 
 @pytest.mark.parametrize(
     ("settings", "fine", "accuracy"),
-    [({}, (256, 1, 1), 2e-3), ({**GLIDING, "num_pitches": 12, "num_rounds": 2}, (64, 4, 4), 3e-2)],
+    [
+        ({}, (256, 1, 1), 2e-3),
+        pytest.param({**GLIDING, "num_pitches": 12, "num_rounds": 2}, (64, 4, 4), 5e-2, marks=pytest.mark.slow),
+    ],
 )
 def test_agrees_with_a_dense_grid(settings: dict[str, Any], fine: tuple[int, int, int], accuracy: float) -> None:
     """In nats, out of about twenty; whether all of the mass lies in one cell or is spread over many."""
@@ -78,6 +81,7 @@ def test_the_weights_of_all_cells_sum_to_one(settings: dict[str, Any]) -> None:
     np.testing.assert_allclose(graph(prior.log_prob, prior)(y, sigma), noise, atol=1e-3)
 
 
+@pytest.mark.slow
 def test_single_precision_follows_double() -> None:
     double, single = (wavetable(256, dtype=dtype) for dtype in ("float64", "float32"))
     found, expected = graph(single.denoise, single), graph(double.denoise, double)
@@ -98,7 +102,7 @@ def test_its_samples_are_its_own_and_are_denoised() -> None:
     assert np.mean((denoise(own + noise, sigma) - own) ** 2) < 0.3 * np.mean(noise**2)
 
 
-@pytest.mark.parametrize("sigma", [0.3, 2.0])
+@pytest.mark.parametrize("sigma", [0.3, pytest.param(2.0, marks=pytest.mark.slow)])
 def test_draws_given_a_noised_event_have_the_denoisers_mean_and_spread(sigma: float) -> None:
     """The trace of the covariance of x given y is sigma^2 times the divergence of the denoiser."""
     prior = wavetable(4, num_refined=8, num_rounds=1)
@@ -108,10 +112,10 @@ def test_draws_given_a_noised_event_have_the_denoisers_mean_and_spread(sigma: fl
     )
     denoised = prior.denoise(copies, sigma).numpy()[..., 0]
     trace = sigma**2 * np.trace(denoised[4:] - denoised[:4]) / 2e-4
-    drawn = tf.function(prior.posterior_sample)(tf.repeat(y, 2000, axis=0), sigma, (3, 4)).numpy()[..., 0]
+    drawn = tf.function(prior.posterior_sample)(tf.repeat(y, 1000, axis=0), sigma, (3, 4)).numpy()[..., 0]
     mean = denoised.mean(0)
-    np.testing.assert_allclose(drawn.mean(0), mean, atol=4.0 * np.sqrt(trace / 2000))
-    assert abs(np.mean(np.sum((drawn - mean) ** 2, -1)) / trace - 1.0) < 0.12
+    np.testing.assert_allclose(drawn.mean(0), mean, atol=4.0 * np.sqrt(trace / 1000))
+    assert abs(np.mean(np.sum((drawn - mean) ** 2, -1)) / trace - 1.0) < 0.2
 
 
 def test_draws_given_an_event_almost_without_noise_are_that_event() -> None:

@@ -37,7 +37,7 @@ def learned() -> tuple[Any, dict[str, float]]:
     with pytest.MonkeyPatch.context() as patch:
         # Fewer cells find as short a list of pitches.
         patch.setattr(wavetable_learning, "_CELLS", 512)
-        found = learn(prior, notes(36), SIGMAS)
+        found = learn(prior, notes(24), SIGMAS)
     return prior, found
 
 
