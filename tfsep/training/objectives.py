@@ -68,6 +68,8 @@ def denoising_score_matching(
 
     With w the prior's ``loss_weight`` (Karras et al. 2022, table 1), the loss is :math:`w\,\mathrm{MSE}` and, beside
     it, a part of its logarithm, which keeps improving those noise levels and examples that are nearly right already.
+    The optimum is the posterior mean where the posterior is symmetric; where it has several modes, the logarithm's part
+    draws the denoiser from their mean towards the likelier ones.
 
     Args:
         prior: a score prior.
