@@ -58,6 +58,7 @@ SLOW = (
     "toy_dreamt.gin",
     "toy_elbo.gin",
     "toy_free.gin",
+    "toy_free_masks.gin",
     "toy_refined.gin",
     "wavetable_free.gin",
 )
