@@ -41,7 +41,7 @@ def test_rows_are_what_the_folders_offer(tmp_path: Path) -> None:
     songs = write(tmp_path / "band", {**MASKS}, sources=("drums", "bass"))
     found = names(f"--model={one}", f"--model={songs}", f"--priors={two}", f"--supervised={one}", "--songs=held")
     mine = [name for name in found if name.startswith("one ") and "(true pairs)" not in name]
-    # Only gibbs can take the priors of another folder.
+    # What uses priors can take those of another folder.
     assert mine == [
         "one - amortised toy",
         "one - amortised toy-free",
@@ -49,6 +49,8 @@ def test_rows_are_what_the_folders_offer(tmp_path: Path) -> None:
         "one ideal_toy gibbs toy-free",
         "one ideal_toy gibbs toy",
         "one ideal_toy gibbs toy-free",
+        "one ideal_toy composition toy",
+        "one ideal_toy composition toy-free",
         "one ideal_toy composition toy",
         "one ideal_toy composition toy-free",
     ]

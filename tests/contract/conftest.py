@@ -35,6 +35,7 @@ FLOWS: dict[str, dict[str, Any]] = {
         **WAVE,
         **{"num_levels": 1, "squeeze": 4, "num_steps": 1, "condition_width": 8, "sigma_range": (0.01, 8.0)},
         **{"trunk": {"width": 8, "num_layers": 1}, "width": 8, "num_blocks": 1, "local_width": 4, "local_layers": 1},
+        "local_block": 4,
     },
     "nice_log_mel": {"kind": "nice", "squeeze": 2, **MEL, **TINY, **FILM, "num_steps": 4},
     "nice_log_stft": {"kind": "nice", "squeeze": 2, **SPECTRAL, **TINY, "num_steps": 4},

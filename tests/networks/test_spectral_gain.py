@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from tfsep.networks.refinement import fold, unfold
 from tfsep.networks.spectral_gain import SpectralGain
 
 Make = Callable[..., Any]
@@ -48,7 +49,8 @@ def test_gains_see_the_whole_spectrum(scrambled: Make) -> None:
 def test_the_local_network_reads_the_frame_and_the_filtered_frame(scrambled: Make) -> None:
     network, x = scrambled(SpectralGain(16, 2, **TINY), spread=0.3), noise(2, 16, 1)
     wave = network.filtered(x)
-    expected = wave + network.local(tf.concat([x, wave], -1))
+    seen = fold(tf.transpose(tf.concat([x, wave], -1), [0, 2, 1]), 8)
+    expected = wave + tf.transpose(unfold(network.local(seen), 8), [0, 2, 1])
     np.testing.assert_allclose(network(x), expected, rtol=1e-5, atol=1e-6)
     assert np.abs(network(x) - wave).max() > 1e-3
 
@@ -78,3 +80,8 @@ def test_silence_has_finite_gradients(scrambled: Make) -> None:
         total = tf.reduce_sum(network(x))
     gradients = tape.gradient(total, [x, *(variable.value for variable in network.trainable_variables)])
     assert all(np.isfinite(gradient).all() for gradient in gradients)
+
+
+def test_blocks_that_do_not_fill_a_frame_are_refused() -> None:
+    with pytest.raises(ValueError, match="local_block must divide the 12 samples of a frame, got 8"):
+        SpectralGain(12, 1, **TINY)

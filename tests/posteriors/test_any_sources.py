@@ -14,7 +14,7 @@ from tfsep.errors import InputError
 from tfsep.posteriors.registry import LEARNED
 from tfsep.posteriors.stochastic_gibbs import noise_factors
 
-SAMPLERS = sorted(set(posteriors.KINDS) - set(LEARNED))
+SAMPLERS = sorted(set(posteriors.KINDS) - {*LEARNED, "composition"})
 SHORT: dict[str, dict[str, Any]] = {
     "latent": {"num_levels": 2, "num_steps": 3},
     "langevin": {"num_levels": 2, "num_steps": 3, "metropolis": True, "delta": 1e-5},

@@ -48,7 +48,7 @@ def test_one_prior_with_too_narrow_a_range_is_enough_to_refuse(coin_priors: Prio
 
 
 def test_an_unknown_kind_is_refused() -> None:
-    with pytest.raises(InputError, match="the posterior must be one of amortised, diffusion, .*, got 'gibs'"):
+    with pytest.raises(InputError, match="the posterior must be one of amortised, .*, got 'gibs'"):
         posteriors.build("gibs")
 
 

@@ -11,7 +11,7 @@ from tfsep import priors
 
 SETTINGS: dict[str, Any] = {
     **{"squeeze": 2, "num_steps": 1, "sigma_range": None, "trunk": {"width": 8, "num_layers": 1}},
-    **{"width": 8, "num_blocks": 1, "local_width": 4, "local_layers": 1, "dtype": "float64"},
+    **{"width": 8, "num_blocks": 1, "local_width": 4, "local_layers": 1, "local_block": 2, "dtype": "float64"},
 }
 
 

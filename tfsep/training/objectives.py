@@ -81,7 +81,8 @@ def denoising_score_matching(
     error = tf.reduce_mean((prior.denoise(noisy, sigma) - events) ** 2, axis=list(range(1, events.shape.rank)))
     weighted = prior.loss_weight(sigma) * error
     mean, logarithm = tf.reduce_mean(weighted), tf.reduce_mean(tf.math.log(weighted + _LOG_FLOOR))
-    return mean + _LOG_WEIGHT * logarithm, {"weighted_mse": mean, "log_weighted_mse": logarithm}
+    metrics = {f"weighted_mse_{prior.domain}": mean, f"log_weighted_mse_{prior.domain}": logarithm}
+    return mean + _LOG_WEIGHT * logarithm, metrics
 
 
 def prior_objective(prior: Prior, wave: tf.Tensor, seed: tf.Tensor) -> tuple[tf.Tensor, dict[str, tf.Tensor]]:
