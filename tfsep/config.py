@@ -41,6 +41,7 @@ TABLE = (
     Entry("fit", "tfsep.training.task", "FitSettings"),
     Entry("toy", "tfsep.data.toy", "ToyData"),
     Entry("stems", "tfsep.data.stems", "StemsData"),
+    Entry("sounds", "tfsep.data.sounds", "SoundsData"),
     Entry("aligned_stems", "tfsep.baselines.supervised", "AlignedStems"),
     Entry("objective", "tfsep.training.variational", "ObjectiveSettings"),
     Entry("prior", "tfsep.experiments.recipe", "prior"),
