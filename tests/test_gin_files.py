@@ -52,6 +52,7 @@ LIKE_GLOW = ("flowavenet_wave.gin", "nice_wave.gin", "waveglow_wave.gin")
 # Their parts are those of other experiments, or take as long; they are left to the whole suite.
 SLOW = (
     *LIKE_GLOW,
+    "musdb18_songs.gin",
     "retrieval_wave.gin",
     "songs_supervised.gin",
     "toy_both.gin",
@@ -63,6 +64,9 @@ SLOW = (
     "wavetable_free.gin",
 )
 SMALL = ("prior.num_steps = 4", "prior.width = 4", "prior.num_layers = 1")
+# Their networks are of a size for a GPU; what they are made of is tried at a size for tests.
+FOR_A_GPU = ("musdb18_songs.gin",)
+NARROW = ("amortised/posterior.network_settings = {'width': 8, 'num_blocks': 1}", "train.segment = 16384")
 
 
 def some_slow(paths: Iterable[Path], slow: Iterable[str]) -> list[Any]:
@@ -147,10 +151,11 @@ def configure(path: Path, stems: Path) -> list[str]:
     """Read an experiment, cut short to one step and one source; returns the sources that get a prior."""
     config.parse([str(path)])
     bound = config.bindings()
-    source = "drums" if "stems()" in bound["train.data"] else "sine"
+    source = "sine" if "toy" in bound["train.data"] else "drums"
     params = [f"{scope}/fit.{name} = {value}" for scope in ("prior", "posterior") for name, value in SHORT.items()]
-    params += [f"{name}.roots = ['{stems}']" for name in ("stems", "aligned_stems")]
+    params += [f"{name}.roots = ['{stems}']" for name in ("stems", "aligned_stems", "musdb")]
     params += [f"train.sources = ['{source}']", "train.num_validation = 2", "train.num_examples = 2"]
+    params += [*SMALL, *NARROW] if name_of(path) in FOR_A_GPU else []
     if "train.posterior_objective" in bound or "@composition/posterior()" in bound.get("train.posteriors", ""):
         # These use the priors of all sources, so there must be one source alone.
         params.append(f"toy.sources = ['{source}']")

@@ -41,6 +41,8 @@ TABLE = (
     Entry("fit", "tfsep.training.task", "FitSettings"),
     Entry("toy", "tfsep.data.toy", "ToyData"),
     Entry("stems", "tfsep.data.stems", "StemsData"),
+    Entry("sounds", "tfsep.data.sounds", "SoundsData"),
+    Entry("musdb", "tfsep.data.musdb", "MusdbData"),
     Entry("aligned_stems", "tfsep.baselines.supervised", "AlignedStems"),
     Entry("objective", "tfsep.training.variational", "ObjectiveSettings"),
     Entry("prior", "tfsep.experiments.recipe", "prior"),

@@ -11,6 +11,7 @@ import tensorflow as tf
 
 from tfsep.audio import files
 from tfsep.data import stems
+from tfsep.data.reels import read_recording
 from tfsep.data.stems import StemsData
 from tfsep.errors import InputError
 
@@ -85,10 +86,10 @@ def test_lossless_files_come_first(tmp_path: Path) -> None:
 def test_a_file_is_mixed_down_and_resampled(tmp_path: Path) -> None:
     tone = np.sin(2 * np.pi * 440 * np.arange(LONG) / RATE)
     track = write(tmp_path, bass=np.stack([0.6 * tone, 0.2 * tone]))
-    found = stems.read_mono(track / "bass.wav", 2 * RATE)
+    found = read_recording(track / "bass.wav", 2 * RATE)
     expected = 0.4 * np.sin(2 * np.pi * 440 * np.arange(2 * LONG) / (2 * RATE))
-    assert found.shape == (2 * LONG,)
-    np.testing.assert_allclose(found[500:-500], expected[500:-500], atol=1e-3)
+    assert found.shape == (1, 2 * LONG)
+    np.testing.assert_allclose(found[0, 500:-500], expected[500:-500], atol=1e-3)
 
 
 @pytest.mark.parametrize("loudness", [0.001, 0.1, 1.0])

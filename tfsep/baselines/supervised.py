@@ -17,6 +17,7 @@ import tensorflow as tf
 
 from tfsep.data import pipeline
 from tfsep.data.pipeline import SourceData
+from tfsep.data.reels import Recording
 from tfsep.data.stems import StemsData
 from tfsep.data.toy import ToyData
 from tfsep.errors import InputError
@@ -27,13 +28,24 @@ class AlignedStems(StemsData):
     """Stems that can also be drawn together, one place of one track for all sources; a missing stem is silence.
 
     Attributes:
-        roots, split, sources, sample_rate, exclude, gain_db, speed: as of :class:`tfsep.data.stems.StemsData`. Gain,
-            polarity and speed of a draw are shared by its sources.
+        roots, split, sources, sample_rate, exclude, gain_db, speed, polarity: as of
+            :class:`tfsep.data.stems.StemsData`. Gain, polarity and speed of a draw are shared by its sources.
     """
 
     _rows: list[list[int]] = field(init=False, repr=False, compare=False, default_factory=list)
 
-    def _read_track(self, track: Path, recordings: dict[str, list[tuple[np.ndarray, float]]]) -> None:
+    def __post_init__(self) -> None:
+        """Read all tracks.
+
+        Raises:
+            InputError: as of stems, and for changes that would not be the same for all sources of a track.
+        """
+        for name, neutral in (("offset", 0.0), ("channels", "mean"), ("filter_db", 0.0)):
+            if getattr(self, name) != neutral:
+                raise InputError(f"{name} of aligned_stems must be {neutral!r}, got {getattr(self, name)!r}")
+        super().__post_init__()
+
+    def _read_track(self, track: Path, recordings: dict[str, list[Recording]]) -> None:
         """Note which recording of each source belongs to the track; -1 where there is none."""
         before = {source: len(found) for source, found in recordings.items()}
         super()._read_track(track, recordings)
@@ -61,16 +73,12 @@ class AlignedStems(StemsData):
         place = table[:, 0] * ends[-1]
         track = tf.searchsorted(ends, place, side="right")
         start = tf.floor(place - tf.gather(ends - room.astype(np.float64), track))
-        speed = tf.exp((2.0 * table[:, 1] - 1.0) * math.log(self.speed))
-        gain = 10.0 ** ((2.0 * table[:, 2] - 1.0) * self.gain_db / 20.0) * tf.sign(table[:, 3] - 0.5)
+        speed, gain = self._speeds(table[:, 1]), self._gains(table[:, 2], table[:, 3])
         cuts = []
         for k, reel in enumerate(reels):
             index = tf.gather(tf.constant(np.maximum(rows[:, k], 0)), track)
             there = tf.cast(tf.gather(tf.constant(rows[:, k] >= 0), track), tf.float32)
-            first = tf.gather(tf.constant(reel.starts, tf.float64), index)
-            cut = self._read_at(reel.samples, start + first, speed, length)
-            scale = there * tf.gather(reel.scales, index) * tf.cast(gain, tf.float32)
-            cuts.append(cut * scale[:, tf.newaxis])
+            cuts.append(reel.read(index, start, speed, length) * (there * gain)[:, tf.newaxis])
         return tf.stack(cuts, axis=1)
 
 

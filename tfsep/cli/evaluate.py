@@ -24,8 +24,9 @@ def parser() -> argparse.ArgumentParser:
     parse = runner.Parser(prog="evaluate", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     add = parse.add_argument
     add("--model", required=True, metavar="NAME|DIR", help="bundled or own model")
-    add("--data", required=True, metavar="toy|toy-free|DIR", help="toy mixtures, or <DIR>/<split>/<track>/<source>.wav")
+    add("--data", required=True, metavar="toy|toy-free|DIR", help="toys, <DIR>/<split>/<track>/<source>.wav, musdb18")
     add("--split", default="test", help="of a folder (default: test)")
+    add("--linear_mixture", action="store_true", help="mix the stems of a folder, even where it has a mixture file")
     add("--num_mixtures", type=int, metavar="N", help="default: 256 of a toy, all tracks of a folder")
     add("--length", type=int, metavar="N", help="samples of a toy mixture (default: the model's segment)")
     add("--seed", type=int, default=0, metavar="N", help="of toy mixtures and of the posterior (default: 0)")
@@ -56,7 +57,9 @@ def _evaluate(argv: Sequence[str]) -> int:
         free = args.data == "toy-free"
         batches = separation_scores.toy_batches(separator, num_mixtures, args.seed, free, args.length)
     else:
-        batches = separation_scores.song_batches(separator, args.data, args.split, args.num_mixtures)
+        batches = separation_scores.song_batches(
+            separator, args.data, args.split, args.num_mixtures, args.linear_mixture
+        )
     names = [name for name in args.baselines.split(",") if name]
     baselines = baseline_scores.build(names, separator.sources, args.data, args.seed)
     with _progress() as bar:

@@ -10,6 +10,7 @@ import numpy as np
 
 from tfsep.baselines import blind
 from tfsep.baselines.factorisation import NmfDictionaries
+from tfsep.data.musdb import MusdbData, is_musdb
 from tfsep.data.stems import StemsData
 from tfsep.data.toy import ToyData
 from tfsep.errors import InputError
@@ -55,7 +56,8 @@ def _nmf(sources: tuple[str, ...], data: str, seed: int) -> Method:
         if data in ("toy", "toy-free"):
             toy = ToyData(sample_rate=sample_rate, free=data == "toy-free")
             return NmfDictionaries([toy.draw(name, _TOY_SOUNDS, length, (seed, 0)) for name in sources], seed=seed)
-        stems = StemsData([data], sources=sources, sample_rate=sample_rate)
+        kind = MusdbData if is_musdb(data) else StemsData
+        stems = kind([data], sources=sources, sample_rate=sample_rate)
         time = int(_SONG_SECONDS * sample_rate)
         sounds = [stems.draw(name, _SONG_SOUNDS, time, (seed, 0)) for name in sources]
         return NmfDictionaries(sounds, _SONG_COMPONENTS, 2048, 512, seed)

@@ -140,10 +140,10 @@ def folder_cuts(
     held_out = stems.track_folders(folder, split)
     if not resampled:
         _check_rates(held_out, sources, sample_rate)
-    data = stems.StemsData((str(folder),), split, sources, sample_rate)
+    data = stems.StemsData((str(folder),), split, sources=sources, sample_rate=sample_rate)
     known = data
     if training_split != split and (Path(folder) / training_split).is_dir():
-        known = stems.StemsData((str(folder),), training_split, sources, sample_rate)
+        known = stems.StemsData((str(folder),), training_split, sources=sources, sample_rate=sample_rate)
     return IsolatedCuts(Path(folder).resolve().name, sample_rate, length, data, known, seed)
 
 

@@ -18,7 +18,7 @@ import numpy as np
 from tfsep.audio import files
 from tfsep.audio.resample import resample
 from tfsep.baselines.classical import ideal_ratio_mask
-from tfsep.data import stems, toy
+from tfsep.data import musdb, stems, toy
 from tfsep.errors import InputError, JobError
 from tfsep.experiments import calibration
 from tfsep.metrics import si_sdr
@@ -86,30 +86,35 @@ def toy_batches(
 
 
 def song_batches(
-    separator: Separator, root: str | Path, split: str, num_mixtures: int | None = None
+    separator: Separator, root: str | Path, split: str, num_mixtures: int | None = None, linear: bool = False
 ) -> Iterator[Batch]:
-    """The tracks ``<root>/<split>/<track>``; without a mixture file the sum of the stems is the mixture.
+    """The tracks ``<root>/<split>/<track>``, or those of a musdb root; without a mixture file their sum is the mixture.
+
+    Args:
+        separator: the model.
+        root: folder of stems, of musdb18 or of musdb18-hq.
+        split: "train", "test" or another sub-folder; of musdb also "valid".
+        num_mixtures: at most so many tracks.
+        linear: the sum of the model's sources is the mixture, mixture file or not.
 
     Raises:
         InputError: if the folder has no tracks, or none with one of the model's sources.
     """
-    if any(Path(root, split).glob("*.stem.mp4")):
-        raise InputError(f"{Path(root, split)} holds .stem.mp4 files; decode them to <track>/<source>.wav first")
-    tracks = stems.track_folders(root, split)
+    tracks = musdb.musdb_folders(root, split) if musdb.is_musdb(root) else stems.track_folders(root, split)
     usable = [track for track in tracks if any(stems.stem_path(track, name) for name in separator.sources)]
     if not usable:
         raise InputError(f"no track under {Path(root, split)} has a stem of {', '.join(separator.sources)}")
     for track in usable[:num_mixtures]:
-        yield read_track(track, separator.sources)
+        yield read_track(track, separator.sources, linear)
 
 
-def read_track(track: Path, sources: Iterable[str]) -> Batch:
-    """Read the stems of one track, with silence for those that are missing, and its mixture.
+def read_track(track: Path, sources: Iterable[str], linear: bool = False) -> Batch:
+    """Read the stems of one track, with silence for those that are missing, and its mixture, their sum if ``linear``.
 
     Raises:
         JobError: if a file cannot be read, or stems have different numbers of channels.
     """
-    paths = {name: stems.stem_path(track, name) for name in (*sources, "mixture")}
+    paths = {name: stems.stem_path(track, name) for name in (*sources, *(() if linear else ("mixture",)))}
     sounds = {name: files.read(path) for name, path in paths.items() if path is not None}
     rate = next(iter(sounds.values()))[1]
     waves = {name: resample(wave, other, rate) for name, (wave, other) in sounds.items()}

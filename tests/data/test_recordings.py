@@ -1,0 +1,153 @@
+"""What is drawn from recordings: places, silence around them, channels, filters, and the seeds they hang on."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from tfsep.audio import files
+from tfsep.data import recordings
+from tfsep.data.reels import Reel, packed, read_recording
+from tfsep.data.stems import StemsData
+from tfsep.errors import InputError
+
+RATE = 8000
+LONG = 4000
+
+
+def root_of(tmp_path: Path, sound: np.ndarray) -> Path:
+    """A folder of one track with one source, (channels, time)."""
+    with files.Writer(tmp_path / "train" / "one" / "bass.wav", RATE, len(sound)) as writer:
+        writer.write(sound)
+    return tmp_path
+
+
+def data(root: Path, **settings: Any) -> StemsData:
+    return StemsData([str(root)], sources=("bass",), sample_rate=RATE, **settings)
+
+
+def noise(channels: int = 1, time: int = LONG) -> np.ndarray:
+    return 0.1 * np.random.default_rng(0).standard_normal((channels, time)).astype(np.float32)
+
+
+def test_a_reel_gives_back_what_was_spliced() -> None:
+    sounds = [noise(2, 50), 0.5 * noise(2, 30), noise(2, 70)]
+    reel = Reel.of([packed(sound, 2.0) for sound in sounds])
+    for number, sound in enumerate(sounds):
+        for channel in (0, 1):
+            which, place = tf.constant([number], tf.int64), tf.constant([5.0], tf.float64)
+            found = reel.read(which, place, tf.constant([1.0], tf.float64), 20, tf.constant([channel], tf.int64))
+            np.testing.assert_allclose(found[0], 2.0 * sound[channel, 5:25], atol=2e-5)
+
+
+def test_outside_a_recording_is_silence_and_not_its_neighbour() -> None:
+    reel = Reel.of([packed(np.ones((1, length), np.float32), 1.0) for length in (10, 4, 10)])
+    found = reel.read(tf.constant([1], tf.int64), tf.constant([-3.0], tf.float64), tf.constant([1.0], tf.float64), 10)
+    np.testing.assert_allclose(found[0], [0, 0, 0, 1, 1, 1, 1, 0, 0, 0])
+
+
+def test_a_silent_recording_is_not_kept() -> None:
+    assert packed(np.zeros((1, 5), np.float32), 1.0) is None
+    assert packed(np.full((1, 5), 1e-3, np.float32), 0.05) is None
+
+
+@pytest.mark.parametrize(("margin", "lowest", "highest"), [(None, 0, 19), (0, 0, 20), (7, -7, 27)])
+def test_places_reach_as_far_as_they_may(margin: int | None, lowest: int, highest: int) -> None:
+    reel = Reel.of([packed(np.ones((1, 120), np.float32), 1.0)])
+    found = reel.places(tf.constant(np.linspace(0, 1, 3000, endpoint=False)), 100, margin)
+    assert found is not None
+    assert (found[1].numpy().min(), found[1].numpy().max()) == (lowest, highest - (margin is not None))
+
+
+def test_short_recordings_lie_in_a_cut_whole_and_weigh_what_they_last() -> None:
+    reel = Reel.of([packed(np.ones((1, length), np.float32), 1.0) for length in (20, 60)])
+    found = reel.places(tf.constant(np.linspace(0, 1, 4000, endpoint=False)), 100, 0)
+    assert found is not None
+    which, start = found[0].numpy(), found[1].numpy()
+    assert which.mean() == pytest.approx(0.75, abs=0.01)
+    for number, length in enumerate((20, 60)):
+        assert start[which == number].min() == length - 100 and start[which == number].max() == -1
+    assert reel.places(tf.constant([0.5], tf.float64), 100, None) is None
+
+
+def test_an_offset_lets_cuts_begin_early_and_end_late(tmp_path: Path) -> None:
+    root = root_of(tmp_path, np.full((1, LONG), 0.1, np.float32))
+    cut = data(root, offset=0.01).draw("bass", 400, 3900, (0, 0)).numpy()
+    before, after = np.mean(cut[:, 0] == 0.0), np.mean(cut[:, -1] == 0.0)
+    assert 0.2 < before < 0.45 and 0.2 < after < 0.45
+    with pytest.raises(InputError, match="need a recording of 0.63 s"):
+        data(root).draw("bass", 1, 5000, (0, 0))
+    assert np.count_nonzero(data(root, offset=0.01).draw("bass", 1, 5000, (0, 0))) > 3900
+
+
+def test_one_channel_is_drawn_for_each_cut(tmp_path: Path) -> None:
+    root = root_of(tmp_path, np.stack([np.full(LONG, 0.3, np.float32), np.full(LONG, 0.1, np.float32)]))
+    cut = np.abs(data(root, channels="one").draw("bass", 400, 20, (0, 0)).numpy())
+    np.testing.assert_array_equal(cut, np.broadcast_to(cut[:, :1], cut.shape))
+    left = cut[:, 0] > 0.1
+    np.testing.assert_allclose(cut[left, 0], 0.15, rtol=1e-4)
+    np.testing.assert_allclose(cut[~left, 0], 0.05, rtol=1e-4)
+    assert left.mean() == pytest.approx(0.5, abs=0.1)
+    np.testing.assert_allclose(np.abs(data(root).draw("bass", 4, 20, (0, 0))), 0.1, rtol=1e-4)
+
+
+def test_a_single_channel_is_read_as_two(tmp_path: Path) -> None:
+    sound = noise()
+    path = root_of(tmp_path, sound) / "train" / "one" / "bass.wav"
+    assert read_recording(path, RATE, "one").shape == (2, LONG)
+    np.testing.assert_array_equal(read_recording(path, RATE), sound)
+
+
+def test_polarity_can_be_kept(tmp_path: Path) -> None:
+    root = root_of(tmp_path, np.full((1, LONG), 0.1, np.float32))
+    assert (data(root, polarity=False).draw("bass", 50, 20, (0, 0)).numpy() > 0).all()
+
+
+def test_filters_change_bands_and_keep_the_phase() -> None:
+    impulse = np.zeros((64, 1001), np.float32)
+    impulse[:, 500] = 1.0
+    chance = np.random.default_rng(1).uniform(size=(64, 3, 3))
+    found = recordings.equalised(tf.constant(impulse), tf.constant(chance), 6.0, RATE).numpy()
+    np.testing.assert_allclose(found[:, :500], found[:, :500:-1], atol=0.02)
+    response = 20 * np.log10(np.abs(np.fft.rfft(found, axis=1)))
+    assert 3.0 < response.max() < 18.1 and -18.1 < response.min() < -3.0
+    assert np.std(response, axis=0)[8:400].min() > 0.5  # 64 to 3,200 Hz
+    flat = recordings.equalised(tf.constant(impulse), tf.constant(chance), 0.0, RATE)
+    np.testing.assert_allclose(flat, impulse, atol=1e-6)
+
+
+def test_a_bell_lifts_its_own_frequency() -> None:
+    time = np.arange(LONG) / RATE
+    tones = np.stack([np.sin(2 * np.pi * f * time) for f in (60.0, 3200.0)]).astype(np.float32)
+    low = np.broadcast_to([[0.0, 0.999999, 0.0], [0.5, 0.5, 0.0], [0.5, 0.5, 0.0]], (2, 3, 3))
+    found = recordings.equalised(tf.constant(tones), tf.constant(low), 12.0, RATE).numpy()
+    gain = 20 * np.log10(np.std(found[:, 1000:3000], axis=1) / np.std(tones[:, 1000:3000], axis=1))
+    np.testing.assert_allclose(gain, [12.0, 0.0], atol=0.1)
+
+
+def test_every_change_hangs_on_seed_and_step_alone(tmp_path: Path) -> None:
+    root = root_of(tmp_path, noise(2))
+    settings = {"gain_db": 6.0, "speed": 1.3, "offset": 0.05, "channels": "one", "filter_db": 6.0}
+    found = data(root, **settings)
+    first = found.draw("bass", 4, 500, (7, 3)).numpy()
+    np.testing.assert_array_equal(data(root, **settings).draw("bass", 4, 500, (7, 3)), first)
+    np.testing.assert_allclose(tf.function(lambda seed: found.draw("bass", 4, 500, seed))([7, 3]), first, atol=1e-6)
+    for other in ((7, 4), (8, 3)):
+        assert np.abs(found.draw("bass", 4, 500, other) - first).max() > 0.01
+
+
+@pytest.mark.parametrize(
+    ("settings", "rule"),
+    [
+        ({"offset": -1.0}, "offset and filter_db must be at least 0, got -1.0 and 0.0"),
+        ({"filter_db": -3.0}, "offset and filter_db must be at least 0, got 0.0 and -3.0"),
+        ({"channels": "left"}, "channels must be one of mean, one, got 'left'"),
+    ],
+)
+def test_settings_out_of_range_are_refused(tmp_path: Path, settings: dict[str, Any], rule: str) -> None:
+    with pytest.raises(InputError, match=rule):
+        data(root_of(tmp_path, noise()), **settings)

@@ -1,0 +1,89 @@
+"""Folders of isolated sounds: what is found, how loud it is, and cuts longer than a sound."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from tfsep.audio import files
+from tfsep.data.pipeline import remixes
+from tfsep.data.sounds import SoundsData, sound_paths
+from tfsep.errors import InputError
+
+RATE = 8000
+
+
+def write(path: Path, sound: np.ndarray, format: str = "wav") -> None:
+    with files.Writer(path, RATE, len(np.atleast_2d(sound)), format=format) as writer:
+        writer.write(np.atleast_2d(np.asarray(sound, np.float32)))
+
+
+def data(root: Path, **settings: Any) -> SoundsData:
+    return SoundsData([str(root)], **{"sources": ("kick", "flute"), "sample_rate": RATE, **settings})
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    """A stroke of 500 samples and two takes of 3,000, at any depth and in several formats."""
+    write(tmp_path / "kick" / "one.wav", np.full(500, 0.5))
+    write(tmp_path / "flute" / "a" / "deep" / "take.flac", np.full(3000, 0.01), "flac")
+    write(tmp_path / "flute" / "b" / "LOUD.WAV", np.full(3000, 0.9))
+    (tmp_path / "flute" / "notes.txt").write_text("no sound")
+    (tmp_path / "flute" / ".hidden").mkdir()
+    write(tmp_path / "flute" / ".hidden" / "take.wav", np.full(3000, 0.9))
+    return tmp_path
+
+
+def test_sounds_are_found_at_any_depth(root: Path) -> None:
+    assert [path.name for path in sound_paths(root, "flute")] == ["take.flac", "LOUD.WAV"]
+    assert sound_paths(root, "drums") == []
+
+
+def test_every_sound_is_brought_to_one_level(root: Path) -> None:
+    cut = np.abs(data(root).draw("flute", 60, 100, (0, 0)).numpy())
+    np.testing.assert_allclose(cut, 0.05, rtol=1e-3)
+
+
+def test_a_peak_stays_within_full_scale(tmp_path: Path) -> None:
+    click = np.zeros(3000)
+    click[1500] = 0.5
+    write(tmp_path / "kick" / "click.wav", click)
+    cut = np.abs(data(tmp_path, sources=("kick",)).draw("kick", 4, 3000, (0, 0)).numpy())
+    np.testing.assert_allclose(cut.max(axis=1), 1.0, rtol=1e-3)
+
+
+def test_a_short_sound_lies_in_a_cut_whole(root: Path) -> None:
+    cut = data(root).draw("kick", 200, 2000, (0, 0)).numpy()
+    assert (np.count_nonzero(cut, axis=1) == 500).all()
+    first = np.argmax(cut != 0, axis=1)
+    assert first.min() < 150 and first.max() > 1350
+
+
+def test_an_offset_cuts_sounds_off(root: Path) -> None:
+    cut = data(root, offset=0.05).draw("kick", 200, 600, (0, 0)).numpy()
+    assert np.count_nonzero(cut, axis=1).min() < 400
+
+
+def test_sounds_are_remixed(root: Path) -> None:
+    batches = [next(iter(remixes(data(root), 700, 4, seed=3, first_step=step))).numpy() for step in (0, 1, 1)]
+    assert batches[0].shape == (4, 2, 700)
+    np.testing.assert_array_equal(batches[1], batches[2])
+    assert np.abs(batches[0] - batches[1]).max() > 0.01
+
+
+def test_words_exclude_sounds(root: Path) -> None:
+    with pytest.raises(InputError, match="no sound of 'flute' under .* is audible"):
+        data(root, exclude=["deep", "LOUD"])
+
+
+def test_what_holds_no_sounds_is_refused(root: Path) -> None:
+    with pytest.raises(InputError, match=r"holds <source>/\*\*/\*.wav, but .*/kick has none of kick, flute"):
+        data(root / "kick")
+    write(root / "drum" / "silent.wav", np.zeros(50))
+    with pytest.raises(InputError, match="no sound of 'drum' under .* is audible"):
+        data(root, sources=("kick", "drum"))
+    with pytest.raises(InputError, match="roots of sounds must be a list of names, got 'x'"):
+        SoundsData("x")

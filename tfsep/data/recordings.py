@@ -1,0 +1,157 @@
+r"""Isolated sources cut at random from recordings, with augmentation: what every data set of sound files shares.
+
+A data set fills one reel a source; this module draws from them. Each draw depends on (seed, step, source) alone:
+
+- place: uniform over all recordings of the source, up to ``offset`` beyond their ends;
+- speed: log-uniform in 1/speed..speed, pitch and tempo together, by linear interpolation;
+- channel: one of the first two at random, or their average;
+- band filter: a zero-phase equaliser of three bells, :math:`\sum_b g_b \exp(-\frac12 (\log_2(f/f_b) / w_b)^2)` dB;
+- gain, uniform in dB, and polarity.
+
+Sources are drawn independently, so batches of them are unpaired remixes.
+"""
+
+from __future__ import annotations
+
+import math
+import zlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from tfsep.data.reels import CHANNELS, Recording, Reel
+from tfsep.errors import InputError
+
+LOWEST_BELL = 60.0
+BELL_OCTAVES = (0.5, 2.0)
+_BELLS = 3
+_TAIL = 2048
+
+
+@dataclass(frozen=True, kw_only=True)
+class RecordedSources:
+    """A data set of isolated sources out of sound files (see :class:`tfsep.data.pipeline.SourceData`).
+
+    Attributes:
+        sources: names of the sources.
+        sample_rate: Hz.
+        gain_db: largest gain change in either direction.
+        speed: largest factor by which a cut is sped up or slowed down, at least 1.
+        polarity: whether half of the cuts are turned upside down.
+        offset: seconds by which a cut may begin before or end after its recording, filled with silence; above 0,
+            recordings shorter than a cut are used too.
+        channels: "mean" of all channels, or "one" of the first two, drawn for each cut.
+        filter_db: largest gain of each bell of the band filter in either direction.
+    """
+
+    sources: tuple[str, ...] = ("drums", "bass", "other", "vocals")
+    sample_rate: int = 22050
+    gain_db: float = 0.0
+    speed: float = 1.0
+    polarity: bool = True
+    offset: float = 0.0
+    channels: str = "mean"
+    filter_db: float = 0.0
+    _reels: dict[str, Reel] = field(init=False, repr=False, compare=False, default_factory=dict)
+
+    def _check(self, kind: str, *lists: str) -> None:
+        """Refuse settings out of range; ``lists`` must be lists, of which ``exclude`` may be empty.
+
+        Raises:
+            InputError: naming the setting, its rule and its value.
+        """
+        for name in (*lists, "sources"):
+            value = getattr(self, name)
+            if isinstance(value, str) or (name != "exclude" and not value):
+                raise InputError(f"{name} of {kind} must be a list of names, got {value!r}")
+        if self.speed < 1.0 or self.gain_db < 0.0:
+            raise InputError(f"speed must be at least 1 and gain_db at least 0, got {self.speed} and {self.gain_db}")
+        if self.offset < 0.0 or self.filter_db < 0.0:
+            raise InputError(f"offset and filter_db must be at least 0, got {self.offset} and {self.filter_db}")
+        if self.channels not in CHANNELS:
+            raise InputError(f"channels must be one of {', '.join(CHANNELS)}, got {self.channels!r}")
+
+    def _splice(self, recordings: Mapping[str, Sequence[Recording]], missing: str) -> None:
+        """Fill the reels; ``missing`` is the complaint about a source without any recording, with {} for its name."""
+        for source, found in recordings.items():
+            if not found:
+                raise InputError(missing.format(repr(source)))
+            self._reels[source] = Reel.of(found)
+
+    @property
+    def mixing_gains(self) -> tuple[float, ...]:
+        """Songs are the plain sum of their stems."""
+        return (1.0,) * len(self.sources)
+
+    @property
+    def _margin(self) -> int | None:
+        """Samples by which cuts may leave their recording; None: they may not."""
+        return round(self.offset * self.sample_rate) if self.offset > 0.0 else None
+
+    def draw(self, source: str, num: int, length: int, seed: Any) -> tf.Tensor:
+        """Draw random cuts of one source: (num, length) float32; recordings weigh as much as they last.
+
+        Raises:
+            InputError: for an unknown source, or if no recording is as long as a cut and none may be shorter.
+        """
+        if source not in self._reels:
+            raise InputError(f"source must be one of {', '.join(self.sources)}, got {source!r}")
+        reel = self._reels[source]
+        reach = math.ceil(length * self.speed) + 1
+        table = _uniform((num, 4), seed, source)
+        found = reel.places(table[:, 0], reach, self._margin)
+        if found is None:
+            seconds = reach / self.sample_rate
+            raise InputError(f"cuts of {source!r} need a recording of {seconds:.2f} s, the longest is shorter")
+        more = _uniform((num, 1 + 3 * _BELLS), seed, f"{source}, more")
+        channel = tf.cast(more[:, 0] * reel.channels, tf.int64)
+        cut = reel.read(*found, self._speeds(table[:, 1]), length, channel)
+        if self.filter_db > 0.0:
+            cut = equalised(cut, tf.reshape(more[:, 1:], (num, _BELLS, 3)), self.filter_db, self.sample_rate)
+        return cut * self._gains(table[:, 2], table[:, 3])[:, tf.newaxis]
+
+    def _speeds(self, chance: tf.Tensor) -> tf.Tensor:
+        """(num,) float64 in 1/speed..speed from numbers in [0, 1)."""
+        return tf.exp((2.0 * chance - 1.0) * math.log(self.speed))
+
+    def _gains(self, chance: tf.Tensor, side: tf.Tensor) -> tf.Tensor:
+        """(num,) float32 factors, signed, from two columns of numbers in [0, 1)."""
+        gain = 10.0 ** ((2.0 * chance - 1.0) * self.gain_db / 20.0)
+        return tf.cast(gain * tf.sign(side - 0.5) if self.polarity else gain, tf.float32)
+
+
+def _uniform(shape: tuple[int, int], seed: Any, name: str) -> tf.Tensor:
+    """A table of float64 numbers in [0, 1) of its own for each (seed, step) and name."""
+    seed = tf.cast(tf.convert_to_tensor(seed), tf.int64)
+    pair = tf.stack([seed[0] * 4294967291 + zlib.crc32(name.encode()), seed[1]])
+    return tf.random.stateless_uniform(shape, pair, dtype=tf.float64, alg="philox")
+
+
+def equalised(cut: tf.Tensor, chance: tf.Tensor, filter_db: float, sample_rate: int) -> tf.Tensor:
+    """Filter cuts by bells drawn on the logarithmic frequency axis, with zero phase.
+
+    Args:
+        cut: (num, time) float32.
+        chance: (num, bell, 3) in [0, 1): centre (log-uniform, 60 Hz to 0.4 of the sample rate), gain (uniform within
+            +-``filter_db``), and width (standard deviation, log-uniform, half an octave to two).
+        filter_db: dB of one bell; where bells overlap, theirs add up.
+        sample_rate: Hz.
+
+    Returns:
+        (num, time) float32.
+    """
+    length = cut.shape[1]
+    fft_length = 2 ** math.ceil(math.log2(length + _TAIL))
+    span = math.log2(0.4 * sample_rate / LOWEST_BELL)
+    centre = math.log2(LOWEST_BELL) + span * chance[..., 0]
+    width = BELL_OCTAVES[0] * (BELL_OCTAVES[1] / BELL_OCTAVES[0]) ** chance[..., 2]
+    frequency = np.arange(fft_length // 2 + 1) * sample_rate / fft_length
+    octave = tf.constant(np.log2(np.maximum(frequency, 1.0)))
+    distance = (octave - centre[..., tf.newaxis]) / width[..., tf.newaxis]
+    bells = (2.0 * chance[..., 1, tf.newaxis] - 1.0) * filter_db * tf.exp(-0.5 * distance**2)
+    gain = tf.cast(10.0 ** (tf.reduce_sum(bells, axis=1) / 20.0), tf.complex64)
+    spectrum = tf.signal.rfft(cut, [fft_length]) * gain
+    return tf.ensure_shape(tf.signal.irfft(spectrum, [fft_length])[:, :length], cut.shape)

@@ -1,0 +1,70 @@
+"""Folders of isolated sounds: recordings of one source each, that belong to no song.
+
+Layout: ``<root>/<source>/**/*.(wav|flac|ogg|mp3)``, of any length: single notes and strokes as well as whole takes. A
+sound shorter than a cut lies in it whole, at a random place, with silence around it. Every sound is brought to an RMS
+of 0.05 and a peak of at most 1, so that four sources together are as loud as a track of stems.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from tfsep.data.recordings import RecordedSources
+from tfsep.data.reels import SUFFIXES, Recording, packed, read_recording
+from tfsep.errors import InputError
+
+SOUND_RMS = 0.05
+
+
+def sound_paths(root: str | Path, source: str) -> list[Path]:
+    """The sound files of one source, at any depth below its folder, in alphabetical order; hidden ones are left out."""
+    folder = Path(root) / source
+    found = (path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES and path.is_file())
+    return sorted(path for path in found if not any(part.startswith(".") for part in path.relative_to(folder).parts))
+
+
+@dataclass(frozen=True)
+class SoundsData(RecordedSources):
+    """Isolated sounds as a data set; the other settings are those of its base class.
+
+    Attributes:
+        roots: folders in the layout above; each must have sounds of one source at least.
+        exclude: files whose path below the root contains one of these words are left out.
+    """
+
+    roots: Sequence[str]
+    exclude: Sequence[str] = ()
+
+    def __post_init__(self) -> None:
+        """Read all sounds.
+
+        Raises:
+            InputError: for a root or a source without any sound, or settings out of range.
+        """
+        self._check("sounds", "roots", "exclude")
+        recordings: dict[str, list[Recording]] = {source: [] for source in self.sources}
+        for root in self.roots:
+            paths = {source: sound_paths(root, source) for source in self.sources}
+            if not any(paths.values()):
+                names = ", ".join(self.sources)
+                raise InputError(f"a sounds folder holds <source>/**/*.wav, but {root} has none of {names}")
+            for source, found in paths.items():
+                recordings[source] += filter(None, (self._read(path, Path(root)) for path in found))
+        self._splice(recordings, f"no sound of {{}} under {', '.join(map(str, self.roots))} is audible")
+
+    @property
+    def _margin(self) -> int:
+        """Samples by which cuts may leave their recording, shorter ones always."""
+        return round(self.offset * self.sample_rate)
+
+    def _read(self, path: Path, root: Path) -> Recording | None:
+        """A sound as int16 samples with its scale; None if it is excluded or silent."""
+        if any(word in str(path.relative_to(root)) for word in self.exclude):
+            return None
+        sound = read_recording(path, self.sample_rate, self.channels)
+        rms, peak = float(np.sqrt(np.mean(sound.astype(np.float64) ** 2))), float(np.abs(sound).max())
+        return packed(sound, min(SOUND_RMS / rms, 1.0 / peak)) if peak > 0.0 else None
