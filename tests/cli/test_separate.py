@@ -184,7 +184,9 @@ def test_nothing_on_standard_input(command: Command) -> None:
     assert finished.stderr.decode() == "error: standard input: a sound file is expected, got 0 bytes\n"
 
 
-@pytest.mark.parametrize("model", ["songs", *(pytest.param(name, marks=pytest.mark.slow) for name in ("toy", "toy-free"))])
+@pytest.mark.parametrize(
+    "model", ["songs", *(pytest.param(name, marks=pytest.mark.slow) for name in ("toy", "toy-free"))]
+)
 def test_bundled_models(run: Separate, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, model: str) -> None:
     if not (REPOSITORY / "models" / model / "model.json").is_file():
         pytest.skip(f"this clone has no models/{model}")

@@ -115,7 +115,7 @@ def test_maximum_likelihood_is_the_density_of_what_is_seen(sigma_range: tuple[fl
 class Shrink:
     """A denoiser of white noise of unit variance that multiplies by a gain."""
 
-    has_log_prob, event_shape = False, (50, 1)
+    has_log_prob, event_shape, domain = False, (50, 1), "wave"
 
     def __init__(self, gain: float, sigma_range: tuple[float, float]) -> None:
         self.gain, self.sigma_range = gain, sigma_range
