@@ -8,7 +8,8 @@ posterior of a model that uses priors once more with the priors of every ``--pri
 the *ideal prior*, the toy generator's own density, which is the bound of what a prior can do there. The mixture as the
 estimate, the ideal ratio mask, which has seen the sources, and further baselines have rows of their own for each data
 set, measured with its first row's mixtures. Posteriors that run priors are slow: they get ``--limit`` mixtures, and the
-count is printed. Writes ``benchmarks/results/quality.json`` and ``quality.md``.
+count is printed. Writes ``benchmarks/results/quality.json`` and ``quality.md``; rows that were measured before and are
+not asked for stay in them.
 """
 
 from __future__ import annotations
@@ -90,13 +91,26 @@ def _measure(argv: Sequence[str]) -> int:
         if all(word in row.name for word in args.only):
             records.append(score(row, args, [record["data"] for record in records]))
             print(f"{row.name}: {records[-1]['num_mixtures']} mixtures", file=sys.stderr, flush=True)
-    text = table(records)
-    print(text)
     output = Path(args.output)
     output.mkdir(parents=True, exist_ok=True)
+    records = merged(_known(output / "quality.json"), records)
+    text = table(records)
+    print(text)
     (output / "quality.json").write_text(json.dumps(records, indent=1) + "\n", encoding="utf-8")
     (output / "quality.md").write_text(text + "\n", encoding="utf-8")
     return 0
+
+
+def _known(path: Path) -> list[dict[str, Any]]:
+    """The records of earlier runs."""
+    return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else []
+
+
+def merged(known: Sequence[dict[str, Any]], measured: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Records in order, those measured now in place of what is known of the same model, priors, posterior and data."""
+    fields = ("model", "priors", "posterior", "data")
+    found = {tuple(record.get(name, "-") for name in fields): record for record in (*known, *measured)}
+    return list(found.values())
 
 
 def rows(args: argparse.Namespace) -> Iterator[Row]:
