@@ -1,0 +1,113 @@
+"""Render training songs with stems, from MIDI files or from a built-in composer, by fluidsynth and soundfonts.
+
+Writes OUTPUT/SPLIT/TRACK/SOURCE.flac and song.json, which says how a track was made; bin/train reads the layout as it
+is (gin/data/stems.gin). A track depends on the seed, the split and its number alone. Tracks that lie there already
+just as they would be made are kept, so an interrupted command goes on. The folder of each track goes to stdout.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tfsep.cli import runner
+from tfsep.errors import InputError, JobError
+
+if TYPE_CHECKING:
+    from tfsep.data.render import RenderSettings
+
+BUILTIN = "builtin"
+RATES = (44100, 22050)
+
+
+def parser() -> argparse.ArgumentParser:
+    """The command's arguments."""
+    parse = runner.Parser(prog="render", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    add = parse.add_argument
+    add("--midi", default=BUILTIN, metavar="builtin|DIR", help="built-in composer (default) or a folder of .mid files")
+    add("--soundfont", action="append", default=[], metavar="FILE", help="SF2 or SF3; may be repeated, parts draw one")
+    add("--output", required=True, metavar="DIR", help="where the songs go")
+    add("--split", default="train", metavar="NAME", help="sub-folder; other splits get other songs (default: train)")
+    add("--songs", type=int, default=10, metavar="N", help="how many (default: 10)")
+    add("--seconds", type=float, default=60.0, metavar="S", help="of each song, 1..3600 (default: 60)")
+    add("--seed", type=int, default=0, metavar="N", help="of all that is drawn (default: 0)")
+    add("--jobs", type=int, default=os.cpu_count() or 1, metavar="N", help="songs at a time (default: all cores)")
+    add("--sample_rate", type=int, choices=RATES, default=RATES[0], help="Hz (default: 44100)")
+    add("--channels", type=int, choices=(1, 2), default=2, help="of the stems (default: 2)")
+    add("--sources", default="drums,bass,other,vocals", metavar="NAMES", help="names of drums, bass, other and lead")
+    return parse
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command; returns its exit code."""
+    return runner.run(_render, argv)
+
+
+def _render(argv: Sequence[str]) -> int:
+    args = parser().parse_args(argv)
+    settings = _settings(args)
+    failed = 0
+    with ThreadPoolExecutor(args.jobs) as pool, _progress(args.songs) as bar:
+        from tfsep.data.render import render_song
+
+        waiting = [pool.submit(render_song, settings, index) for index in range(args.songs)]
+        try:
+            for done in as_completed(waiting):
+                error = done.exception()
+                if error is None:
+                    bar.write(str(done.result()), file=sys.stdout)
+                elif isinstance(error, JobError):
+                    failed += 1
+                    bar.write(f"error: {error}", file=sys.stderr)
+                else:
+                    raise error
+                bar.update()
+        finally:
+            pool.shutdown(wait=False, cancel_futures=True)
+    return JobError.exit_code if failed else 0
+
+
+def _settings(args: argparse.Namespace) -> RenderSettings:
+    """Refuse what cannot be rendered before the first song is begun."""
+    from tfsep.data import midi_files, synthesiser
+    from tfsep.data.render import RenderSettings
+
+    for name, lowest, highest in (("songs", 1, 99999), ("seed", 0, 2**32 - 1), ("jobs", 1, 256), ("seconds", 1, 3600)):
+        if not lowest <= getattr(args, name) <= highest:
+            raise InputError(f"--{name} must lie in {lowest}..{highest}, got {getattr(args, name)}")
+    names = tuple(args.sources.split(","))
+    if len(names) != 4 or len(set(names)) < 4 or not all(_is_name(name) for name in names):
+        raise InputError(f"--sources must be four different names, got {args.sources!r}")
+    if not _is_name(args.split):
+        raise InputError(f"--split must be the name of a folder, got {args.split!r}")
+    if not args.soundfont:
+        raise InputError(f"--soundfont must be given at least once (Debian: {synthesiser.DEBIAN_FONTS})")
+    fonts = tuple(synthesiser.check_soundfont(path) for path in args.soundfont)
+    midi: tuple[Path, ...] = ()
+    if args.midi != BUILTIN:
+        midi = tuple(midi_files.midi_paths(args.midi))
+        midi_files.package()
+    synthesiser.program()
+    settings = {name: getattr(args, name) for name in ("split", "seconds", "seed", "sample_rate", "channels")}
+    return RenderSettings(fonts, Path(args.output), midi, sources=names, **settings)
+
+
+def _is_name(text: str) -> bool:
+    """Whether a text can name a file or folder and no other place."""
+    return bool(text) and not text.startswith(".") and "/" not in text and "\0" not in text
+
+
+def _progress(songs: int) -> Any:
+    """A counter of songs, on terminals only."""
+    from tqdm import tqdm
+
+    return tqdm(desc="render", total=songs, unit=" songs", leave=False, disable=None)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

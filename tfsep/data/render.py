@@ -1,0 +1,138 @@
+"""Training songs with stems: notes out of MIDI files or the built-in composer, sound out of soundfonts.
+
+Layout: ``<output>/<split>/<track>/<source>.flac`` (16 bits), and ``song.json`` beside them, which says how the track
+was made. Track number k depends on (seed, split, k) alone, in whatever order or number tracks are rendered. Programs,
+soundfonts, levels, effects, tempo and transposition are random within what suits each group; the sum of the stems of a
+track has a peak of 0.9.
+"""
+
+from __future__ import annotations
+
+import json
+import zlib
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from tfsep.audio import files
+from tfsep.audio.atomic import replacing
+from tfsep.data.effects import random_effects
+from tfsep.data.midi_files import excerpt, read_song
+from tfsep.data.score import Song
+from tfsep.data.synthesiser import synthesise
+from tfsep.data.tunes import compose
+from tfsep.errors import JobError
+
+GROUPS = ("drums", "bass", "other", "lead")
+SOURCES = ("drums", "bass", "other", "vocals")
+PROGRAMS: dict[str, tuple[int, ...]] = {
+    "drums": (0, 0, 0, 8, 16, 24, 25, 32, 40),
+    "bass": (32, 33, 33, 34, 34, 35, 36, 37, 38, 38, 39, 39, 43),
+    "other": (*range(0, 12), *range(16, 32), *range(44, 52), *range(88, 96), 104, 107, 108),
+    "lead": (*(52, 53, 54, 85) * 5, *range(40, 43), *range(56, 80), *range(80, 88)),
+}
+LEVELS_DB = {"drums": 0.0, "bass": -1.0, "other": -5.0, "lead": -1.0}
+SPREAD_DB = 5.0
+PEAK = 0.9
+DESCRIPTION = "song.json"
+
+
+@dataclass(frozen=True)
+class RenderSettings:
+    """How songs are rendered.
+
+    Attributes:
+        soundfonts: SF2 or SF3 files, one of them drawn for each part.
+        output: folder of the splits.
+        midi: MIDI files, taken in turn; empty: the built-in composer.
+        split: name of the split.
+        seconds: of each song.
+        seed: of everything that is drawn, at least 0.
+        sample_rate: Hz.
+        channels: 2, or 1 for their mean.
+        sources: the names that drums, bass, other and lead go by.
+    """
+
+    soundfonts: tuple[Path, ...]
+    output: Path
+    midi: tuple[Path, ...] = ()
+    split: str = "train"
+    seconds: float = 60.0
+    seed: int = 0
+    sample_rate: int = 44100
+    channels: int = 2
+    sources: Sequence[str] = SOURCES
+
+
+def render_song(settings: RenderSettings, index: int) -> Path:
+    """Render song number ``index``, unless it lies there already just as it would be made; returns its folder.
+
+    Raises:
+        JobError: as of the synthesiser, for a MIDI file that cannot be read, or a folder that cannot be written.
+    """
+    rng = np.random.default_rng([settings.seed, zlib.crc32(settings.split.encode()), index])
+    song = _song(settings, index, rng)
+    folder = settings.output / settings.split / song.name
+    description = folder / DESCRIPTION
+    parts = [_equipped(part.group, settings, rng) for part in song.parts]
+    described = json.dumps(_described(song, parts, settings, index), indent=1) + "\n"
+    if description.is_file() and description.read_text(encoding="utf-8") == described:
+        return folder
+    description.unlink(missing_ok=True)
+    shape = (2, round(settings.seconds * settings.sample_rate))
+    stems = {group: np.zeros(shape, np.float32) for group in GROUPS if group in {part.group for part in song.parts}}
+    for part, (program, font) in zip(song.parts, parts, strict=True):
+        voice = replace(part, program=program)
+        sound = synthesise(voice, song.tempo, settings.seconds, font, settings.sample_rate)
+        stems[part.group] += random_effects(sound, part.group, settings.sample_rate, rng)
+    for group, sound in balanced(stems, rng).items():
+        _write(folder / f"{settings.sources[GROUPS.index(group)]}.flac", sound, settings)
+    with replacing(description) as temporary:
+        temporary.write_text(described, encoding="utf-8")
+    return folder
+
+
+def _song(settings: RenderSettings, index: int, rng: np.random.Generator) -> Song:
+    """Song number ``index``, with the name of its folder."""
+    if not settings.midi:
+        return compose(f"invented {settings.seed}-{index:05d}", settings.seconds, rng)
+    path = settings.midi[index % len(settings.midi)]
+    song = excerpt(read_song(path), settings.seconds, rng)
+    if not song.parts:
+        raise JobError(f"{path} has a silent stretch where song {index} was to be cut")
+    return replace(song, name=f"{song.name} {settings.seed}-{index:05d}")
+
+
+def _equipped(group: str, settings: RenderSettings, rng: np.random.Generator) -> tuple[int, Path]:
+    """A program and a soundfont for a part."""
+    return int(rng.choice(PROGRAMS[group])), settings.soundfonts[int(rng.integers(len(settings.soundfonts)))]
+
+
+def balanced(stems: dict[str, np.ndarray], rng: np.random.Generator) -> dict[str, np.ndarray]:
+    """Bring stems, (channels, time) by group, to random levels around usual ones, and their sum to a peak of 0.9."""
+    scaled = {}
+    for group, sound in stems.items():
+        level = 10.0 ** ((LEVELS_DB[group] + rng.uniform(-SPREAD_DB, SPREAD_DB)) / 20.0)
+        scaled[group] = sound * (level / max(float(np.sqrt(np.mean(sound**2))), 1e-6))
+    peaks = [float(np.abs(sound).max()) for sound in (*scaled.values(), sum(scaled.values()))]
+    gain = PEAK / max(*peaks, 1e-9)
+    return {group: np.asarray(gain * sound, np.float32) for group, sound in scaled.items()}
+
+
+def _write(path: Path, sound: np.ndarray, settings: RenderSettings) -> None:
+    sound = sound if settings.channels == 2 else sound.mean(axis=0, keepdims=True)
+    with files.Writer(path, settings.sample_rate, settings.channels, "16", "flac") as writer:
+        writer.write(sound)
+
+
+def _described(song: Song, parts: list[tuple[int, Path]], settings: RenderSettings, index: int) -> dict[str, Any]:
+    """What song.json says."""
+    made = {key: value for key, value in asdict(settings).items() if key not in ("soundfonts", "output", "midi")}
+    played = [
+        {"group": part.group, "program": program, "soundfont": font.name, "notes": len(part.notes)}
+        for part, (program, font) in zip(song.parts, parts, strict=True)
+    ]
+    return {**made, "index": index, "tempo": round(song.tempo, 2), "parts": played}
