@@ -14,7 +14,7 @@ from tfsep.cli import runner, separate
 from tfsep.errors import JobError
 
 NUM_MIXTURES = 8
-TOY_SECONDS = 0.5
+TOY_SECONDS = 0.25
 _EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
 
 
