@@ -14,7 +14,6 @@ from tfsep.cli import runner, separate
 from tfsep.errors import JobError
 
 NUM_MIXTURES = 8
-TOY_SECONDS = 0.25
 _EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
 
 
@@ -44,7 +43,7 @@ def _demo(argv: Sequence[str]) -> int:
         from tfsep.separation.separator import Separator
     output = Path(args.output)
     toys = Separator.load("toy")
-    length = round(TOY_SECONDS * toys.sample_rate)
+    length = toys.segment
     mixture, _ = toy.mixtures(NUM_MIXTURES, length, toys.sample_rate, args.seed)
     inputs = [output / "inputs" / f"toy_{number}.wav" for number in range(1, NUM_MIXTURES + 1)]
     for path, wave in zip(inputs, mixture, strict=True):
