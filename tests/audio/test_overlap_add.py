@@ -46,13 +46,22 @@ def test_the_weights_at_the_edges_sum_to_one() -> None:
 
 def test_equal_hop_concatenates() -> None:
     segments = noise(2, 5, 64)
-    np.testing.assert_array_equal(join(segments, 64, 300), segments.reshape(2, 320)[:, :300])
+    np.testing.assert_array_equal(join(segments, 64, 320), segments.reshape(2, 320))
     np.testing.assert_array_equal(windows(64, 64, "hann"), np.ones(64))
 
 
-def test_segments_are_slices_with_zeros_at_the_end() -> None:
+def test_segments_are_slices_and_the_last_ends_with_the_signal() -> None:
     segments = split(np.arange(1.0, 12.0, dtype=np.float32), 6, 4).numpy()
-    np.testing.assert_array_equal(segments, [[1, 2, 3, 4, 5, 6], [5, 6, 7, 8, 9, 10], [9, 10, 11, 0, 0, 0]])
+    np.testing.assert_array_equal(segments, [[1, 2, 3, 4, 5, 6], [5, 6, 7, 8, 9, 10], [6, 7, 8, 9, 10, 11]])
+    np.testing.assert_array_equal(split(np.array([1.0, 2.0], np.float32), 6, 4), [[1, 2, 0, 0, 0, 0]])
+
+
+@pytest.mark.parametrize("hop", [6, 4])
+def test_what_the_last_segment_repeats_is_left_out(hop: int) -> None:
+    segments = split(np.arange(1.0, 12.0, dtype=np.float32), 6, hop).numpy()
+    repeated = (len(segments) - 1) * hop + 6 - 11
+    segments[-1, :repeated] = 100.0
+    np.testing.assert_allclose(join(segments, hop, 11), np.arange(1.0, 12.0), atol=1e-6)
 
 
 def test_every_segment_holds_a_sample() -> None:
@@ -114,7 +123,7 @@ def test_bad_settings_are_refused(segment: int, hop: int, message: str) -> None:
 def test_what_does_not_fit_is_refused() -> None:
     with pytest.raises(ValueError, match="at least 1 sample, got 0"):
         split(np.zeros((2, 0), np.float32), 64, 32)
-    with pytest.raises(ValueError, match=r"length must lie in 1..160 for 4 segments, got 161"):
+    with pytest.raises(ValueError, match=r"length must lie in 129..160 for 4 segments, got 161"):
         join(noise(4, 64), 32, 161)
     with pytest.raises(ValueError, match="shape must be one of trapezoid, hann, got 'box'"):
         join(noise(4, 64), 32, 160, "box")

@@ -58,6 +58,20 @@ def test_memory_does_not_grow(make_separator: MakeSeparator) -> None:
     assert max(held) < 2 * max(held[:10])
 
 
+def test_segments_are_full(make_separator: MakeSeparator) -> None:
+    """No segment of a waveform that is longer than one holds zeros that the waveform has not."""
+    separator, seen = make_separator(), []
+    program = program_of(separator)
+
+    def watched(segments: np.ndarray, chunk: int) -> np.ndarray:
+        seen.extend(row for row in segments if row.any())
+        return program(segments, chunk)
+
+    stream = SegmentStream(watched, plan_of(separator, 384), channels=1)
+    stream.push(np.ones((1, 1300), np.float32), last=True)
+    assert len(seen) == 4 and all((row == 1.0).all() for row in seen)
+
+
 def test_an_empty_stream_ends_empty(make_separator: MakeSeparator) -> None:
     separator = make_separator()
     stream = SegmentStream(program_of(separator), plan_of(separator, 384), channels=2)

@@ -1,6 +1,8 @@
 """Long signals as overlapping segments, and back again under weights that sum to one.
 
-A signal x becomes segments x_i[n] = x[i hop + n], the last one filled up with zeros. They are joined as
+A signal x becomes segments x_i[n] = x[i hop + n]. The last one ends with the signal, beginning earlier than its turn, so
+that every segment is full wherever the signal is as long as one; what it repeats is context and is left out again. A
+shorter signal is filled up with zeros. Segments are joined as
 
     y[t] = sum_i v[t - i hop] x_i[t - i hop] / sum_i v[t - i hop],
 
@@ -74,7 +76,7 @@ def split(x: tf.Tensor, segment: int, hop: int) -> tf.Tensor:
         hop: Samples between the starts of two segments, in 1..segment.
 
     Returns:
-        (..., num_segments, segment); zeros follow the end of the signal in the last segment.
+        (..., num_segments, segment); the last segment ends with the signal, zeros follow one shorter than a segment.
 
     Raises:
         ValueError: A hop outside 1..segment, or no samples.
@@ -84,9 +86,11 @@ def split(x: tf.Tensor, segment: int, hop: int) -> tf.Tensor:
     time = static_or_dynamic(x, -1)
     if isinstance(time, int) and time < 1:
         raise ValueError(f"a signal must have at least 1 sample, got {time}")
-    covered = (num_segments(time, segment, hop) - 1) * hop + segment
-    padded = tf.pad(x, [[0, 0]] * (x.shape.rank - 1) + [[0, covered - time]])
-    return tf.signal.frame(padded, segment, hop)
+    count = num_segments(time, segment, hop)
+    spare = (max if isinstance(time, int) else tf.maximum)(time - segment, 0)
+    starts = tf.minimum(tf.range(count) * hop, spare)
+    padded = tf.pad(x, [[0, 0]] * (x.shape.rank - 1) + [[0, spare + segment - time]])
+    return tf.gather(padded, starts[:, tf.newaxis] + tf.range(segment), axis=-1)
 
 
 def join(segments: tf.Tensor, hop: int, length: Length, shape: str = "trapezoid") -> tf.Tensor:
@@ -95,24 +99,30 @@ def join(segments: tf.Tensor, hop: int, length: Length, shape: str = "trapezoid"
     Args:
         segments: (..., num_segments, segment), tensor or array; the segment length must be known at tracing time.
         hop: Samples between the starts of two segments, in 1..segment.
-        length: Samples of the signal, a number or a scalar integer tensor, at most (num_segments - 1) hop + segment.
+        length: Samples of the signal, a number or a scalar integer tensor, of which :func:`split` makes as many
+            segments.
         shape: "trapezoid" or "hann".
 
     Returns:
         (..., length): the weighted mean of whatever segments cover a sample.
 
     Raises:
-        ValueError: A hop outside 1..segment, an unknown shape, a segment length that is not known, or a length that the
-            segments do not cover.
+        ValueError: A hop outside 1..segment, an unknown shape, a segment length that is not known, or a length of
+            another number of segments.
     """
     segments = tf.convert_to_tensor(segments)
     count, segment = static_or_dynamic(segments, -2), segments.shape[-1]
     if segment is None:
         raise ValueError(f"the segment length must be known at tracing time, got shape {segments.shape}")
     window = tf.constant(windows(segment, hop, shape), segments.dtype)
-    if isinstance(count, int) and isinstance(length, int) and not 1 <= length <= (count - 1) * hop + segment:
-        covered = (count - 1) * hop + segment
-        raise ValueError(f"length must lie in 1..{covered} for {count} segments, got {length}")
+    covered = (count - 1) * hop + segment
+    if isinstance(count, int) and isinstance(length, int) and num_segments(length, segment, hop) != count:
+        shortest = 1 if count == 1 else covered - hop + 1
+        raise ValueError(f"length must lie in {shortest}..{covered} for {count} segments, got {length}")
+    repeated = tf.where(count > 1, covered - length, 0)
+    late = tf.pad(segments[..., -1:, :], [[0, 0]] * (segments.shape.rank - 1) + [[0, segment]])
+    late = late[..., repeated : repeated + segment]
+    segments = tf.concat([segments[..., :-1, :], tf.ensure_shape(late, segments.shape[:-2] + [1, segment])], axis=-2)
     if hop == segment:
         joined = tf.reshape(segments, tf.concat([tf.shape(segments)[:-2], [count * segment]], axis=0))
         known = count * segment if isinstance(count, int) else None

@@ -5,7 +5,8 @@ range and every decay open, and (2) the period that explains all sounds best at 
 over phase, :math:`w(\varphi) = \sum a_i e_i x_i / \sum a_i^2 e_i^2` over all samples at that phase (e the decay). It
 is expectation maximisation with the expectation replaced by its largest term, from high noise to low (hard, annealed
 EM; Neal and Hinton 1998). The first rounds look at a few sounds, each at twice as many as the one before, the last at
-all. Then pitches are grouped where they are separate, and weights, amplitudes and residual are counted.
+all. Then pitches are grouped where they are separate and tuned (wavetable_tuning.py) in turns with a finer period, and
+weights, amplitudes and residual are counted.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ import tensorflow as tf
 
 from tfsep.errors import JobError
 from tfsep.priors.wavetable import WavetablePrior
+from tfsep.priors.wavetable_tuning import tune
 
 SIGMAS = (0.5, 0.2, 0.1, 0.05, 0.02)
 _CELLS = 4096
@@ -25,6 +27,8 @@ _SAME_PITCH = 2e-3
 _SMALLEST_RESIDUAL = 1e-3
 _BATCH = 32
 _FIRST = 64
+_COARSE = 2048
+_TURNS = 2
 
 
 def learn(prior: WavetablePrior, waves: Any, sigmas: tuple[float, ...] = SIGMAS) -> dict[str, float]:
@@ -45,18 +49,20 @@ def learn(prior: WavetablePrior, waves: Any, sigmas: tuple[float, ...] = SIGMAS)
     waves = np.asarray(waves, np.float32)
     explorer = _explorer(prior)
     explain = _explainer(explorer)
-    notes, table = np.zeros((0, 3)), prior.table.numpy()
+    notes, table = np.zeros((0, 3)), explorer.table.numpy()
     for place, sigma in enumerate(sigmas):
         part = waves if place + 1 == len(sigmas) else waves[: _FIRST * 2**place]
         notes = explain(part, sigma)
         table = average_period(explorer, part, notes)
         explorer.table.assign(table)
-    prior.table.assign(table)
+    prior.table.assign(_resized(table, prior.table.shape[0]))
     found = _group(notes[:, 0]) if prior.pitches == "grid" else None
     if found is not None:
         _set_grid(prior, found)
         explain = _explainer(prior)
-        for _ in range(2):
+        for turn in range(_TURNS + 1):
+            if turn:
+                tune(prior, waves, notes, sigmas[-1])
             notes = explain(waves, sigmas[-1])
             prior.table.assign(average_period(prior, waves, notes))
         found = _group(notes[:, 0])
@@ -85,11 +91,16 @@ def _explorer(prior: WavetablePrior) -> WavetablePrior:
         num_pitches=_CELLS,
         decay_range=prior.decay_range,
         num_decays=len(prior.log_rate),
-        table_size=prior.table.shape[0],
+        table_size=min(prior.table.shape[0], _COARSE),
         num_phases=32,
         num_refined=prior.box.num_refined,
         num_rounds=5,
     )
+
+
+def _resized(table: np.ndarray, size: int) -> np.ndarray:
+    """A period of another number of points, read between its own."""
+    return np.interp(np.arange(size) * len(table) / size, np.arange(len(table)), table, period=len(table))
 
 
 def _explainer(prior: WavetablePrior) -> Callable[[np.ndarray, float], np.ndarray]:

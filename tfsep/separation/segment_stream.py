@@ -59,6 +59,8 @@ class SegmentStream:
         self._sizes = np.array(chunk_sizes(plan.chunk_size))
         self._window = np.asarray(overlap_add.windows(plan.segment, plan.hop), np.float32)
         self._waiting = np.zeros((channels, 0), np.float32)
+        self._past = self._waiting
+        self._repeated = 0
         self._rows: list[np.ndarray] = []
         self._results: list[np.ndarray] = []
         self._chunk = 0
@@ -86,10 +88,16 @@ class SegmentStream:
         return stems
 
     def _cut(self) -> None:
-        """Queue one segment of each channel, completed with zeros."""
-        piece = self._waiting[:, : self._plan.segment]
-        self._rows.extend(np.pad(piece, ((0, 0), (0, self._plan.segment - piece.shape[1]))))
-        self._waiting = self._waiting[:, self._plan.hop :]
+        """Queue one segment of each channel; the last begins earlier, so that it ends with the waveform."""
+        segment, hop = self._plan.segment, self._plan.hop
+        piece = self._waiting[:, :segment]
+        missing = segment - piece.shape[1]
+        if missing and self._segments_cut:
+            piece = np.concatenate([self._past[:, -missing:], piece], axis=1)
+            self._repeated = missing
+        self._rows.extend(np.pad(piece, ((0, 0), (0, segment - piece.shape[1]))))
+        self._past = np.concatenate([self._past, self._waiting[:, :hop]], axis=1)[:, -segment:]
+        self._waiting = self._waiting[:, hop:]
         self._segments_cut += 1
 
     def _separate_chunk(self) -> None:
@@ -110,7 +118,10 @@ class SegmentStream:
         finished = [np.zeros((*self._plan.stems_shape, self._channels, 0), np.float32)]
         while len(self._results) >= self._channels:
             rows, self._results = self._results[: self._channels], self._results[self._channels :]
-            self._sum += np.stack(rows, axis=2) * self._window
+            stems = np.stack(rows, axis=2)
+            if not (self._rows or self._results):
+                stems = _shifted(stems, self._repeated)
+            self._sum += stems * self._window
             self._weight += self._window
             finished.append(self._normalised(self._plan.hop))
             self._sum = _shifted(self._sum, self._plan.hop)

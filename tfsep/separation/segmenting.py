@@ -1,6 +1,6 @@
 """Waveforms of any length through a posterior that knows one segment length, as a pure graph.
 
-The waveform is cut into overlapping segments (zeros complete the last one), the segments are separated in chunks of a
+The waveform is cut into overlapping segments (the last one ends with it), the segments are separated in chunks of a
 few, and the results crossfade back with weights that sum to one. Chunks have few possible sizes, the powers of two up
 to ``chunk_size``, so that a posterior which compiles for a size does so a handful of times; what is missing in the
 last chunk is filled with zeros. Chunk number c draws its random numbers from fold_in(seed, c): the result depends on
