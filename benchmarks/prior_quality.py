@@ -14,13 +14,13 @@ import argparse
 import json
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
+from benchmarks import records as results
+from benchmarks.records import RESULTS
 from tfsep.cli import runner
 from tfsep.errors import InputError
 
-RESULTS = Path(__file__).parent / "results"
 ACCURACY_SIGMA, GAP_SIGMA = 0.02, 0.1
 _DENOISED = 256
 
@@ -48,12 +48,8 @@ def _measure(argv: Sequence[str]) -> int:
     for model in args.model or ["toy"]:
         records.append(_record(model, args.num_examples, args.seed, ideals))
         print(f"{model}: done", file=sys.stderr, flush=True)
-    text = tables(records)
+    text = results.keep(args.output, "prior_quality", records, ("model", "kinds"), tables)
     print(json.dumps(records, indent=1) if args.json else text)
-    output = Path(args.output)
-    output.mkdir(parents=True, exist_ok=True)
-    (output / "prior_quality.json").write_text(json.dumps(records, indent=1) + "\n", encoding="utf-8")
-    (output / "prior_quality.md").write_text(text + "\n", encoding="utf-8")
     return 0
 
 

@@ -16,16 +16,16 @@ from __future__ import annotations
 
 import argparse
 import functools
-import json
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from benchmarks import records as results
+from benchmarks.records import RESULTS
 from tfsep.cli import runner
 
-RESULTS = Path(__file__).parent / "results"
 EXAMPLES = Path(__file__).resolve().parents[1] / "examples"
 _JACOBI = {"kind": "gibbs", "update": "jacobi", "largest_sigma": 12.0, "num_levels": 40, "num_restarts": 4}
 _POLISH = {"kind": "gibbs", "largest_sigma": 0.3, "smallest_sigma": 0.03, "num_levels": 12, "num_restarts": 1}
@@ -91,26 +91,8 @@ def _measure(argv: Sequence[str]) -> int:
         if all(word in row.name for word in args.only):
             records.append(score(row, args, [record["data"] for record in records]))
             print(f"{row.name}: {records[-1]['num_mixtures']} mixtures", file=sys.stderr, flush=True)
-    output = Path(args.output)
-    output.mkdir(parents=True, exist_ok=True)
-    records = merged(_known(output / "quality.json"), records)
-    text = table(records)
-    print(text)
-    (output / "quality.json").write_text(json.dumps(records, indent=1) + "\n", encoding="utf-8")
-    (output / "quality.md").write_text(text + "\n", encoding="utf-8")
+    print(results.keep(args.output, "quality", records, ("model", "priors", "posterior", "data"), table))
     return 0
-
-
-def _known(path: Path) -> list[dict[str, Any]]:
-    """The records of earlier runs."""
-    return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else []
-
-
-def merged(known: Sequence[dict[str, Any]], measured: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Records in order, those measured now in place of what is known of the same model, priors, posterior and data."""
-    fields = ("model", "priors", "posterior", "data")
-    found = {tuple(record.get(name, "-") for name in fields): record for record in (*known, *measured)}
-    return list(found.values())
 
 
 def rows(args: argparse.Namespace) -> Iterator[Row]:
@@ -125,7 +107,7 @@ def rows(args: argparse.Namespace) -> Iterator[Row]:
         is_toy = set(description["sources"]) <= set(toy.oscillators.KINDS)
         data = ["toy", "toy-free"] if is_toy else [str(EXAMPLES), *([args.songs] if args.songs else [])]
         toys += [name] if is_toy and not paired else []
-        label = Path(name).name + (" (true pairs)" if paired else "")
+        label = model_folder.label(Path(name)) + (" (true pairs)" if paired else "")
         for entry in description["posteriors"]:
             yield from _rows_of(label, name, entry, description, data)
             for folder in args.priors:

@@ -11,17 +11,16 @@ from noise alone. The rows that fail take fewer mixtures, and the count is print
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
+from benchmarks import records as results
+from benchmarks.records import RESULTS
 from tfsep.cli import runner
 
-RESULTS = Path(__file__).parent / "results"
 SAMPLE_RATE = 16000
 GRID: dict[str, Any] = {"num_phases": 16, "num_refined": 1, "num_subcells": 16}
 _BASIS = {"largest_sigma": 4.0, "smallest_sigma": 0.05, "num_levels": 10, "num_steps": 25, "delta": 1e-3}
@@ -88,12 +87,7 @@ def _measure(argv: Sequence[str]) -> int:
             continue
         records.append(score(row, max(1, round(args.num_mixtures * row.share)), args.segment, args.seed))
         print(f"{records[-1]['sampler']}, {records[-1]['start']}: done", file=sys.stderr, flush=True)
-    text = table(records)
-    print(text)
-    output = Path(args.output)
-    output.mkdir(parents=True, exist_ok=True)
-    (output / "samplers.json").write_text(json.dumps(records, indent=1) + "\n", encoding="utf-8")
-    (output / "samplers.md").write_text(text + "\n", encoding="utf-8")
+    print(results.keep(args.output, "samplers", records, ("sampler", "start"), table))
     return 0
 
 

@@ -11,17 +11,16 @@ what counts. Writes ``benchmarks/results/sources.json`` and ``sources.md``.
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
+from benchmarks import records as results
+from benchmarks.records import RESULTS
 from tfsep.cli import runner
 
-RESULTS = Path(__file__).parent / "results"
 SETTINGS: dict[str, Any] = {"largest_sigma": 8.0, "num_levels": 16, "polish_levels": 6, "polish_sigma": 0.02}
 _HALF = 44
 _BATCH = 16
@@ -77,12 +76,7 @@ def _measure(argv: Sequence[str]) -> int:
         if not args.only or args.only in row.name:
             records.append(score(row, args.model, args.num_mixtures, args.seed))
             print(f"{row.name}: done", file=sys.stderr, flush=True)
-    text = table(records)
-    print(text)
-    output = Path(args.output)
-    output.mkdir(parents=True, exist_ok=True)
-    (output / "sources.json").write_text(json.dumps(records, indent=1) + "\n", encoding="utf-8")
-    (output / "sources.md").write_text(text + "\n", encoding="utf-8")
+    print(results.keep(args.output, "sources", records, ("name",), table))
     return 0
 
 

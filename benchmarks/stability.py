@@ -19,9 +19,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from benchmarks import records as results
+from benchmarks.records import RESULTS
 from tfsep.cli import runner
 
-RESULTS = Path(__file__).parent / "results"
 _SOURCE = "sawtooth"
 _PRIOR = {
     "kind": "glow",
@@ -88,12 +89,7 @@ def _measure(argv: Sequence[str]) -> int:
         if not args.only or args.only in row.name:
             records.append(train(row, args.num_steps, args.learning_rate, args.seed))
             print(json.dumps(records[-1]), file=sys.stderr, flush=True)
-    text = table(records)
-    print(text)
-    output = Path(args.output)
-    output.mkdir(parents=True, exist_ok=True)
-    (output / "stability.json").write_text(json.dumps(records, indent=1) + "\n", encoding="utf-8")
-    (output / "stability.md").write_text(text + "\n", encoding="utf-8")
+    print(results.keep(args.output, "stability", records, ("row",), table))
     return 0
 
 

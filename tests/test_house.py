@@ -43,6 +43,8 @@ def fake_clone(folder: Path, body: str) -> Path:
     """Make a clone whose ``tfsep.cli.separate`` is ``body``; return its bin/separate."""
     shutil.copytree(REPOSITORY / "bin", folder / "bin")
     (folder / "tfsep" / "cli").mkdir(parents=True)
+    for package in ("tfsep", "tfsep/cli"):
+        (folder / package / "__init__.py").touch()
     (folder / "tfsep" / "cli" / "separate.py").write_text(body, encoding="utf-8")
     return folder / "bin" / "separate"
 

@@ -1,7 +1,7 @@
 """Long signals as overlapping segments, and back again under weights that sum to one.
 
-A signal x becomes segments x_i[n] = x[i hop + n]. The last one ends with the signal, beginning earlier than its turn, so
-that every segment is full wherever the signal is as long as one; what it repeats is context and is left out again. A
+A signal x becomes segments x_i[n] = x[i hop + n]. The last one ends with the signal and begins before its turn, so that
+every segment is full wherever the signal is as long as one; what it repeats is context and is left out again. A
 shorter signal is filled up with zeros. Segments are joined as
 
     y[t] = sum_i v[t - i hop] x_i[t - i hop] / sum_i v[t - i hop],

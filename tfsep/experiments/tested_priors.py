@@ -128,7 +128,7 @@ def load(model: str, sources: Sequence[str] | None = None) -> PriorSet:
     chosen = known if sources is None else list(sources)
     loaded = {name: model_folder.load_prior(model, name) for name in chosen}
     background = model_folder.load_prior(model, BACKGROUND) if BACKGROUND in description["priors"] else None
-    name, rate = model_folder.find_model(model).resolve().name, int(description["sample_rate"])
+    name, rate = model_folder.label(model_folder.find_model(model)), int(description["sample_rate"])
     length = _length(name, description["priors"][chosen[0]], loaded[chosen[0]]) if chosen else 0
     return PriorSet(name, loaded, rate, length, background)
 

@@ -83,6 +83,12 @@ def find_model(name: str | Path) -> Path:
     raise InputError(f"no model {str(name)!r}: neither a folder with a {MODEL_FILE} nor one of the models {known}")
 
 
+def label(folder: Path) -> str:
+    """What a model's folder is called: its name, that of the run for ``<run>/model``."""
+    folder = folder.resolve()
+    return folder.parent.name if folder.name == "model" else folder.name
+
+
 def describe(name: str | Path) -> dict[str, Any]:
     """The contents of a model's ``model.json``.
 
@@ -152,7 +158,7 @@ def load_model(
         loaded = [load_prior(place, source) for source, place in folders.items()]
     built = _load_posterior(entry, folder, description, gains, loaded)
     return Model(
-        name=folder.resolve().name,
+        name=label(folder),
         sources=tuple(sources),
         sample_rate=int(description["sample_rate"]),
         segment=built.segment,

@@ -1,0 +1,50 @@
+"""Records of a benchmark as files: those measured now take the place of earlier ones of the same row, the rest stay.
+
+So a long table can be measured in parts. ``<name>.json`` holds the records, ``<name>.md`` the table made of them.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+RESULTS = Path(__file__).parent / "results"
+Record = dict[str, Any]
+
+
+def merged(known: Sequence[Record], measured: Sequence[Record], fields: Sequence[str]) -> list[Record]:
+    """Records in order, those measured now in place of what is known with the same ``fields``."""
+    found = {tuple(record.get(name, "-") for name in fields): record for record in (*known, *measured)}
+    return list(found.values())
+
+
+def keep(
+    folder: str | Path,
+    name: str,
+    measured: Sequence[Record],
+    fields: Sequence[str],
+    table: Callable[[Sequence[Record]], str],
+) -> str:
+    """Write ``<folder>/<name>.json`` and ``<name>.md``.
+
+    Args:
+        folder: made where it is missing.
+        name: of the benchmark.
+        measured: new records.
+        fields: what two records of one row have in common.
+        table: makes Markdown of all records.
+
+    Returns:
+        The table.
+    """
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    file = folder / f"{name}.json"
+    known = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else []
+    records = merged(known, measured, fields)
+    text = table(records)
+    file.write_text(json.dumps(records, indent=1) + "\n", encoding="utf-8")
+    (folder / f"{name}.md").write_text(text + "\n", encoding="utf-8")
+    return text
