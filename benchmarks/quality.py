@@ -7,9 +7,9 @@ Rows are what the model folders offer: each posterior of each model on held-out 
 posterior of a model that uses priors once more with the priors of every ``--priors`` folder; and samplers with
 the *ideal prior*, the toy generator's own density, which is the bound of what a prior can do there. The mixture as the
 estimate, the ideal ratio mask, which has seen the sources, and further baselines have rows of their own for each data
-set, measured with its first row's mixtures. Posteriors that run priors are slow: they get ``--limit`` mixtures, and the
-count is printed. Writes ``benchmarks/results/quality.json`` and ``quality.md``; rows that were measured before and are
-not asked for stay in them.
+set that has what they need, measured with its first row's mixtures. Posteriors that run priors are slow: they get
+``--limit`` mixtures, and the count is printed. Writes ``benchmarks/results/quality.json`` and ``quality.md``; rows
+that were measured before and are not asked for stay in them.
 """
 
 from __future__ import annotations
@@ -166,7 +166,7 @@ def score(row: Row, args: argparse.Namespace, seen: Sequence[str]) -> dict[str, 
 
     separator = row.load()
     label = Path(row.data).name
-    names = [name for name in args.baselines.split(",") if name and label not in seen]
+    names = [name for name in args.baselines.split(",") if name and label not in seen and applies(name, row.data)]
     baselines = baseline_scores.build(names, separator.sources, row.data, args.seed)
     if row.data.startswith("toy"):
         count = args.num_mixtures if row.priors == "-" else min(args.limit, args.num_mixtures)
@@ -175,6 +175,12 @@ def score(row: Row, args: argparse.Namespace, seen: Sequence[str]) -> dict[str, 
         batches = separation_scores.song_batches(separator, row.data, "test")
     record = separation_scores.evaluate(separator, batches, label, args.seed, baselines=baselines)
     return {**record, "model": row.model, "priors": row.priors, "posterior": row.posterior}
+
+
+def applies(baseline: str, data: str) -> bool:
+    """Whether data have what a baseline needs: isolated sounds for nmf, drums for hpss, several channels for ica."""
+    is_toy = data.startswith("toy")
+    return (is_toy or Path(data, "train").is_dir()) if baseline == "nmf" else not is_toy
 
 
 def ideal_separator(entry: Mapping[str, Any], toy_model: str) -> Any:

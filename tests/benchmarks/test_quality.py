@@ -60,6 +60,13 @@ def test_rows_are_what_the_folders_offer(tmp_path: Path) -> None:
     assert ideal == [f"ideal prior ideal {entry['kind']} toy" for entry in quality.IDEAL]
 
 
+def test_baselines_are_asked_where_they_apply(tmp_path: Path) -> None:
+    assert quality.applies("nmf", "toy-free") and not quality.applies("hpss", "toy")
+    assert not quality.applies("nmf", str(tmp_path)) and quality.applies("hpss", str(tmp_path))
+    (tmp_path / "train").mkdir()
+    assert quality.applies("nmf", str(tmp_path))
+
+
 def test_rows_with_priors_are_limited_and_the_table_is_written(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
