@@ -5,7 +5,8 @@
 All models are tested on the same held-out cuts of the grid of keys, each in its own domain; numbers of different
 domains are never set against each other. Beside them stand the ideal prior, the toy generator's own density, and the
 Wiener filter. Denoising is measured on the first 256 of the cuts. Writes
-``benchmarks/results/prior_quality.json`` and ``prior_quality.md``.
+``benchmarks/results/prior_quality.json`` and ``prior_quality.md``; models that were measured before and are not asked
+for stay in them, and so do ideal priors of as many cuts from the same seed.
 """
 
 from __future__ import annotations
@@ -44,7 +45,7 @@ def _measure(argv: Sequence[str]) -> int:
         raise InputError(f"--num_examples must be at least 2, got {args.num_examples}")
     runner.start_tensorflow()
     records: list[dict[str, Any]] = []
-    ideals: dict[Any, dict[str, Any]] = {}
+    ideals = known_ideals(results.read(args.output, "prior_quality"), args.num_examples, args.seed)
     for model in args.model or ["toy"]:
         records.append(_record(model, args.num_examples, args.seed, ideals))
         print(f"{model}: done", file=sys.stderr, flush=True)
@@ -53,17 +54,22 @@ def _measure(argv: Sequence[str]) -> int:
     return 0
 
 
-def _record(model: str, num: int, seed: int, ideals: dict[Any, dict[str, Any]]) -> dict[str, Any]:
+def known_ideals(records: Sequence[dict[str, Any]], num: int, seed: int) -> dict[str, dict[str, Any]]:
+    """What earlier records of as many cuts from the same seed say of ideal priors, which are the slowest to measure."""
+    return {r["waves"]: r["ideal"] for r in records if (r["num_examples"], r["seed"]) == (num, seed) and "waves" in r}
+
+
+def _record(model: str, num: int, seed: int, ideals: dict[str, dict[str, Any]]) -> dict[str, Any]:
     """Measure one model; the ideal priors of a length and a rate are measured once."""
     from tfsep.experiments import tested_priors
 
     tested = tested_priors.load(model)
-    key = (tested.sources, tested.sample_rate, tested.length)
-    if key not in ideals:
-        ideals[key] = _scores(tested_priors.ideal(tested), num, seed)
+    waves = f"{tested.length} samples at {tested.sample_rate} Hz of {', '.join(tested.sources)}"
+    if waves not in ideals:
+        ideals[waves] = _scores(tested_priors.ideal(tested), num, seed)
     kinds = ", ".join(dict.fromkeys(prior.kind for prior in tested.priors.values()))
-    found = {"model": tested.name, "kinds": kinds, "num_examples": num, "seed": seed, **_scores(tested, num, seed)}
-    return {**found, "ideal": ideals[key]}
+    about = {"model": tested.name, "kinds": kinds, "num_examples": num, "seed": seed, "waves": waves}
+    return {**about, **_scores(tested, num, seed), "ideal": ideals[waves]}
 
 
 def _scores(tested: Any, num: int, seed: int) -> dict[str, Any]:

@@ -1,7 +1,7 @@
 """How well models separate: one table of every posterior with every kind of prior, made by one command.
 
     python -m benchmarks.quality [--model=NAME|DIR ...] [--priors=NAME|DIR ...] [--supervised=NAME|DIR ...]
-                                 [--songs=DIR] [--baselines=nmf] [--num_mixtures=256] [--limit=16] [--only=WORD ...]
+                                 [--songs=DIR] [--baselines=nmf] [--num_mixtures=256] [--limit=16] [--only=REGEX ...]
 
 Rows are what the model folders offer: each posterior of each model on held-out mixtures with a fixed seed; each
 posterior of a model that uses priors once more with the priors of every ``--priors`` folder; and samplers with
@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import argparse
 import functools
+import re
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -57,7 +58,7 @@ class Row:
 
     @property
     def name(self) -> str:
-        """What ``--only`` is compared with."""
+        """What ``--only`` is searched in."""
         return f"{self.model} {self.priors} {self.posterior} {Path(self.data).name}"
 
 
@@ -78,7 +79,7 @@ def parser() -> argparse.ArgumentParser:
     add("--num_mixtures", type=int, default=256, metavar="N", help="toy mixtures (default: 256)")
     add("--limit", type=int, default=16, metavar="N", help="mixtures of posteriors that run priors (default: 16)")
     add("--seed", type=int, default=0, metavar="N", help="of the mixtures and the samplers")
-    add("--only", action="append", default=[], metavar="WORD", help="rows that contain this word; may be repeated")
+    add("--only", action="append", default=[], metavar="REGEX", help="rows whose name matches; may be repeated")
     add("--output", default=str(RESULTS), metavar="DIR", help="where quality.json and quality.md go")
     return parse
 
@@ -88,7 +89,7 @@ def _measure(argv: Sequence[str]) -> int:
     runner.start_tensorflow()
     records: list[dict[str, Any]] = []
     for row in rows(args):
-        if all(word in row.name for word in args.only):
+        if all(re.search(pattern, row.name) for pattern in args.only):
             records.append(score(row, args, [record["data"] for record in records]))
             print(f"{row.name}: {records[-1]['num_mixtures']} mixtures", file=sys.stderr, flush=True)
     print(results.keep(args.output, "quality", records, ("model", "priors", "posterior", "data"), table))

@@ -14,6 +14,12 @@ RESULTS = Path(__file__).parent / "results"
 Record = dict[str, Any]
 
 
+def read(folder: str | Path, name: str) -> list[Record]:
+    """The records of earlier runs."""
+    file = Path(folder) / f"{name}.json"
+    return json.loads(file.read_text(encoding="utf-8")) if file.is_file() else []
+
+
 def merged(known: Sequence[Record], measured: Sequence[Record], fields: Sequence[str]) -> list[Record]:
     """Records in order, those measured now in place of what is known with the same ``fields``."""
     found = {tuple(record.get(name, "-") for name in fields): record for record in (*known, *measured)}
@@ -41,10 +47,8 @@ def keep(
     """
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    file = folder / f"{name}.json"
-    known = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else []
-    records = merged(known, measured, fields)
+    records = merged(read(folder, name), measured, fields)
     text = table(records)
-    file.write_text(json.dumps(records, indent=1) + "\n", encoding="utf-8")
+    (folder / f"{name}.json").write_text(json.dumps(records, indent=1) + "\n", encoding="utf-8")
     (folder / f"{name}.md").write_text(text + "\n", encoding="utf-8")
     return text
