@@ -54,6 +54,7 @@ def _run(results: Path, num: int, songs: str | None, word: str) -> None:
     jobs = {
         "toy": ["--model=toy", "--data=toy", "--study=all"],
         "toy_free": ["--model=toy", "--data=toy-free", "--study=single"],
+        "free": ["--model=toy-free", "--data=toy-free"],
     }
     if songs is not None:
         jobs["songs"] = ["--model=songs", f"--data={songs}", "--study=all"]

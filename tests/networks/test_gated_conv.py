@@ -27,14 +27,17 @@ def test_the_first_output_is_zero(condition_width: int) -> None:
     np.testing.assert_array_equal(output, 0.0)
 
 
-@pytest.mark.parametrize(("num_layers", "kernel_size", "reach"), [(1, 3, 1), (3, 3, 3), (2, 5, 4)])
-def test_the_receptive_field_is_a_square(
-    num_layers: int, kernel_size: int, reach: int, scrambled: Make, reach_of: Make
+@pytest.mark.parametrize(
+    ("num_layers", "kernel_size", "reach"),
+    [(1, 3, (1, 1)), (3, 3, (3, 3)), (2, 5, (4, 4)), (2, (1, 5), (0, 4))],
+)
+def test_the_receptive_field_is_a_rectangle(
+    num_layers: int, kernel_size: int | tuple[int, int], reach: tuple[int, int], scrambled: Make, reach_of: Make
 ) -> None:
     network = scrambled(GatedConv(1, 2, width=8, num_layers=num_layers, kernel_size=kernel_size))
     seen = reach_of(network, noise(1, 11, 13, 1), (5, 6)) > 0.0
     expected = np.zeros((11, 13), bool)
-    expected[5 - reach : 6 + reach, 6 - reach : 7 + reach] = True
+    expected[5 - reach[0] : 6 + reach[0], 6 - reach[1] : 7 + reach[1]] = True
     np.testing.assert_array_equal(seen, expected)
 
 

@@ -7,6 +7,7 @@ of Glow (Kingma and Dhariwal 2018, section 4) with gates in place of plain recti
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import keras
@@ -23,7 +24,7 @@ class GatedConv(keras.layers.Layer):
         in_channels, out_channels: of the features in and out.
         width: hidden channels.
         num_layers: gated layers.
-        kernel_size: extent of each convolution in frames and bins.
+        kernel_size: extent of each convolution in frames and bins, one for both or two.
         condition_width: size of the condition vector, 0 for none.
         conditioning: "additive" or "film", see modulation.py; the formula above is the additive one.
     """
@@ -34,7 +35,7 @@ class GatedConv(keras.layers.Layer):
         out_channels: int,
         width: int = 32,
         num_layers: int = 2,
-        kernel_size: int = 3,
+        kernel_size: int | Sequence[int] = 3,
         condition_width: int = 0,
         conditioning: str = "additive",
         **kwargs: Any,
@@ -46,7 +47,7 @@ class GatedConv(keras.layers.Layer):
             "out_channels": out_channels,
             "width": width,
             "num_layers": num_layers,
-            "kernel_size": kernel_size,
+            "kernel_size": kernel_size if isinstance(kernel_size, int) else tuple(kernel_size),
             "condition_width": condition_width,
             "conditioning": conditioning,
         }
@@ -54,7 +55,8 @@ class GatedConv(keras.layers.Layer):
         self.first = keras.layers.Dense(width, dtype=policy)
         self.first.build((None, None, None, in_channels))
         layers = range(num_layers)
-        self.gated = [keras.layers.Conv2D(2 * width, kernel_size, padding="same", dtype=policy) for _ in layers]
+        kernel = self._settings["kernel_size"]
+        self.gated = [keras.layers.Conv2D(2 * width, kernel, padding="same", dtype=policy) for _ in layers]
         self.outlets = [keras.layers.Dense(width, dtype=policy) for _ in layers]
         self.conditions = []
         if condition_width:
