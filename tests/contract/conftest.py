@@ -38,7 +38,7 @@ FLOWS: dict[str, dict[str, Any]] = {
         "local_block": 4,
     },
     "nice_log_mel": {"kind": "nice", "squeeze": 2, **MEL, **TINY, **FILM, "num_steps": 4},
-    "nice_log_stft": {"kind": "nice", "squeeze": 2, **SPECTRAL, **TINY, "num_steps": 4},
+    "nice_log_stft": {"kind": "nice", "squeeze": 2, **SPECTRAL, **TINY, "num_steps": 4, "network": "wavenet"},
     "nice_wave": {"kind": "nice", "squeeze": 4, **WAVE, **TINY, "num_steps": 4},
     "realnvp_log_mel": {"kind": "realnvp", "squeeze": 2, **MEL, **SMALL, "num_levels": 1, "num_steps": 3},
     "realnvp_log_stft": {"kind": "realnvp", "squeeze": 2, **SPECTRAL, **SMALL, "num_steps": 3},

@@ -1,4 +1,4 @@
-"""The conditioner network for each rank of event: WaveNet along time, gated convolutions over (frame, bin)."""
+"""The conditioner networks: WaveNet along time; over (frame, bin) gated convolutions, or WaveNet along bins."""
 
 from __future__ import annotations
 
@@ -7,24 +7,44 @@ from typing import Any
 
 import keras
 
+from tfsep.networks.bin_wavenet import BinWaveNet
 from tfsep.networks.gated_conv import GatedConv
 from tfsep.networks.wavenet import WaveNet
 from tfsep.priors.flow_layers import NetworkFactory
 
+NETWORKS: dict[tuple[int, str], type[keras.layers.Layer]] = {
+    (2, "wavenet"): WaveNet,
+    (3, "gated_conv"): GatedConv,
+    (3, "wavenet"): BinWaveNet,
+}
+_USUAL = {2: "wavenet", 3: "gated_conv"}
 
-def network_factory(event_shape: tuple[int, ...], condition_width: int, dtype: str, **settings: Any) -> NetworkFactory:
+
+def network_factory(
+    event_shape: tuple[int, ...], condition_width: int, dtype: str, network: str | None = None, **settings: Any
+) -> NetworkFactory:
     """(in_channels, out_channels) -> a network for events of this rank, with the given settings.
 
     Args:
-        event_shape: (time, channel) takes a WaveNet, (frame, bin, channel) a GatedConv.
+        event_shape: (time, channel) or (frame, bin, channel).
         condition_width: size of the noise condition, 0 for none.
         dtype: dtype policy.
+        network: "wavenet", over spectrograms along their bins, or over spectrograms "gated_conv"; None is the first
+            over waves and the second over spectrograms.
         settings: the network's own (width, num_layers, kernel_size, ...).
+
+    Raises:
+        ValueError: for a network that is not known for events of this rank.
     """
-    network = WaveNet if len(event_shape) == 2 else GatedConv
+    rank = len(event_shape)
+    kind = _USUAL[rank] if network is None else network
+    if (rank, kind) not in NETWORKS:
+        known = ", ".join(name for each, name in NETWORKS if each == rank)
+        raise ValueError(f"the network of a prior over events {event_shape} must be one of {known}, got {network!r}")
+    layer = NETWORKS[rank, kind]
 
     def make(in_channels: int, out_channels: int) -> keras.layers.Layer:
-        return network(in_channels, out_channels, condition_width=condition_width, dtype=dtype, **settings)
+        return layer(in_channels, out_channels, condition_width=condition_width, dtype=dtype, **settings)
 
     return make
 
