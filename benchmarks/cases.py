@@ -1,6 +1,6 @@
 """Where a toy model does best and worst: pictures, sounds, and what the failures come from.
 
-    python -m benchmarks.cases [--model=toy] [--num_mixtures=16] [--num_cases=3] [--seed=0] [--output=docs/cases]
+    python -m benchmarks.cases [--model=toy] [--num_mixtures=48] [--num_cases=3] [--seed=0] [--output=docs/cases]
 
 Of held-out mixtures of one second, those whose worst source is best and worst separated. Each is written as a
 picture, found stems beside true ones, and as a sound: the mixture, then each stem. The table says what remains of a
@@ -32,7 +32,7 @@ def _show(argv: Sequence[str]) -> int:
     parse = runner.Parser(prog="cases", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parse.add_argument("--model", default="toy", metavar="NAME|DIR", help="a toy model (default: toy)")
     parse.add_argument("--free", action="store_true", help="mixtures of the free variant")
-    parse.add_argument("--num_mixtures", type=int, default=16, metavar="N", help="to choose from (default: 16)")
+    parse.add_argument("--num_mixtures", type=int, default=48, metavar="N", help="to choose from (default: 48)")
     parse.add_argument("--num_cases", type=int, default=3, metavar="N", help="of each sort (default: 3)")
     parse.add_argument("--seed", type=int, default=0, metavar="N", help="of the mixtures and the sampler")
     parse.add_argument("--output", default="docs/cases", metavar="DIR", help="where pictures and sounds go")

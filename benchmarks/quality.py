@@ -7,7 +7,7 @@ Rows are what the model folders offer: each posterior of each model on held-out 
 posterior of a model that uses priors once more with the priors of every ``--priors`` folder; and samplers with
 the *ideal prior*, the toy generator's own density, which is the bound of what a prior can do there. The mixture as the
 estimate, the ideal ratio mask, which has seen the sources, and further baselines have rows of their own for each data
-set that has what they need, measured with its first row's mixtures. Posteriors that run priors are slow: they get
+set that has what they need, measured with the most mixtures of any row. Posteriors that run priors are slow: they get
 ``--limit`` mixtures, and the count is printed. Writes ``benchmarks/results/quality.json`` and ``quality.md``; rows
 that were measured before and are not asked for stay in them.
 """
@@ -204,7 +204,10 @@ def ideal_separator(entry: Mapping[str, Any], toy_model: str) -> Any:
 
 
 def table(records: Sequence[Mapping[str, Any]]) -> str:
-    """The records as a Markdown table, best mean first within each data set, baselines among them; scores in dB."""
+    """The records as a Markdown table, best mean first within each data set, baselines among them; scores in dB.
+
+    A baseline was measured with several rows' mixtures; the row of most of them counts.
+    """
     lines = [
         "| data | model | priors | posterior | mixtures | SI-SDRi mean | median | sources > 10 dB "
         "| per source (mean SI-SDRi) | seconds per second |",
@@ -213,12 +216,11 @@ def table(records: Sequence[Mapping[str, Any]]) -> str:
     for data in dict.fromkeys(record["data"] for record in records):
         mine = [record for record in records if record["data"] == data]
         found = [(record, [record[name] for name in ("model", "priors", "posterior")]) for record in mine]
-        for record in mine:
-            found += [
-                ({**scores, "num_mixtures": record["num_mixtures"]}, [name.replace("_", " "), "-", "-"])
-                for name, scores in record["baselines"].items()
-                if record is mine[0]
-            ]
+        baselines: dict[str, Any] = {}
+        for record in sorted(mine, key=lambda record: record["num_mixtures"]):
+            for name, scores in record["baselines"].items():
+                baselines[name] = {**scores, "num_mixtures": record["num_mixtures"]}
+        found += [(scores, [name.replace("_", " "), "-", "-"]) for name, scores in baselines.items()]
         for record, cells in sorted(found, key=lambda pair: -pair[0]["mean_si_sdri"]):
             lines.append(_line([data, *cells], record))
     return "\n".join(lines)
