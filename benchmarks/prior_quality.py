@@ -97,12 +97,14 @@ def tables(records: Sequence[dict[str, Any]]) -> str:
 
 def _accuracies(records: Sequence[dict[str, Any]]) -> str:
     lines = [
-        f"| model | priors | domain | argmax accuracy at sigma {ACCURACY_SIGMA} | per source | ideal prior, wave |",
-        "|---|---|---|---|---|---|",
+        f"| model | priors | domain | cuts a source | argmax accuracy at sigma {ACCURACY_SIGMA} | per source "
+        "| ideal prior, wave |",
+        "|---|---|---|---|---|---|---|",
     ]
     for record in records:
         shares = ", ".join(f"{s} {100 * x:.1f} %" for s, x in record.get("accuracy_per_source", {}).items())
-        cells = [record["model"], record["kinds"], record["domain"], _percent(record["accuracy"]), shares or "-"]
+        cells = [record["model"], record["kinds"], record["domain"], str(record["num_examples"])]
+        cells += [_percent(record["accuracy"]), shares or "-"]
         lines.append("| " + " | ".join([*cells, _percent(record["ideal"]["accuracy"])]) + " |")
     return "\n".join(lines)
 

@@ -25,6 +25,6 @@ def test_ideal_priors_are_taken_over_for_as_many_cuts_of_the_same_seed() -> None
 
 def test_the_tables_set_a_prior_beside_the_ideal_one() -> None:
     text = prior_quality.tables([RECORD])
-    assert "| m | glow | wave | 50.0 % | sine 50.0 % | 50.0 % |" in text
+    assert "| m | glow | wave | 8 | 50.0 % | sine 50.0 % | 50.0 % |" in text
     assert "| m | wave | prior | 0.2000 (2.00) |" in text
     assert "| m | 0.500 | 0.750 | 0.250 |" in text
