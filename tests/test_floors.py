@@ -27,7 +27,7 @@ FLOORS = (
     ("priors", "baselines"),
     ("posteriors",),
     ("separation",),
-    ("training", "export"),
+    ("training", "export", "report"),
     ("experiments",),
     ("config",),
     ("cli",),
@@ -47,13 +47,23 @@ CLOSED = {
         "tfsep.separation": None,
     },
     "export": {"tfsep.data": None},
+    "report": {
+        "tfsep.data": None,
+        "tfsep.networks": None,
+        "tfsep.bijectors": None,
+        "tfsep.priors": None,
+        "tfsep.baselines": None,
+        "tfsep.posteriors": None,
+        "tfsep.separation": None,
+    },
 }
 
 # A library on the left is imported only by the modules on the right.
 HOMES = {
     "gin": ("tfsep.config",),
     "absl": ("tfsep.cli",),
-    "matplotlib": ("tfsep.experiments.figures", "tfsep.training.summaries"),
+    "jinja2": ("tfsep.report.page",),
+    "matplotlib": ("tfsep.experiments.figures", "tfsep.report.pictures", "tfsep.training.summaries"),
     "soundfile": ("tfsep.audio.files",),
     "tensorflow_probability": ("tfsep.bijectors", "tfsep.priors", "tfsep.posteriors.diagnostics"),
 }
@@ -63,6 +73,7 @@ BANNED = {
     "mixing": ("keras", "tf_keras"),
     "audio": ("keras", "tf_keras"),
     "metrics": ("keras", "tf_keras", "tensorflow"),
+    "report": ("keras", "tf_keras", "tensorflow"),
 }
 
 # Modules that a command's --help or a bare `import tfsep` may load: no slow library at module level.
@@ -215,6 +226,9 @@ def test_every_public_name_is_on_a_floor() -> None:
         ("tfsep/training/a.py", "from tfsep.data import toy\n", "tfsep.data is closed"),
         ("tfsep/training/a.py", "from tfsep.posteriors import amortised\n", "tfsep.posteriors.base only"),
         ("tfsep/export/a.py", "from tfsep.data.musdb import songs\n", "tfsep.data is closed"),
+        ("tfsep/report/a.py", "from tfsep.separation import stream\n", "tfsep.separation is closed"),
+        ("tfsep/report/a.py", "import tensorflow as tf\n", "imports tensorflow"),
+        ("tfsep/cli/a.py", "def f():\n    import jinja2\n", "imports jinja2"),
         ("tfsep/training/a.py", "import gin\n", "imports gin"),
         ("tfsep/cli/a.py", "def f():\n    from gin import config\n", "imports gin"),
         ("tfsep/config.py", "from absl import flags\n", "imports absl"),

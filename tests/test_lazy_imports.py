@@ -14,7 +14,7 @@ import tfsep
 REPOSITORY = Path(__file__).resolve().parents[1]
 COMMANDS = sorted(path.name for path in (REPOSITORY / "bin").iterdir() if path.is_file() and path.suffix == "")
 TENSORFLOW = ("tensorflow", "tensorflow_probability", "tf_keras", "keras")
-SLOW = (*TENSORFLOW, "librosa", "matplotlib", "scipy", "sklearn", "museval")
+SLOW = (*TENSORFLOW, "librosa", "matplotlib", "jinja2", "scipy", "sklearn", "museval")
 MOST_SECONDS = 0.5
 
 

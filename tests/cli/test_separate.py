@@ -113,8 +113,40 @@ def test_clipping_is_told(run: Separate, tmp_path: Path) -> None:
     assert max(np.abs(files.read(path)[0]).max() for path in out) <= 1.0
     code, _, err = run("loud.wav", "--bits=16", "--clip_mode=clamp", "--overwrite")
     assert code == 0 and "of full scale; what is beyond was cut" in err
+    code, _, err = run("loud.wav", "--bits=16", "--clip_mode=none", "--overwrite")
+    assert code == 0 and "of full scale; what is beyond was left to wav" in err
     code, _, err = run("loud.wav", "--overwrite")
     assert code == 0 and "warning" not in err
+
+
+def test_file_names(run: Separate, tmp_path: Path) -> None:
+    for name in ("x", "y"):
+        write(tmp_path / f"{name}.wav", song(1, 500))
+    code, out, _ = run("x.wav", "y.wav", "--filename={track} by {model}/{stem}", "--output=a")
+    assert code == 0 and out[:2] == ["a/x by songs/drums.wav", "a/x by songs/bass.wav"] and len(out) == 8
+    code, out, _ = run("x.wav", "y.wav", "--filename={stem}/{track}", "--output=a", "--source=bass")
+    assert code == 0 and out == ["a/bass/x.wav", "a/bass/y.wav"]
+    assert run("x.wav", "--filename={stem}/{track}", "--output=a", "--source=bass")[0] == 1, "it is there already"
+    code, out, _ = run("x.wav", "--filename={stem}", "--output=b", "--two_stems=bass", "--report")
+    assert code == 0 and out == ["b/bass.wav", "b/no_bass.wav", "b/report.html"]
+    assert listing(tmp_path / "b") == ["bass.wav", "no_bass.wav", "report.html"]
+    code, out, err = run("x.wav", "y.wav", "--filename={stem}", "--output=c")
+    assert (code, out) == (2, []) and "--filename needs {track} where there is more than one, got '{stem}'" in err
+    assert not (tmp_path / "c").exists()
+
+
+def test_segments_of_another_length(run: Separate, tmp_path: Path) -> None:
+    waveform = song(2, 22050)
+    write(tmp_path / "x.wav", waveform)
+    stems = []
+    for seconds in (0.256, 0.512):
+        code, out, _ = run("x.wav", f"--segment={seconds}", "--output", seconds, "--report")
+        assert code == 0 and f"{seconds} s, overlap 25%" in Path(out[-1]).read_text(encoding="utf-8")
+        stems.append(np.stack([files.read(path)[0] for path in out[:-1]]))
+        np.testing.assert_allclose(stems[-1].sum(axis=0), waveform, atol=1e-6)
+    assert np.abs(stems[0] - stems[1]).max() > 1e-4
+    code, _, err = run("x.wav", "--segment=0.001")
+    assert code == 2 and "segment must lie in 0.016..60 s, got 0.001" in err
 
 
 def test_a_way_out_of_the_output_folder_is_refused(run: Separate, tmp_path: Path) -> None:
@@ -137,6 +169,15 @@ def test_a_way_out_of_the_output_folder_is_refused(run: Separate, tmp_path: Path
         (["x.wav", "--start=-1"], "--start must be at least 0.0"),
         (["x.wav", "--start=nan"], "--start must be at least 0.0"),
         (["x.wav", "--duration=0"], "--duration must be above 0 seconds, got 0.0"),
+        (["x.wav", "--segment=nan"], "--segment must be above 0 seconds, got nan"),
+        (["x.wav", "--filename={track}"], "--filename needs {stem}, or every stem would be the same file"),
+        (["x.wav", "--filename={stem}-{artist}"], "plain text with the tokens {model}, {track}, {stem}, got"),
+        (["x.wav", "--filename=../{stem}"], "--filename must name files below the output folder, got '../{stem}'"),
+        (["x.wav", "--filename=/{stem}"], "--filename must name files below the output folder, got '/{stem}'"),
+        (["x.wav", "--report", "--output=-", "--source=bass"], "--report writes a page beside the stems"),
+        (["x.wav", "--references=."], "--references is for the scores of --report, which is not given"),
+        (["x.wav", "--report", "--references=no"], "--references must be a folder, got 'no'"),
+        (["x.wav", "--report", "--report_seconds=601"], "--report_seconds must be above 0 and at most 600, got 601"),
         (["x.wav", "--format=flac", "--bits=32f"], "--bits must be one of 24, 16 for flac, got 32f"),
         (["x.wav", "--format=mp3", "--bits=16"], "--bits has no meaning for mp3, got 16"),
         (["x.wav", "--format=aiff"], "invalid choice"),
@@ -229,7 +270,11 @@ def test_memory_does_not_grow_with_the_song(tiny_models: Path, tmp_path: Path) -
 
 def test_models_and_environment(run: Separate) -> None:
     code, out, _ = run("--list_models")
-    assert code == 0 and out == ["songs", "toy"]
+    assert code == 0
+    assert out == [
+        "songs: drums, bass, other, vocals; 8000 Hz",
+        "toy: sine, sawtooth, square, triangle; 16000 Hz",
+    ]
     code, out, _ = run("--env-info")
     assert code == 0
     assert {"tfsep", "python", "tensorflow", "devices"} <= {line.partition(": ")[0] for line in out}

@@ -55,7 +55,7 @@ def test_layout_refuses_an_unknown_source() -> None:
     for hostile in ("../up", "/etc/x", "a/b", ".hidden", "", "a\0b"):
         with pytest.raises(InputError, match="plain name"):
             StemLayout((hostile,))
-    with pytest.raises(InputError, match="clip_mode must be one of rescale, clamp, got 'loud'"):
+    with pytest.raises(InputError, match="clip_mode must be one of rescale, clamp, none, got 'loud'"):
         StemFormat(clip_mode="loud")
 
 
@@ -119,3 +119,34 @@ def test_clamp_cuts_and_tells(tmp_path: Path) -> None:
         stems.write({"a": np.array([[-3.0, 0.25, 3.0]], np.float32)})
     assert stems.clipped and stems.factor == 1.0
     np.testing.assert_allclose(files.read(stems.paths[0])[0], [[-1.0, 0.25, 1.0]], atol=1e-4)
+
+
+@pytest.mark.parametrize(("name", "keeps"), [("ogg", True), ("flac", False)])
+def test_none_leaves_it_to_the_format(tmp_path: Path, name: str, keeps: bool) -> None:
+    tone = 1.6 * np.sin(2 * np.pi * 440 * np.arange(44100) / 44100)[np.newaxis].astype(np.float32)
+    peaks = {}
+    for mode in ("clamp", "none"):
+        with StemFolder(tmp_path / mode, ("a",), 44100, 1, StemFormat(name, "24", mode)) as stems:
+            stems.write({"a": tone})
+        assert stems.clipped and stems.factor == 1.0
+        # The energy of a sine of amplitude A is A^2 / 2, that of the same cut at 1 is below 1.
+        peaks[mode] = float(np.mean(files.read(stems.paths[0])[0] ** 2))
+    assert peaks["clamp"] < 1.0
+    assert peaks["none"] == pytest.approx(1.28, rel=0.05) if keeps else peaks["none"] == peaks["clamp"]
+
+
+@pytest.mark.parametrize(("clip_mode", "bits"), [("rescale", "16"), ("none", "16"), ("rescale", "32f")])
+def test_stems_in_folders_of_their_own(tmp_path: Path, clip_mode: str, bits: str) -> None:
+    def write(track: str, overwrite: bool = False) -> list[Path]:
+        wanted = StemFormat("wav", bits, clip_mode)
+        folder = tmp_path / "all"
+        with StemFolder(folder, ("a", "b"), 8000, 1, wanted, overwrite, lambda stem: f"{stem}/{track}") as stems:
+            stems.write({"a": block(1, 10), "b": block(1, 10)})
+        return stems.paths
+
+    assert write("x") == [tmp_path / "all" / "a" / "x.wav", tmp_path / "all" / "b" / "x.wav"]
+    write("y")
+    with pytest.raises(JobError, match="a/y.wav is there already"):
+        write("y")
+    write("y", overwrite=True)
+    assert listing(tmp_path) == ["all", "all/a", "all/a/x.wav", "all/a/y.wav", "all/b", "all/b/x.wav", "all/b/y.wav"]

@@ -14,7 +14,7 @@ _LIBRARIES = ("tensorflow", "tensorflow-probability", "tf-keras", "keras", "nump
 
 
 def show(versions: bool, models: bool) -> None:
-    """Print versions and devices as "name: value" lines, or the names of the bundled models, or both, on stdout."""
+    """Print on stdout versions and devices as "name: value" lines, bundled models as "name: sources; rate", or both."""
     tensorflow = runner.start_tensorflow()
     if versions:
         print(f"tfsep: {__version__}")
@@ -28,7 +28,9 @@ def show(versions: bool, models: bool) -> None:
     if models:
         with runner.quiet_stderr():
             from tfsep.separation import model_folder
-        print(*model_folder.list_models(), sep="\n")
+        for name in model_folder.list_models():
+            model = model_folder.describe(name)
+            print(f"{name}: {', '.join(model['sources'])}; {model['sample_rate']} Hz")
 
 
 def _version(library: str) -> str:

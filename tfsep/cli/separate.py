@@ -1,7 +1,7 @@
 """Separate sound files into the stems of their sources.
 
 Writes OUTPUT/MODEL/TRACK/SOURCE.wav at the rate, the channels and the exact length of each input; the stems of a track
-sum to its mixture. Written paths go to stdout, messages to stderr.
+sum to its mixture. --report adds a page to hear and see them by. Written paths go to stdout, messages to stderr.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tfsep.cli import runner, tracks
+from tfsep.cli import file_names, runner, tracks
 from tfsep.errors import InputError, JobError, TfsepError
 
 if TYPE_CHECKING:
@@ -31,6 +31,7 @@ def parser() -> argparse.ArgumentParser:
     add("inputs", nargs="*", metavar="FILE|DIR|-", help="sound files, folders of them, or - for the standard input")
     add("--input", action="append", default=[], metavar="FILE", help="one more input; may be repeated")
     add("--output", default="separated", metavar="DIR", help="where the stems go (default: separated); - is stdout")
+    add("--filename", default=file_names.DEFAULT, metavar="PATTERN", help="below DIR, of {model}, {track} and {stem}")
     add("--overwrite", action="store_true", help="replace stems that are there already")
     model = parse.add_argument_group("model")
     add = model.add_argument
@@ -40,6 +41,7 @@ def parser() -> argparse.ArgumentParser:
     add("--steps", type=int, metavar="N", help="steps of the posterior's iteration")
     add("--num_samples", type=int, default=1, metavar="N", help="posterior samples; above 1 their mean and each one")
     add("--seed", type=int, default=0, metavar="N", help="the same seed gives the same stems (default: 0)")
+    add("--segment", type=float, metavar="SECONDS", help="length of a segment, where the posterior allows another")
     add("--overlap", "--segment_overlap", type=float, metavar="X", help="part of a segment shared with the next one")
     audio = parse.add_argument_group("audio")
     add = audio.add_argument
@@ -47,15 +49,20 @@ def parser() -> argparse.ArgumentParser:
     add("--source", metavar="SOURCE", help="write this stem alone")
     add("--format", choices=tuple(_BITS), default="wav", help="of the stems (default: wav)")
     add("--bits", choices=("16", "24", "32f"), help="default: 32f for wav, whose stems sum exactly; 24 for flac")
-    add("--clip_mode", choices=("rescale", "clamp"), default="rescale", help="where a stem goes beyond full scale")
+    add("--clip_mode", choices=("rescale", "clamp", "none"), default="rescale", help="if a stem exceeds full scale")
     add("--start", type=float, default=0.0, metavar="SECONDS", help="skip what is before")
     add("--duration", type=float, metavar="SECONDS", help="stop after so much")
     add("--max_duration", type=float, default=_TEN_HOURS, metavar="SECONDS", help="refuse more than this (36000)")
+    report = parse.add_argument_group("report")
+    add = report.add_argument
+    add("--report", action="store_true", help="write report.html beside the stems: players, pictures, residual, scores")
+    add("--report_seconds", type=float, default=120.0, metavar="N", help="of sound in a page, at most 600 (120)")
+    add("--references", metavar="DIR", help="true sources, for scores: DIR/TRACK/SOURCE.wav, or DIR/SOURCE.wav")
     machine = parse.add_argument_group("machine")
     add = machine.add_argument
     add("--device", choices=("auto", "cpu", "gpu"), default="auto", help="default: a GPU where there is one")
     add("--jobs", type=int, default=0, metavar="N", help="processor threads (default: 0, all)")
-    add("--list_models", action="store_true", help="print the names of the bundled models and stop")
+    add("--list_models", action="store_true", help="print the bundled models with sources and rates, and stop")
     add("--env_info", action="store_true", help="print versions and devices and stop")
     add("-q", "--quiet", action="store_true", help="no progress, no reports; errors only")
     add("-v", "--verbose", action="store_true", help="say how each input is read and separated")
@@ -81,10 +88,12 @@ def _separate(argv: Sequence[str]) -> int:
             track: info for track in found if (info := _header(track, args)) and isinstance(track, tracks.Track)
         }
         failures = len(found) - len(readable)
+        if len(readable) > 1 and not file_names.FileNames(args.filename).tells_tracks_apart:
+            raise InputError(f"--filename needs {{track}} where there is more than one, got {args.filename!r}")
         if readable:
             from tfsep.cli.separation_job import SeparationJob
 
-            failures += SeparationJob(args, _parse_priors(args.priors), Path(spool)).run(readable)
+            failures += SeparationJob(args, _parse_priors(args.priors), Path(spool), parser()).run(readable)
     return 1 if failures else 0
 
 
@@ -109,7 +118,7 @@ def _check(args: argparse.Namespace) -> None:
         value = getattr(args, name)
         if value is not None and not lowest <= value < 2**31:
             raise InputError(f"--{name} must be at least {lowest} and below 2^31, got {value}")
-    for name in ("duration", "max_duration"):
+    for name in ("duration", "max_duration", "segment"):
         value = getattr(args, name)
         if value is not None and not value > 0.0:
             raise InputError(f"--{name} must be above 0 seconds, got {value}")
@@ -117,13 +126,25 @@ def _check(args: argparse.Namespace) -> None:
     if args.bits and args.bits not in allowed:
         rule = f"must be one of {', '.join(allowed)}" if allowed else "has no meaning"
         raise InputError(f"--bits {rule} for {args.format}, got {args.bits}")
+    file_names.FileNames(args.filename)
+    _check_report(args)
     if args.two_stems and args.source:
         raise InputError("--two_stems and --source exclude each other")
     if args.output == "-" and not (args.two_stems or args.source):
         raise InputError("--output - writes one stem: say which by --source SOURCE")
     if args.output == "-" and len([*args.inputs, *args.input]) > 1:
         raise InputError("--output - takes a single input")
-    args.bits = args.bits or (*allowed, "16")[0]
+
+
+def _check_report(args: argparse.Namespace) -> None:
+    if args.report and args.output == "-":
+        raise InputError("--report writes a page beside the stems, and --output - has no place for it")
+    if args.references is not None and not args.report:
+        raise InputError("--references is for the scores of --report, which is not given")
+    if args.references is not None and not Path(args.references).is_dir():
+        raise InputError(f"--references must be a folder, got {args.references!r}")
+    if not 0.0 < args.report_seconds <= 600.0:
+        raise InputError(f"--report_seconds must be above 0 and at most 600, got {args.report_seconds:g}")
 
 
 def _parse_priors(given: Sequence[str]) -> dict[str, str] | None:

@@ -10,11 +10,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tfsep.cli import runner, tracks
+from tfsep.cli import file_names, runner, tracks
 from tfsep.errors import InputError, JobError, TfsepError
 
 if TYPE_CHECKING:
     from tfsep.audio.files import AudioInfo
+    from tfsep.cli.report_job import ReportJob
     from tfsep.separation.separator import Separator
     from tfsep.separation.stem_files import StemFolder, StemFormat, StemLayout
     from tfsep.separation.stream import FileReport
@@ -27,24 +28,34 @@ class SeparationJob:
         args: of the command (:func:`tfsep.cli.separate.parser`), checked.
         priors: {source: folder} in place of the model's own.
         spool: a temporary folder.
+        options: the parser of the arguments.
 
     Raises:
         InputError: if the model, or a source that the arguments name, does not exist.
     """
 
-    def __init__(self, args: argparse.Namespace, priors: dict[str, str] | None, spool: Path) -> None:
+    def __init__(
+        self,
+        args: argparse.Namespace,
+        priors: dict[str, str] | None,
+        spool: Path,
+        options: argparse.ArgumentParser,
+    ) -> None:
         tensorflow = runner.start_tensorflow()
         _choose_device(tensorflow, args.device, args.jobs)
         self._graph_error: type[Exception] = tensorflow.errors.OpError
         with runner.quiet_stderr():
+            from tfsep.audio.files import FORMATS
             from tfsep.separation.separator import Separator
             from tfsep.separation.stem_files import StemFormat, StemLayout
         self.args = args
         self.separator: Separator = Separator.load(
-            args.model, posterior=args.posterior, priors=priors, steps=args.steps, overlap=args.overlap
+            args.model, posterior=args.posterior, priors=priors, steps=args.steps, overlap=args.overlap,
+            segment=args.segment,
         )
         piped = args.output == "-"
-        self.format: StemFormat = StemFormat(args.format, args.bits, args.clip_mode)
+        bits = args.bits or next(iter(FORMATS[args.format]))
+        self.format: StemFormat = StemFormat(args.format, bits, args.clip_mode)
         self.layout: StemLayout = StemLayout(
             self.separator.sources,
             1 if piped else args.num_samples,
@@ -52,6 +63,12 @@ class SeparationJob:
             (args.source or args.two_stems) if piped else args.source,
         )
         self.output = spool / "out" if piped else Path(args.output)
+        self.names = file_names.FileNames(args.filename)
+        self.pages: ReportJob | None = None
+        if args.report:
+            from tfsep.cli.report_job import ReportJob
+
+            self.pages = ReportJob(args, options, self.separator, self.layout, self.format)
 
     def run(self, readable: Mapping[tracks.Track, AudioInfo]) -> int:
         """Separate the tracks one by one; returns how many failed."""
@@ -71,13 +88,25 @@ class SeparationJob:
 
         args = self.args
         _, frames = stream.selected_frames(info, args.start, args.duration)
-        folder = self._folder(track)
+        model = tracks.sanitised(self.separator.name)
+        folder = self.output / self.names.folder(model, track.name)
+        page = folder / f"{self.names.place(model, track.name, 'report')}.html"
+        stems = stem_files.StemFolder(
+            folder,
+            self.layout.names(),
+            info.sample_rate,
+            info.channels,
+            self.format,
+            args.overwrite,
+            lambda stem: self.names.place(model, track.name, stem),
+        )
+        for path in (*stems.paths, page):
+            if not path.resolve().is_relative_to(self.output.resolve()):
+                raise JobError(f"{path} leads out of the output folder {self.output}")
+        references = self.pages.prepare(track, info, page) if self.pages else {}
         if args.verbose:
             kind = f"{info.format} {info.subtype}, {info.sample_rate} Hz, {info.channels} channels"
             print(f"{track.label}: {kind} -> {self.separator.sample_rate} Hz, {self.separator.name}", file=sys.stderr)
-        stems = stem_files.StemFolder(
-            folder, self.layout.names(), info.sample_rate, info.channels, self.format, args.overwrite
-        )
         with stems, _progress(track.name, frames, info.sample_rate, args.quiet) as bar:
             report = stream.separate_file(
                 self.separator,
@@ -91,13 +120,9 @@ class SeparationJob:
                 progress=lambda done: bar.update(done / info.sample_rate),
             )
         self._report(track, stems, report)
-
-    def _folder(self, track: tracks.Track) -> Path:
-        """OUTPUT/MODEL/TRACK, which must really lie inside OUTPUT."""
-        folder = self.output / tracks.sanitised(self.separator.name) / track.name
-        if not folder.resolve().is_relative_to(self.output.resolve()):
-            raise JobError(f"{folder} leads out of the output folder {self.output}")
-        return folder
+        if self.pages:
+            self.pages.write(page, track, info, stems, references)
+            print(page, flush=True)
 
     def _report(self, track: tracks.Track, stems: StemFolder, report: FileReport) -> None:
         """Paths (or the one stem) to stdout, the rest to stderr."""
@@ -124,8 +149,11 @@ class SeparationJob:
                 file=sys.stderr,
             )
         if stems.clipped:
-            scaled = f"all stems were scaled by {stems.factor:.4f}"
-            done = scaled if self.format.clip_mode == "rescale" else "what is beyond was cut"
+            done = {
+                "rescale": f"all stems were scaled by {stems.factor:.4f}",
+                "clamp": "what is beyond was cut",
+                "none": f"what is beyond was left to {self.format.format}",
+            }[self.format.clip_mode]
             print(
                 f"warning: {track.label}: a stem peaks at {stems.peak:.3f} of full scale; {done} (--bits 32f keeps it)",
                 file=sys.stderr,

@@ -26,6 +26,7 @@ from tfsep.posteriors.registry import LEARNED
 from tfsep.priors.base import Prior
 from tfsep.separation import stages, weights
 from tfsep.separation.description import FORMAT, MODEL_FILE, read_description
+from tfsep.separation.resized import resized_segment
 
 _STEPS = {
     "diffusion": "num_levels",
@@ -123,6 +124,7 @@ def load_model(
     posterior: str | None = None,
     priors: Mapping[str, str] | None = None,
     steps: int | None = None,
+    seconds: float | None = None,
 ) -> Model:
     """Load a model with one of its posteriors.
 
@@ -132,6 +134,8 @@ def load_model(
             priors and, where they add a source, nothing else.
         priors: {source: model folder} from which priors are taken instead; further sources are added to the model's.
         steps: iterations of an iterative posterior (levels of gibbs, say, steps per level of langevin).
+        seconds: length of a segment in place of the model's own, for a learned posterior over a short-time plane
+            (resized.py).
 
     Raises:
         InputError: for anything that is missing, unknown or does not fit together.
@@ -151,12 +155,15 @@ def load_model(
         if entry["kind"] not in _STEPS:
             raise InputError(f"posterior {entry['kind']!r} has no steps to set; those of {', '.join(_STEPS)} can be")
         entry[_STEPS[entry["kind"]]] = steps
+    segment = int(description["segment"])
+    if seconds is not None:
+        segment = resized_segment(entry, seconds, int(description["sample_rate"]))
     loaded = None
     if stages.needs_priors(entry, _by_kind(description)):
         folders = {source: (priors or {}).get(source, folder) for source in sources}
         _check_rates({place: describe(place)["sample_rate"] for place in dict.fromkeys([folder, *folders.values()])})
         loaded = [load_prior(place, source) for source, place in folders.items()]
-    built = _load_posterior(entry, folder, description, gains, loaded)
+    built = _load_posterior(entry, folder, {**description, "segment": segment}, gains, loaded)
     return Model(
         name=label(folder),
         sources=tuple(sources),

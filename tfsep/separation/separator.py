@@ -55,6 +55,7 @@ class Separator:
         priors: Mapping[str, str] | None = None,
         steps: int | None = None,
         overlap: float | None = None,
+        segment: float | None = None,
     ) -> Separator:
         """Load a bundled model by name, or a model folder.
 
@@ -64,11 +65,12 @@ class Separator:
             priors: {source: folder of its prior}, in place of the model's own.
             steps: of the posterior's iteration, where it has one.
             overlap: part of a segment shared with the next one, 0..0.9.
+            segment: length of a segment in seconds in place of the model's, where its posterior allows another.
 
         Raises:
-            InputError: if there is no such model or its folder is not sound.
+            InputError: if there is no such model, its folder is not sound, or an argument does not suit it.
         """
-        model = model_folder.load_model(name, posterior=posterior, priors=priors, steps=steps)
+        model = model_folder.load_model(name, posterior=posterior, priors=priors, steps=steps, seconds=segment)
         return cls(model, overlap=overlap)
 
     def __call__(

@@ -1,8 +1,8 @@
 """The stems of one track on disk: all of them complete, or nothing.
 
-Stems are written into a temporary folder beside their place and moved there when the last one is closed. Formats of
-integers, and the lossy ones, cannot hold samples beyond full scale: what happens then is said by the clip mode and
-always reported.
+Stems are written into a temporary folder beside their place, or in it, and moved there when the last one is closed.
+Formats of integers, and the lossy ones, cannot hold samples beyond full scale: what happens then is said by the clip
+mode and always reported.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import os
 import re
 import shutil
 import tempfile
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -22,7 +22,7 @@ import numpy as np
 from tfsep.audio import files
 from tfsep.errors import InputError, JobError
 
-CLIP_MODES = ("rescale", "clamp")
+CLIP_MODES = ("rescale", "clamp", "none")
 _FULL_SCALE = 1.0 - 2.0**-15
 _COPY_FRAMES = 1 << 16
 _PLAIN_NAME = re.compile(r"[^./\\:\x00-\x1f][^/\\:\x00-\x1f]{0,99}")
@@ -36,7 +36,8 @@ class StemFormat:
         format: "wav", "flac", "ogg" or "mp3".
         bits: "16", "24" or "32f" (floats, wav only); the lossy formats ignore it.
         clip_mode: where a stem would go beyond full scale, "rescale" makes all stems of the track quieter by one
-            factor, "clamp" cuts at full scale. Floats hold any value: there is nothing to do for them.
+            factor, "clamp" cuts at full scale, "none" leaves it to the format: integers cut, ogg and mp3 hold more
+            than full scale until a player cuts. Floats hold any value: there is nothing to do for them.
     """
 
     format: str = "wav"
@@ -79,15 +80,19 @@ class StemLayout:
             if chosen is not None and chosen not in self.sources:
                 raise InputError(f"source must be one of {', '.join(self.sources)}, got {chosen!r}")
 
+    def stems(self) -> tuple[str, ...]:
+        """Names of the stems, without their samples."""
+        if self.only is not None:
+            return (self.only,)
+        return self.sources if self.two_stems is None else (self.two_stems, f"no_{self.two_stems}")
+
+    def samples(self, stem: str) -> tuple[str, ...]:
+        """Names of the samples of a stem; none where it is a single answer."""
+        return tuple(f"{stem}_sample{number + 1}" for number in range(self.num_samples if self.num_samples > 1 else 0))
+
     def names(self) -> tuple[str, ...]:
         """Names of the files without suffix, in the order of :meth:`split`."""
-        names: Sequence[str] = self.sources
-        if self.only is not None:
-            names = (self.only,)
-        elif self.two_stems is not None:
-            names = (self.two_stems, f"no_{self.two_stems}")
-        samples = range(1, self.num_samples + 1) if self.num_samples > 1 else ()
-        return tuple(label for name in names for label in (name, *(f"{name}_sample{i}" for i in samples)))
+        return tuple(name for stem in self.stems() for name in (stem, *self.samples(stem)))
 
     def split(self, mixture: np.ndarray, stems: np.ndarray) -> dict[str, np.ndarray]:
         """A block of stems (num_samples, source, channels, time) as {name: (channels, time)}, float32."""
@@ -113,6 +118,7 @@ class StemFolder:
         channels: of each stem.
         stem_format: how they are written.
         overwrite: whether files of these names may be replaced.
+        place: from a name to its file below ``folder``, without suffix; it may lie in a folder of its own.
 
     Raises:
         JobError: on entering, if a file is there already or the folder cannot be made.
@@ -126,9 +132,10 @@ class StemFolder:
         channels: int,
         stem_format: StemFormat,
         overwrite: bool = False,
+        place: Callable[[str], str] = str,
     ) -> None:
-        self.folder, self.names, self.format = folder, tuple(names), stem_format
-        self.paths = [folder / f"{name}.{stem_format.format}" for name in self.names]
+        self.folder, self.names, self.format, self._place = folder, tuple(names), stem_format, place
+        self.paths = [folder / f"{place(name)}.{stem_format.format}" for name in self.names]
         self.peak = 0.0
         self.factor = 1.0
         self._rate, self._channels, self._overwrite = sample_rate, channels, overwrite
@@ -149,7 +156,8 @@ class StemFolder:
         self._made = [parent for parent in parents if not parent.exists()]
         try:
             self.folder.parent.mkdir(parents=True, exist_ok=True)
-            self._temporary = Path(tempfile.mkdtemp(prefix=".partial-", dir=self.folder.parent))
+            beside = self.folder if self.folder.is_dir() else self.folder.parent
+            self._temporary = Path(tempfile.mkdtemp(prefix=".partial-", dir=beside))
             self._temporary.chmod(0o777 & ~_umask())
         except OSError as error:
             self._remove_made()
@@ -168,7 +176,8 @@ class StemFolder:
         """Append one block (channels, time) to each stem."""
         for name, block in blocks.items():
             self.peak = max(self.peak, float(np.max(np.abs(block), initial=0.0)))
-            self._writers[name].write(block)
+            cuts = self.format.clip_mode == "clamp" and not self.format.unlimited
+            self._writers[name].write(np.clip(block, -1.0, 1.0) if cuts else block)
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -192,9 +201,9 @@ class StemFolder:
     def _writer(self, folder: Path, name: str, staged: bool) -> files.Writer:
         """A writer for a stem, of floats where it is converted later."""
         if staged:
-            path = folder / f"{name}.staged.wav"
+            path = folder / f"{self._place(name)}.staged.wav"
             return files.Writer(path, self._rate, self._channels, bits="32f", format="wav")
-        path = folder / f"{name}.{self.format.format}"
+        path = folder / f"{self._place(name)}.{self.format.format}"
         try:
             return files.Writer(path, self._rate, self._channels, bits=self.format.bits, format=self.format.format)
         except ValueError as error:
@@ -210,10 +219,11 @@ class StemFolder:
             self._temporary.rename(self.folder)
             return
         for path in self.paths:
-            os.replace(self._temporary / path.name, path)
+            path.parent.mkdir(parents=True, exist_ok=True)
+            os.replace(self._temporary / path.relative_to(self.folder), path)
 
     def _convert(self, name: str) -> None:
-        staged = self._temporary / f"{name}.staged.wav"
+        staged = self._temporary / f"{self._place(name)}.staged.wav"
         with self._writer(self._temporary, name, staged=False) as writer:
             for block in files.blocks(staged, _COPY_FRAMES):
                 writer.write(np.float32(self.factor) * block)

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from tfsep.audio import files
+from tfsep.audio.blocks import cut
 from tfsep.audio.resample import StreamResampler
 from tfsep.errors import JobError
 from tfsep.separation import consistency
@@ -113,18 +114,6 @@ class FileReport:
     seconds: float
 
 
-def _cut(blocks: Iterable[np.ndarray], start: int, frames: int) -> Iterator[np.ndarray]:
-    """The part of a stream of blocks that begins at ``start`` and is ``frames`` long."""
-    position = 0
-    for block in blocks:
-        first, last = max(0, start - position), min(block.shape[1], start + frames - position)
-        position += block.shape[1]
-        if first < last:
-            yield block[:, first:last]
-        if position >= start + frames:
-            return
-
-
 def selected_frames(info: files.AudioInfo, start: float, duration: float | None) -> tuple[int, int]:
     """First frame and number of frames of the part of a file between two times in seconds."""
     first = round(start * info.sample_rate)
@@ -172,7 +161,7 @@ def separate_file(
     block_frames = max(1, round(block_seconds * info.sample_rate))
 
     def selection() -> Iterator[np.ndarray]:
-        return _cut(files.blocks(path, block_frames), first, frames)
+        return cut(files.blocks(path, block_frames), first, frames)
 
     scale = separator.level_scale(selection()) if separator.normalise else 1.0
     meter = consistency.ResidualMeter()

@@ -1,0 +1,62 @@
+"""The pages of docs/ and the README: every command parses, every file they name is there."""
+
+from __future__ import annotations
+
+import importlib
+import re
+import shlex
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+REPOSITORY = Path(__file__).resolve().parents[1]
+PAGES = sorted([REPOSITORY / "README.md", REPOSITORY / "CONTRIBUTING.md", *REPOSITORY.glob("docs/*.md")])
+
+
+def commands(text: str) -> Iterator[list[str]]:
+    """The words of each call of a script of bin/, in blocks of code and in pieces of code in a line, without pipes."""
+    fences = re.split(r"^```.*\n", text.replace("\\\n", " "), flags=re.MULTILINE)
+    lines = [line for block in fences[1::2] for line in block.splitlines()]
+    lines += [" ".join(code.split()) for prose in fences[::2] for code in re.findall(r"`(bin/[^`]*)`", prose)]
+    for line in lines:
+        call = re.search(r"(?:^|\| )(bin/[^|>]* [^|>]*)", line)
+        if call:
+            yield shlex.split(call[1], comments=True)
+
+
+def calls() -> Iterator[tuple[str, list[str]]]:
+    """The page and the words of every command with arguments."""
+    for page in PAGES:
+        for words in commands(page.read_text(encoding="utf-8")):
+            if len(words) > 1:
+                yield page.name, words
+
+
+CALLS = [pytest.param(words, id=f"{page}: {' '.join(words)}") for page, words in calls()]
+
+
+@pytest.mark.parametrize("words", CALLS)
+def test_a_command_of_the_pages_parses(words: list[str]) -> None:
+    name = words[0].removeprefix("bin/")
+    assert (REPOSITORY / "bin" / name).is_file()
+    if words[1:] == ["--help"]:
+        return
+    module = importlib.import_module(f"tfsep.cli.{name.replace('-', '_')}")
+    args = module.parser().parse_args(words[1:])
+    for file in getattr(args, "gin_file", []):
+        assert (REPOSITORY / file).is_file(), file
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_links_lead_somewhere(page: Path) -> None:
+    links = re.findall(r"\]\(([^)#]+)(?:#[^)]*)?\)", page.read_text(encoding="utf-8"))
+    for link in links:
+        assert link.startswith("http") or (page.parent / link).exists(), link
+
+
+def test_commands_are_found() -> None:
+    assert len(CALLS) > 20
+    block, prose = "cat x | bin/separate - \\\n  --output - > y  # z\n", "and `bin/train --a=b`, `bin/x`, it's\n"
+    text = f"```\n{block}```\n{prose}```python\n'\n```\n"
+    assert list(commands(text)) == [["bin/separate", "-", "--output", "-"], ["bin/train", "--a=b"]]

@@ -1,0 +1,77 @@
+"""The sound of a page: the first seconds of every signal as MP3, which every browser decodes, in base64.
+
+MP3 knows nine sample rates and two channels: other rates become the next higher one (48 kHz at most), and more than
+two channels their mean. All signals of a page are coded alike, so that they stay in step with each other.
+"""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+from collections.abc import Iterable
+from pathlib import Path
+from types import TracebackType
+
+import numpy as np
+
+from tfsep.audio import files
+from tfsep.audio.resample import StreamResampler
+
+RATES = (8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000)
+MEDIA_TYPE = "audio/mpeg"
+
+
+def playable_rate(sample_rate: int) -> int:
+    """The rate in Hz at which a page plays sound of a rate: the same or the next higher that MP3 knows."""
+    return next((rate for rate in RATES if rate >= sample_rate), RATES[-1])
+
+
+class Excerpts:
+    """Codes several signals side by side, as a context manager; after a clean exit :meth:`coded` gives them.
+
+    Args:
+        folder: an existing one, for temporary files.
+        names: of the signals.
+        sample_rate: Hz.
+        channels: of each signal.
+    """
+
+    def __init__(self, folder: Path, names: Iterable[str], sample_rate: int, channels: int) -> None:
+        self._channels = channels if channels <= 2 else 1
+        rate = playable_rate(sample_rate)
+        self._paths = {name: folder / f"{number}.mp3" for number, name in enumerate(names)}
+        self._writers = {
+            name: files.Writer(path, rate, self._channels, format="mp3") for name, path in self._paths.items()
+        }
+        self._resamplers = {name: StreamResampler(sample_rate, rate, self._channels) for name in self._paths}
+        self._open = contextlib.ExitStack()
+
+    def __enter__(self) -> Excerpts:
+        with contextlib.ExitStack() as stack:
+            for writer in self._writers.values():
+                stack.enter_context(writer)
+            stack.push(self._flush)
+            self._open = stack.pop_all()
+        return self
+
+    def write(self, blocks: dict[str, np.ndarray]) -> None:
+        """Append a block (channels, time) to each signal."""
+        for name, block in blocks.items():
+            heard = block if len(block) == self._channels else block.mean(axis=0, keepdims=True)
+            self._writers[name].write(self._resamplers[name].push(heard))
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._open.__exit__(kind, error, trace)
+
+    def _flush(self, kind: type[BaseException] | None, *_: object) -> None:
+        """Write what the resamplers still hold, if all went well, before the writers close."""
+        if kind is None:
+            nothing = np.zeros((self._channels, 0), np.float32)
+            for name, writer in self._writers.items():
+                writer.write(self._resamplers[name].push(nothing, last=True))
+
+    def coded(self, name: str) -> str:
+        """The MP3 of one signal in base64."""
+        return base64.b64encode(self._paths[name].read_bytes()).decode("ascii")

@@ -1,0 +1,112 @@
+"""The pictures of a page: outlines and curves as SVG that takes the colours of the page, spectrograms as PNG.
+
+Matplotlib draws with stand-in colours, which become CSS variables in the text of the SVG: one picture serves light and
+dark alike.
+"""
+
+from __future__ import annotations
+
+import base64
+import io
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import matplotlib
+import matplotlib.image
+import numpy as np
+from matplotlib.figure import Figure
+
+from tfsep.report.columns import decibels
+
+RANGE_DB = 80.0
+OUTLINE_HEIGHT = 100
+NUM_COLOURS = 8
+_INK = "#010203"
+_SIZE = (8.0, 2.9)
+
+
+@dataclass(frozen=True)
+class Line:
+    """One curve of a chart.
+
+    Attributes:
+        name: in the legend, which is the page's.
+        values: dB, one per column.
+        colour: CSS variable that colours it, such as "stem-1" or "ink".
+    """
+
+    name: str
+    values: np.ndarray
+    colour: str
+
+
+def stem_colour(place: int) -> str:
+    """The CSS variable that colours the stem at a place; after eight they come round again."""
+    return f"stem-{place % NUM_COLOURS + 1}"
+
+
+def chart(times: np.ndarray, lines: Sequence[Line], label: str, floor: float) -> str:
+    """Levels over time, as an SVG element.
+
+    Args:
+        times: seconds, one per column.
+        lines: what to draw.
+        label: of the vertical axis.
+        floor: dB; nothing is drawn below.
+    """
+    colours = {name: f"#0101{10 + number:02x}" for number, name in enumerate(dict.fromkeys(x.colour for x in lines))}
+    style: dict[Any, Any] = {"svg.fonttype": "none", "svg.hashsalt": label, "font.size": 11}
+    style |= dict.fromkeys(("text.color", "axes.labelcolor", "axes.edgecolor", "xtick.color", "ytick.color"), _INK)
+    with matplotlib.rc_context(style):
+        figure = Figure(figsize=_SIZE, layout="constrained")
+        axes = figure.subplots()
+        for line in lines:
+            axes.plot(times, np.maximum(line.values, floor), color=colours[line.colour], linewidth=1.4)
+        axes.set(xlabel="seconds", ylabel=label, xlim=(0.0, times[0] + times[-1]))
+        top = max(float(line.values.max()) for line in lines)
+        axes.set_ylim(floor, max(top, floor + 10.0) + 3.0)
+        axes.grid(color=_INK, alpha=0.15)
+        axes.spines[["top", "right"]].set_visible(False)
+        target = io.StringIO()
+        figure.savefig(target, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
+    return _adapted(target.getvalue(), {_INK: "ink", **{value: name for name, value in colours.items()}}, label)
+
+
+def _adapted(svg: str, variables: Mapping[str, str], prefix: str) -> str:
+    """The svg element alone, scaling with the page, coloured by CSS variables, with ids of its own."""
+    svg = svg[svg.index("<svg") :]
+    for colour, name in variables.items():
+        svg = svg.replace(colour, f"var(--{name})")
+    own = re.sub(r"\W+", "-", prefix)
+    svg = re.sub(r'\bid="', f'id="{own}-', svg)
+    svg = re.sub(r'(xlink:href="#|url\(#)', rf"\g<1>{own}-", svg)
+    svg = re.sub(r"<(metadata|style).*?</\1>", "", svg, flags=re.DOTALL)
+    svg = re.sub(r"font-family: [^;\"]*;?", "", svg)
+    head, rest = svg.split(">", 1)
+    head = re.sub(r' (?:width|height|version|xmlns(?::\w+)?)="[^"]*"', "", head)
+    return f'{head} aria-hidden="true">{rest}'
+
+
+def outline_path(outline: np.ndarray, largest: float) -> str:
+    """A waveform as the ``d`` of an SVG path, one unit per column and -100..100 high.
+
+    Args:
+        outline: lowest and highest sample of each column, (2, column).
+        largest: the magnitude that reaches the edge.
+    """
+    scale = OUTLINE_HEIGHT / max(largest, 1e-9)
+    lowest, highest = (np.clip(np.round(-scale * row), -OUTLINE_HEIGHT, OUTLINE_HEIGHT) for row in outline)
+    lowest = np.maximum(lowest, highest + 1)  # silence is a thin line
+    there = [f"{column} {value:.0f}" for column, value in enumerate(highest)]
+    back = [f"{column} {lowest[column]:.0f}" for column in range(len(lowest) - 1, -1, -1)]
+    return "M" + "L".join([*there, *back]) + "Z"
+
+
+def spectrogram(power: np.ndarray, top_db: float) -> str:
+    """A spectrogram (column, row) as a PNG in base64, brightest at ``top_db`` and black 80 dB below."""
+    target = io.BytesIO()
+    picture, lowest = decibels(power).T, top_db - RANGE_DB
+    matplotlib.image.imsave(target, picture, lowest, top_db, cmap="magma", format="png", origin="lower")
+    return base64.b64encode(target.getvalue()).decode("ascii")
