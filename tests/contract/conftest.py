@@ -30,6 +30,10 @@ FLOWS: dict[str, dict[str, Any]] = {
     "glow_log_mel": {"kind": "glow", "squeeze": 2, **MEL, **SMALL, **FILM},
     "glow_log_stft": {"kind": "glow", "squeeze": 2, **SPECTRAL, **SMALL},
     "glow_wave": {"kind": "glow", "squeeze": 4, **WAVE, **SMALL},
+    "lifting_log_stft": {
+        **{"kind": "lifting", "squeeze": (1, 2), "num_levels": 2, "num_steps": 1, **SPECTRAL, "width": 8},
+        **{"num_blocks": 1, "condition_width": 8, "sigma_range": (0.01, 8.0), "trunk": {"width": 8, "num_layers": 1}},
+    },
     "lifting_wave": {
         "kind": "lifting",
         **WAVE,

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from tfsep import priors
+from tfsep.priors.lifting import halving
 
 SETTINGS: dict[str, Any] = {
     **{"squeeze": 2, "num_steps": 1, "sigma_range": None, "trunk": {"width": 8, "num_layers": 1}},
@@ -60,3 +61,38 @@ def test_untrained_it_predicts_nothing() -> None:
 def test_levels_have_networks_of_their_own_frames(flow: Any) -> None:
     gains = sorted(weight.shape[-1] for weight in flow.weights if weight.shape[-1:] in ((36,), (20,)))
     assert gains == [20, 20, 36, 36]
+
+
+PLANE: dict[str, Any] = {
+    **{"event_shape": (4, 8, 1), "domain": "log_stft", "num_levels": 3, "squeeze": (1, 2), "num_steps": 1},
+    **{"sigma_range": None, "trunk": {"width": 8, "num_layers": 1}, "width": 8, "num_blocks": 1, "dtype": "float64"},
+}
+
+
+@pytest.mark.parametrize(
+    ("shape", "factors"),
+    [((16, 1), (2,)), ((4, 8, 1), (2, 1)), ((1, 8, 1), (1, 2)), ((3, 8, 1), (1, 2)), ((6, 7, 1), (2, 1))],
+)
+def test_frames_are_halved_before_bins(shape: tuple[int, ...], factors: tuple[int, ...]) -> None:
+    assert halving(shape) == factors
+
+
+def test_over_a_spectrogram_each_frame_that_leaves_is_told_by_all_that_stay() -> None:
+    """Frames 1 and 3 leave first, then frame 2, then the odd bins of frame 0; the rest goes through the Glow."""
+    prior: Any = priors.build("lifting", **PLANE)
+    rng = np.random.default_rng(0)
+    for weight in prior.trainable_variables:
+        weight.assign_add(0.2 * rng.normal(size=weight.shape))
+    x = np.random.default_rng(1).normal(size=(1, 4, 8, 1))
+
+    def moved(frame: int, place: int) -> np.ndarray:
+        other = x.copy()
+        other[0, frame, place] += 0.5
+        return np.abs(prior.encode(other)[0] - prior.encode(x)[0])[0, ..., 0] > 1e-12
+
+    for frame, place in ((1, 3), (3, 0)):
+        np.testing.assert_array_equal(np.argwhere(moved(frame, place)), [[frame, place]])
+    second = moved(2, 5)
+    assert second[[1, 3]].all() and second[2].sum() == 1 and not second[0].any()
+    third = moved(0, 5)
+    assert third[[1, 2, 3]].all() and np.flatnonzero(third[0]).tolist() == [5]

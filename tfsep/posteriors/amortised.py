@@ -8,9 +8,11 @@ log-spread per frame. The logits of all sources meet in a softmax, so the masks 
 explain the mixture exactly; so they do after ``refine``, whose correction of the waves is projected on what leaves the
 mixture alone. q_k is :math:`\mu_k + e^{r_k(t)} u` at mixture scale, where u is white noise (family "gaussian": a
 diagonal Gaussian) or white noise through a conditional flow (family "flow"), and the log-spread is interpolated from
-frames to samples. Segments are scaled to unit power on the way in and back on the way out, so the answer scales with
-the mixture. A draw is a draw of q, its deviation from the mean times the source's ``temperature``, moved to the nearest
-sources that sum to the mixture.
+frames to samples. With masks "free" each is the sigmoid of its own logit: the means may leave some of the mixture
+unexplained, or explain it twice, while a training by mean_field.py goes on, and answers are moved to the nearest
+sources that sum to the mixture. Segments are scaled to unit power on the way in and back on the way out, so the answer
+scales with the mixture. A draw is a draw of q, its deviation from the mean times the source's ``temperature``, moved to
+the nearest sources that sum to the mixture.
 """
 
 from __future__ import annotations
@@ -33,6 +35,7 @@ from tfsep.priors.base import Prior
 
 NETWORKS = {"frame": FrameMask, "temporal": TemporalMask}
 FAMILIES = ("gaussian", "flow")
+MASKS = ("shared", "free")
 _SMALLEST_POWER = 1e-10
 _LOG_PEAK = 0.5 * math.log(math.tau)
 
@@ -48,6 +51,7 @@ class Amortised(keras.Model, Posterior):
         plane_settings: settings of the plane (frame_length, frame_step).
         network: "frame" or "temporal".
         network_settings: settings of each network (width, num_blocks, ...).
+        masks: "shared", which sum to one, or "free".
         floor: added to magnitudes before the logarithm, relative to a mixture of unit power.
         family: "gaussian" or "flow".
         family_settings: of each source's conditional flow (block, num_couplings, width, ...).
@@ -65,6 +69,7 @@ class Amortised(keras.Model, Posterior):
         plane_settings: Mapping[str, Any] | None = None,
         network: str = "frame",
         network_settings: Mapping[str, Any] | None = None,
+        masks: str = "shared",
         floor: float = 1e-3,
         family: str = "gaussian",
         family_settings: Mapping[str, Any] | None = None,
@@ -86,7 +91,9 @@ class Amortised(keras.Model, Posterior):
             raise InputError(f"the family must be one of {', '.join(FAMILIES)}, got {family!r}")
         if family == "gaussian" and family_settings:
             raise InputError(f"the family 'gaussian' has no settings, got {', '.join(family_settings)}")
-        self.family = family
+        if masks not in MASKS:
+            raise InputError(f"the masks must be one of {', '.join(MASKS)}, got {masks!r}")
+        self.family, self.masks = family, masks
         self.temperature = _checked_temperature(temperature, num_sources)
         self.plane = time_frequency.build(plane, segment, **dict(plane_settings or {}))
         try:
@@ -116,7 +123,8 @@ class Amortised(keras.Model, Posterior):
         unit = mixture / level
         features = (tf.math.log(self.plane.magnitudes(unit) + self.floor) + 2.0) / 2.0
         outputs = tf.stack([network(features) for network in self.networks], axis=1)
-        masks = tf.nn.softmax(outputs[..., :-1], axis=1)
+        logits = outputs[..., :-1]
+        masks = tf.nn.softmax(logits, axis=1) if self.masks == "shared" else tf.sigmoid(logits)
         spectrum = self.plane.analyse(unit)[:, tf.newaxis]
         means = self.plane.synthesise(tf.cast(masks, spectrum.dtype) * spectrum)
         if self.refinement is not None:

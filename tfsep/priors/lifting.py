@@ -1,14 +1,16 @@
-r"""Lifting flow over waveforms: a level predicts the odd samples from the even ones and passes the even ones on.
+r"""Lifting flow: a level predicts every other sample, frame or bin from the rest and passes the rest on.
 
 One level is a lazy wavelet transform followed by the prediction step of the lifting scheme, here with a scale,
 
 .. math:: z = \bigl(y_{odd} - \mu(y_{even}, \sigma)\bigr)\, e^{-s(y_{even}, \sigma)},
           \qquad y_{even} \rightarrow \text{next level},
 
-so that a level models the odd samples by :math:`\mathcal{N}(\mu, e^{2s})`. Predictor and scale are one
-:class:`tfsep.networks.spectral_gain.SpectralGain`, which sees the whole frame: the closer its prediction is to the
-noise, the closer the density is to the truth. The even samples of the last level, few by then, go through the steps
-of a Glow.
+so that a level models what leaves by :math:`\mathcal{N}(\mu, e^{2s})`. Predictor and scale are one network that sees
+all that stays: over waveforms :class:`tfsep.networks.spectral_gain.SpectralGain`, over spectrograms
+:class:`tfsep.networks.spectrogram_dense.SpectrogramDense`. The closer its prediction is to the noise, the closer the
+density is to the truth. What the last level passes on, little by then, goes through the steps of a Glow.
+
+A waveform is halved in time; a spectrogram in frames as long as their number is even, then in bins.
 
 Sources: Sweldens 1998 (lifting scheme), section 3; Dinh et al. 2017 (RealNVP), section 3.6 for the multiscale density;
 Kingma and Dhariwal 2018 (Glow), table 1.
@@ -16,13 +18,16 @@ Kingma and Dhariwal 2018 (Glow), table 1.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
+
+import keras
 
 from tfsep.audio.front_end import FrontEnd
 from tfsep.bijectors.squeeze import squeezed_shape
 from tfsep.networks.spectral_gain import SpectralGain
-from tfsep.priors.conditioners import network_factory
+from tfsep.networks.spectrogram_dense import SpectrogramDense
+from tfsep.priors.conditioners import first_factors, network_factory
 from tfsep.priors.flow import FlowPrior
 from tfsep.priors.flow_layers import FlowLayer, MultiscaleLayer, NetworkFactory, SequenceLayer, SqueezeLayer
 from tfsep.priors.glow import glow_steps
@@ -32,7 +37,7 @@ def lifting(
     front_end: FrontEnd,
     event_shape: tuple[int, ...],
     num_levels: int = 3,
-    squeeze: int = 16,
+    squeeze: int | Sequence[int] = 16,
     num_steps: int = 8,
     sigma_range: tuple[float, float] | None = (0.01, 1.0),
     condition_width: int = 32,
@@ -45,50 +50,61 @@ def lifting(
     """Build a lifting flow.
 
     Args:
-        front_end: from waveforms to features; its domain must be "wave".
-        event_shape: (time, 1), time divisible by squeeze * 2^num_levels.
-        num_levels: levels that predict odd from even samples.
-        squeeze: factor by which the remaining samples become channels.
-        num_steps: Glow steps on them.
+        front_end: from waveforms to features.
+        event_shape: (time, 1), time divisible by squeeze * 2^num_levels, or (frame, bin, 1).
+        num_levels: levels that predict one half from the other.
+        squeeze: factor along every spatial axis, or a list of one for each, by which what remains becomes channels.
+        num_steps: Glow steps on it.
         sigma_range: noise levels, None for a clean flow.
         condition_width: size of the noise embedding.
         bound: soft clamp of log-scales in nats; it must reach the log of the smallest noise over the data's scale.
         seed: of the initial rotations.
         dtype: "float32" or "float64".
-        trunk: settings of the steps' WaveNets (width, num_layers, ...).
-        network: settings of :class:`tfsep.networks.spectral_gain.SpectralGain`.
+        trunk: settings of the steps' networks (width, num_layers, ...).
+        network: settings of the predictors.
 
     Raises:
-        ValueError: for events that are not waveforms, or of a length that the levels cannot halve.
+        ValueError: for events of several channels, or of a shape that the levels cannot halve.
     """
-    if len(event_shape) != 2 or event_shape[1] != 1:
-        raise ValueError("a lifting flow is a density over waves, events (time, 1)")
+    if len(event_shape) not in (2, 3) or event_shape[-1] != 1:
+        raise ValueError(f"a lifting flow is a density over events (time, 1) or (frame, bin, 1), got {event_shape}")
     if num_levels < 1 or num_steps < 1:
         raise ValueError(f"num_levels and num_steps must be at least 1, got {num_levels} and {num_steps}")
     condition = condition_width if sigma_range else 0
 
-    def predictor(num_samples: int) -> NetworkFactory:
-        def make(in_channels: int, out_channels: int) -> SpectralGain:
-            del in_channels
-            return SpectralGain(num_samples, out_channels, condition_width=condition, dtype=dtype, **network)
+    def predictor(positions: tuple[int, ...]) -> NetworkFactory:
+        def make(in_channels: int, out_channels: int) -> keras.layers.Layer:
+            settings = {"condition_width": condition, "dtype": dtype, **network}
+            if len(positions) == 1:
+                return SpectralGain(positions[0], out_channels, **settings)
+            return SpectrogramDense(positions, in_channels, out_channels, **settings)
 
         return make
 
-    def level_from(num_samples: int, level: int) -> list[FlowLayer]:
+    def level_from(shape: tuple[int, ...], level: int) -> list[FlowLayer]:
         if level == num_levels:
-            shape = squeezed_shape((num_samples, 1), (squeeze,))
-            wavenets = network_factory(event_shape, condition, dtype, **dict(trunk or {}))
-            steps = glow_steps(shape, num_steps, wavenets, bound, seed, dtype)
-            return [SqueezeLayer((squeeze,), dtype=dtype), *steps, SqueezeLayer((squeeze,), reverse=True, dtype=dtype)]
-        half = squeezed_shape((num_samples, 1), (2,))[0]
-        inner = SequenceLayer(level_from(half, level + 1), 2, dtype=dtype)
-        return [
-            SqueezeLayer((2,), dtype=dtype),
-            MultiscaleLayer(inner, 1, 1, predictor(half), bound, dtype=dtype),
-            SqueezeLayer((2,), reverse=True, dtype=dtype),
-        ]
+            factors = first_factors(shape, squeeze)
+            networks = network_factory(event_shape, condition, dtype, **dict(trunk or {}))
+            steps = glow_steps(squeezed_shape(shape, factors), num_steps, networks, bound, seed, dtype)
+        else:
+            factors = halving(shape)
+            *positions, _ = squeezed_shape(shape, factors)
+            inner = SequenceLayer(level_from((*positions, 1), level + 1), len(shape), dtype=dtype)
+            steps = [MultiscaleLayer(inner, 1, 1, predictor(tuple(positions)), bound, dtype=dtype)]
+        return [SqueezeLayer(factors, dtype=dtype), *steps, SqueezeLayer(factors, reverse=True, dtype=dtype)]
 
     def make_layers() -> list[FlowLayer]:
-        return level_from(event_shape[0], 0)
+        return level_from(tuple(event_shape), 0)
 
     return FlowPrior("lifting", front_end, event_shape, make_layers, sigma_range, condition_width, dtype)
+
+
+def halving(shape: tuple[int, ...]) -> tuple[int, ...]:
+    """Factors that halve time, or frames while their number is even, and bins after that.
+
+    Args:
+        shape: (time, 1) or (frame, bin, 1).
+    """
+    if len(shape) == 2:
+        return (2,)
+    return (2, 1) if shape[0] % 2 == 0 else (1, 2)

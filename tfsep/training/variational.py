@@ -29,9 +29,9 @@ from tfsep import mixing
 from tfsep.errors import InputError
 from tfsep.posteriors.base import wave_priors
 from tfsep.priors.base import Prior
-from tfsep.training import objectives
+from tfsep.training import mean_field, objectives
 
-OBJECTIVES = ("simulated_pairs", "elbo", "both")
+OBJECTIVES = ("simulated_pairs", "elbo", "mean_field", "both")
 _DITHER = 1e-3
 Loss = tuple[tf.Tensor, dict[str, tf.Tensor]]
 
@@ -53,7 +53,8 @@ class ObjectiveSettings:
     """What an amortised posterior is trained on.
 
     Attributes:
-        kind: "simulated_pairs", "elbo" or "both".
+        kind: "simulated_pairs", "elbo", "mean_field" (the bound over tilted priors, mean_field.py), or "both" of the
+            first two.
         pairs_from: "data", pairs of recorded sources, or "priors", pairs of sources that the priors draw, at their
             smallest noise level: the sleep phase of Hinton et al. 1995, for which no recording is needed.
         pairs_weight, elbo_weight: of the two parts of "both".
@@ -117,6 +118,9 @@ def build(settings: ObjectiveSettings, priors: Sequence[Prior] | None) -> Callab
 
     def objective(posterior: DrawnPosterior, batch: tuple[tf.Tensor, tf.Tensor], seed: tf.Tensor) -> Loss:
         sources, progress = batch
+        if settings.kind == "mean_field":
+            sigma, _ = annealed(progress[0], settings)
+            return mean_field.natural_gradient(posterior, known, sources, sigma)
         parts: list[tuple[float, Loss]] = []
         if settings.kind != "simulated_pairs":
             weight = settings.elbo_weight if settings.kind == "both" else 1.0

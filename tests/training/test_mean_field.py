@@ -1,0 +1,114 @@
+"""The bound over tilted priors against closed forms, and the natural gradient against the bound's own."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from tfsep import mixing, priors
+from tfsep.errors import InputError
+from tfsep.training import mean_field, variational
+from tfsep.training.variational import ObjectiveSettings
+
+TIME, GAINS, SIGMA = 6, (0.5, 0.25), 0.7
+VARIANCES = (1.0, 4.0)
+
+
+class Free(keras.Model):
+    """A posterior whose mean is a number of its own times the mixture."""
+
+    family, gains = "gaussian", GAINS
+
+    def __init__(self, share: Any = (0.3, 0.2)) -> None:
+        super().__init__()
+        self.share = self.add_weight(shape=(2,), initializer=keras.initializers.Constant(share), name="share")
+        self.log_spread = self.add_weight(shape=(2,), initializer="zeros", name="log_spread")
+
+    def call(self, mixture: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        means = tf.convert_to_tensor(self.share)[:, tf.newaxis] * mixture[:, tf.newaxis]
+        return means, tf.convert_to_tensor(self.log_spread)[:, tf.newaxis] * tf.ones_like(means)
+
+
+@pytest.fixture(scope="module")
+def gaussians() -> list[Any]:
+    return [priors.build("gaussian", event_shape=(TIME, 1), variances=v, dtype="float64") for v in VARIANCES]
+
+
+def sources(batch: int = 40) -> tf.Tensor:
+    scale = np.sqrt(VARIANCES)[:, np.newaxis]
+    return tf.constant(scale * np.random.default_rng(0).normal(size=(batch, 2, TIME)))
+
+
+def fixed_point(mixture: np.ndarray, rounds: int = 300) -> np.ndarray:
+    """Pseudo-observations that are what the other sources leave, by damped Jacobi rounds in NumPy."""
+    gains = np.array(GAINS)
+    sigmas = SIGMA * np.sqrt(np.mean(gains**2)) / gains
+    shrink = np.array(VARIANCES) / (np.array(VARIANCES) + sigmas**2)
+    observed = np.zeros((len(mixture), 2, TIME))
+    for _ in range(rounds):
+        means = shrink[:, np.newaxis] * observed
+        left = mixture - np.einsum("k,bkt->bt", gains, means)
+        observed += 0.3 * (means + left[:, np.newaxis] / gains[:, np.newaxis] - observed)
+    return observed
+
+
+def test_the_bound_at_its_best_is_the_evidence_less_what_a_factorised_posterior_loses(gaussians: list[Any]) -> None:
+    mixture, gains = mixing.mix(sources(), GAINS).numpy(), np.array(GAINS)
+    sigma = tf.constant(SIGMA, "float64")
+    found = mean_field.bound(gaussians, mixture, tf.constant(fixed_point(mixture)), GAINS, sigma)
+    gamma = SIGMA * np.sqrt(np.mean(gains**2))
+    total = np.sum(gains**2 * VARIANCES) + gamma**2
+    evidence = np.sum(-0.5 * mixture**2 / total - 0.5 * np.log(math.tau * total), axis=-1)
+    precision = np.diag(1 / np.array(VARIANCES)) + np.outer(gains, gains) / gamma**2
+    gap = 0.5 * TIME * np.log(np.prod(np.diag(precision)) / np.linalg.det(precision))
+    np.testing.assert_allclose(found, evidence - gap, rtol=1e-8)
+
+
+def test_its_gradient_is_the_way_to_what_is_offered_times_the_variance(gaussians: list[Any]) -> None:
+    mixture, gains = mixing.mix(sources(), GAINS), np.array(GAINS)
+    observed = tf.constant(np.random.default_rng(1).normal(size=(40, 2, TIME)))
+    sigma = tf.constant(SIGMA, "float64")
+    with tf.GradientTape() as tape:
+        tape.watch(observed)
+        total = tf.reduce_sum(mean_field.bound(gaussians, mixture, observed, GAINS, sigma))
+    sigmas = np.array([float(each) for each in mean_field.levels(GAINS, sigma)[1]])
+    shrink = np.array(VARIANCES) / (np.array(VARIANCES) + sigmas**2)
+    means = shrink[:, np.newaxis] * observed.numpy()
+    left = mixture.numpy() - np.einsum("k,bkt->bt", gains, means)
+    offered = means + left[:, np.newaxis] / gains[:, np.newaxis]
+    expected = (shrink / sigmas**2)[:, np.newaxis] * (offered - observed)
+    np.testing.assert_allclose(tape.gradient(total, observed), expected, rtol=1e-6, atol=1e-8)
+
+
+def test_the_loss_is_still_at_the_fixed_point_and_falls_towards_it(gaussians: list[Any]) -> None:
+    batch = tf.cast(sources(), tf.float32)
+    mixture = mixing.mix(batch, GAINS).numpy()
+    share = np.array(GAINS) * (fixed_point(mixture) / mixture[:, np.newaxis]).mean(axis=(0, 2))
+    single = [priors.build("gaussian", event_shape=(TIME, 1), variances=v) for v in VARIANCES]
+
+    def loss_and_gradient(share: Any) -> tuple[float, np.ndarray]:
+        model = Free(share)
+        with tf.GradientTape() as tape:
+            loss, _ = mean_field.natural_gradient(model, single, batch, tf.constant(SIGMA))
+        return float(loss), np.asarray(tape.gradient(loss, model.share.value))
+
+    (best, still), (worse, moving) = loss_and_gradient(share), loss_and_gradient(share + 0.1)
+    assert best < worse
+    assert np.abs(still).max() < 1e-3 < 0.1 < moving.min()
+
+
+def test_it_is_reached_through_the_settings() -> None:
+    settings = ObjectiveSettings(kind="mean_field", largest_sigma=4.0, smallest_sigma=1.0, annealed=1.0)
+    assert settings.needs_priors
+    single = [priors.build("gaussian", event_shape=(TIME, 1), variances=v) for v in VARIANCES]
+    objective = variational.build(settings, single)
+    batch = tf.cast(sources(), tf.float32)
+    _, metrics = objective(Free(), (batch, tf.fill([40], 0.5)), tf.constant([0, 0]))
+    assert float(metrics["prior_sigma"]) == pytest.approx(2.0)
+    with pytest.raises(InputError, match="needs a prior for each source"):
+        variational.build(settings, None)

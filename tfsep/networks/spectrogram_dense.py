@@ -1,0 +1,81 @@
+r"""A dense network over a whole spectrogram: every frame and bin is heard by every output.
+
+A residual multilayer perceptron reads all features at once (blocks of LayerNorm, 2 x width, FiLM by the noise
+condition, SiLU), and one matrix gives all outputs. Which tone sounds is one decision for all partials and all frames;
+convolutions have to carry it from each to the next.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from tfsep.networks.modulation import Modulation
+
+
+@keras.saving.register_keras_serializable("tfsep")
+class SpectrogramDense(keras.layers.Layer):
+    """Map (batch, frame, bin, in_channels) to (batch, frame, bin, out_channels), zero when initialised.
+
+    Args:
+        positions: (frame, bin), the spatial shape in and out.
+        in_channels, out_channels: of the features in and out.
+        width: hidden units; blocks widen to twice as many.
+        num_blocks: residual blocks.
+        condition_width: size of the condition vector, 0 for none.
+    """
+
+    def __init__(
+        self,
+        positions: tuple[int, int],
+        in_channels: int,
+        out_channels: int,
+        width: int = 256,
+        num_blocks: int = 2,
+        condition_width: int = 0,
+        **kwargs: Any,
+    ) -> None:
+        """Build the weights."""
+        super().__init__(**kwargs)
+        self._settings = {
+            "positions": tuple(positions),
+            "in_channels": in_channels,
+            "out_channels": out_channels,
+            "width": width,
+            "num_blocks": num_blocks,
+            "condition_width": condition_width,
+        }
+        policy, size = self.dtype_policy, math.prod(positions)
+        self.positions, self.out_channels = tuple(positions), out_channels
+        self.first = keras.layers.Dense(width, dtype=policy)
+        self.first.build((None, size * in_channels))
+        blocks = range(num_blocks)
+        self.norms = [keras.layers.LayerNormalization(dtype=policy) for _ in blocks]
+        self.wide = [keras.layers.Dense(2 * width, dtype=policy) for _ in blocks]
+        self.narrow = [keras.layers.Dense(width, dtype=policy) for _ in blocks]
+        for norm, wide, narrow in zip(self.norms, self.wide, self.narrow, strict=True):
+            norm.build((None, width))
+            wide.build((None, width))
+            narrow.build((None, 2 * width))
+        self.films = []
+        if condition_width:
+            self.films = [Modulation(condition_width, 2 * width, "film", dtype=policy) for _ in blocks]
+        self.last = keras.layers.Dense(size * out_channels, kernel_initializer="zeros", dtype=policy)
+        self.last.build((None, width))
+
+    def call(self, x: tf.Tensor, condition: tf.Tensor | None = None) -> tf.Tensor:
+        """Apply the network; ``condition`` is (batch, condition_width)."""
+        hidden = self.first(tf.reshape(x, [-1, math.prod(x.shape[1:])]))
+        for index, (norm, wide, narrow) in enumerate(zip(self.norms, self.wide, self.narrow, strict=True)):
+            inner = wide(norm(hidden))
+            if condition is not None and self.films:
+                inner = self.films[index](inner, condition)
+            hidden += narrow(tf.nn.silu(inner))
+        return tf.reshape(self.last(hidden), [-1, *self.positions, self.out_channels])
+
+    def get_config(self) -> dict[str, Any]:
+        """Constructor arguments."""
+        return {**super().get_config(), **self._settings}

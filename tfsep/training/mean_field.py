@@ -1,0 +1,100 @@
+r"""The evidence lower bound over tilted priors, lowered by the natural gradient: amortised mean-field inference.
+
+The family of a source is its own prior, tilted by a pseudo-observation :math:`u_k(m)` that the network makes,
+
+.. math:: q_k(s|m) \propto p_k(s)\, \mathcal{N}(u_k; s, \sigma_k^2 I), \qquad \mathbb{E}_{q_k} s = D_k(u_k, \sigma_k),
+
+with D the prior's denoiser. Under the likelihood :math:`\mathcal{N}(m; \sum_k a_k s_k, \gamma^2 I)` with
+:math:`\gamma = |a_k| \sigma_k` for all k, the variances of the sources cancel and the bound has a closed form,
+
+.. math:: \mathcal{L} = \log \mathcal{N}\big(m; {\textstyle\sum_k} a_k D_k, \gamma^2 I\big)
+          + \sum_k \big( \log p_{k,\sigma_k}(u_k) - \log \mathcal{N}(u_k; D_k, \sigma_k^2 I) \big).
+
+Its gradient in :math:`u_k` is :math:`\partial D_k/\partial u_k\,(o_k - u_k)/\sigma_k^2` with
+:math:`o_k = D_k + (m - \sum_j a_j D_j)/a_k`, what the other sources leave to source k. The matrix is the Fisher
+information of q in :math:`u_k`, up to :math:`\sigma_k^2`; without it stands the natural gradient, the direction in
+which a Jacobi update (posteriors/gibbs.py) goes. So the network learns to output what it is offered. A draw of a plain
+Gaussian q, as in variational.py, sees its own share of the mixture only and stays between the modes.
+
+The noise level falls with the training as in variational.py. Sources: Khan and Lin 2017 (conjugate-computation
+variational inference), section 3, for natural gradients as gradients in expectation parameters; Robbins 1956 for D.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import tensorflow as tf
+
+from tfsep import mixing
+from tfsep.posteriors.base import events_of
+from tfsep.priors.base import Prior
+from tfsep.training import objectives
+
+
+def levels(gains: Sequence[float], sigma: tf.Tensor) -> tuple[tf.Tensor, list[tf.Tensor]]:
+    """The likelihood's gamma, ``sigma`` times the root mean square of the gains, and each sigma_k = gamma / |a_k|."""
+    gamma = sigma * math.sqrt(sum(gain**2 for gain in gains) / len(gains))
+    return gamma, [gamma / abs(gain) for gain in gains]
+
+
+def means_of(priors: Sequence[Prior], observed: tf.Tensor, sigmas: Sequence[tf.Tensor]) -> tf.Tensor:
+    """Means D_k of the tilted priors: pseudo-observations (batch, source, time) -> the same."""
+    triples = zip(priors, events_of(observed), sigmas, strict=True)
+    return tf.stack([prior.denoise(events, sigma)[..., 0] for prior, events, sigma in triples], axis=1)
+
+
+def bound(
+    priors: Sequence[Prior], mixture: tf.Tensor, observed: tf.Tensor, gains: Sequence[float], sigma: tf.Tensor
+) -> tf.Tensor:
+    """The closed form of the module's text in nats, (batch,).
+
+    Args:
+        priors: one per source, over waves; they need log-densities.
+        mixture: (batch, time).
+        observed: u_k, before gains, (batch, source, time).
+        gains: a_1..a_N.
+        sigma: noise level, a scalar.
+    """
+    gamma, sigmas = levels(gains, sigma)
+    means = means_of(priors, observed, sigmas)
+    total = mixing.log_likelihood(mixture, means, gamma, gains)
+    time = float(observed.shape[-1])
+    for k, (prior, events) in enumerate(zip(priors, events_of(observed), strict=True)):
+        distance = tf.reduce_sum((observed[:, k] - means[:, k]) ** 2, axis=-1)
+        total += prior.log_prob(events, sigmas[k]) + 0.5 * distance / sigmas[k] ** 2
+        total += time * (tf.math.log(sigmas[k]) + 0.5 * math.log(math.tau))
+    return total
+
+
+def natural_gradient(
+    posterior: Any, priors: Sequence[Prior], sources: tf.Tensor, sigma: tf.Tensor
+) -> tuple[tf.Tensor, dict[str, tf.Tensor]]:
+    """A loss whose gradient in a network's u_k is the natural gradient of minus the bound, relative to the mixture.
+
+    The posterior's means of a_k s_k stand for a_k u_k; they need not sum to the mixture. Its spread is fitted to how
+    far they are from a_k D_k.
+
+    Args:
+        posterior: the networks.
+        priors: one per source, over waves as long as a segment; they are not trained.
+        sources: (batch, source, time), of which only the mixture is used.
+        sigma: noise level, a scalar.
+    """
+    gains = posterior.gains
+    column = tf.constant(gains, sources.dtype)[:, tf.newaxis]
+    mixture = mixing.mix(sources, gains)
+    shares, spread = posterior(mixture)
+    _, sigmas = levels(gains, sigma)
+    means = tf.stop_gradient(means_of(priors, shares / column, sigmas))
+    left = mixing.residual(mixture, means, gains)
+    offered = tf.stop_gradient(means + left[:, tf.newaxis] / column)
+    _, power, relative, profile = objectives.errors_of_means(gains, mixture, offered, shares)
+    missed = (tf.stop_gradient(shares) - column * means) ** 2 + 1e-6 * power[:, tf.newaxis, tf.newaxis]
+    nll = 0.5 * missed * tf.exp(-2.0 * spread) + spread - 0.5 * tf.math.log(power)[:, tf.newaxis, tf.newaxis]
+    nll = tf.reduce_mean(nll)
+    unexplained = tf.reduce_mean(tf.reduce_mean(left**2, axis=-1) / power)
+    metrics = {"offer_mse": relative, "unexplained": unexplained, "prior_sigma": sigma}
+    return 5.0 * relative + 0.2 * profile + 0.05 * nll, metrics
