@@ -4,8 +4,9 @@
                                  [--songs=DIR] [--baselines=nmf] [--num_mixtures=256] [--limit=16] [--only=REGEX ...]
 
 Rows are what the model folders offer: each posterior of each model on held-out mixtures with a fixed seed; each
-posterior of a model that uses priors once more with the priors of every ``--priors`` folder; and samplers with
-the *ideal prior*, the toy generator's own density, which is the bound of what a prior can do there. The mixture as the
+posterior of a model that uses priors once more with the priors of every ``--priors`` folder; and, called ``sampler``,
+each sampler of toy_samplers.py with the priors of every ``--priors`` folder and with the *ideal prior*, the toy
+generator's own density, which is the bound of what a prior can do there. The mixture as the
 estimate, the ideal ratio mask, which has seen the sources, and further baselines have rows of their own for each data
 set that has what they need, measured with the most mixtures of any row. Posteriors that run priors are slow: they get
 ``--limit`` mixtures, and the count is printed. Writes ``benchmarks/results/quality.json`` and ``quality.md``; rows
@@ -24,18 +25,11 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks import records as results
+from benchmarks import toy_samplers
 from benchmarks.records import RESULTS
 from tfsep.cli import runner
 
 EXAMPLES = Path(__file__).resolve().parents[1] / "examples"
-_JACOBI = {"kind": "gibbs", "update": "jacobi", "largest_sigma": 12.0, "num_levels": 40, "num_restarts": 4}
-_POLISH = {"kind": "gibbs", "largest_sigma": 0.3, "smallest_sigma": 0.03, "num_levels": 12, "num_restarts": 1}
-#: Samplers with the ideal prior; the composition starts from the first toy model's amortised posterior.
-IDEAL = (
-    _JACOBI,
-    {"kind": "langevin"},
-    {"kind": "composition", "stages": ["amortised", {**_JACOBI, "start_sigma": 1.0, "num_restarts": 1}, _POLISH]},
-)
 
 
 @dataclass(frozen=True)
@@ -114,9 +108,22 @@ def rows(args: argparse.Namespace) -> Iterator[Row]:
             for folder in args.priors:
                 yield from _rows_with(label, name, entry, description, folder, data)
     if toys:
-        for entry in IDEAL:
-            kind = str(entry["kind"])
-            yield Row("ideal prior", "ideal", kind, "toy", functools.partial(ideal_separator, entry, toys[0]))
+        yield from _sampler_rows(toys[0], args.priors)
+
+
+def _sampler_rows(toy_model: str, folders: Sequence[str]) -> Iterator[Row]:
+    """Every sampler with every set of priors that suits it; sets that lack a source of the toy model are left out."""
+    from tfsep.separation import model_folder
+
+    wanted = set(model_folder.describe(toy_model)["sources"])
+    known = {folder: model_folder.describe(folder) for folder in folders}
+    for name in [toy_samplers.IDEAL, *(folder for folder in folders if wanted <= set(known[folder]["priors"]))]:
+        priors = toy_samplers.loaded(name, toy_model)
+        label = name if name == toy_samplers.IDEAL else _kinds_of_priors(known[name])
+        for sampler in toy_samplers.SAMPLERS:
+            if toy_samplers.suits(sampler, priors):
+                load = functools.partial(toy_samplers.separator, sampler, priors, toy_model)
+                yield Row("sampler", label, sampler, "toy", load)
 
 
 def _rows_of(
@@ -182,25 +189,6 @@ def applies(baseline: str, data: str) -> bool:
     """Whether data have what a baseline needs: isolated sounds for nmf, drums for hpss, several channels for ica."""
     is_toy = data.startswith("toy")
     return (is_toy or Path(data, "train").is_dir()) if baseline == "nmf" else not is_toy
-
-
-def ideal_separator(entry: Mapping[str, Any], toy_model: str) -> Any:
-    """A separator whose priors are the toy generator's own; a stage "amortised" is that of a toy model."""
-    from tfsep import posteriors, priors
-    from tfsep.separation import model_folder
-    from tfsep.separation.separator import Separator
-
-    description = model_folder.describe(toy_model)
-    names, rate, segment = description["sources"], description["sample_rate"], description["segment"]
-    each = [priors.build("ideal_toy", length=segment, source=name, sample_rate=rate) for name in names]
-    arguments = dict(entry)
-    if "stages" in arguments:
-        arguments["stages"] = [
-            model_folder.load_model(toy_model, stage).posterior if isinstance(stage, str) else stage
-            for stage in arguments["stages"]
-        ]
-    sampler = posteriors.build(priors=each, gains=description["gains"], **arguments)
-    return Separator(model_folder.Model("ideal prior", tuple(names), rate, segment, sampler.gains, sampler))
 
 
 def table(records: Sequence[Mapping[str, Any]]) -> str:

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from benchmarks import quality
+from benchmarks import quality, toy_samplers
 
 COARSE = {"kind": "ideal_toy", "length": 64, "num_phases": 4, "num_rounds": 0, "sample_rate": 16000}
 GIBBS = {"kind": "gibbs", "num_levels": 1, "num_restarts": 1}
@@ -56,8 +56,10 @@ def test_rows_are_what_the_folders_offer(tmp_path: Path) -> None:
     ]
     assert "one (true pairs) - amortised toy" in found
     assert [name for name in found if name.startswith("band")] == ["band - amortised examples", "band - amortised held"]
-    ideal = [name for name in found if name.startswith("ideal prior")]
-    assert ideal == [f"ideal prior ideal {entry['kind']} toy" for entry in quality.IDEAL]
+    samplers = [name.removeprefix("sampler ") for name in found if name.startswith("sampler ")]
+    # The folder's priors are ideal ones too; no latents in either.
+    each = [name for name in toy_samplers.SAMPLERS if name != "latent"]
+    assert samplers == [f"{kind} {name} toy" for kind in ("ideal", "ideal_toy") for name in each]
 
 
 def test_baselines_are_asked_where_they_apply(tmp_path: Path) -> None:
