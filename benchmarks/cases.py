@@ -16,7 +16,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from benchmarks import quality
+from benchmarks import toy_samplers
 from tfsep.cli import runner
 from tfsep.errors import InputError
 
@@ -74,9 +74,10 @@ def show(model: str, free: bool, num_mixtures: int, num_cases: int, seed: int, o
     places = list(chosen.values())
     entry = model_folder.describe(model)["posteriors"][0]
     last = getattr(separator.model.posterior, "stages", [separator.model.posterior])[-1]
+    ideal = toy_samplers.separator(entry, toy_samplers.loaded(toy_samplers.IDEAL, model), model)
     columns = {
         "answer": scores[places],
-        "ideal prior": _by_segments(quality.ideal_separator(entry, model).model.posterior, true[places], False, seed),
+        "ideal prior": _by_segments(ideal.model.posterior, true[places], False, seed),
         "true start": _by_segments(last, true[places], True, seed),
     }
     output.mkdir(parents=True, exist_ok=True)

@@ -120,9 +120,9 @@ def _sampler_rows(toy_model: str, folders: Sequence[str]) -> Iterator[Row]:
     for name in [toy_samplers.IDEAL, *(folder for folder in folders if wanted <= set(known[folder]["priors"]))]:
         priors = toy_samplers.loaded(name, toy_model)
         label = name if name == toy_samplers.IDEAL else _kinds_of_priors(known[name])
-        for sampler in toy_samplers.SAMPLERS:
+        for sampler, entry in toy_samplers.SAMPLERS.items():
             if toy_samplers.suits(sampler, priors):
-                load = functools.partial(toy_samplers.separator, sampler, priors, toy_model)
+                load = functools.partial(toy_samplers.separator, entry, priors, toy_model)
                 yield Row("sampler", label, sampler, "toy", load)
 
 

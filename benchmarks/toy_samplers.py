@@ -74,14 +74,14 @@ def fitted(entry: Mapping[str, Any], priors: Sequence[Any]) -> dict[str, Any]:
     return found
 
 
-def separator(sampler: str, priors: Sequence[Any], toy_model: str) -> Any:
-    """A separator of one of :data:`SAMPLERS` with the given priors; "amortised" stages are those of a toy model."""
+def separator(entry: Mapping[str, Any], priors: Sequence[Any], toy_model: str) -> Any:
+    """A separator of a posterior with the given priors; stages that are names are posteriors of a toy model."""
     from tfsep import posteriors
     from tfsep.separation import model_folder
     from tfsep.separation.separator import Separator
 
     about = model_folder.describe(toy_model)
-    arguments = fitted(SAMPLERS[sampler], priors)
+    arguments = fitted(entry, priors)
     if "stages" in arguments:
         arguments["stages"] = [
             model_folder.load_model(toy_model, stage).posterior if isinstance(stage, str) else stage
@@ -89,4 +89,4 @@ def separator(sampler: str, priors: Sequence[Any], toy_model: str) -> Any:
         ]
     built = posteriors.build(priors=priors, gains=about["gains"], **arguments)
     names = tuple(about["sources"])
-    return Separator(model_folder.Model(sampler, names, about["sample_rate"], about["segment"], built.gains, built))
+    return Separator(model_folder.Model(str(entry["kind"]), names, about["sample_rate"], about["segment"], built.gains, built))

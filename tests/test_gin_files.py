@@ -52,6 +52,7 @@ LIKE_GLOW = ("flowavenet_wave.gin", "nice_wave.gin", "waveglow_wave.gin")
 # Their parts are those of other experiments, or take as long; they are left to the whole suite.
 SLOW = (
     *LIKE_GLOW,
+    "lifting_sharp.gin",
     "musdb18_songs.gin",
     "retrieval_wave.gin",
     "songs_supervised.gin",
@@ -60,6 +61,7 @@ SLOW = (
     "toy_elbo.gin",
     "toy_free.gin",
     "toy_free_masks.gin",
+    "toy_mean_field.gin",
     "toy_refined.gin",
     "wavetable_free.gin",
 )

@@ -56,7 +56,7 @@ def test_a_sampler_separates(tmp_path: Path, ideal: Any) -> None:
     }
     (tmp_path / "model.json").write_text(json.dumps(about))
     pair = [ideal, priors.build("ideal_toy", source="square", **IDEAL)]
-    separator = toy_samplers.separator("gibbs", pair, str(tmp_path))
+    separator = toy_samplers.separator({"kind": "gibbs"}, pair, str(tmp_path))
     wave = np.random.default_rng(0).normal(size=64).astype(np.float32)
     stems = separator(wave, 16000)
     assert set(stems) == {"sine", "square"}

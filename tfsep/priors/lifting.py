@@ -77,7 +77,8 @@ def lifting(
             settings = {"condition_width": condition, "dtype": dtype, **network}
             if len(positions) == 1:
                 return SpectralGain(positions[0], out_channels, **settings)
-            return SpectrogramDense(positions, in_channels, out_channels, **settings)
+            frames, bins = positions
+            return SpectrogramDense((frames, bins), in_channels, out_channels, **settings)
 
         return make
 
