@@ -28,6 +28,7 @@ from benchmarks import records as results
 from benchmarks import toy_samplers
 from benchmarks.records import RESULTS
 from tfsep.cli import runner
+from tfsep.errors import JobError
 
 EXAMPLES = Path(__file__).resolve().parents[1] / "examples"
 
@@ -180,9 +181,13 @@ def score(row: Row, args: argparse.Namespace, seen: Sequence[str]) -> dict[str, 
         count = args.num_mixtures if row.priors == "-" else min(args.limit, args.num_mixtures)
         batches = separation_scores.toy_batches(separator, count, args.seed, row.data == "toy-free")
     else:
-        batches = separation_scores.song_batches(separator, row.data, "test")
-    record = separation_scores.evaluate(separator, batches, label, args.seed, baselines=baselines)
-    return {**record, "model": row.model, "priors": row.priors, "posterior": row.posterior}
+        count, batches = 0, separation_scores.song_batches(separator, row.data, "test")
+    about = {"model": row.model, "priors": row.priors, "posterior": row.posterior}
+    try:
+        return {**separation_scores.evaluate(separator, batches, label, args.seed, baselines=baselines), **about}
+    except JobError as error:
+        # A sampler that runs away from what its prior knows is a result; nothing else is scored in its place.
+        return {"data": label, "num_mixtures": count, "failed": str(error), "baselines": {}, **about}
 
 
 def applies(baseline: str, data: str) -> bool:
@@ -202,7 +207,7 @@ def table(records: Sequence[Mapping[str, Any]]) -> str:
         "|---|---|---|---|---|---|---|---|---|---|",
     ]
     for data in dict.fromkeys(record["data"] for record in records):
-        mine = [record for record in records if record["data"] == data]
+        mine = [record for record in records if record["data"] == data and "failed" not in record]
         found = [(record, [record[name] for name in ("model", "priors", "posterior")]) for record in mine]
         baselines: dict[str, Any] = {}
         for record in sorted(mine, key=lambda record: record["num_mixtures"]):
@@ -211,6 +216,9 @@ def table(records: Sequence[Mapping[str, Any]]) -> str:
         found += [(scores, [name.replace("_", " "), "-", "-"]) for name, scores in baselines.items()]
         for record, cells in sorted(found, key=lambda pair: -pair[0]["mean_si_sdri"]):
             lines.append(_line([data, *cells], record))
+        for record in (record for record in records if record["data"] == data and "failed" in record):
+            cells = [data, *(record[name] for name in ("model", "priors", "posterior")), str(record["num_mixtures"])]
+            lines.append("| " + " | ".join([*cells, f"failed: {record['failed']}", *["-"] * 4]) + " |")
     return "\n".join(lines)
 
 

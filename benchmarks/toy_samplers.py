@@ -88,5 +88,5 @@ def separator(entry: Mapping[str, Any], priors: Sequence[Any], toy_model: str) -
             for stage in arguments["stages"]
         ]
     built = posteriors.build(priors=priors, gains=about["gains"], **arguments)
-    names = tuple(about["sources"])
-    return Separator(model_folder.Model(str(entry["kind"]), names, about["sample_rate"], about["segment"], built.gains, built))
+    names, rate = tuple(about["sources"]), about["sample_rate"]
+    return Separator(model_folder.Model(str(entry["kind"]), names, rate, about["segment"], built.gains, built))

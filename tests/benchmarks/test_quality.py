@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from benchmarks import quality, toy_samplers
@@ -86,3 +88,16 @@ def test_rows_with_priors_are_limited_and_the_table_is_written(
     assert any(line.startswith("| toy | ideal ratio mask | - | - | 2 |") and line.endswith("| - |") for line in lines)
     means = [float(line.split("|")[6]) for line in lines if line.startswith("| toy |")]
     assert len(means) == 3 and means == sorted(means, reverse=True)
+
+
+def test_a_sampler_that_runs_away_is_a_row_that_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    one = write(tmp_path / "one", GIBBS)
+    args = quality.parser().parse_args([f"--model={one}", "--limit=2"])
+    row = next(quality.rows(args))
+    separator = row.load()
+    monkeypatch.setattr(separator.model.posterior, "sample", lambda mixture, *_, **__: np.full((1, 2, 2, 64), np.nan))
+    lost = dataclasses.replace(row, load=lambda: separator)
+    record = quality.score(lost, args, [])
+    assert record["failed"] == "the model's stems must be finite, got NaN or infinity"
+    line = quality.table([record, quality.score(row, args, [])]).splitlines()[-1]
+    assert line == f"| toy | one | ideal_toy | gibbs | 2 | failed: {record['failed']} | - | - | - | - |"
