@@ -12,6 +12,10 @@ density is to the truth. What the last level passes on, little by then, goes thr
 
 A waveform is halved in time; a spectrogram in frames as long as their number is even, then in bins.
 
+What leaves a level together is independent given what stays. That is no loss where what stays fixes the rest but for
+the noise, as of one tone, nor for a Markov chain along the halved axis; of a Gaussian over several frames whose bins
+are correlated too, the model falls short by what the leaving frames' own correlation is worth.
+
 Sources: Sweldens 1998 (lifting scheme), section 3; Dinh et al. 2017 (RealNVP), section 3.6 for the multiscale density;
 Kingma and Dhariwal 2018 (Glow), table 1.
 """
