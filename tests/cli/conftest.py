@@ -75,3 +75,15 @@ def run(
         return code, out.splitlines(), err
 
     return call
+
+
+@pytest.fixture(scope="session")
+def tell_peak() -> str:
+    """A program: bin/separate with its arguments, the largest resident memory in kilobytes last on stderr."""
+    return """
+import resource, sys
+from tfsep.cli import separate
+code = separate.main(sys.argv[1:])
+print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, file=sys.stderr)
+sys.exit(code)
+"""

@@ -239,17 +239,10 @@ def test_bundled_models(run: Separate, monkeypatch: pytest.MonkeyPatch, tmp_path
     np.testing.assert_allclose(sum(files.read(path)[0] for path in out), waveform, atol=1e-6)
 
 
-PEAK = """
-import resource, sys
-from tfsep.cli import separate
-code = separate.main(sys.argv[1:])
-print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, file=sys.stderr)
-sys.exit(code)
-"""
-
-
 @pytest.mark.slow
-def test_memory_does_not_grow_with_the_song(tiny_models: Path, tmp_path: Path) -> None:
+def test_memory_does_not_grow_with_the_song(
+    tiny_models: Path, tmp_path: Path, tell_peak: str
+) -> None:
     kilobytes = []
     for seconds in (30, 600):
         path = tmp_path / f"{seconds}.wav"
@@ -257,7 +250,7 @@ def test_memory_does_not_grow_with_the_song(tiny_models: Path, tmp_path: Path) -
             for second in range(seconds):
                 file.write(song(2, 44100, second).T)
         finished = subprocess.run(
-            [sys.executable, "-c", PEAK, path, "--quiet", "--two_stems=bass", "--output", tmp_path / "out"],
+            [sys.executable, "-c", tell_peak, path, "--quiet", "--two_stems=bass", "--output", tmp_path / "out"],
             env={**os.environ, "TFSEP_MODELS": str(tiny_models), "PYTHONPATH": str(REPOSITORY)},
             capture_output=True,
             text=True,

@@ -112,3 +112,10 @@ def test_it_is_reached_through_the_settings() -> None:
     assert float(metrics["prior_sigma"]) == pytest.approx(2.0)
     with pytest.raises(InputError, match="needs a prior for each source"):
         variational.build(settings, None)
+
+
+def test_a_family_that_it_would_not_train_is_refused(gaussians: list[Any]) -> None:
+    model = Free()
+    model.family = "flow"
+    with pytest.raises(InputError, match="trains posteriors of family 'gaussian', got 'flow'"):
+        mean_field.natural_gradient(model, gaussians, sources(), tf.constant(SIGMA))

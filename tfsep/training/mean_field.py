@@ -29,6 +29,7 @@ from typing import Any
 import tensorflow as tf
 
 from tfsep import mixing
+from tfsep.errors import InputError
 from tfsep.posteriors.base import events_of
 from tfsep.priors.base import Prior
 from tfsep.training import objectives
@@ -82,7 +83,12 @@ def natural_gradient(
         priors: one per source, over waves as long as a segment; they are not trained.
         sources: (batch, source, time), of which only the mixture is used.
         sigma: noise level, a scalar.
+
+    Raises:
+        InputError: for a posterior of another family than "gaussian", whose flow nothing here would train.
     """
+    if posterior.family != "gaussian":
+        raise InputError(f"objective 'mean_field' trains posteriors of family 'gaussian', got {posterior.family!r}")
     gains = posterior.gains
     column = tf.constant(gains, sources.dtype)[:, tf.newaxis]
     mixture = mixing.mix(sources, gains)
