@@ -1,5 +1,7 @@
 """Render training songs with stems, from MIDI files or from a built-in composer, by fluidsynth and soundfonts.
 
+With --voices, tunes are sung by recorded speech, resynthesised (pip install 'tfsep[singing]').
+
 Writes OUTPUT/SPLIT/TRACK/SOURCE.flac and song.json, which says how a track was made; bin/train reads the layout as it
 is (gin/data/stems.gin). A track depends on the seed, the split and its number alone. Tracks that lie there already
 just as they would be made are kept, so an interrupted command goes on. The folder of each track goes to stdout.
@@ -31,6 +33,7 @@ def parser() -> argparse.ArgumentParser:
     add = parse.add_argument
     add("--midi", default=BUILTIN, metavar="builtin|DIR", help="built-in composer (default) or a folder of .mid files")
     add("--soundfont", action="append", default=[], metavar="FILE", help="SF2 or SF3; may be repeated, parts draw one")
+    add("--voices", metavar="DIR", help="speech, one sub-folder for each speaker, who sing the leads (default: none)")
     add("--output", required=True, metavar="DIR", help="where the songs go")
     add("--split", default="train", metavar="NAME", help="sub-folder; other splits get other songs (default: train)")
     add("--songs", type=int, default=10, metavar="N", help="how many (default: 10)")
@@ -74,7 +77,7 @@ def _render(argv: Sequence[str]) -> int:
 
 def _settings(args: argparse.Namespace) -> RenderSettings:
     """Refuse what cannot be rendered before the first song is begun."""
-    from tfsep.data import midi_files, synthesiser
+    from tfsep.data import midi_files, speech, synthesiser
     from tfsep.data.render import RenderSettings
 
     for name, lowest, highest in (("songs", 1, 99999), ("seed", 0, 2**32 - 1), ("jobs", 1, 256), ("seconds", 1, 3600)):
@@ -92,9 +95,13 @@ def _settings(args: argparse.Namespace) -> RenderSettings:
     if args.midi != BUILTIN:
         midi = tuple(midi_files.midi_paths(args.midi))
         midi_files.package()
+    voices: tuple[Path, ...] = ()
+    if args.voices is not None:
+        voices = tuple(speech.singers(args.voices))
+        speech.package()
     synthesiser.program()
     settings = {name: getattr(args, name) for name in ("split", "seconds", "seed", "sample_rate", "channels")}
-    return RenderSettings(fonts, Path(args.output), midi, sources=names, **settings)
+    return RenderSettings(fonts, Path(args.output), midi, sources=names, voices=voices, **settings)
 
 
 def _is_name(text: str) -> bool:

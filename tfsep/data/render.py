@@ -4,6 +4,9 @@ Layout: ``<output>/<split>/<track>/<source>.flac`` (16 bits), and ``song.json`` 
 was made. Track number k depends on (seed, split, k) alone, in whatever order or number tracks are rendered. Programs,
 soundfonts, levels, effects, tempo and transposition are random within what suits each group; the sum of the stems of a
 track has a peak of 0.9.
+
+Without voices the lead is played by an instrument under the name of the fourth source. With voices it is sung in four
+songs of five (singing.py), in two takes at once in some; in the fifth an instrument plays it, and it belongs to other.
 """
 
 from __future__ import annotations
@@ -21,7 +24,9 @@ from tfsep.audio import files
 from tfsep.audio.atomic import replacing
 from tfsep.data.effects import random_effects
 from tfsep.data.midi_files import excerpt, read_song
-from tfsep.data.score import Song
+from tfsep.data.score import Part, Song
+from tfsep.data.singing import sing
+from tfsep.data.speech import recorded_speech
 from tfsep.data.synthesiser import synthesise
 from tfsep.data.tunes import compose
 from tfsep.errors import JobError
@@ -33,10 +38,12 @@ PROGRAMS: dict[str, tuple[int, ...]] = {
     "bass": (32, 33, 33, 34, 34, 35, 36, 37, 38, 38, 39, 39, 43),
     "other": (*range(0, 12), *range(16, 32), *range(44, 52), *range(88, 96), 104, 107, 108),
     "lead": (*(52, 53, 54, 85) * 5, *range(40, 43), *range(56, 80), *range(80, 88)),
+    "solo": (*range(40, 43), *range(56, 85), 86, 87),
 }
 LEVELS_DB = {"drums": 0.0, "bass": -1.0, "other": -5.0, "lead": -1.0}
 SPREAD_DB = 5.0
 PEAK = 0.9
+SUNG, DOUBLED = 0.8, 0.25
 DESCRIPTION = "song.json"
 
 
@@ -54,6 +61,7 @@ class RenderSettings:
         sample_rate: Hz.
         channels: 2, or 1 for their mean.
         sources: the names that drums, bass, other and lead go by.
+        voices: folders of speech, one of them drawn for each song; empty: an instrument plays the lead.
     """
 
     soundfonts: tuple[Path, ...]
@@ -65,6 +73,21 @@ class RenderSettings:
     sample_rate: int = 44100
     channels: int = 2
     sources: Sequence[str] = SOURCES
+    voices: tuple[Path, ...] = ()
+
+
+@dataclass(frozen=True)
+class Player:
+    """Who plays or sings a part: a program of a soundfont, or a folder of speech (program 0)."""
+
+    group: str
+    program: int
+    origin: Path
+
+    @property
+    def sings(self) -> bool:
+        """Whether the part is sung."""
+        return self.origin.is_dir()
 
 
 def render_song(settings: RenderSettings, index: int) -> Path:
@@ -77,17 +100,21 @@ def render_song(settings: RenderSettings, index: int) -> Path:
     song = _song(settings, index, rng)
     folder = settings.output / settings.split / song.name
     description = folder / DESCRIPTION
-    parts = [_equipped(part.group, settings, rng) for part in song.parts]
-    described = json.dumps(_described(song, parts, settings, index), indent=1) + "\n"
+    players = [_player(part.group, settings, rng) for part in song.parts]
+    described = json.dumps(_described(song, players, settings, index), indent=1) + "\n"
     if description.is_file() and description.read_text(encoding="utf-8") == described:
         return folder
     description.unlink(missing_ok=True)
     shape = (2, round(settings.seconds * settings.sample_rate))
-    stems = {group: np.zeros(shape, np.float32) for group in GROUPS if group in {part.group for part in song.parts}}
-    for part, (program, font) in zip(song.parts, parts, strict=True):
-        voice = replace(part, program=program)
-        sound = synthesise(voice, song.tempo, settings.seconds, font, settings.sample_rate)
-        stems[part.group] += random_effects(sound, part.group, settings.sample_rate, rng)
+    heard = {player.group for player in players}
+    stems = {group: np.zeros(shape, np.float32) for group in GROUPS if group in heard}
+    for part, player in zip(song.parts, players, strict=True):
+        if player.sings:
+            sound = _sung(part, song.tempo, settings, player.origin, rng)
+        else:
+            voice = replace(part, program=player.program)
+            sound = synthesise(voice, song.tempo, settings.seconds, player.origin, settings.sample_rate)
+        stems[player.group] += random_effects(sound, player.group, settings.sample_rate, rng)
     for group, sound in balanced(stems, rng).items():
         _write(folder / f"{settings.sources[GROUPS.index(group)]}.flac", sound, settings)
     with replacing(description) as temporary:
@@ -106,9 +133,26 @@ def _song(settings: RenderSettings, index: int, rng: np.random.Generator) -> Son
     return replace(song, name=f"{song.name} {settings.seed}-{index:05d}")
 
 
-def _equipped(group: str, settings: RenderSettings, rng: np.random.Generator) -> tuple[int, Path]:
-    """A program and a soundfont for a part."""
-    return int(rng.choice(PROGRAMS[group])), settings.soundfonts[int(rng.integers(len(settings.soundfonts)))]
+def _player(group: str, settings: RenderSettings, rng: np.random.Generator) -> Player:
+    """Draw who plays a part; with voices the lead is sung, or played as one more of the others."""
+    programs = group
+    if group == "lead" and settings.voices:
+        if rng.uniform() < SUNG:
+            return Player(group, 0, settings.voices[int(rng.integers(len(settings.voices)))])
+        group, programs = "other", "solo"
+    program = int(rng.choice(PROGRAMS[programs]))
+    return Player(group, program, settings.soundfonts[int(rng.integers(len(settings.soundfonts)))])
+
+
+def _sung(part: Part, tempo: float, settings: RenderSettings, singer: Path, rng: np.random.Generator) -> np.ndarray:
+    """A sung part, (2, time), doubled in some songs: another take of the same singer, a little later."""
+    speech = recorded_speech(singer, rng)
+    take = (speech, part.notes, tempo, settings.seconds, settings.sample_rate, rng)
+    sound = sing(*take)
+    if rng.uniform() < DOUBLED:
+        late = round(rng.uniform(0.01, 0.04) * settings.sample_rate)
+        sound = sound + float(rng.uniform(0.3, 0.9)) * np.pad(sing(*take), ((0, 0), (late, 0)))[:, : sound.shape[1]]
+    return sound
 
 
 def balanced(stems: dict[str, np.ndarray], rng: np.random.Generator) -> dict[str, np.ndarray]:
@@ -128,11 +172,13 @@ def _write(path: Path, sound: np.ndarray, settings: RenderSettings) -> None:
         writer.write(sound)
 
 
-def _described(song: Song, parts: list[tuple[int, Path]], settings: RenderSettings, index: int) -> dict[str, Any]:
+def _described(song: Song, players: list[Player], settings: RenderSettings, index: int) -> dict[str, Any]:
     """What song.json says."""
-    made = {key: value for key, value in asdict(settings).items() if key not in ("soundfonts", "output", "midi")}
-    played = [
-        {"group": part.group, "program": program, "soundfont": font.name, "notes": len(part.notes)}
-        for part, (program, font) in zip(song.parts, parts, strict=True)
-    ]
+    left_out = ("soundfonts", "output", "midi", "voices")
+    made = {key: value for key, value in asdict(settings).items() if key not in left_out}
+    played = []
+    for part, player in zip(song.parts, players, strict=True):
+        by = {"program": player.program, "soundfont": player.origin.name}
+        by = {"singer": player.origin.name} if player.sings else by
+        played.append({"group": player.group, **by, "notes": len(part.notes)})
     return {**made, "index": index, "tempo": round(song.tempo, 2), "parts": played}
