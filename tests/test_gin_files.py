@@ -52,6 +52,7 @@ LIKE_GLOW = ("flowavenet_wave.gin", "nice_wave.gin", "waveglow_wave.gin")
 # Their parts are those of other experiments, or take as long; they are left to the whole suite.
 SLOW = (
     *LIKE_GLOW,
+    "denoiser_stems.gin",
     "lifting_sharp.gin",
     "musdb18_songs.gin",
     "retrieval_wave.gin",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from pathlib import Path
 
@@ -32,6 +33,9 @@ def font(tmp_path: Path) -> Path:
         (["--sources=drums,bass,other,../x"], "--sources must be four different names"),
         (["--split=../x"], "--split must be the name of a folder, got '../x'"),
         (["--sample_rate=8000"], "invalid choice"),
+        (["--soundfont=FONT", "--voices=empty"], "--voices must be a folder with one folder of speech for each singer"),
+        (["--soundfont=FONT", "--program=lead=128"], "--program must be one of drums, bass, other, lead, '='"),
+        (["--soundfont=FONT", "--program=flute"], "got 'flute'"),
     ],
 )
 def test_what_is_refused(
@@ -61,9 +65,12 @@ def test_an_absent_synthesiser_is_named(
 @pytest.mark.skipif(not present, reason="needs fluidsynth and a soundfont (Debian: fluidsynth, timgm6mb-soundfont)")
 def test_songs_are_rendered_side_by_side(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     arguments = [f"--output={tmp_path}", f"--soundfont={FONT}", "--songs=2", "--seconds=1", "--jobs=2"]
+    arguments += ["--program=lead=73", "--program=lead=74"]
     assert render.main([*arguments, "--sources=kit,bass,chords,flute", "--split=valid"]) == 0
     out, err = capsys.readouterr()
     assert err == "" and len(out.splitlines()) == 2
     for line in out.splitlines():
         assert {path.stem for path in Path(line).glob("*.flac")} == {"kit", "bass", "chords", "flute"}
         assert Path(line).parent == tmp_path / "valid"
+        parts = json.loads((Path(line) / "song.json").read_text())["parts"]
+        assert {part["program"] for part in parts if part["group"] == "lead"} <= {73, 74}

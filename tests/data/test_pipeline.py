@@ -97,3 +97,37 @@ def test_a_refusal_of_the_data_stays_one_line(make: Make) -> None:
     with pytest.raises(InputError) as refused:
         make(0, data=TooShort())
     assert str(refused.value) == "cuts must be shorter than 64"
+
+
+def backed(share: float, seed: int = 0, first_step: int = 0) -> tf.data.Dataset:
+    data = ToyData()
+    return pipeline.cuts_and_backgrounds(data, "sawtooth", data, share, LENGTH, 64, seed, first_step)
+
+
+def test_backgrounds_have_unit_level_and_do_not_hold_the_source() -> None:
+    wave, background = next(backed(1.0).as_numpy_iterator())
+    np.testing.assert_array_equal(wave, ToyData().draw("sawtooth", 64, LENGTH, (0, 0)))
+    np.testing.assert_allclose(np.sqrt(np.mean(background**2, axis=-1)), 1.0, rtol=1e-4)
+    others = [ToyData().draw(name, 64, LENGTH, (1, 0)).numpy() for name in ToyData().sources if name != "sawtooth"]
+    for example in range(64):
+        parts = np.stack([each[example] for each in others], axis=1)
+        weights, *_ = np.linalg.lstsq(parts, background[example], rcond=None)
+        np.testing.assert_allclose(parts @ weights, background[example], atol=1e-3)
+        used = weights[np.abs(weights) > 1e-3]
+        np.testing.assert_allclose(used, used[0], rtol=1e-2)
+
+
+def test_the_share_of_backgrounds_is_kept_and_the_rest_is_white_noise() -> None:
+    none, some = (next(backed(share).as_numpy_iterator())[1] for share in (0.0, 0.5))
+    assert abs(np.mean(none)) < 0.05 and np.std(none) == pytest.approx(1.0, abs=0.05)
+    flat = np.abs(np.corrcoef(none[:, 1:].ravel(), none[:, :-1].ravel())[0, 1])
+    assert flat < 0.06
+    same = np.all(some == none, axis=-1)
+    assert 16 < same.sum() < 48
+
+
+def test_backgrounds_start_anywhere() -> None:
+    batches = list(itertools.islice(backed(0.5).as_numpy_iterator(), 3))
+    for one, other in zip(next(backed(0.5, first_step=2).as_numpy_iterator()), batches[2], strict=True):
+        np.testing.assert_array_equal(one, other)
+    assert np.abs(batches[1][1] - batches[2][1]).max() > 0.1

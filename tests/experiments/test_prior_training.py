@@ -46,6 +46,38 @@ def test_a_prior_without_a_density_is_scored_by_its_denoiser() -> None:
     assert set(found) == {"weighted_mse_wave", "log_weighted_mse_wave"} and np.isfinite(list(found.values())).all()
 
 
+def test_a_denoiser_may_learn_its_source_from_other_sounds() -> None:
+    arguments, data = {**SCORE, "length": SEGMENT}, ToyData(RATE)
+    task = prior_task("sine", arguments, data, FIT, SEED, background=data, background_share=1.0)
+    assert task.preview and task.validate and task.initialise
+    model = task.build()
+    wave, background = batch = next(iter(task.dataset(0)))
+    assert wave.shape == background.shape == (4, SEGMENT)
+    task.initialise(model, batch, tf.constant([SEED, 0]))
+    assert float(model.data_std.numpy()) != 1.0
+    assert {name: wave.shape for name, wave in task.preview(model).items()} == {
+        "noisy": (4, SEGMENT),
+        "denoised": (4, SEGMENT),
+    }
+    assert np.isfinite(list(task.validate(model).values())).all()
+    assert np.isfinite(float(task.objective(model, batch, tf.constant([SEED, 1]))[0]))
+
+
+@pytest.mark.parametrize(
+    ("changes", "complaint"),
+    [
+        ({"background_share": 1.5}, r"background_share must lie in 0\.\.1, got 1\.5"),
+        ({"background": ToyData(12000)}, "sample rate of train.data, got 16000 and 12000 Hz"),
+        ({"background": ToyData(RATE, sources=("sine",))}, "a source besides 'sine'"),
+        ({"arguments": {**GLOW, "length": SEGMENT}}, "for a 'score' prior over 'wave', got 'glow'"),
+    ],
+)
+def test_a_background_that_cannot_serve_is_refused(changes: dict[str, Any], complaint: str) -> None:
+    given = {"arguments": {**SCORE, "length": SEGMENT}, "background": ToyData(RATE), **changes}
+    with pytest.raises(InputError, match=complaint):
+        prior_task("sine", data=ToyData(RATE), settings=FIT, seed=SEED, **given)
+
+
 def test_a_prior_over_spectra_is_trained_and_shown_as_sound() -> None:
     front_end = {"frame_length": 64, "frame_step": 16, "frame_multiple": 2}
     spectral = {**GLOW, "domain": "log_stft", "front_end": front_end, "squeeze": 2, "length": 256}

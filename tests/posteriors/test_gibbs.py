@@ -153,6 +153,17 @@ def test_a_single_segment_and_a_single_start_are_taken(gaussian_priors: Priors, 
     assert sampler.sample(np.ones((1, 5), np.float32), 1, (0, 0)).shape == (1, 1, 2, 5)
 
 
+def test_from_silence_a_source_is_first_offered_the_whole_mixture(gaussian_priors: Priors) -> None:
+    built = gaussian_priors(2, 5)
+    settings = {"update": "jacobi", "largest_sigma": 1.0, "num_levels": 1, "num_restarts": 1, "damping": 1.0}
+    posterior = Gibbs(built, beginning="silence", smallest_sigma=1.0, **settings)
+    mixture = np.random.default_rng(2).normal(size=(3, posterior.segment)).astype(np.float32)
+    offered = posterior.num_sources * mixture[..., np.newaxis]
+    found = posterior.chains(mixture, 1, (0, 0))[0]
+    for k, prior in enumerate(built):
+        np.testing.assert_allclose(found[:, k], prior.denoise(offered, 1.0)[..., 0], rtol=1e-4, atol=1e-5)
+
+
 def test_a_polish_follows_the_schedule(coin_priors: Priors) -> None:
     coins = coin_priors((1.0, 0.5), 4, smallest_sigma=0.01, largest_sigma=8.0)
     sampler = posteriors.build("gibbs", coins, num_levels=3, polish_levels=2, polish_sigma=0.025)

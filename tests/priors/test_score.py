@@ -18,6 +18,14 @@ COMMON: dict[str, Any] = {"kind": "score", "sigma_range": (0.01, 8.0), "conditio
 CASES: dict[str, dict[str, Any]] = {
     "spectral_gain": {"length": 16, "width": 8, "num_blocks": 1, "local_width": 4, "local_layers": 1},
     "retrieval": {"length": 16, "network": "retrieval", "width": 8, "num_atoms": 4},
+    "short_time_gain": {
+        "length": 64,
+        "network": "short_time_gain",
+        "frame_length": 16,
+        "frame_step": 4,
+        "width": 8,
+        "num_blocks": 2,
+    },
     "convolutions": {**SPECTRAL, "network": "convolutions", "width": 4, "num_layers": 1},
 }
 

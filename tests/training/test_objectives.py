@@ -112,6 +112,15 @@ def test_maximum_likelihood_is_the_density_of_what_is_seen(sigma_range: tuple[fl
     assert float(loss) == pytest.approx(np.mean(0.5 * np.log(2 * np.pi * np.e * std**2)), abs=0.02)
 
 
+def test_a_background_takes_the_place_of_noise_at_its_level() -> None:
+    prior, wave, background = White(50, (0.01, 2.0)), waves(40), tf.random.stateless_normal((40, 50), (2, 2))
+    events, noisy, sigma = objectives.noised_pair(prior, (wave, background), tf.constant(SEED))
+    np.testing.assert_array_equal(events[..., 0], wave)
+    np.testing.assert_allclose(noisy[..., 0], wave + sigma[:, tf.newaxis] * background, rtol=1e-5)
+    np.testing.assert_array_equal(sigma, objectives.noised(prior, wave, tf.constant(SEED))[1])
+    assert np.abs(objectives.noised_pair(prior, wave, tf.constant(SEED))[1] - noisy).max() > 0.1
+
+
 class Shrink:
     """A denoiser of white noise of unit variance that multiplies by a gain."""
 

@@ -34,6 +34,8 @@ def parser() -> argparse.ArgumentParser:
     add("--midi", default=BUILTIN, metavar="builtin|DIR", help="built-in composer (default) or a folder of .mid files")
     add("--soundfont", action="append", default=[], metavar="FILE", help="SF2 or SF3; may be repeated, parts draw one")
     add("--voices", metavar="DIR", help="speech, one sub-folder for each speaker, who sing the leads (default: none)")
+    programs = "General MIDI program of drums, bass, other or lead, instead of random ones; may be repeated (lead=73)"
+    add("--program", action="append", default=[], metavar="GROUP=N", help=programs)
     add("--output", required=True, metavar="DIR", help="where the songs go")
     add("--split", default="train", metavar="NAME", help="sub-folder; other splits get other songs (default: train)")
     add("--songs", type=int, default=10, metavar="N", help="how many (default: 10)")
@@ -100,8 +102,23 @@ def _settings(args: argparse.Namespace) -> RenderSettings:
         voices = tuple(speech.singers(args.voices))
         speech.package()
     synthesiser.program()
+    programs = _programs(args.program)
     settings = {name: getattr(args, name) for name in ("split", "seconds", "seed", "sample_rate", "channels")}
-    return RenderSettings(fonts, Path(args.output), midi, sources=names, voices=voices, **settings)
+    folder = Path(args.output)
+    return RenderSettings(fonts, folder, midi, sources=names, voices=voices, programs=programs, **settings)
+
+
+def _programs(entries: Sequence[str]) -> dict[str, tuple[int, ...]]:
+    """Programs by group, out of GROUP=N."""
+    from tfsep.data.render import GROUPS
+
+    found: dict[str, tuple[int, ...]] = {}
+    for entry in entries:
+        group, _, number = entry.partition("=")
+        if group not in GROUPS or not number.isdecimal() or int(number) > 127:
+            raise InputError(f"--program must be one of {', '.join(GROUPS)}, '=' and 0..127, got {entry!r}")
+        found[group] = (*found.get(group, ()), int(number))
+    return found
 
 
 def _is_name(text: str) -> bool:

@@ -11,6 +11,8 @@ from typing import Any, Protocol
 
 import tensorflow as tf
 
+_QUIET = 1e-4
+
 
 class SourceData(Protocol):
     """A data set of isolated sources."""
@@ -72,5 +74,39 @@ def remixes(
     def draw(step: tf.Tensor) -> tf.Tensor:
         each = [data.draw(source, batch_size, length, tf.stack([seed, step])) for source in data.sources]
         return tf.ensure_shape(tf.stack(each, axis=1), (batch_size, len(data.sources), length))
+
+    return each_step(draw, first_step, parallel_calls)
+
+
+def cuts_and_backgrounds(
+    data: SourceData,
+    source: str,
+    background: SourceData,
+    share: float,
+    length: int,
+    batch_size: int,
+    seed: int,
+    first_step: int = 0,
+    parallel_calls: int = 1,
+) -> tf.data.Dataset:
+    """Batches of one isolated source and of what may lie behind it, both (batch, time) float32.
+
+    A background has an RMS of 1: in a ``share`` of examples the sum of some of ``background``'s sources but ``source``
+    itself, each drawn by itself and there at least one, else white noise.
+    """
+    others = [name for name in background.sources if name != source]
+
+    def draw(step: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        pair = tf.stack([seed, step])
+        wave = tf.ensure_shape(data.draw(source, batch_size, length, pair), (batch_size, length))
+        each = tf.stack([background.draw(name, batch_size, length, pair + [1, 0]) for name in others], axis=1)
+        chance = tf.random.stateless_uniform((batch_size, len(others)), pair, alg="philox")
+        there = (chance < 0.6) | (chance >= tf.reduce_max(chance, axis=1, keepdims=True))
+        rest = tf.reduce_sum(tf.where(there[..., tf.newaxis], each, 0.0), axis=1)
+        rms = tf.sqrt(tf.reduce_mean(rest**2, axis=-1, keepdims=True))
+        noise = tf.random.stateless_normal((batch_size, length), pair, alg="philox")
+        recorded = tf.random.stateless_uniform((batch_size, 1), pair + [2, 0], alg="philox") < share
+        heard = recorded & (rms > _QUIET)
+        return wave, tf.ensure_shape(tf.where(heard, rest / tf.maximum(rms, _QUIET), noise), (batch_size, length))
 
     return each_step(draw, first_step, parallel_calls)

@@ -13,8 +13,8 @@ from __future__ import annotations
 
 import json
 import zlib
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -62,6 +62,7 @@ class RenderSettings:
         channels: 2, or 1 for their mean.
         sources: the names that drums, bass, other and lead go by.
         voices: folders of speech, one of them drawn for each song; empty: an instrument plays the lead.
+        programs: General MIDI programs, 0..127, that a group draws from instead of its usual ones.
     """
 
     soundfonts: tuple[Path, ...]
@@ -74,6 +75,7 @@ class RenderSettings:
     channels: int = 2
     sources: Sequence[str] = SOURCES
     voices: tuple[Path, ...] = ()
+    programs: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -140,7 +142,7 @@ def _player(group: str, settings: RenderSettings, rng: np.random.Generator) -> P
         if rng.uniform() < SUNG:
             return Player(group, 0, settings.voices[int(rng.integers(len(settings.voices)))])
         group, programs = "other", "solo"
-    program = int(rng.choice(PROGRAMS[programs]))
+    program = int(rng.choice(settings.programs.get(programs, PROGRAMS[programs])))
     return Player(group, program, settings.soundfonts[int(rng.integers(len(settings.soundfonts)))])
 
 
@@ -174,7 +176,7 @@ def _write(path: Path, sound: np.ndarray, settings: RenderSettings) -> None:
 
 def _described(song: Song, players: list[Player], settings: RenderSettings, index: int) -> dict[str, Any]:
     """What song.json says."""
-    left_out = ("soundfonts", "output", "midi", "voices")
+    left_out = ("soundfonts", "output", "midi", "voices", "programs")
     made = {key: value for key, value in asdict(settings).items() if key not in left_out}
     played = []
     for part, player in zip(song.parts, players, strict=True):

@@ -52,6 +52,8 @@ def train(
     paired: bool = False,
     num_validation: int = 64,
     num_examples: int = 1024,
+    background: SourceData | None = None,
+    background_share: float = 0.9,
     seed: int = 0,
     resume: bool = True,
 ) -> None:
@@ -75,6 +77,8 @@ def train(
             takes the priors trained here.
         paired: train learned posteriors on sources that belong together: the supervised baseline.
         num_examples: isolated cuts of each source from which priors are learned whose weights follow at once.
+        background: isolated sounds that denoisers learn to tell their source from, instead of from white noise alone.
+        background_share: part of the examples that have them.
         num_validation: validation mixtures on which intervals are calibrated and a composition's stages are chosen.
         seed: of everything random.
         resume: go on from checkpoints.
@@ -108,7 +112,8 @@ def train(
             if arguments["kind"] in priors.LEARNERS:
                 trained = learned_prior(name, arguments, data, num_examples, save_dir, seed, resume)
             else:
-                task = prior_task(name, arguments, data, prior_fit or FitSettings(), seed, held_out)
+                how = prior_fit or FitSettings()
+                task = prior_task(name, arguments, data, how, seed, held_out, background, background_share)
                 trained = fit(task, save_dir, prior_fit or FitSettings(), seed, resume)
             trained_priors[name] = (arguments, trained)
             write()

@@ -11,6 +11,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from tfsep.networks.modulation import Modulation
 from tfsep.networks.wavenet import DilatedConv
 
 
@@ -53,7 +54,8 @@ class TemporalMask(keras.layers.Layer):
     """Residual dilated convolutions over frames with the bins as channels.
 
     Blocks of LayerNorm, kernel-3 dilated convolution, SiLU, pointwise; dilations 1, 2, 4, ... repeat every
-    ``dilation_cycle`` blocks.
+    ``dilation_cycle`` blocks. A condition (batch, condition_width), where there is one, modulates what goes into each
+    SiLU, as in FiLM (modulation.py); ``silent`` lets all outputs begin at zero.
     """
 
     def __init__(
@@ -62,6 +64,8 @@ class TemporalMask(keras.layers.Layer):
         width: int = 160,
         num_blocks: int = 6,
         dilation_cycle: int = 4,
+        condition_width: int = 0,
+        silent: bool = False,
         **kwargs: Any,
     ) -> None:
         """Build the weights for ``num_bins`` bins in and out."""
@@ -71,6 +75,8 @@ class TemporalMask(keras.layers.Layer):
             "width": width,
             "num_blocks": num_blocks,
             "dilation_cycle": dilation_cycle,
+            "condition_width": condition_width,
+            "silent": silent,
         }
         policy = self.dtype_policy
         self.first = keras.layers.Dense(width, dtype=policy)
@@ -82,15 +88,20 @@ class TemporalMask(keras.layers.Layer):
         for norm, narrow in zip(self.norms, self.narrow, strict=True):
             norm.build((None, None, width))
             narrow.build((None, None, width))
-        small = keras.initializers.VarianceScaling(0.1)
+        modulated = blocks if condition_width else ()
+        self.films = [Modulation(condition_width, width, "film", dtype=policy) for _ in modulated]
+        small = keras.initializers.Zeros() if silent else keras.initializers.VarianceScaling(0.1)
         self.last = keras.layers.Dense(num_bins + 1, kernel_initializer=small, dtype=policy)
         self.last.build((None, None, width))
 
-    def call(self, x: tf.Tensor) -> tf.Tensor:
+    def call(self, x: tf.Tensor, condition: tf.Tensor | None = None) -> tf.Tensor:
         """Propose logits."""
         hidden = self.first(x)
-        for norm, conv, narrow in zip(self.norms, self.convs, self.narrow, strict=True):
-            hidden += narrow(tf.nn.silu(conv(norm(hidden))))
+        for index, (norm, conv, narrow) in enumerate(zip(self.norms, self.convs, self.narrow, strict=True)):
+            inner = conv(norm(hidden))
+            if self.films:
+                inner = self.films[index](inner, condition)
+            hidden += narrow(tf.nn.silu(inner))
         return self.last(hidden)
 
     def get_config(self) -> dict[str, Any]:

@@ -29,6 +29,7 @@ from tfsep.priors.base import Prior
 
 UPDATES = ("gibbs", "jacobi")
 CHOICES = ("residual", "density")
+BEGINNINGS = ("noise", "silence")
 
 
 class Gibbs(Annealed):
@@ -43,6 +44,8 @@ class Gibbs(Annealed):
         damping: share of the way a Jacobi update goes, in 0..1.
         num_restarts: independent starts per mixture.
         choice: of the restarts, "residual" or "density"; the latter needs priors with a log-density.
+        beginning: without a start, chains begin at "noise" of unit variance, or at "silence", so that each source is
+            first offered the whole mixture: for sources whose level is no part of their prior.
         start_sigma: noise level at which a warm start begins; None is the middle of the schedule.
         largest_amplitude: what no clean source exceeds, so neither does its posterior mean: denoised sources are
             clipped to it, which keeps a blunt prior from running away; None where the sources have no such bound.
@@ -65,9 +68,11 @@ class Gibbs(Annealed):
         choice: str = "residual",
         start_sigma: float | None = None,
         largest_amplitude: float | None = None,
+        beginning: str = "noise",
     ) -> None:
         """Check the settings."""
-        for name, value, known in (("update", update, UPDATES), ("choice", choice, CHOICES)):
+        choices = (("update", update, UPDATES), ("choice", choice, CHOICES), ("beginning", beginning, BEGINNINGS))
+        for name, value, known in choices:
             if value not in known:
                 raise InputError(f"{name} must be one of {', '.join(known)}, got {value!r}")
         if not 0.0 < damping <= 1.0 or num_restarts < 1 or polish_levels < 0:
@@ -77,7 +82,7 @@ class Gibbs(Annealed):
             )
         if largest_amplitude is not None and not largest_amplitude > 0.0:
             raise InputError(f"largest_amplitude must be above 0, got {largest_amplitude:g}")
-        self.largest_amplitude, self.choice = largest_amplitude, choice
+        self.largest_amplitude, self.choice, self.beginning = largest_amplitude, choice, beginning
         self.update, self.damping, self.num_restarts = update, damping, num_restarts
         sigmas = geometric(largest_sigma, smallest_sigma, num_levels)
         if polish_levels:
@@ -89,8 +94,8 @@ class Gibbs(Annealed):
             needs_log_prob(self.kind, "the choice by density", self.priors)
 
     def cold(self, mixture: tf.Tensor, noise: tf.Tensor) -> tf.Tensor:
-        """Standard normal noise: far from everything, and of a level that denoisers know."""
-        return noise
+        """Standard normal noise: far from everything, and of a level that denoisers know; or silence."""
+        return noise if self.beginning == "noise" else tf.zeros_like(noise)
 
     def sample(self, mixture: Any, num_samples: int, seed: Any, start: Any = None) -> tf.Tensor:
         """The best of ``num_restarts`` starts, ``num_samples`` times over; see :class:`Posterior`."""

@@ -9,8 +9,8 @@ A network F is wrapped so that its inputs and targets have unit variance at ever
 
 with the data's standard deviation :math:`\sigma_d`, and trained to return the clean event. The optimum is the
 posterior mean, so the score is :math:`(D(y, \sigma) - y) / \sigma^2` (Tweedie's formula). Over waves F reads the
-log-spectrum and sets gains, then mends the result in the time domain; over spectrograms it is a stack of gated
-convolutions.
+log-spectrum and sets gains, of one frame, then mends the result in the time domain, or of short-time frames; over
+spectrograms it is a stack of gated convolutions.
 
 Sources: Vincent 2011 (denoising score matching); Karras et al. 2022 (EDM), table 1, equation 7 and, for samples,
 algorithm 1.
@@ -19,6 +19,7 @@ algorithm 1.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 import keras
@@ -28,12 +29,18 @@ from tfsep.audio.front_end import FrontEnd
 from tfsep.errors import InputError
 from tfsep.networks.noise_embedding import NoiseEmbedding
 from tfsep.networks.retrieval import Retrieval
+from tfsep.networks.short_time_gain import ShortTimeGain
 from tfsep.networks.spectral_gain import SpectralGain
 from tfsep.priors.base import Prior, broadcast_to_event, per_example_sigma
 from tfsep.priors.conditioners import network_factory
 from tfsep.priors.flow import clean_variance
 
-NETWORKS = ("spectral_gain", "retrieval", "convolutions")
+WAVE_NETWORKS: dict[str, Callable[..., keras.layers.Layer]] = {
+    "spectral_gain": SpectralGain,
+    "retrieval": Retrieval,
+    "short_time_gain": ShortTimeGain,
+}
+NETWORKS = (*WAVE_NETWORKS, "convolutions")
 _RHO = 7.0
 
 
@@ -43,7 +50,8 @@ class ScorePrior(keras.Model, Prior):
     Args:
         front_end: from waveforms to features.
         event_shape: (time, 1) or (frame, bin, 1).
-        network: "spectral_gain" (waves), "retrieval" (waves), or "convolutions" (WaveNet or gated 2-D convolutions).
+        network: over waves "spectral_gain", "retrieval" or "short_time_gain"; "convolutions" (WaveNet or gated 2-D
+            convolutions) over any events.
         sigma_range: smallest and largest noise level, in units of the features.
         condition_width: size of the embedded noise level.
         num_sampling_steps: steps of :meth:`sample`.
@@ -85,7 +93,7 @@ class ScorePrior(keras.Model, Prior):
         if network == "convolutions":
             self.network = network_factory(self.event_shape, condition_width, dtype, **settings)(1, 1)
         else:
-            build = SpectralGain if network == "spectral_gain" else Retrieval
+            build = WAVE_NETWORKS[network]
             self.network = build(self.event_shape[0], 1, condition_width=condition_width, dtype=dtype, **settings)
         one = keras.initializers.Constant(1.0)
         self.data_std = self.add_weight(shape=(), initializer=one, trainable=False, name="data_std")

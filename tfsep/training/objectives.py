@@ -37,11 +37,16 @@ def noised(prior: Prior, wave: tf.Tensor, seed: tf.Tensor) -> tuple[tf.Tensor, t
     events = prior.analyse(wave)
     if prior.sigma_range is None:
         return events, None
-    low, high = (math.log(sigma) for sigma in prior.sigma_range)
-    position = tf.random.stateless_uniform(tf.shape(events)[:1], seed + 1, dtype=events.dtype, alg="philox")
-    sigma = tf.exp(low + (high - low) * position)
+    sigma = drawn_sigma(prior, events, seed)
     noise = tf.random.stateless_normal(tf.shape(events), seed, dtype=events.dtype, alg="philox")
     return events + tf.reshape(sigma, [-1] + [1] * len(prior.event_shape)) * noise, sigma
+
+
+def drawn_sigma(prior: Prior, events: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
+    """Noise levels log-uniform over a prior's range, one for each event: (batch,)."""
+    low, high = (math.log(sigma) for sigma in prior.sigma_range or ())
+    position = tf.random.stateless_uniform(tf.shape(events)[:1], seed + 1, dtype=events.dtype, alg="philox")
+    return tf.exp(low + (high - low) * position)
 
 
 def maximum_likelihood(
@@ -62,7 +67,7 @@ def maximum_likelihood(
 
 
 def denoising_score_matching(
-    prior: Any, wave: tf.Tensor, seed: tf.Tensor
+    prior: Any, batch: Any, seed: tf.Tensor
 ) -> tuple[tf.Tensor, dict[str, tf.Tensor]]:
     r"""Denoising score matching: the error of D(x + sigma eps, sigma), weighted to be the network's own.
 
@@ -73,11 +78,12 @@ def denoising_score_matching(
 
     Args:
         prior: a score prior.
-        wave: isolated sources (batch, time).
+        batch: isolated sources (batch, time); or those and backgrounds of unit RMS, (batch, time) as well, which take
+            the place of white noise. What is learned then is the mean of the source given its sum with sounds like
+            these: what Gibbs and Jacobi updates ask of a denoiser, and no longer the score of a noised density.
         seed: two integers.
     """
-    events = prior.analyse(wave)
-    noisy, sigma = noised(prior, wave, seed)
+    events, noisy, sigma = noised_pair(prior, batch, seed)
     error = tf.reduce_mean((prior.denoise(noisy, sigma) - events) ** 2, axis=list(range(1, events.shape.rank)))
     weighted = prior.loss_weight(sigma) * error
     mean, logarithm = tf.reduce_mean(weighted), tf.reduce_mean(tf.math.log(weighted + _LOG_FLOOR))
@@ -85,9 +91,19 @@ def denoising_score_matching(
     return mean + _LOG_WEIGHT * logarithm, metrics
 
 
-def prior_objective(prior: Prior, wave: tf.Tensor, seed: tf.Tensor) -> tuple[tf.Tensor, dict[str, tf.Tensor]]:
+def noised_pair(prior: Prior, batch: Any, seed: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, Any]:
+    """Clean events, the same with noise or a background behind them, and its level; ``batch`` as of the objective."""
+    if not isinstance(batch, tuple):
+        return prior.analyse(batch), *noised(prior, batch, seed)
+    wave, background = batch
+    events = prior.analyse(wave)
+    sigma = drawn_sigma(prior, events, seed)
+    return events, events + tf.reshape(sigma, [-1] + [1] * len(prior.event_shape)) * prior.analyse(background), sigma
+
+
+def prior_objective(prior: Prior, batch: Any, seed: tf.Tensor) -> tuple[tf.Tensor, dict[str, tf.Tensor]]:
     """What a prior is trained on: :func:`maximum_likelihood`, or :func:`denoising_score_matching` without a density."""
-    return (maximum_likelihood if prior.has_log_prob else denoising_score_matching)(prior, wave, seed)
+    return (maximum_likelihood if prior.has_log_prob else denoising_score_matching)(prior, batch, seed)
 
 
 def simulated_pairs(
@@ -133,6 +149,7 @@ def errors_of_means(
     return error, power, tf.reduce_mean(relative), tf.reduce_mean(tf.math.log(relative + 1e-3))
 
 
-def initialise_prior(prior: Prior, wave: tf.Tensor, seed: tf.Tensor) -> None:
-    """Data-dependent initialisation of a prior from one batch of isolated sources (batch, time)."""
-    prior.initialise(*noised(prior, wave, seed))
+def initialise_prior(prior: Prior, batch: Any, seed: tf.Tensor) -> None:
+    """Data-dependent initialisation of a prior from one batch of isolated sources, with or without backgrounds."""
+    _, noisy, sigma = noised_pair(prior, batch, seed)
+    prior.initialise(noisy, sigma)
