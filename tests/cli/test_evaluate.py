@@ -11,8 +11,10 @@ import numpy as np
 import pytest
 import soundfile
 
+from tfsep import priors
 from tfsep.cli import evaluate, export
 from tfsep.data import toy
+from tfsep.separation.model_folder import save_model
 
 TOY_SOURCES = ("sine", "sawtooth", "square", "triangle")
 KEYS = {"model", "data", "seed", "num_mixtures", "sources", "mean_si_sdri", "median_si_sdri", "fraction_above_10db"}
@@ -50,6 +52,21 @@ def write_tracks(root: Path, tracks: dict[str, dict[str, np.ndarray]], sample_ra
 
 def stem(seed: int, channels: int = 1, time: int = 9000) -> np.ndarray:
     return 0.1 * np.random.default_rng(seed).standard_normal((channels, time)).astype(np.float32)
+
+
+def test_a_source_may_be_added_by_its_prior(call: Run, tmp_path: Path) -> None:
+    arguments: dict[str, Any] = {"kind": "score", "length": 256, "width": 4, "num_blocks": 1, "local_width": 0}
+    posterior = {"kind": "gibbs", "largest_sigma": 1.0, "num_levels": 2, "num_restarts": 1}
+    for folder, names in (("duo", ("sine", "square")), ("one", ("triangle",))):
+        trained = {name: (arguments, priors.build(**arguments)) for name in names}
+        gains = (1.0,) * len(names)
+        save_model(tmp_path / folder, names, 16000, 256, gains, trained, [(posterior, None)])
+    for more, names in (([], ["sine", "square"]), (["--priors=triangle=one"], ["sine", "square", "triangle"])):
+        code, _, err = call(evaluate.main, "--model=duo", "--data=toy", "--num_mixtures=2", "--json=r.json", *more)
+        assert (code, err) == (0, "")
+        assert list(record(tmp_path / "r.json")["sources"]) == names
+    code, _, err = call(evaluate.main, "--model=duo", "--data=toy", "--priors=sine")
+    assert code == 2 and "--priors must be SOURCE=DIR,..., got 'sine'" in err
 
 
 @pytest.mark.parametrize("data", ["toy", "toy-free"])

@@ -32,6 +32,7 @@ def parser() -> argparse.ArgumentParser:
     add("--seed", type=int, default=0, metavar="N", help="of toy mixtures and of the posterior (default: 0)")
     add("--json", metavar="FILE", help="where the record goes")
     add("--posterior", metavar="NAME", help="kind of posterior, where the model offers several")
+    add("--priors", action="append", default=[], metavar="SOURCE=DIR,...", help="priors in place of the model's")
     add("--steps", type=int, metavar="N", help="steps of the posterior's iteration")
     add("--baselines", default="", metavar="NAME,...", help="nmf, hpss, ica: slower ones beside mixture and ideal mask")
     add("--calibration", action="store_true", help="coverage of 50 %% and 90 %% intervals from 39 posterior samples")
@@ -51,7 +52,10 @@ def _evaluate(argv: Sequence[str]) -> int:
     with runner.quiet_stderr():
         from tfsep.experiments import baseline_scores, separation_scores
         from tfsep.separation.separator import Separator
-    separator = Separator.load(args.model, posterior=args.posterior, steps=args.steps, overlap=args.overlap)
+    priors = runner.parse_priors(args.priors)
+    separator = Separator.load(
+        args.model, posterior=args.posterior, priors=priors, steps=args.steps, overlap=args.overlap
+    )
     if args.data in TOY_DATA:
         num_mixtures = args.num_mixtures or _TOY_MIXTURES
         free = args.data == "toy-free"

@@ -124,3 +124,18 @@ def _exit_code(leave: SystemExit) -> int:
         return leave.code
     print(leave.code, file=sys.stderr)
     return TfsepError.exit_code
+
+
+def parse_priors(given: Sequence[str]) -> dict[str, str] | None:
+    """drums=DIR,bass=DIR (repeatable) -> {source: folder}, None for none.
+
+    Raises:
+        InputError: for anything else.
+    """
+    priors: dict[str, str] = {}
+    for item in (item for text in given for item in text.split(",") if item):
+        source, sign, folder = item.partition("=")
+        if not (source and sign and folder):
+            raise InputError(f"--priors must be SOURCE=DIR,..., got {item!r}")
+        priors[source] = folder
+    return priors or None

@@ -93,7 +93,7 @@ def _separate(argv: Sequence[str]) -> int:
         if readable:
             from tfsep.cli.separation_job import SeparationJob
 
-            failures += SeparationJob(args, _parse_priors(args.priors), Path(spool), parser()).run(readable)
+            failures += SeparationJob(args, runner.parse_priors(args.priors), Path(spool), parser()).run(readable)
     return 1 if failures else 0
 
 
@@ -145,17 +145,6 @@ def _check_report(args: argparse.Namespace) -> None:
         raise InputError(f"--references must be a folder, got {args.references!r}")
     if not 0.0 < args.report_seconds <= 600.0:
         raise InputError(f"--report_seconds must be above 0 and at most 600, got {args.report_seconds:g}")
-
-
-def _parse_priors(given: Sequence[str]) -> dict[str, str] | None:
-    """drums=DIR,bass=DIR (repeatable) -> {source: folder}."""
-    priors: dict[str, str] = {}
-    for item in (item for text in given for item in text.split(",") if item):
-        source, sign, folder = item.partition("=")
-        if not (source and sign and folder):
-            raise InputError(f"--priors must be SOURCE=DIR,..., got {item!r}")
-        priors[source] = folder
-    return priors or None
 
 
 def _header(track: tracks.Track | JobError, args: argparse.Namespace) -> AudioInfo | None:
