@@ -69,6 +69,12 @@ def test_a_source_may_be_added_by_its_prior(call: Run, tmp_path: Path) -> None:
     assert code == 2 and "--priors must be SOURCE=DIR,..., got 'sine'" in err
 
 
+@pytest.mark.parametrize("arguments", [["--data=toy", "--balance_db=2"], ["--data=.", "--balance_db=nan"]])
+def test_a_balance_of_nothing_is_refused(call: Run, arguments: list[str]) -> None:
+    code, _, err = call(evaluate.main, "--model=songs", *arguments)
+    assert code == 2 and "--balance_db must lie in 0..100 and is for a folder of stems" in err
+
+
 @pytest.mark.parametrize("data", ["toy", "toy-free"])
 def test_toy_record(call: Run, tmp_path: Path, data: str) -> None:
     code, out, err = call(

@@ -168,3 +168,17 @@ def test_the_ideal_mask_of_a_long_song_is_made_in_stretches() -> None:
     assert found.shape == references.shape
     first = scores.oracle_mask(Batch(long.mixture[:, :30000], references[..., :30000], 1000, song=True))
     np.testing.assert_allclose(found[..., :30000], first, atol=1e-6)
+
+
+def test_sources_are_brought_near_their_median_level() -> None:
+    levels = np.array([1.0, 0.1, 0.05, 0.0])
+    rng = np.random.default_rng(0)
+    references = (levels[:, np.newaxis] * rng.choice((-1.0, 1.0), size=(2, 4, 50))).astype(np.float32)
+    batch = Batch(references.sum(axis=1), references, 8000, song=True)
+    found = scores.balanced(batch, 2.0)
+    gains = found.references[0, :3, 0] / references[0, :3, 0]
+    expected = np.array([0.1 * 10**0.1, 0.1, 0.1 * 10**-0.1]) / levels[:3]
+    np.testing.assert_allclose(gains, expected, rtol=1e-5)
+    np.testing.assert_allclose(found.references, references * np.append(expected, 1.0)[:, np.newaxis], rtol=1e-5)
+    np.testing.assert_allclose(found.mixture, found.references.sum(axis=1), atol=1e-6)
+    np.testing.assert_array_equal(scores.balanced(batch, 100.0).references, references)

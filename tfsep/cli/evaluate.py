@@ -27,6 +27,7 @@ def parser() -> argparse.ArgumentParser:
     add("--data", required=True, metavar="toy|toy-free|DIR", help="toys, <DIR>/<split>/<track>/<source>.wav, musdb18")
     add("--split", default="test", help="of a folder (default: test)")
     add("--linear_mixture", action="store_true", help="mix the stems of a folder, even where it has a mixture file")
+    add("--balance_db", type=float, metavar="X", help="bring stems of a folder within X dB of their median level first")
     add("--num_mixtures", type=int, metavar="N", help="default: 256 of a toy, all tracks of a folder")
     add("--length", type=int, metavar="N", help="samples of a toy mixture (default: the model's segment)")
     add("--seed", type=int, default=0, metavar="N", help="of toy mixtures and of the posterior (default: 0)")
@@ -62,7 +63,7 @@ def _evaluate(argv: Sequence[str]) -> int:
         batches = separation_scores.toy_batches(separator, num_mixtures, args.seed, free, args.length)
     else:
         batches = separation_scores.song_batches(
-            separator, args.data, args.split, args.num_mixtures, args.linear_mixture
+            separator, args.data, args.split, args.num_mixtures, args.linear_mixture, args.balance_db
         )
     names = [name for name in args.baselines.split(",") if name]
     baselines = baseline_scores.build(names, separator.sources, args.data, args.seed)
@@ -84,6 +85,8 @@ def _check(args: argparse.Namespace) -> None:
             raise InputError(f"--{name} must be at least {lowest} and below 2^31, got {value}")
     if args.data not in TOY_DATA and not Path(args.data).is_dir():
         raise InputError(f"--data must be toy, toy-free or a folder, got {args.data!r}")
+    if args.balance_db is not None and (args.data in TOY_DATA or not 0.0 <= args.balance_db <= 100.0):
+        raise InputError(f"--balance_db must lie in 0..100 and is for a folder of stems, got {args.balance_db:g}")
     if args.json and Path(args.json).is_dir():
         raise InputError(f"--json must name a file, got the folder {args.json}")
 

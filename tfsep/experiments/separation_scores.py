@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -86,7 +86,12 @@ def toy_batches(
 
 
 def song_batches(
-    separator: Separator, root: str | Path, split: str, num_mixtures: int | None = None, linear: bool = False
+    separator: Separator,
+    root: str | Path,
+    split: str,
+    num_mixtures: int | None = None,
+    linear: bool = False,
+    balance_db: float | None = None,
 ) -> Iterator[Batch]:
     """The tracks ``<root>/<split>/<track>``, or those of a musdb root; without a mixture file their sum is the mixture.
 
@@ -96,6 +101,7 @@ def song_batches(
         split: "train", "test" or another sub-folder; of musdb also "valid".
         num_mixtures: at most so many tracks.
         linear: the sum of the model's sources is the mixture, mixture file or not.
+        balance_db: bring the sources of each track within so many dB of their median level (:func:`balanced`).
 
     Raises:
         InputError: if the folder has no tracks, or none with one of the model's sources.
@@ -105,7 +111,8 @@ def song_batches(
     if not usable:
         raise InputError(f"no track under {Path(root, split)} has a stem of {', '.join(separator.sources)}")
     for track in usable[:num_mixtures]:
-        yield read_track(track, separator.sources, linear)
+        batch = read_track(track, separator.sources, linear or balance_db is not None)
+        yield batch if balance_db is None else balanced(batch, balance_db)
 
 
 def read_track(track: Path, sources: Iterable[str], linear: bool = False) -> Batch:
@@ -129,6 +136,21 @@ def read_track(track: Path, sources: Iterable[str], linear: bool = False) -> Bat
     references = np.stack([full.get(name, np.zeros(shape, np.float32)) for name in sources], axis=1)
     mixture = full.get("mixture", references.sum(axis=1))
     return Batch(np.asarray(mixture, np.float32), references, rate, song=True)
+
+
+def balanced(batch: Batch, within_db: float) -> Batch:
+    """A song with its sources within ``within_db`` of the median of their levels, and their sum as the mixture.
+
+    A level is the RMS over all channels and times, in dB; sources without sound have none.
+    """
+    power = np.mean(batch.references.astype(np.float64) ** 2, axis=(0, 2))
+    if not np.any(power > 0.0):
+        return batch
+    level = 10.0 * np.log10(np.maximum(power, 1e-30))
+    middle = float(np.median(level[power > 0.0]))
+    change = np.where(power > 0.0, np.clip(level, middle - within_db, middle + within_db) - level, 0.0)
+    references = batch.references * (10.0 ** (change / 20.0)).astype(np.float32)[:, np.newaxis]
+    return replace(batch, references=references, mixture=references.sum(axis=1))
 
 
 def oracle_mask(batch: Batch) -> np.ndarray:
