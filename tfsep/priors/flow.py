@@ -25,11 +25,12 @@ from tfsep.bijectors import recomputation
 from tfsep.networks.noise_embedding import NoiseEmbedding
 from tfsep.priors.base import Prior, per_example_sigma
 from tfsep.priors.flow_layers import FlowLayer, SequenceLayer
+from tfsep.priors.stacked import Stackable
 
 _SMALLEST_VARIANCE = 1e-6
 
 
-class FlowPrior(keras.Model, Prior):
+class FlowPrior(keras.Model, Stackable):
     """Exact density, score, sampler and codec of a flow.
 
     Args:

@@ -82,4 +82,6 @@ def build(
             raise ValueError(f"only flows have steps to compute anew: recompute must be 'none', got {recompute!r}")
     except (TypeError, ValueError) as error:
         raise InputError(f"prior {kind!r} over {domain!r} events {shape}: {error}") from error
+    where = {"kind": kind, "domain": domain, "event_shape": shape, "front_end": dict(front_end or {})}
+    prior.settings = {**where, "recompute": recompute, **settings}
     return prior

@@ -29,15 +29,16 @@ from tfsep.errors import InputError
 from tfsep.networks.noise_embedding import NoiseEmbedding
 from tfsep.networks.retrieval import Retrieval
 from tfsep.networks.spectral_gain import SpectralGain
-from tfsep.priors.base import Prior, broadcast_to_event, per_example_sigma
+from tfsep.priors.base import broadcast_to_event, per_example_sigma
 from tfsep.priors.conditioners import network_factory
 from tfsep.priors.flow import clean_variance
+from tfsep.priors.stacked import Stackable
 
 NETWORKS = ("spectral_gain", "retrieval", "convolutions")
 _RHO = 7.0
 
 
-class ScorePrior(keras.Model, Prior):
+class ScorePrior(keras.Model, Stackable):
     """A denoiser as a prior; see the module's text.
 
     Args:
