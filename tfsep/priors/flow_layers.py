@@ -137,7 +137,7 @@ class CouplingLayer(FlowLayer):
         """The bijector under ``condition``."""
 
         def conditioner(kept: tf.Tensor) -> tf.Tensor:
-            return self.network(kept, condition)
+            return tf.cast(self.network(kept, condition), self.tf_dtype)
 
         return bijectors.Coupling(
             conditioner, self.mask, self.event_ndims, self.tf_dtype, additive=self.additive, bound=self.bound
@@ -211,7 +211,7 @@ class MultiscaleLayer(FlowLayer):
 
     def _around(self, inner: bijectors.Step, condition: tf.Tensor | None) -> bijectors.Step:
         network = self.network
-        conditioner = None if network is None else (lambda first: network(first, condition))
+        conditioner = None if network is None else (lambda first: tf.cast(network(first, condition), self.tf_dtype))
         return bijectors.Multiscale(inner, conditioner, self.event_ndims, self.tf_dtype, self.bound, self.num_kept)
 
     def chain(self, condition: tf.Tensor | None) -> list[Stage | Leave | Join]:
