@@ -37,6 +37,11 @@ def test_a_command_loads_nothing_slow(command: str) -> None:
     assert loaded_by(f"import tfsep.cli.{command.replace('-', '_')}") == []
 
 
+def test_separating_without_priors_does_without_tensorflow_probability() -> None:
+    """What bin/separate loads; kinds of priors, which are bijectors of that library, come with the first prior."""
+    assert "tensorflow_probability" not in loaded_by("from tfsep.separation.separator import Separator")
+
+
 @pytest.mark.parametrize("command", COMMANDS)
 def test_help_is_quick(command: str) -> None:
     """Time of the processor, not of the clock: other tests may run beside this one."""

@@ -15,7 +15,7 @@ from __future__ import annotations
 import tensorflow as tf
 
 from tfsep.bijectors.coupling import Conditioner, check_bound, shift_and_log_scale
-from tfsep.bijectors.step import Step, per_example
+from tfsep.bijectors.step import Retraced, Step, Watch, per_example
 
 
 class Multiscale(Step):
@@ -76,3 +76,15 @@ class Multiscale(Step):
         shift, log_scale = self._shift_and_log_scale(first, second)
         first, log_det = self.inner.inverse_and_log_det(first)
         return tf.concat([first, (second - shift) * tf.exp(-log_scale)], -1), log_det - per_example(log_scale)
+
+    def retrace(self, x: tf.Tensor, watch: Watch) -> Retraced:
+        """Latent to data and back, with one look at the network of what leaves."""
+        first, second = self.split(tf.stop_gradient(x))
+        first = tf.stop_gradient(self.inner.forward_and_log_det(first)[0])
+        watch(first)
+        shift, log_scale = self._shift_and_log_scale(first, second)
+        data = tf.stop_gradient(second * tf.exp(log_scale) + shift)
+        watch(data)
+        inner, log_det = self.inner.inverse_and_log_det(first)
+        latent = tf.concat([inner, (data - shift) * tf.exp(-log_scale)], -1)
+        return Retraced((first, data), lambda parts: tf.concat(parts, -1), latent, log_det - per_example(log_scale))

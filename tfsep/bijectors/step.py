@@ -11,7 +11,8 @@ Conventions: ``forward`` is from latent to data. Events are (time, channel) or (
 from __future__ import annotations
 
 import abc
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import tensorflow as tf
@@ -21,6 +22,26 @@ from tensorflow_probability import bijectors as tfb
 def per_example(value: tf.Tensor) -> tf.Tensor:
     """Sum over everything but the batch axis: (batch, ...) -> (batch,)."""
     return tf.reduce_sum(value, axis=list(range(1, value.shape.rank)))
+
+
+@dataclass(frozen=True)
+class Retraced:
+    """One pass of a step from data to latent, whose data were taken apart first.
+
+    Attributes:
+        parts: the data in watched pieces, cut off from whatever they were computed of.
+        join: pieces -> data, a reordering, so that it also makes the gradient in the data of the gradients in the
+            pieces.
+        latent, log_det: g(data) and log|det dg/dy|, computed from the pieces.
+    """
+
+    parts: tuple[tf.Tensor, ...]
+    join: Callable[[Sequence[tf.Tensor]], tf.Tensor]
+    latent: tf.Tensor
+    log_det: tf.Tensor
+
+
+Watch = Callable[[tf.Tensor], None]
 
 
 class Step(tfb.Bijector, metaclass=abc.ABCMeta):
@@ -37,6 +58,16 @@ class Step(tfb.Bijector, metaclass=abc.ABCMeta):
     @abc.abstractmethod
     def inverse_and_log_det(self, y: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         """Data to latent: g(y) and log|det dg/dy|, (batch,)."""
+
+    def traced(self, y: tf.Tensor, watch: Watch) -> Retraced:
+        """The pass from data y on; ``watch`` is a gradient tape's."""
+        y = tf.stop_gradient(y)
+        watch(y)
+        return Retraced((y,), lambda parts: parts[0], *self.inverse_and_log_det(y))
+
+    def retrace(self, x: tf.Tensor, watch: Watch) -> Retraced:
+        """The pass that ended in the latent x, with its data rebuilt; a coupling looks at its network once."""
+        return self.traced(self.forward_and_log_det(tf.stop_gradient(x))[0], watch)
 
     def _checked(self, x: tf.Tensor) -> tf.Tensor:
         if x.shape.rank != self.forward_min_event_ndims + 1:

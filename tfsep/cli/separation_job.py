@@ -41,6 +41,8 @@ class SeparationJob:
         spool: Path,
         options: argparse.ArgumentParser,
     ) -> None:
+        if sys.stderr.isatty() and not args.quiet:
+            print(f"loading TensorFlow and the model {args.model}", file=sys.stderr, flush=True)
         tensorflow = runner.start_tensorflow()
         _choose_device(tensorflow, args.device, args.jobs)
         self._graph_error: type[Exception] = tensorflow.errors.OpError

@@ -30,6 +30,7 @@ class BinWaveNet(keras.layers.Layer):
         """Build the weights."""
         policy = settings.pop("dtype", None)
         super().__init__(name=name, dtype=policy)
+        self.built = True
         self._settings = {
             "in_channels": in_channels,
             "out_channels": out_channels,

@@ -42,6 +42,7 @@ class GatedConv(keras.layers.Layer):
     ) -> None:
         """Build the weights."""
         super().__init__(**kwargs)
+        self.built = True
         self._settings = {
             "in_channels": in_channels,
             "out_channels": out_channels,

@@ -33,6 +33,7 @@ class Modulation(keras.layers.Layer):
     ) -> None:
         """Build the weights."""
         super().__init__(**kwargs)
+        self.built = True
         if conditioning not in CONDITIONINGS:
             raise ValueError(f"conditioning must be one of {', '.join(CONDITIONINGS)}, got {conditioning!r}")
         self.condition_width, self.num_channels, self.conditioning = condition_width, num_channels, conditioning

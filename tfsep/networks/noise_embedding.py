@@ -16,6 +16,7 @@ class NoiseEmbedding(keras.layers.Layer):
     def __init__(self, width: int, num_frequencies: int = 8, **kwargs: Any) -> None:
         """Set the width and the number of frequencies, 1/8 to 2 cycles per e-fold of sigma."""
         super().__init__(**kwargs)
+        self.built = True
         self.width, self.num_frequencies = width, num_frequencies
         self.dense = keras.layers.Dense(width, activation="silu", dtype=self.dtype_policy)
         self.dense.build((None, 2 * num_frequencies + 1))

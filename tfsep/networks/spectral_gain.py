@@ -56,6 +56,7 @@ class SpectralGain(keras.layers.Layer):
     ) -> None:
         """Build the weights."""
         super().__init__(**kwargs)
+        self.built = True
         self._settings = {
             "num_samples": num_samples,
             "out_channels": out_channels,

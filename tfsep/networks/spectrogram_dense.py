@@ -40,6 +40,7 @@ class SpectrogramDense(keras.layers.Layer):
     ) -> None:
         """Build the weights."""
         super().__init__(**kwargs)
+        self.built = True
         self._settings = {
             "positions": tuple(positions),
             "in_channels": in_channels,

@@ -29,6 +29,7 @@ class DilatedConv(keras.layers.Layer):
     def __init__(self, in_channels: int, out_channels: int, kernel_size: int, dilation: int, **kwargs: Any) -> None:
         """Build the weights; ``kernel_size`` must be odd."""
         super().__init__(**kwargs)
+        self.built = True
         if kernel_size % 2 == 0:
             raise ValueError(f"kernel_size must be odd for a non-causal convolution, got {kernel_size}")
         self.in_channels, self.out_channels = in_channels, out_channels
@@ -80,6 +81,7 @@ class WaveNet(keras.layers.Layer):
     ) -> None:
         """Build the weights."""
         super().__init__(**kwargs)
+        self.built = True
         self._settings = {
             "in_channels": in_channels,
             "out_channels": out_channels,

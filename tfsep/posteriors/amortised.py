@@ -30,7 +30,6 @@ from tfsep.errors import InputError
 from tfsep.networks.refinement import WaveRefinement
 from tfsep.networks.spectral_mask import FrameMask, TemporalMask
 from tfsep.posteriors.base import Posterior
-from tfsep.posteriors.conditional_flow import ConditionalFlow
 from tfsep.priors.base import Prior
 
 NETWORKS = {"frame": FrameMask, "temporal": TemporalMask}
@@ -102,8 +101,7 @@ class Amortised(keras.Model, Posterior):
             raise InputError(f"network {network!r}: {error}") from error
         self.networks = each
         self.refinement = None if refine is None else WaveRefinement(num_sources, **dict(refine))
-        count = num_sources if family == "flow" else 0
-        self.flows = [ConditionalFlow(2, **dict(family_settings or {})) for _ in range(count)]
+        self.flows = _flows(num_sources, family_settings or {}) if family == "flow" else []
         blocks = [flow.block for flow in self.flows] + ([self.refinement.block] if self.refinement else [])
         for block in blocks:
             if segment % block:
@@ -228,3 +226,10 @@ def _checked_temperature(temperature: Sequence[float] | None, num_sources: int) 
     if len(values) != num_sources or not all(0.0 < value < math.inf for value in values):
         raise InputError(f"temperature must be a number above 0 for each of the {num_sources} sources, got {values}")
     return values
+
+
+def _flows(num_sources: int, settings: Mapping[str, Any]) -> list[Any]:
+    """A conditional flow per source; TensorFlow Probability is imported for this family only."""
+    from tfsep.posteriors.conditional_flow import ConditionalFlow
+
+    return [ConditionalFlow(2, **settings) for _ in range(num_sources)]

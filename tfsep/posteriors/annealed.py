@@ -15,7 +15,7 @@ import tensorflow as tf
 
 from tfsep import mixing
 from tfsep.errors import InputError
-from tfsep.posteriors.base import Posterior, events_of, wave_priors
+from tfsep.posteriors.base import Posterior, answers_each, events_of, wave_priors
 from tfsep.posteriors.schedule import warm
 from tfsep.priors.base import Prior
 
@@ -31,6 +31,7 @@ class Annealed(Posterior):
         start_sigma: noise level at which a warm start begins; None is the middle of the schedule.
         num_chains: chains averaged into one sample and projected again (a mean of K samples has (1 + 1/K) / 2 of the
             mean square error of one).
+        stacked: evaluate priors of one architecture as one (:mod:`tfsep.priors.stacked`); others go one by one.
 
     Raises:
         InputError: for priors that cannot serve, or settings out of range.
@@ -44,11 +45,12 @@ class Annealed(Posterior):
         limits: Sequence[float],
         start_sigma: float | None,
         num_chains: int = 1,
+        stacked: bool = False,
     ) -> None:
         """Check what is given."""
         if num_chains < 1:
             raise InputError(f"num_chains must be at least 1, got {num_chains}")
-        self.num_chains = num_chains
+        self.num_chains, self.stacked = num_chains, stacked
         self.sigmas, self.warm_sigmas = sigmas, warm(sigmas, start_sigma)
         self.priors = wave_priors(self.kind, priors, limits)
         self.num_sources, self.segment = len(self.priors), self.priors[0].event_shape[0]
@@ -124,10 +126,9 @@ def fold(seed: tf.Tensor, number: Any) -> tf.Tensor:
     return tf.random.experimental.stateless_fold_in(seed, number)
 
 
-def score_each(priors: Sequence[Prior], sources: tf.Tensor, sigma: tf.Tensor) -> tf.Tensor:
+def score_each(priors: Sequence[Prior], sources: tf.Tensor, sigma: tf.Tensor, stacked: bool = False) -> tf.Tensor:
     """Each source's score under its own prior: (batch, source, time) -> the same."""
-    pairs = zip(priors, events_of(sources), strict=True)
-    return tf.stack([prior.score(events, sigma)[..., 0] for prior, events in pairs], axis=1)
+    return answers_each(priors, "score", sources, sigma, stacked)
 
 
 def log_prob_of_all(priors: Sequence[Prior], sources: tf.Tensor, sigma: tf.Tensor) -> tf.Tensor:

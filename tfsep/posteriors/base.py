@@ -14,7 +14,7 @@ import tensorflow as tf
 
 from tfsep import mixing
 from tfsep.errors import InputError
-from tfsep.priors.base import Prior
+from tfsep.priors.base import Prior, answers_of
 
 
 class Posterior(abc.ABC):
@@ -86,10 +86,17 @@ def events_of(sources: tf.Tensor) -> list[tf.Tensor]:
     return [source[..., tf.newaxis] for source in tf.unstack(sources, axis=1)]
 
 
-def denoise_each(priors: Sequence[Prior], sources: tf.Tensor, sigma: tf.Tensor) -> tf.Tensor:
+def denoise_each(priors: Sequence[Prior], sources: tf.Tensor, sigma: tf.Tensor, stacked: bool = False) -> tf.Tensor:
     """Each source denoised by its own prior: (batch, source, time) -> the same."""
-    pairs = zip(priors, events_of(sources), strict=True)
-    return tf.stack([prior.denoise(events, sigma)[..., 0] for prior, events in pairs], axis=1)
+    return answers_each(priors, "denoise", sources, sigma, stacked)
+
+
+def answers_each(
+    priors: Sequence[Prior], method: str, sources: tf.Tensor, sigma: tf.Tensor, stacked: bool
+) -> tf.Tensor:
+    """What each prior's ``method`` gives for its own source: (batch, source, time) -> the same."""
+    answers = answers_of(priors, method, events_of(sources), sigma, stacked)
+    return tf.stack([answer[..., 0] for answer in answers], axis=1)
 
 
 def residual_energy(mixture: tf.Tensor, sources: tf.Tensor, gains: Sequence[float]) -> tf.Tensor:

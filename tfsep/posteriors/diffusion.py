@@ -51,6 +51,7 @@ class Diffusion(Annealed):
         correction_step: their length in units of sigma^2.
         num_chains: chains averaged into one sample.
         start_sigma: noise level at which a warm start begins; None is the middle of the schedule.
+        stacked: evaluate priors of one architecture as one; others go one by one.
     """
 
     kind = "diffusion"
@@ -70,6 +71,7 @@ class Diffusion(Annealed):
         correction_step: float = 0.1,
         num_chains: int = 1,
         start_sigma: float | None = None,
+        stacked: bool = False,
     ) -> None:
         """Check the settings, the stability of the corrector among them."""
         for name, value, known in (("order", order, ORDERS), ("constraint", constraint, CONSTRAINTS)):
@@ -78,7 +80,7 @@ class Diffusion(Annealed):
         if not churn >= 0.0 or num_corrections < 0:
             raise InputError(f"churn and num_corrections must be at least 0, got {churn:g} and {num_corrections}")
         sigmas = karras(largest_sigma, smallest_sigma, num_levels, rho)
-        super().__init__(priors, gains, sigmas, [largest_sigma, smallest_sigma], start_sigma, num_chains)
+        super().__init__(priors, gains, sigmas, [largest_sigma, smallest_sigma], start_sigma, num_chains, stacked)
         self.order, self.constraint, self.largest_sigma = order, constraint, largest_sigma
         self.churn = min(churn / num_levels, _MOST_CHURN)
         self.num_corrections, self.correction_step = num_corrections, correction_step
@@ -107,7 +109,7 @@ class Diffusion(Annealed):
         last = tf.shape(sigmas)[0] - 1
         begin = (0, self._constrain(mixture, sources))
         sources = tf.while_loop(lambda level, _: level < last, descend, begin, parallel_iterations=1)[1]
-        return denoise_each(self.priors, sources, sigmas[-1])
+        return denoise_each(self.priors, sources, sigmas[-1], self.stacked)
 
     def _step(
         self, mixture: tf.Tensor, sources: tf.Tensor, sigma: tf.Tensor, lower: tf.Tensor, seed: tf.Tensor
@@ -137,7 +139,7 @@ class Diffusion(Annealed):
 
     def _drift(self, sources: tf.Tensor, sigma: tf.Tensor) -> tf.Tensor:
         """The score in the coordinates of the constraint, as a move of all sources."""
-        score = score_each(self.priors, sources, sigma)
+        score = score_each(self.priors, sources, sigma, self.stacked)
         if self.constraint == "projection":
             return mixing.project_tangent(score, self.gains)
         ratios = tf.constant(self.gains)[:, tf.newaxis] / self.gains[-1]

@@ -49,6 +49,7 @@ class Gibbs(Annealed):
         start_sigma: noise level at which a warm start begins; None is the middle of the schedule.
         largest_amplitude: what no clean source exceeds, so neither does its posterior mean: denoised sources are
             clipped to it, which keeps a blunt prior from running away; None where the sources have no such bound.
+        stacked: evaluate priors of one architecture as one, in Jacobi updates; others go one by one.
     """
 
     kind = "gibbs"
@@ -69,6 +70,7 @@ class Gibbs(Annealed):
         start_sigma: float | None = None,
         largest_amplitude: float | None = None,
         beginning: str = "noise",
+        stacked: bool = False,
     ) -> None:
         """Check the settings."""
         choices = (("update", update, UPDATES), ("choice", choice, CHOICES), ("beginning", beginning, BEGINNINGS))
@@ -89,7 +91,7 @@ class Gibbs(Annealed):
             polish = geometric(smallest_sigma, polish_sigma, polish_levels + 1)[1:]
             sigmas = np.concatenate([sigmas, polish])
         limits = [largest_sigma, polish_sigma if polish_levels else smallest_sigma]
-        super().__init__(priors, gains, sigmas, limits, start_sigma)
+        super().__init__(priors, gains, sigmas, limits, start_sigma, stacked=stacked)
         if choice == "density":
             needs_log_prob(self.kind, "the choice by density", self.priors)
 
@@ -119,7 +121,7 @@ class Gibbs(Annealed):
 
         def jacobi(level: tf.Tensor, sources: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
             offered = sources + mixing.residual(mixture, sources, self.gains)[:, tf.newaxis, :] / column
-            answer = self._bounded(denoise_each(self.priors, offered, sigmas[level]))
+            answer = self._bounded(denoise_each(self.priors, offered, sigmas[level], self.stacked))
             return level + 1, sources + self.damping * (answer - sources)
 
         def gibbs(level: tf.Tensor, sources: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:

@@ -49,6 +49,7 @@ class Langevin(Annealed):
         final_denoise: end with a Tweedie step; the exact projection that ends every run follows it.
         num_chains: chains averaged into one sample.
         start_sigma: noise level at which a warm start begins; None is the middle of the schedule.
+        stacked: evaluate priors of one architecture as one; others go one by one.
     """
 
     kind = "langevin"
@@ -70,6 +71,7 @@ class Langevin(Annealed):
         final_denoise: bool = True,
         num_chains: int = 1,
         start_sigma: float | None = None,
+        stacked: bool = False,
     ) -> None:
         """Check the settings, the stability of the step among them."""
         if num_steps < 1 or num_chains < 1:
@@ -77,7 +79,7 @@ class Langevin(Annealed):
         if not likelihood_ratio > 0.0:
             raise InputError(f"likelihood_ratio must be above 0 (exact is its limit), got {likelihood_ratio:g}")
         sigmas = geometric(largest_sigma, smallest_sigma, num_levels)
-        super().__init__(priors, gains, sigmas, [largest_sigma, smallest_sigma], start_sigma, num_chains)
+        super().__init__(priors, gains, sigmas, [largest_sigma, smallest_sigma], start_sigma, num_chains, stacked)
         self.num_steps, self.relative_step = num_steps, delta / smallest_sigma**2
         self.likelihood_ratio, self.exact, self.final_denoise = likelihood_ratio, exact, final_denoise
         self.preconditioned, self.metropolis = preconditioned, metropolis
@@ -116,7 +118,7 @@ class Langevin(Annealed):
         total = tf.shape(sigmas)[0]
         begin = (0, mixing.project(mixture, sources, self.gains))
         sources = tf.while_loop(lambda level, _: level < total, anneal, begin, parallel_iterations=1)[1]
-        return denoise_each(self.priors, sources, sigmas[-1]) if self.final_denoise else sources
+        return denoise_each(self.priors, sources, sigmas[-1], self.stacked) if self.final_denoise else sources
 
     def walk(
         self, mixture: tf.Tensor, sources: tf.Tensor, sigma: tf.Tensor, num_steps: int, seed: tf.Tensor
@@ -184,7 +186,7 @@ class Langevin(Annealed):
         return tangent + factor * (direction - tangent)
 
     def _gradient(self, mixture: tf.Tensor, sources: tf.Tensor, sigma: tf.Tensor) -> tf.Tensor:
-        score = score_each(self.priors, sources, sigma)
+        score = score_each(self.priors, sources, sigma, self.stacked)
         if self.exact:
             return score
         return score + mixing.gradient(mixture, sources, self.likelihood_ratio * sigma, self.gains)

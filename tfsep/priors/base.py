@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import abc
 import math
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -36,6 +37,7 @@ class Prior(abc.ABC):
         largest_sigma: the highest noise level the prior knows.
         sigma_range: noise levels on which the prior is trained, None for a clean one.
         front_end: from waveforms to the features.
+        settings: what :func:`tfsep.priors.build` built it from; None for one that was built otherwise.
     """
 
     kind: str
@@ -49,6 +51,7 @@ class Prior(abc.ABC):
     smallest_sigma: float
     largest_sigma: float = math.inf
     sigma_range: tuple[float, float] | None = None
+    settings: Mapping[str, Any] | None = None
 
     def __repr__(self) -> str:
         """What stands beside a number: kind, domain, event shape and noise levels."""
@@ -127,6 +130,18 @@ class Prior(abc.ABC):
         """The inverse of :meth:`encode`: latents to events, both (batch,) + event_shape."""
         raise InputError(f"prior {self.kind!r} has no latents")
 
+    def together(self, priors: Sequence[Prior], method: str, events: tf.Tensor, sigma: Any) -> tf.Tensor | None:
+        """Answers of several priors, this one first, in one call; None where the priors cannot be one.
+
+        Args:
+            priors: N.
+            method: "score" or "denoise".
+            events: (N, batch) + event_shape.
+            sigma: scalar or (batch,).
+        """
+        del priors, method, events, sigma
+        return None
+
     def check_events(self, x: tf.Tensor) -> None:
         """Refuse events of another shape than ``event_shape`` with a ValueError."""
         if tuple(x.shape[1:]) != self.event_shape:
@@ -139,6 +154,25 @@ class Prior(abc.ABC):
     def bits_per_dim(self, x: Any, sigma: Any = None) -> tf.Tensor:
         """Code length per dimension in bits, -log_prob / (D log 2), of the continuous density: (batch,)."""
         return -self.nats_per_dim(x, sigma) / math.log(2.0)
+
+
+def answers_of(
+    priors: Sequence[Prior], method: str, events: Sequence[tf.Tensor], sigma: Any, stacked: bool = False
+) -> list[tf.Tensor]:
+    """What each prior answers about its own events, (batch,) + event_shape -> the same, for each.
+
+    Args:
+        priors: one per source, of one event shape.
+        method: "score" or "denoise".
+        events: one tensor per source.
+        sigma: noise level, scalar or (batch,).
+        stacked: evaluate priors of one architecture as one, inside graphs; others are asked one after the other.
+    """
+    if stacked and tf.inside_function():
+        together = priors[0].together(priors, method, tf.stack(events), sigma)
+        if together is not None:
+            return tf.unstack(together, num=len(priors))
+    return [getattr(prior, method)(each, sigma) for prior, each in zip(priors, events, strict=True)]
 
 
 def per_example_sigma(sigma: Any, x: tf.Tensor) -> tf.Tensor:

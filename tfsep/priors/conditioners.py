@@ -21,7 +21,12 @@ _USUAL = {2: "wavenet", 3: "gated_conv"}
 
 
 def network_factory(
-    event_shape: tuple[int, ...], condition_width: int, dtype: str, network: str | None = None, **settings: Any
+    event_shape: tuple[int, ...],
+    condition_width: int,
+    dtype: str,
+    network: str | None = None,
+    precision: str | None = None,
+    **settings: Any,
 ) -> NetworkFactory:
     """(in_channels, out_channels) -> a network for events of this rank, with the given settings.
 
@@ -31,6 +36,7 @@ def network_factory(
         dtype: dtype policy.
         network: "wavenet", over spectrograms along their bins, or over spectrograms "gated_conv"; None is the first
             over waves and the second over spectrograms.
+        precision: what the networks compute in; see :func:`network_dtype`.
         settings: the network's own (width, num_layers, kernel_size, ...).
 
     Raises:
@@ -41,12 +47,31 @@ def network_factory(
     if (rank, kind) not in NETWORKS:
         known = ", ".join(name for each, name in NETWORKS if each == rank)
         raise ValueError(f"the network of a prior over events {event_shape} must be one of {known}, got {network!r}")
-    layer = NETWORKS[rank, kind]
+    layer, policy = NETWORKS[rank, kind], network_dtype(event_shape, dtype, precision)
 
     def make(in_channels: int, out_channels: int) -> keras.layers.Layer:
-        return layer(in_channels, out_channels, condition_width=condition_width, dtype=dtype, **settings)
+        return layer(in_channels, out_channels, condition_width=condition_width, dtype=policy, **settings)
 
     return make
+
+
+def network_dtype(event_shape: tuple[int, ...], dtype: str, precision: str | None) -> str:
+    """The dtype policy of the conditioner networks.
+
+    With ``precision`` "bfloat16" they compute in bfloat16, over spectrograms only, and keep float32 weights; what they
+    give is cast back, so that the chain and its log-determinants stay in float32. None is the prior's own ``dtype``.
+
+    Raises:
+        ValueError: for another precision, or one that does not suit the events or the dtype.
+    """
+    if precision is None:
+        return dtype
+    if precision != "bfloat16" or len(event_shape) != 3 or dtype != "float32":
+        raise ValueError(
+            "precision must be None, or 'bfloat16' for the networks of a float32 prior over events (frame, bin, "
+            f"channel); got {precision!r} for a {dtype} prior over events {event_shape}"
+        )
+    return "mixed_bfloat16"
 
 
 def first_factors(event_shape: tuple[int, ...], squeeze: int | Sequence[int]) -> tuple[int, ...]:

@@ -21,14 +21,16 @@ from tensorflow_probability import distributions as tfd
 
 from tfsep import bijectors
 from tfsep.audio.front_end import FrontEnd
+from tfsep.bijectors import recomputation
 from tfsep.networks.noise_embedding import NoiseEmbedding
 from tfsep.priors.base import Prior, per_example_sigma
 from tfsep.priors.flow_layers import FlowLayer, SequenceLayer
+from tfsep.priors.stacked import Stackable
 
 _SMALLEST_VARIANCE = 1e-6
 
 
-class FlowPrior(keras.Model, Prior):
+class FlowPrior(keras.Model, Stackable):
     """Exact density, score, sampler and codec of a flow.
 
     Args:
@@ -39,9 +41,13 @@ class FlowPrior(keras.Model, Prior):
         sigma_range: smallest and largest noise level, in units of the features; None for a clean flow.
         condition_width: size of the embedded noise level.
         dtype: "float32", or "float64" where numbers decide.
+
+    Attributes:
+        recompute: what the gradient of the log-density computes anew instead of keeping it; see :meth:`set_recompute`.
     """
 
     has_latents = True
+    recompute: str = "none"
 
     def __init__(
         self,
@@ -70,6 +76,21 @@ class FlowPrior(keras.Model, Prior):
         self.built = True
 
     __repr__ = __str__ = Prior.__repr__
+
+    def set_recompute(self, way: str) -> None:
+        """Choose what gradients of the log-density compute anew; before any graph is traced.
+
+        Args:
+            way: "none" keeps all that they need; "step" keeps each step's input and evaluates its network twice;
+                "inverse" keeps the latents only and inverts the steps, so that memory is flat in their number. Both
+                give the same gradients, and no derivatives of the score.
+
+        Raises:
+            ValueError: for another way.
+        """
+        if way not in recomputation.WAYS:
+            raise ValueError(f"recompute must be one of {', '.join(recomputation.WAYS)}, got {way!r}")
+        self.recompute = way
 
     def _events(self, x: Any) -> tf.Tensor:
         x = tf.convert_to_tensor(x)
@@ -111,7 +132,12 @@ class FlowPrior(keras.Model, Prior):
     def encode(self, x: Any, sigma: Any = None) -> tuple[tf.Tensor, tf.Tensor]:
         """Data to latent: events -> (latents of the same shape, log|det dg/dx| (batch,))."""
         x = self._events(x)
-        return self.bijector(self._sigma(sigma, x)).inverse_and_log_det(x)
+        sigma = self._sigma(sigma, x)
+        if self.recompute == "none":
+            return self.bijector(sigma).inverse_and_log_det(x)
+        x, scaled = self._scale(sigma).inverse_and_log_det(x)
+        z, log_det = recomputation.inverse_and_log_det(self.flow.chain(self._condition(sigma)), x, self.recompute)
+        return z, scaled + log_det
 
     def decode(self, z: Any, sigma: Any = None) -> tf.Tensor:
         """Latent to data, the inverse of :meth:`encode`."""

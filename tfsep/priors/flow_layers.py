@@ -18,6 +18,7 @@ from tfsep import bijectors
 from tfsep.bijectors import actnorm, invertible_conv
 from tfsep.bijectors.coupling import check_bound, soft_clamp
 from tfsep.bijectors.masks import Mask
+from tfsep.bijectors.recomputation import Join, Leave, Stage
 
 NetworkFactory = Callable[[int, int], keras.layers.Layer]
 
@@ -36,6 +37,10 @@ class FlowLayer(keras.layers.Layer):
         """The bijector under ``condition``."""
         raise TypeError(f"{type(self).__name__} does not define its bijector")
 
+    def chain(self, condition: tf.Tensor | None) -> list[Stage | Leave | Join]:
+        """The step as the chain of :mod:`tfsep.bijectors.recomputation`, its weights lent one by one."""
+        return [lending(self.step, condition, self.weights)]
+
     def initialise(self, y: tf.Tensor, condition: tf.Tensor | None) -> tf.Tensor:
         """Set data-dependent weights from the data-side batch y; return the latent side."""
         return self.step(condition).inverse_and_log_det(y)[0]
@@ -45,6 +50,23 @@ class FlowLayer(keras.layers.Layer):
         value = np.asarray(value, self.tf_dtype.as_numpy_dtype)
         start = keras.initializers.Constant(value)
         return self.add_weight(shape=value.shape, initializer=start, trainable=trainable, name=name)
+
+
+def lending(
+    make_step: Callable[[tf.Tensor | None], bijectors.Step],
+    condition: tf.Tensor | None,
+    weights: Sequence[keras.Variable],
+) -> Stage:
+    """A stage that depends on tensors only: on the condition, where there is one, and the values of the weights."""
+    given = () if condition is None else (condition,)
+
+    def make(lent: Sequence[tf.Tensor]) -> bijectors.Step:
+        return make_step(lent[0] if given else None)
+
+    def lend(lent: Sequence[tf.Tensor]) -> keras.StatelessScope:
+        return keras.StatelessScope(state_mapping=list(zip(weights, lent[len(given) :], strict=True)))
+
+    return Stage(make, lend, (*given, *(tf.convert_to_tensor(weight) for weight in weights)))
 
 
 class ActNormLayer(FlowLayer):
@@ -115,7 +137,7 @@ class CouplingLayer(FlowLayer):
         """The bijector under ``condition``."""
 
         def conditioner(kept: tf.Tensor) -> tf.Tensor:
-            return self.network(kept, condition)
+            return tf.cast(self.network(kept, condition), self.tf_dtype)
 
         return bijectors.Coupling(
             conditioner, self.mask, self.event_ndims, self.tf_dtype, additive=self.additive, bound=self.bound
@@ -147,6 +169,10 @@ class SequenceLayer(FlowLayer):
         """The composition under ``condition``."""
         steps = [layer.step(condition) for layer in self.layers]
         return bijectors.Composition(steps, self.event_ndims, self.tf_dtype)
+
+    def chain(self, condition: tf.Tensor | None) -> list[Stage | Leave | Join]:
+        """The layers' chains in a row."""
+        return [stage for layer in self.layers for stage in layer.chain(condition)]
 
     def initialise(self, y: tf.Tensor, condition: tf.Tensor | None) -> tf.Tensor:
         """Initialise each layer on what the ones before it give."""
@@ -181,9 +207,21 @@ class MultiscaleLayer(FlowLayer):
 
     def step(self, condition: tf.Tensor | None) -> bijectors.Step:
         """The bijector under ``condition``."""
-        network, inner = self.network, self.inner.step(condition)
-        conditioner = None if network is None else (lambda first: network(first, condition))
+        return self._around(self.inner.step(condition), condition)
+
+    def _around(self, inner: bijectors.Step, condition: tf.Tensor | None) -> bijectors.Step:
+        network = self.network
+        conditioner = None if network is None else (lambda first: tf.cast(network(first, condition), self.tf_dtype))
         return bijectors.Multiscale(inner, conditioner, self.event_ndims, self.tf_dtype, self.bound, self.num_kept)
+
+    def chain(self, condition: tf.Tensor | None) -> list[Stage | Leave | Join]:
+        """What leaves is standardised and waits, and the inner layers' chain follows."""
+        nothing = bijectors.Composition([], self.event_ndims, self.tf_dtype)
+        leaving = Leave(self.num_kept)
+        if self.network is None:
+            return [leaving, *self.inner.chain(condition), Join()]
+        split = lending(lambda lent: self._around(nothing, lent), condition, self.network.weights)
+        return [split, leaving, *self.inner.chain(condition), Join()]
 
     def initialise(self, y: tf.Tensor, condition: tf.Tensor | None) -> tf.Tensor:
         """Initialise the inner layers on what stays."""

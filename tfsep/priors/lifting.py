@@ -31,7 +31,7 @@ from tfsep.audio.front_end import FrontEnd
 from tfsep.bijectors.squeeze import squeezed_shape
 from tfsep.networks.spectral_gain import SpectralGain
 from tfsep.networks.spectrogram_dense import SpectrogramDense
-from tfsep.priors.conditioners import first_factors, network_factory
+from tfsep.priors.conditioners import first_factors, network_dtype, network_factory
 from tfsep.priors.flow import FlowPrior
 from tfsep.priors.flow_layers import FlowLayer, MultiscaleLayer, NetworkFactory, SequenceLayer, SqueezeLayer
 from tfsep.priors.glow import glow_steps
@@ -49,6 +49,7 @@ def lifting(
     seed: int = 0,
     dtype: str = "float32",
     trunk: Mapping[str, Any] | None = None,
+    precision: str | None = None,
     **network: Any,
 ) -> FlowPrior:
     """Build a lifting flow.
@@ -65,6 +66,7 @@ def lifting(
         seed: of the initial rotations.
         dtype: "float32" or "float64".
         trunk: settings of the steps' networks (width, num_layers, ...).
+        precision: what all networks compute in, "bfloat16" over spectrograms; None is ``dtype``.
         network: settings of the predictors.
 
     Raises:
@@ -74,11 +76,11 @@ def lifting(
         raise ValueError(f"a lifting flow is a density over events (time, 1) or (frame, bin, 1), got {event_shape}")
     if num_levels < 1 or num_steps < 1:
         raise ValueError(f"num_levels and num_steps must be at least 1, got {num_levels} and {num_steps}")
-    condition = condition_width if sigma_range else 0
+    condition, policy = condition_width if sigma_range else 0, network_dtype(event_shape, dtype, precision)
 
     def predictor(positions: tuple[int, ...]) -> NetworkFactory:
         def make(in_channels: int, out_channels: int) -> keras.layers.Layer:
-            settings = {"condition_width": condition, "dtype": dtype, **network}
+            settings = {"condition_width": condition, "dtype": policy, **network}
             if len(positions) == 1:
                 return SpectralGain(positions[0], out_channels, **settings)
             frames, bins = positions
@@ -89,7 +91,7 @@ def lifting(
     def level_from(shape: tuple[int, ...], level: int) -> list[FlowLayer]:
         if level == num_levels:
             factors = first_factors(shape, squeeze)
-            networks = network_factory(event_shape, condition, dtype, **dict(trunk or {}))
+            networks = network_factory(event_shape, condition, dtype, **{"precision": precision, **(trunk or {})})
             steps = glow_steps(squeezed_shape(shape, factors), num_steps, networks, bound, seed, dtype)
         else:
             factors = halving(shape)

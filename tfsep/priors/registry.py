@@ -8,6 +8,7 @@ from typing import Any
 from tfsep.audio import front_end as front_ends
 from tfsep.errors import InputError
 from tfsep.priors.base import Prior
+from tfsep.priors.flow import FlowPrior
 from tfsep.priors.flowavenet import flowavenet
 from tfsep.priors.gaussian import gaussian
 from tfsep.priors.glow import glow
@@ -49,6 +50,7 @@ def build(
     event_shape: Sequence[int] | None = None,
     length: int | None = None,
     front_end: Mapping[str, Any] | None = None,
+    recompute: str = "none",
     **settings: Any,
 ) -> Prior:
     """Build an untrained prior.
@@ -59,6 +61,8 @@ def build(
         event_shape: shape of one event, channels last; or
         length: samples of the waveform that gives one event.
         front_end: settings of the domain's front end.
+        recompute: of a flow, what gradients of its log-density compute anew instead of keeping it: "none", "step" or
+            "inverse" (:meth:`tfsep.priors.flow.FlowPrior.set_recompute`).
         settings: the kind's own.
 
     Raises:
@@ -72,6 +76,12 @@ def build(
     shape = tuple(event_shape) if event_shape is not None else tuple(analysis.event_shape(length or 0))
     try:
         prior = KINDS[kind](front_end=analysis, event_shape=shape, **settings)
+        if isinstance(prior, FlowPrior):
+            prior.set_recompute(recompute)
+        elif recompute != "none":
+            raise ValueError(f"only flows have steps to compute anew: recompute must be 'none', got {recompute!r}")
     except (TypeError, ValueError) as error:
         raise InputError(f"prior {kind!r} over {domain!r} events {shape}: {error}") from error
+    where = {"kind": kind, "domain": domain, "event_shape": shape, "front_end": dict(front_end or {})}
+    prior.settings = {**where, "recompute": recompute, **settings}
     return prior

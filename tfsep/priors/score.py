@@ -31,9 +31,10 @@ from tfsep.networks.noise_embedding import NoiseEmbedding
 from tfsep.networks.retrieval import Retrieval
 from tfsep.networks.short_time_gain import ShortTimeGain
 from tfsep.networks.spectral_gain import SpectralGain
-from tfsep.priors.base import Prior, broadcast_to_event, per_example_sigma
+from tfsep.priors.base import broadcast_to_event, per_example_sigma
 from tfsep.priors.conditioners import network_factory
 from tfsep.priors.flow import clean_variance
+from tfsep.priors.stacked import Stackable
 
 WAVE_NETWORKS: dict[str, Callable[..., keras.layers.Layer]] = {
     "spectral_gain": SpectralGain,
@@ -44,7 +45,7 @@ NETWORKS = (*WAVE_NETWORKS, "convolutions")
 _RHO = 7.0
 
 
-class ScorePrior(keras.Model, Prior):
+class ScorePrior(keras.Model, Stackable):
     """A denoiser as a prior; see the module's text.
 
     Args:

@@ -1,0 +1,207 @@
+r"""A chain whose gradient computes again what plain backpropagation would have kept.
+
+From data to latent a chain is :math:`y_0 \to y_1 \to \dots \to y_K = z`. Its gradient needs every :math:`y_i`, and all
+that the networks computed on the way. Here the way back goes stage by stage from the latents to the data: a stage gets
+its input back, evaluates its network once more, hands the gradient on, and forgets. Two ways to get the input back:
+
+* ``step``: it was kept, K tensors of the size of an event and nothing of the networks;
+* ``inverse``: it is rebuilt from the stage's output, :math:`y_{i-1} = f_i(y_i)`, which costs nothing more, since a
+  coupling reads its network off the part that it does not change. Only the latents are kept, so memory does not grow
+  with the number of stages; rounding errors of the inverses add up instead.
+
+Networks are evaluated twice on the way forward and back instead of once. Left to itself the rebuilding, which needs no
+gradient, would run ahead through the whole chain and keep everything after all: each stage therefore waits for all
+gradients of the one before it, by a zero that is computed from them, which graphs and XLA respect alike.
+
+Sources: Gomez et al. 2017 (RevNet), section 3.2; Chen et al. 2016 for keeping the inputs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from typing import Any
+
+import tensorflow as tf
+
+from tfsep.bijectors.step import Step
+
+WAYS = ("none", "step", "inverse")
+_ONCE = "a chain with recomputation gives first derivatives only; take recompute = 'none' for derivatives of a score"
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One step of a chain, made whenever it is needed.
+
+    Args:
+        make: parameters -> the step.
+        lend: parameters -> a context in which the step is made and used; whatever it reads there, its network's
+            weights among it, comes from them.
+        parameters: float tensors, all that the step depends on.
+    """
+
+    make: Callable[[Sequence[tf.Tensor]], Step]
+    lend: Callable[[Sequence[tf.Tensor]], AbstractContextManager[Any]]
+    parameters: tuple[tf.Tensor, ...]
+
+
+@dataclass(frozen=True)
+class Leave:
+    """All but the first ``num_kept`` channels wait beside the chain; see :class:`Join`."""
+
+    num_kept: int
+
+
+@dataclass(frozen=True)
+class Join:
+    """The channels that left last come back behind those of the chain."""
+
+
+Chain = Sequence[Stage | Leave | Join]
+
+
+def inverse_and_log_det(chain: Chain, y: tf.Tensor, way: str) -> tuple[tf.Tensor, tf.Tensor]:
+    """Data to latent through a chain: (batch,) + event_shape -> the latents and log|det| (batch,), in nats.
+
+    The gradients, in y and in the parameters of every stage, are those of the steps applied in a row.
+
+    Args:
+        chain: stages from the data's side to the latents', each :class:`Leave` before its :class:`Join`.
+        y: events.
+        way: "step" or "inverse", where a stage's input comes from on the way back.
+
+    Raises:
+        ValueError: for another way.
+        LookupError: when the gradient of a gradient is asked for.
+    """
+    if way not in WAYS[1:]:
+        raise ValueError(f"recomputation must be one of {', '.join(WAYS[1:])}, got {way!r}")
+    flat = [parameter for stage in chain if isinstance(stage, Stage) for parameter in stage.parameters]
+
+    @tf.custom_gradient
+    def run(y: tf.Tensor, *parameters: tf.Tensor) -> tuple[tuple[tf.Tensor, tf.Tensor], Callable[..., list[tf.Tensor]]]:
+        lent = _shares(chain, parameters)
+        z, log_det, inputs = _forward(chain, lent, y)
+
+        def gradient(grad_z: tf.Tensor, grad_log_det: tf.Tensor) -> list[tf.Tensor]:
+            kept = inputs if way == "step" else None
+            found = _Backward(chain, lent, kept, grad_log_det).run(z, grad_z)
+            return [_once(each) for each in found]
+
+        return (z, log_det), gradient
+
+    z, log_det = run(y, *flat)
+    return z, log_det
+
+
+@tf.custom_gradient
+def _once(x: tf.Tensor) -> tuple[tf.Tensor, Callable[[tf.Tensor], tf.Tensor]]:
+    """X, which has no gradient: it was computed from tensors that were cut off from what they stand for."""
+
+    def refuse(grad: tf.Tensor) -> tf.Tensor:
+        raise LookupError(_ONCE)
+
+    return tf.identity(x), refuse
+
+
+def _shares(chain: Chain, parameters: Sequence[tf.Tensor]) -> list[Sequence[tf.Tensor]]:
+    """The parameters of each element of a chain, none for what is no stage."""
+    shares, place = [], 0
+    for stage in chain:
+        count = len(stage.parameters) if isinstance(stage, Stage) else 0
+        shares.append(parameters[place : place + count])
+        place += count
+    return shares
+
+
+def _forward(
+    chain: Chain, lent: Sequence[Sequence[tf.Tensor]], y: tf.Tensor
+) -> tuple[tf.Tensor, tf.Tensor, list[tf.Tensor]]:
+    """Data to latent: the latents, log|det|, and the input of each element."""
+    log_det, waiting, inputs = tf.zeros(tf.shape(y)[:1], y.dtype), [], []
+    for stage, parameters in zip(chain, lent, strict=True):
+        inputs.append(y)
+        if isinstance(stage, Stage):
+            with stage.lend(parameters):
+                y, change = stage.make(parameters).inverse_and_log_det(y)
+            log_det += change
+        elif isinstance(stage, Leave):
+            y, leaving = tf.split(y, [stage.num_kept, y.shape[-1] - stage.num_kept], axis=-1)
+            waiting.append(leaving)
+        else:
+            y = tf.concat([y, waiting.pop()], axis=-1)
+    return y, log_det, inputs
+
+
+class _Backward:
+    """The way from the latents to the data, with gradients.
+
+    Args:
+        inputs: of each element of the chain; None rebuilds them.
+    """
+
+    def __init__(
+        self,
+        chain: Chain,
+        lent: Sequence[Sequence[tf.Tensor]],
+        inputs: Sequence[tf.Tensor] | None,
+        grad_log_det: tf.Tensor,
+    ) -> None:
+        self.chain, self.lent, self.inputs, self.grad_log_det = chain, lent, inputs, grad_log_det
+        # Channels that left, and the gradients for them, last in first out; how many came back, on the way forward.
+        self.waiting: list[tuple[tf.Tensor, tf.Tensor]] = []
+        self.joined = _joined_channels(chain)
+
+    def run(self, x: tf.Tensor, grad: tf.Tensor) -> list[tf.Tensor]:
+        """The gradients in the events and in all parameters, in their order."""
+        found: list[list[tf.Tensor]] = []
+        before: list[tf.Tensor] = [grad]
+        for place in reversed(range(len(self.chain))):
+            stage = self.chain[place]
+            if isinstance(stage, Stage):
+                rebuild = self.inputs is None
+                data = _after(x if self.inputs is None else self.inputs[place], before)
+                x, grad, others = self._stage(stage, self.lent[place], data, rebuild, grad)
+                before = [grad, *others]
+                found.append(others)
+            elif isinstance(stage, Join):
+                sizes = [self.joined[place], x.shape[-1] - self.joined[place]]
+                (x, left), (grad, grad_left) = tf.split(x, sizes, axis=-1), tf.split(grad, sizes, axis=-1)
+                self.waiting.append((left, grad_left))
+            else:
+                left, grad_left = self.waiting.pop()
+                x, grad = tf.concat([x, left], axis=-1), tf.concat([grad, grad_left], axis=-1)
+        return [grad, *(each for others in reversed(found) for each in others)]
+
+    def _stage(
+        self, stage: Stage, lent: Sequence[tf.Tensor], x: tf.Tensor, rebuild: bool, grad: tf.Tensor
+    ) -> tuple[tf.Tensor, tf.Tensor, list[tf.Tensor]]:
+        """A stage's input, its gradient and the parameters'; x is its output if to ``rebuild`` from, else its input."""
+        with tf.GradientTape(watch_accessed_variables=False) as tape:
+            tape.watch(lent)
+            with stage.lend(lent):
+                step = stage.make(lent)
+                again = step.retrace(x, tape.watch) if rebuild else step.traced(x, tape.watch)
+        count, zero = len(again.parts), tf.UnconnectedGradients.ZERO
+        outputs, grads = [again.latent, again.log_det], [grad, self.grad_log_det]
+        found = tape.gradient(outputs, [*again.parts, *lent], grads, unconnected_gradients=zero)
+        return again.join(again.parts), again.join(found[:count]), found[count:]
+
+
+def _after(x: tf.Tensor, others: Sequence[tf.Tensor]) -> tf.Tensor:
+    """X, not before the others are known: plus a zero that is computed from them, zero whatever they are."""
+    firsts = [tf.cast(tf.reshape(other, [-1])[:1], x.dtype) for other in others]
+    return x + tf.reduce_sum(tf.cast(tf.concat(firsts, axis=0) > x.dtype.as_numpy_dtype("inf"), x.dtype))
+
+
+def _joined_channels(chain: Chain) -> dict[int, int]:
+    """For the place of each Join how many channels stand before those that come back."""
+    open_splits, found = [], {}
+    for place, stage in enumerate(chain):
+        if isinstance(stage, Leave):
+            open_splits.append(stage.num_kept)
+        elif isinstance(stage, Join):
+            found[place] = open_splits.pop()
+    return found

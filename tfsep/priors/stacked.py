@@ -1,0 +1,51 @@
+r"""N priors of one architecture as one: their weights stacked, their answers given in one vectorised call.
+
+With :math:`\theta_k` the weights of prior k, the map :math:`(\theta, x) \mapsto \nabla_x \log p_\theta(x)` of the first
+prior is vectorised over the stack :math:`(\theta_k, x_k)_{k = 1 \dots N}`: each of its matrix products becomes one
+product of N matrices. The graph has the operations of one prior instead of N times as many.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from tfsep.priors.base import Prior
+
+
+class Stackable(Prior):
+    """A prior that is a Keras model, all of whose answers follow from its weights and its settings."""
+
+    weights: Sequence[keras.Variable]
+
+    def alike(self, others: Sequence[Prior]) -> bool:
+        """Whether these priors differ from this one in the values of their weights only."""
+        if self.settings is None or len(others) < 2 or any(other.settings != self.settings for other in others):
+            return False
+        return all(type(other) is type(self) and _shapes(other) == _shapes(self) for other in others)
+
+    def together(self, priors: Sequence[Prior], method: str, events: tf.Tensor, sigma: Any) -> tf.Tensor | None:
+        """One vectorised call of ``method`` for all priors; see :meth:`tfsep.priors.base.Prior.together`."""
+        if not self.alike(priors):
+            return None
+        owned = self.weights
+        same = zip(*(_weights(prior) for prior in priors), strict=True)
+        values = [tf.stack([tf.convert_to_tensor(each) for each in weights]) for weights in same]
+
+        def one(given: tuple[list[tf.Tensor], tf.Tensor]) -> tf.Tensor:
+            mine, x = given
+            with keras.StatelessScope(state_mapping=list(zip(owned, mine, strict=True))):
+                return getattr(self, method)(x, sigma)
+
+        return tf.vectorized_map(one, (values, events), fallback_to_while_loop=False)
+
+
+def _weights(prior: Any) -> list[keras.Variable]:
+    return list(prior.weights)
+
+
+def _shapes(prior: Any) -> list[tuple[Any, ...]]:
+    return [(tuple(weight.shape), weight.dtype) for weight in prior.weights]
