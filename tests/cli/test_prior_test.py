@@ -85,6 +85,8 @@ def unsound(tmp_path_factory: pytest.TempPathFactory) -> Path:
         (["--model=pair", "--data=toy", "--sigma=loud"], "--sigma must be 'clean' or a number above 0, got 'loud'"),
         (["--model=pair", "--data=toy", "--sigma=9"], "sigma must be in 0.01..8 for the prior of 'sine', got 9"),
         (["--model=pair", "--data=toy", "--seconds=0.001"], "events (64, 1) of 64 samples, a cut of 'toy' has 16"),
+        (["--model=pair", "--data=toy", "--track=a"], "--track chooses tracks of a folder, --data is 'toy'"),
+        (["--model=songs", "--data=songs", "--track=b"], "no track under songs has an audible"),
         (["--model=one", "--data=toy"], "at least two priors, 'one' has 1 (sine)"),
         (["--model=none", "--data=toy"], "at least two priors, 'none' has 0 (none)"),
         (["--model=uneven", "--data=toy"], "'wave' events (64, 1), 'square' over 'wave' events (32, 1)"),

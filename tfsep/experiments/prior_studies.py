@@ -14,6 +14,7 @@ from tfsep.experiments.isolated_cuts import IsolatedCuts
 from tfsep.experiments.prior_scorer import PriorScorer
 from tfsep.experiments.referee import Referee
 from tfsep.experiments.tested_priors import PriorSet
+from tfsep.separation import model_folder
 from tfsep.separation.separator import Separator
 
 _SMALL = 16
@@ -77,7 +78,7 @@ def referee(subject: Subject) -> dict[str, Any]:
     judge = Referee(cuts, names, min(subject.num, 256))
     table = judge.table(cross_likelihood.source_rows(cuts, names, subject.num))
     found: dict[str, Any] = {"cuts": cross_likelihood.discrimination(table, names)}
-    if subject.model is not None:
+    if subject.model is not None and model_folder.describe(subject.model)["posteriors"]:
         separator = Separator.load(subject.model)
         if set(names) <= set(separator.sources):
             found["posterior"] = separator.model.posterior.kind
