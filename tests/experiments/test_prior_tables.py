@@ -16,11 +16,18 @@ MEANS = {"sine": {"sine": 1.0, "square": -2.0}, "square": {"sine": 0.5, "square"
 SHARES = {"accuracy": 0.75, "mean_auroc": 0.9, "accuracy_per_source": {"sine": 1.0, "square": 0.5}}
 HEARD = {"sine": 3, "square": 1}
 
+SONGS = {
+    "A - B": {
+        when: {**SHARES, "scores": {"log_prob": SHARES, "score_norms": {**SHARES, "accuracy": share}}}
+        for when, share in (("before", 0.5), ("after", 0.8))
+    }
+}
+
 
 def record() -> dict[str, Any]:
     peak = {"sigma": 0.1, "curvature": 2.0, "dip": 0.5, "latent_dip": None}
     return {
-        "model": "m", "kinds": dict.fromkeys(PAIR, "glow"), "data": "toy", "num_examples": 4, "seed": 0,
+        "model": "m", "kinds": dict.fromkeys(PAIR, "glow"), "data": "toy", "num_examples": 4, "num_small": 2, "seed": 0,
         "domain": "wave", "sigma": 0.02, "log_prob": MEANS,
         "by_sigma": [{"sigma": None, **SHARES}, {"sigma": 0.02, **SHARES}], "ideal": {"sigma": 0.02, **SHARES},
         "out_of_distribution": {"silence": dict.fromkeys(PAIR, {"mean": -1.0, "auroc": 0.25})},
@@ -45,27 +52,49 @@ def test_every_table_says_what_the_record_holds() -> None:
         "published": "| 0.25 | 75.0 % | 0.900 | +0.500 |",
         "peakedness": "| priors | 0.1 | 2 | 0.5 | - |",
         "single": "| 1 | 6.0 | 3.0 | 5.0 |",
+        "left_out": "| A - B | after | 75.0 % | 100.0 % | 50.0 % | 0.900 | 80.0 % (score norms) |",
         "stems": "| stem (gibbs) \\ heard as | sine | square |\n|---|---|---|\n| sine | 3 | 1 |\n| square | 3 | 1 |",
     }
     assert set(expected) == set(prior_tables.TABLES)
     for name, text in expected.items():
-        assert text in prior_tables.TABLES[name](record()), name
+        assert text in prior_tables.TABLES[name]({**record(), "songs": SONGS}), name
 
 
 def test_a_page_is_filled_and_filled_again(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     page = tmp_path / "page.md"
-    page.write_text("# A\n<!-- table toy noise -->\n<!-- end -->\nB\n<!-- table songs noise -->\nold\n<!-- end -->\n")
+    marks = ("A\n<!-- table toy single -->", "<!-- table toy noise -->", "B\n<!-- table songs noise -->\nold")
+    page.write_text("".join(f"\n{mark}\n<!-- end -->\n" for mark in marks))
     (tmp_path / "prior_test_toy.json").write_text(json.dumps(record()))
     arguments = ["--keep", f"--results={tmp_path}", f"--page={page}"]
     assert prior_page.main(arguments) == 0
     first = page.read_text()
     assert "Model `m` (glow) on toy, 4 cuts a source, seed 0, domain wave, headline at sigma 0.02." in first
+    assert "(glow) on toy, 2 cuts a source" in first
     assert "(not measured: run" in first and "old" not in first and "\nB\n" in first
     assert prior_page.main(arguments) == 0 and page.read_text() == first
     page.write_text("<!-- table toy unknown -->\n<!-- end -->")
     assert prior_page.main(arguments) == 2
     assert "got 'unknown'" in capsys.readouterr().err
     assert prior_page.main(["--keep", f"--page={tmp_path / 'absent.md'}"]) == 2
+    page.write_text("<!-- table left_out left_out -->\n<!-- end -->")
+    (tmp_path / "prior_test_left_out.json").write_text(json.dumps({"songs": SONGS}))
+    assert prior_page.main(arguments) == 0
+    assert "1 real songs, each tested under priors fine-tuned without it." in page.read_text()
+
+
+def test_records_of_stems_need_a_folder(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "page.md").write_text("")
+    arguments = [f"--results={tmp_path}", f"--page={tmp_path / 'page.md'}", "--only=stems"]
+    assert prior_page.main(arguments) == 2
+    assert "the record 'stems' needs --songs, a folder of stems" in capsys.readouterr().err
+
+
+def test_the_page_shows_the_figures_that_are_kept() -> None:
+    text = prior_page.PAGE.read_text(encoding="utf-8")
+    for record_name, names in prior_page.SHOWN.items():
+        for name in names:
+            assert f"(prior_test/{record_name}_{name}.png)" in text
+            assert (prior_page.PAGE.with_suffix("") / f"{record_name}_{name}.png").stat().st_size < 300_000
 
 
 def test_the_committed_page_has_marks_for_known_tables_only() -> None:

@@ -32,6 +32,7 @@ def parser() -> argparse.ArgumentParser:
     add("--training_split", default="train", help="of a folder: cuts to calibrate on (default: train)")
     add("--track", action="append", default=[], metavar="WORD", help="of a folder: hold out tracks with this name")
     add("--num_examples", type=int, default=_EXAMPLES, metavar="N", help=f"cuts of each source (default: {_EXAMPLES})")
+    add("--num_small", type=int, default=16, metavar="N", help="cuts of each source that studies follow (default: 16)")
     add("--seconds", type=float, metavar="S", help="length of a cut (default: 1 s of a folder, one event of a toy)")
     add("--sigma", action="append", metavar="S", help="noise level or 'clean', repeatable; the first is the headline")
     add("--normalise", action="store_true", help="bring every cut to one loudness, the mean of the training cuts'")
@@ -59,7 +60,7 @@ def _test(argv: Sequence[str]) -> int:
     cuts = _cuts(args, tested)
     studies = prior_studies.suited(args.study or (), tested)
     ideal = not args.no_ideal
-    record = prior_test.run(tested, cuts, args.num_examples, sigmas, ideal, studies, args.model, _say)
+    record = prior_test.run(tested, cuts, args.num_examples, sigmas, ideal, studies, args.model, _say, args.num_small)
     print(prior_test_text.as_text(record))
     if args.json:
         _write(Path(args.json), record)
@@ -91,7 +92,7 @@ def _cuts(args: argparse.Namespace, tested: Any) -> Any:
 
 def _check(args: argparse.Namespace) -> list[float | None] | None:
     """Refuse what cannot be right before TensorFlow is imported; returns the noise levels asked for."""
-    for name, lowest in (("num_examples", 2), ("seed", 0)):
+    for name, lowest in (("num_examples", 2), ("num_small", 1), ("seed", 0)):
         value = getattr(args, name)
         if not lowest <= value < 2**31:
             raise InputError(f"--{name} must be at least {lowest} and below 2^31, got {value}")
