@@ -3,10 +3,12 @@
     python -m benchmarks.prior_page [--songs=DIR] [--num_examples=32] [--keep] [--only=RECORD]...
 
 Runs the prior test on the bundled models, keeps each record under ``benchmarks/results`` and writes the tables between
-the marks ``<!-- table RECORD NAME -->`` and ``<!-- end -->`` of the page; the figures that it shows go to
-``docs/prior_test``. With --only, records are made one at a time; with --keep nothing is run and the page is made from
-the records there are. The record ``left_out`` comes from benchmarks/stems_priors.py. A table whose record, or study, is
-not there says so.
+the marks ``<!-- table RECORD NAME -->`` and ``<!-- end -->`` of the page, and the figures, as links to PNG files in
+``docs/prior_test``, between ``<!-- figure RECORD NAME -->`` and ``<!-- end -->``. With --only, records are made one at
+a time; with --keep nothing is run and the page is made from the records there are.
+
+The record ``contrastive`` is of a model that benchmarks/stems_priors.py trains, made where that is; ``left_out`` comes
+from there. What has no record, or no such study in it, is said to be not measured.
 """
 
 from __future__ import annotations
@@ -37,11 +39,13 @@ STEMS = {
     "songs": ["--model=songs"],
     "songs_normalised": ["--model=songs", "--normalise"],
     "stems": ["--model=stems-priors", "--study=all"],
-    "contrastive": ["--model=stems-contrastive", "--study=peakedness", "--study=single"],
+    "contrastive": ["--study=peakedness", "--study=single"],
 }
+#: Folders of --runs where the models of records lie that are not bundled.
+TRAINED = {"contrastive": "contrastive"}
 #: The figures that the page shows, of those that a record gives.
 SHOWN = {"toy": ("peakedness_line", "curvature"), "stems": ("published", "peakedness_line", "peakedness_latent")}
-_MARK = re.compile(r"(<!-- table (\S+) (\S+) -->\n).*?(<!-- end -->)", re.DOTALL)
+_MARK = re.compile(r"(<!-- (table|figure) (\S+) (\S+) -->\n).*?(<!-- end -->)", re.DOTALL)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -56,6 +60,7 @@ def _make(argv: Sequence[str]) -> int:
     parse.add_argument("--num_small", type=int, default=4, metavar="N", help="cuts a source in studies (default: 4)")
     parse.add_argument("--keep", action="store_true", help="make the page from the records there are")
     parse.add_argument("--only", action="append", choices=(*TOY, *STEMS), help="one of the records, repeatable")
+    parse.add_argument("--runs", default="runs/stems_priors", metavar="DIR", help="where stems_priors trained models")
     parse.add_argument("--results", default=str(RESULTS), metavar="DIR", help="where the records are")
     parse.add_argument("--page", default=str(PAGE), metavar="FILE", help="the page")
     args = parse.parse_args(argv)
@@ -63,56 +68,80 @@ def _make(argv: Sequence[str]) -> int:
     if not page.is_file():
         raise InputError(f"--page must be a file with marks for tables, got {page}")
     if not args.keep:
-        _run(results, page.with_suffix(""), (args.num_examples, args.num_small), args.songs, args.only)
-    page.write_text(filled(page.read_text(encoding="utf-8"), results), encoding="utf-8")
+        jobs = _jobs(args.songs, Path(args.runs), args.only)
+        size = [f"--num_examples={args.num_examples}", f"--num_small={args.num_small}"]
+        for name, job in jobs.items():
+            _run(name, [*job, *size], results, page.with_suffix(""))
+    page.write_text(filled(page.read_text(encoding="utf-8"), results, page.with_suffix("")), encoding="utf-8")
     print(page)
     return 0
 
 
-def _run(results: Path, figures: Path, nums: tuple[int, int], songs: str | None, chosen: Sequence[str] | None) -> None:
-    """Make the records, all that there are data for or those chosen, and the figures.
+def _jobs(songs: str | None, runs: Path, chosen: Sequence[str] | None) -> dict[str, list[str]]:
+    """Arguments of bin/prior-test for the chosen records, or for all that there are data and models for.
 
     Raises:
-        InputError: for a chosen record of stems without a folder of them.
+        InputError: for a chosen record of stems without a folder of them, or without its model.
     """
-    jobs = {**TOY, **({} if songs is None else {name: [*job, f"--data={songs}"] for name, job in STEMS.items()})}
-    for name in jobs if chosen is None else chosen:
-        if name not in jobs:
-            raise InputError(f"the record {name!r} needs --songs, a folder of stems")
-        began = time.monotonic()
-        with tempfile.TemporaryDirectory() as drawn:
-            record = [f"--json={results / f'prior_test_{name}.json'}", f"--figures={drawn}"]
-            size = [f"--num_examples={nums[0]}", f"--num_small={nums[1]}"]
-            code = prior_test.main([*jobs[name], *size, *record])
-            for figure in SHOWN.get(name, ()) if code == 0 else ():
-                figures.mkdir(parents=True, exist_ok=True)
-                shutil.copyfile(Path(drawn) / f"{figure}.png", figures / f"{name}_{figure}.png")
+    found = dict(TOY)
+    for name, job in STEMS.items() if songs is not None else ():
+        model = runs / TRAINED[name] / "model" if name in TRAINED else None
+        if model is None or model.is_dir():
+            found[name] = [*job, f"--data={songs}", *([] if model is None else [f"--model={model}"])]
+        elif chosen and name in chosen:
+            raise InputError(f"the record {name!r} is of {model}: run python -m benchmarks.stems_priors first")
+    missing = [name for name in chosen or () if name not in found]
+    if missing:
+        raise InputError(f"the record {missing[0]!r} needs --songs, a folder of stems")
+    return found if chosen is None else {name: found[name] for name in chosen}
+
+
+def _run(name: str, arguments: list[str], results: Path, figures: Path) -> None:
+    """Make one record, and the figures of it that the page shows."""
+    began = time.monotonic()
+    with tempfile.TemporaryDirectory() as drawn:
+        record = [f"--json={results / f'prior_test_{name}.json'}", f"--figures={drawn}"]
+        code = prior_test.main([*arguments, *record])
         if code != 0:
             raise JobError(f"the prior test {name!r} ended with exit code {code}")
-        print(f"{name}: {time.monotonic() - began:.0f} s", file=sys.stderr, flush=True)
+        for figure in SHOWN.get(name, ()):
+            figures.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(Path(drawn) / f"{figure}.png", figures / f"{name}_{figure}.png")
+    print(f"{name}: {time.monotonic() - began:.0f} s", file=sys.stderr, flush=True)
 
 
-def filled(text: str, results: Path) -> str:
-    """A page with its tables made anew.
+def filled(text: str, results: Path, figures: Path) -> str:
+    """A page with its tables and figures made anew.
 
     Raises:
-        InputError: for a mark that names no table.
+        InputError: for a mark that names no table, or no figure of its record.
     """
     from tfsep.experiments.prior_tables import TABLES
 
-    def table(found: re.Match[str]) -> str:
-        start, record, name, end = found.groups()
-        if name not in TABLES:
-            raise InputError(f"a table of the page must be one of {', '.join(TABLES)}, got {name!r}")
+    def part(found: re.Match[str]) -> str:
+        start, kind, record, name, end = found.groups()
+        known = TABLES if kind == "table" else SHOWN.get(record, ())
+        if name not in known:
+            raise InputError(f"a {kind} of the page must be one of {', '.join(known)}, got {name!r}")
+        body = table(record, name) if kind == "table" else _link(figures / f"{record}_{name}.png")
+        missing = f"(not measured: run `python -m benchmarks.prior_page`, which makes the record `{record}`)"
+        return f"{start}\n{body or missing}\n\n{end}"
+
+    def table(record: str, name: str) -> str:
         file = results / f"prior_test_{record}.json"
         known: dict[str, Any] = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
         try:
-            body = f"{_caption(known, name)}\n\n{TABLES[name](known)}"
+            return f"{_caption(known, name)}\n\n{TABLES[name](known)}"
         except (KeyError, StopIteration):
-            body = f"(not measured: run `python -m benchmarks.prior_page`, which makes the record `{record}`)"
-        return f"{start}\n{body}\n\n{end}"
+            return ""
 
-    return _MARK.sub(table, text)
+    return _MARK.sub(part, text)
+
+
+def _link(figure: Path) -> str:
+    """A figure of the page, or nothing where it has not been drawn."""
+    name = figure.stem.replace("_", " ")
+    return f"![{name}]({figure.parent.name}/{figure.name})" if figure.is_file() else ""
 
 
 def _caption(record: dict[str, Any], table: str) -> str:

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from benchmarks import prior_page
+from tfsep.errors import InputError
 from tfsep.experiments import prior_tables
 
 PAIR = ("sine", "square")
@@ -89,15 +90,32 @@ def test_records_of_stems_need_a_folder(tmp_path: Path, capsys: pytest.CaptureFi
     assert "the record 'stems' needs --songs, a folder of stems" in capsys.readouterr().err
 
 
-def test_the_page_shows_the_figures_that_are_kept() -> None:
-    text = prior_page.PAGE.read_text(encoding="utf-8")
-    for record_name, names in prior_page.SHOWN.items():
-        for name in names:
-            assert f"(prior_test/{record_name}_{name}.png)" in text
-            assert (prior_page.PAGE.with_suffix("") / f"{record_name}_{name}.png").stat().st_size < 300_000
+def test_figures_are_shown_where_they_have_been_drawn(tmp_path: Path) -> None:
+    mark = "<!-- figure toy curvature -->\n<!-- end -->"
+    (tmp_path / "page").mkdir()
+    assert "makes the record `toy`)" in prior_page.filled(mark, tmp_path, tmp_path / "page")
+    (tmp_path / "page" / "toy_curvature.png").write_bytes(b"")
+    found = prior_page.filled(mark, tmp_path, tmp_path / "page")
+    assert "![toy curvature](page/toy_curvature.png)" in found
+    assert prior_page.filled(found, tmp_path, tmp_path / "page") == found
+    with pytest.raises(InputError, match="must be one of peakedness_line, curvature, got 'accuracy'"):
+        prior_page.filled(mark.replace("curvature", "accuracy"), tmp_path, tmp_path / "page")
+
+
+def test_records_of_models_that_are_not_bundled_wait_for_them(tmp_path: Path) -> None:
+    assert set(prior_page._jobs(None, tmp_path, None)) == set(prior_page.TOY)
+    assert set(prior_page._jobs("songs", tmp_path, None)) == {*prior_page.TOY, "songs", "songs_normalised", "stems"}
+    with pytest.raises(InputError, match="of .*contrastive/model: run python -m benchmarks.stems_priors first"):
+        prior_page._jobs("songs", tmp_path, ["toy", "contrastive"])
+    (tmp_path / "contrastive" / "model").mkdir(parents=True)
+    found = prior_page._jobs("songs", tmp_path, ["contrastive"])
+    assert list(found) == ["contrastive"] and f"--model={tmp_path / 'contrastive' / 'model'}" in found["contrastive"]
 
 
 def test_the_committed_page_has_marks_for_known_tables_only() -> None:
     text = prior_page.PAGE.read_text(encoding="utf-8")
-    names = [found[2] for found in prior_page._MARK.findall(text)]
+    marks = prior_page._MARK.findall(text)
+    names = [name for _, kind, _, name, _ in marks if kind == "table"]
+    figures = {(record_name, name) for _, kind, record_name, name, _ in marks if kind == "figure"}
+    assert figures == {(record_name, name) for record_name, shown in prior_page.SHOWN.items() for name in shown}
     assert len(names) > 10 and set(names) == set(prior_tables.TABLES)
