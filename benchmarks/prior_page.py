@@ -1,10 +1,14 @@
 """The tables of docs/prior_test.md, made from the records of bin/prior-test.
 
-    python -m benchmarks.prior_page [--songs=DIR] [--num_examples=64] [--keep] [--only=WORD]
+    python -m benchmarks.prior_page [--songs=DIR] [--num_examples=32] [--keep] [--only=RECORD]...
 
-Runs the prior test with all its studies on the bundled models, keeps each record under ``benchmarks/results`` and
-writes the tables between the marks ``<!-- table RECORD NAME -->`` and ``<!-- end -->`` of the page. With --keep nothing
-is run and the page is made from the records there are. A table whose record, or study, is not there says so.
+Runs the prior test on the bundled models, keeps each record under ``benchmarks/results`` and writes the tables between
+the marks ``<!-- table RECORD NAME -->`` and ``<!-- end -->`` of the page, and the figures, as links to PNG files in
+``docs/prior_test``, between ``<!-- figure RECORD NAME -->`` and ``<!-- end -->``. With --only, records are made one at
+a time; with --keep nothing is run and the page is made from the records there are.
+
+The record ``contrastive`` is of a model that benchmarks/stems_priors.py trains, made where that is; ``left_out`` comes
+from there. What has no record, or no such study in it, is said to be not measured.
 """
 
 from __future__ import annotations
@@ -12,7 +16,10 @@ from __future__ import annotations
 import argparse
 import json
 import re
+import shutil
 import sys
+import tempfile
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -22,7 +29,23 @@ from tfsep.errors import InputError, JobError
 
 RESULTS = Path(__file__).parent / "results"
 PAGE = Path(__file__).resolve().parents[1] / "docs" / "prior_test.md"
-_MARK = re.compile(r"(<!-- table (\S+) (\S+) -->\n).*?(<!-- end -->)", re.DOTALL)
+#: Arguments of bin/prior-test for each record; those of stems take their folder, too.
+TOY = {
+    "toy": ["--model=toy", "--data=toy", "--study=all"],
+    "toy_free": ["--model=toy", "--data=toy-free"],
+    "free": ["--model=toy-free", "--data=toy-free"],
+}
+STEMS = {
+    "songs": ["--model=songs"],
+    "songs_normalised": ["--model=songs", "--normalise"],
+    "stems": ["--model=stems-priors", "--study=all"],
+    "contrastive": ["--study=peakedness", "--study=single"],
+}
+#: Folders of --runs where the models of records lie that are not bundled.
+TRAINED = {"contrastive": "contrastive"}
+#: The figures that the page shows, of those that a record gives.
+SHOWN = {"toy": ("peakedness_line", "curvature"), "stems": ("published", "peakedness_line", "peakedness_latent")}
+_MARK = re.compile(r"(<!-- (table|figure) (\S+) (\S+) -->\n).*?(<!-- end -->)", re.DOTALL)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -33,9 +56,11 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _make(argv: Sequence[str]) -> int:
     parse = runner.Parser(prog="prior_page", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parse.add_argument("--songs", metavar="DIR", help="a folder of held-out stems for the songs model")
-    parse.add_argument("--num_examples", type=int, default=64, metavar="N", help="cuts a source (default: 64)")
+    parse.add_argument("--num_examples", type=int, default=32, metavar="N", help="cuts a source (default: 32)")
+    parse.add_argument("--num_small", type=int, default=4, metavar="N", help="cuts a source in studies (default: 4)")
     parse.add_argument("--keep", action="store_true", help="make the page from the records there are")
-    parse.add_argument("--only", metavar="WORD", help="records whose name contains this word")
+    parse.add_argument("--only", action="append", choices=(*TOY, *STEMS), help="one of the records, repeatable")
+    parse.add_argument("--runs", default="runs/stems_priors", metavar="DIR", help="where stems_priors trained models")
     parse.add_argument("--results", default=str(RESULTS), metavar="DIR", help="where the records are")
     parse.add_argument("--page", default=str(PAGE), metavar="FILE", help="the page")
     args = parse.parse_args(argv)
@@ -43,60 +68,91 @@ def _make(argv: Sequence[str]) -> int:
     if not page.is_file():
         raise InputError(f"--page must be a file with marks for tables, got {page}")
     if not args.keep:
-        _run(results, args.num_examples, args.songs, args.only or "")
-    page.write_text(filled(page.read_text(encoding="utf-8"), results), encoding="utf-8")
+        jobs = _jobs(args.songs, Path(args.runs), args.only)
+        size = [f"--num_examples={args.num_examples}", f"--num_small={args.num_small}"]
+        for name, job in jobs.items():
+            _run(name, [*job, *size], results, page.with_suffix(""))
+    page.write_text(filled(page.read_text(encoding="utf-8"), results, page.with_suffix("")), encoding="utf-8")
     print(page)
     return 0
 
 
-def _run(results: Path, num: int, songs: str | None, word: str) -> None:
-    """Make the records."""
-    jobs = {
-        "toy": ["--model=toy", "--data=toy", "--study=all"],
-        "toy_free": ["--model=toy", "--data=toy-free", "--study=single"],
-        "free": ["--model=toy-free", "--data=toy-free"],
-    }
-    if songs is not None:
-        jobs["songs"] = ["--model=songs", f"--data={songs}", "--study=all"]
-        jobs["songs_normalised"] = ["--model=songs", f"--data={songs}", "--normalise"]
-    for name, arguments in jobs.items():
-        if word in name:
-            record = results / f"prior_test_{name}.json"
-            code = prior_test.main([*arguments, f"--num_examples={num}", f"--json={record}"])
-            if code != 0:
-                raise JobError(f"the prior test {name!r} ended with exit code {code}")
-            print(f"{name}: done", file=sys.stderr, flush=True)
-
-
-def filled(text: str, results: Path) -> str:
-    """A page with its tables made anew.
+def _jobs(songs: str | None, runs: Path, chosen: Sequence[str] | None) -> dict[str, list[str]]:
+    """Arguments of bin/prior-test for the chosen records, or for all that there are data and models for.
 
     Raises:
-        InputError: for a mark that names no table.
+        InputError: for a chosen record of stems without a folder of them, or without its model.
+    """
+    found = dict(TOY)
+    for name, job in STEMS.items() if songs is not None else ():
+        model = runs / TRAINED[name] / "model" if name in TRAINED else None
+        if model is None or model.is_dir():
+            found[name] = [*job, f"--data={songs}", *([] if model is None else [f"--model={model}"])]
+        elif chosen and name in chosen:
+            raise InputError(f"the record {name!r} is of {model}: run python -m benchmarks.stems_priors first")
+    missing = [name for name in chosen or () if name not in found]
+    if missing:
+        raise InputError(f"the record {missing[0]!r} needs --songs, a folder of stems")
+    return found if chosen is None else {name: found[name] for name in chosen}
+
+
+def _run(name: str, arguments: list[str], results: Path, figures: Path) -> None:
+    """Make one record, and the figures of it that the page shows."""
+    began = time.monotonic()
+    with tempfile.TemporaryDirectory() as drawn:
+        record = [f"--json={results / f'prior_test_{name}.json'}", f"--figures={drawn}"]
+        code = prior_test.main([*arguments, *record])
+        if code != 0:
+            raise JobError(f"the prior test {name!r} ended with exit code {code}")
+        for figure in SHOWN.get(name, ()):
+            figures.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(Path(drawn) / f"{figure}.png", figures / f"{name}_{figure}.png")
+    print(f"{name}: {time.monotonic() - began:.0f} s", file=sys.stderr, flush=True)
+
+
+def filled(text: str, results: Path, figures: Path) -> str:
+    """A page with its tables and figures made anew.
+
+    Raises:
+        InputError: for a mark that names no table, or no figure of its record.
     """
     from tfsep.experiments.prior_tables import TABLES
 
-    def table(found: re.Match[str]) -> str:
-        start, record, name, end = found.groups()
-        if name not in TABLES:
-            raise InputError(f"a table of the page must be one of {', '.join(TABLES)}, got {name!r}")
+    def part(found: re.Match[str]) -> str:
+        start, kind, record, name, end = found.groups()
+        known = TABLES if kind == "table" else SHOWN.get(record, ())
+        if name not in known:
+            raise InputError(f"a {kind} of the page must be one of {', '.join(known)}, got {name!r}")
+        body = table(record, name) if kind == "table" else _link(figures / f"{record}_{name}.png")
+        missing = f"(not measured: run `python -m benchmarks.prior_page`, which makes the record `{record}`)"
+        return f"{start}\n{body or missing}\n\n{end}"
+
+    def table(record: str, name: str) -> str:
         file = results / f"prior_test_{record}.json"
         known: dict[str, Any] = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
         try:
-            body = f"{_caption(known)}\n\n{TABLES[name](known)}"
+            return f"{_caption(known, name)}\n\n{TABLES[name](known)}"
         except (KeyError, StopIteration):
-            body = f"(not measured: run `python -m benchmarks.prior_page`, which makes the record `{record}`)"
-        return f"{start}\n{body}\n\n{end}"
+            return ""
 
-    return _MARK.sub(table, text)
+    return _MARK.sub(part, text)
 
 
-def _caption(record: dict[str, Any]) -> str:
+def _link(figure: Path) -> str:
+    """A figure of the page, or nothing where it has not been drawn."""
+    name = figure.stem.replace("_", " ")
+    return f"![{name}]({figure.parent.name}/{figure.name})" if figure.is_file() else ""
+
+
+def _caption(record: dict[str, Any], table: str) -> str:
     """What a table is about, in a line."""
+    if "songs" in record:
+        return f"{len(record['songs'])} real songs, each tested under priors fine-tuned without it."
     kinds = ", ".join(dict.fromkeys(record["kinds"].values()))
     sigma = "no noise" if record["sigma"] is None else f"sigma {record['sigma']:g}"
+    num = record["num_small" if table in ("peakedness", "single") else "num_examples"]
     return (
-        f"Model `{record['model']}` ({kinds}) on {record['data']}, {record['num_examples']} cuts a source, seed "
+        f"Model `{record['model']}` ({kinds}) on {record['data']}, {num} cuts a source, seed "
         f"{record['seed']}, domain {record['domain']}, headline at {sigma}."
     )
 

@@ -57,6 +57,7 @@ SLOW = (
     "musdb18_songs.gin",
     "retrieval_wave.gin",
     "songs_supervised.gin",
+    "stems_prior.gin",
     "toy_both.gin",
     "toy_dreamt.gin",
     "toy_elbo.gin",

@@ -159,3 +159,25 @@ def test_building_refuses_what_it_does_not_know(domain: str, settings: dict, mes
 def test_constructors_refuse_with_a_value_error() -> None:
     with pytest.raises(ValueError, match="got 600"):
         LogStftFrontEnd(frame_step=600)
+
+
+@pytest.mark.parametrize("kind", [LogStftFrontEnd, LogMelFrontEnd])
+def test_a_level_makes_features_deaf_to_loudness(kind: type[LogStftFrontEnd]) -> None:
+    settings = {**SMALL, **({"num_mels": 20, "sample_rate": 8000} if kind is LogMelFrontEnd else {})}
+    even, plain = kind(**settings, level=0.1), kind(**settings)  # type: ignore[arg-type]
+    wave = sound(2, 1000)
+    rms = np.sqrt(np.mean(wave**2, axis=1, keepdims=True))
+    for gain in (0.1, 1.0, -3.0):
+        np.testing.assert_allclose(even.analyse(gain * wave)[0], plain.analyse(0.1 / rms * wave)[0], atol=2e-3)
+    assert np.abs(plain.analyse(wave)[0] - plain.analyse(0.1 * wave)[0]).max() > 0.1
+    assert LogStftFrontEnd(level=0.1).event_shape(1000) == LogStftFrontEnd().event_shape(1000)
+
+
+def test_a_level_leaves_silence_silent_and_raises_what_is_quiet_by_100_at_most() -> None:
+    even, plain = LogStftFrontEnd(**SMALL, level=0.1), LogStftFrontEnd(**SMALL)
+    silence = np.zeros((1, 1000), np.float32)
+    np.testing.assert_array_equal(even.analyse(silence)[0], plain.analyse(silence)[0])
+    quiet = (1e-5 * sound(1, 1000)).astype(np.float32)
+    np.testing.assert_allclose(even.analyse(quiet)[0], plain.analyse(100.0 * quiet)[0], atol=1e-3)
+    with pytest.raises(InputError, match="level must be positive or None, got 0"):
+        build("log_stft", level=0.0)

@@ -82,9 +82,12 @@ def unsound(tmp_path_factory: pytest.TempPathFactory) -> Path:
         (["--data=toy"], "required: --model"),
         (["--model=pair", "--data=nowhere"], "--data must be toy, toy-free or a folder, got 'nowhere'"),
         (["--model=pair", "--data=toy", "--num_examples=1"], "--num_examples must be at least 2"),
+        (["--model=pair", "--data=toy", "--num_small=0"], "--num_small must be at least 1"),
         (["--model=pair", "--data=toy", "--sigma=loud"], "--sigma must be 'clean' or a number above 0, got 'loud'"),
         (["--model=pair", "--data=toy", "--sigma=9"], "sigma must be in 0.01..8 for the prior of 'sine', got 9"),
         (["--model=pair", "--data=toy", "--seconds=0.001"], "events (64, 1) of 64 samples, a cut of 'toy' has 16"),
+        (["--model=pair", "--data=toy", "--track=a"], "--track chooses tracks of a folder, --data is 'toy'"),
+        (["--model=songs", "--data=songs", "--track=b"], "no track under songs has an audible"),
         (["--model=one", "--data=toy"], "at least two priors, 'one' has 1 (sine)"),
         (["--model=none", "--data=toy"], "at least two priors, 'none' has 0 (none)"),
         (["--model=uneven", "--data=toy"], "'wave' events (64, 1), 'square' over 'wave' events (32, 1)"),
@@ -107,8 +110,9 @@ def test_what_cannot_be_tested(
 @pytest.mark.slow
 def test_every_study_of_flows(call: Run, tmp_path: Path) -> None:
     save(tmp_path / "pair", {source: {"length": 1024} for source in PAIR})
-    shared = ("--model=pair", "--data=toy-free", "--num_examples=3", "--sigma=0.1", "--study=published")
-    code, out, _ = call(*shared, "--study=peakedness", "--study=single", "--json=r.json", "--figures=drawn")
+    shared = ("--model=pair", "--data=toy-free", "--num_examples=3", "--num_small=2", "--sigma=0.1")
+    studies = ("--study=published", "--study=peakedness", "--study=single")
+    code, out, _ = call(*shared, *studies, "--json=r.json", "--figures=drawn")
     assert code == 0
     found = json.loads((tmp_path / "r.json").read_text())
     right = found["published"]["readings"][-1]

@@ -140,9 +140,29 @@ def test_every_change_hangs_on_seed_and_step_alone(tmp_path: Path) -> None:
         assert np.abs(found.draw("bass", 4, 500, other) - first).max() > 0.01
 
 
+def test_of_several_places_the_first_audible_one_is_taken() -> None:
+    loud, quiet = np.full(50, 0.5, np.float32), np.full(50, 5e-4, np.float32)
+    tried = np.array([[quiet, loud, quiet], [loud, 2 * loud, quiet], [2 * loud, 3 * loud, 2 * quiet]])
+    found = recordings.first_audible(tf.constant(tried)).numpy()
+    np.testing.assert_array_equal(found, [loud, loud, 2 * quiet])
+
+
+def test_more_tries_find_sound_among_silence(tmp_path: Path) -> None:
+    sound = noise()
+    sound[:, 1000:] = 0.0
+    root = root_of(tmp_path, sound)
+    shares = []
+    for tries in (1, 6):
+        cut = data(root, tries=tries).draw("bass", 200, 50, (0, 0)).numpy()
+        assert cut.shape == (200, 50)
+        shares.append(np.mean(cut.std(axis=1) > 1e-3))
+    assert shares[0] == pytest.approx(0.25, abs=0.1) and shares[1] == pytest.approx(1 - 0.75**6, abs=0.08)
+
+
 @pytest.mark.parametrize(
     ("settings", "rule"),
     [
+        ({"tries": 0}, "tries must be at least 1, got 0"),
         ({"offset": -1.0}, "offset and filter_db must be at least 0, got -1.0 and 0.0"),
         ({"filter_db": -3.0}, "offset and filter_db must be at least 0, got 0.0 and -3.0"),
         ({"channels": "left"}, "channels must be one of mean, one, got 'left'"),

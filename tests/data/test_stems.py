@@ -249,3 +249,16 @@ def test_real_stems_are_read(shared_data: Path) -> None:
         cut = found.draw(source, 16, 22050, (0, 0)).numpy()
         assert cut.shape == (16, 22050) and np.isfinite(cut).all()
         assert 0.003 < np.sqrt(np.mean(cut**2)) < 0.3, source
+
+
+def test_only_tracks_named_so_are_read(tmp_path: Path) -> None:
+    for name, level in (("An Apple", 1.0), ("A Pear", 3.0), ("An Apple Pie", 1.0)):
+        write(tmp_path / "train" / name, drums=flat(0.1), bass=flat(0.1 * level))
+    share = {name: 0.1 * level / (1.0 + level) for name, level in (("Apple", 1.0), ("Pear", 3.0))}
+    np.testing.assert_allclose(levels(data(tmp_path, only=["Apple"]), "bass"), share["Apple"], rtol=1e-3)
+    np.testing.assert_allclose(levels(data(tmp_path, only=["Pear"]), "bass"), share["Pear"], rtol=1e-3)
+    assert len(np.unique(np.round(levels(data(tmp_path), "bass"), 4))) == 2
+    with pytest.raises(InputError, match="has an audible 'drums' stem"):
+        data(tmp_path, only=["Apple"], exclude=["An"])
+    with pytest.raises(InputError, match="only of stems must be a list of names, got 'Apple'"):
+        data(tmp_path, only="Apple")

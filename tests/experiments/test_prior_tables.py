@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from benchmarks import prior_page
+from tfsep.errors import InputError
 from tfsep.experiments import prior_tables
 
 PAIR = ("sine", "square")
@@ -16,11 +17,18 @@ MEANS = {"sine": {"sine": 1.0, "square": -2.0}, "square": {"sine": 0.5, "square"
 SHARES = {"accuracy": 0.75, "mean_auroc": 0.9, "accuracy_per_source": {"sine": 1.0, "square": 0.5}}
 HEARD = {"sine": 3, "square": 1}
 
+SONGS = {
+    "A - B": {
+        when: {**SHARES, "scores": {"log_prob": SHARES, "score_norms": {**SHARES, "accuracy": share}}}
+        for when, share in (("before", 0.5), ("after", 0.8))
+    }
+}
+
 
 def record() -> dict[str, Any]:
     peak = {"sigma": 0.1, "curvature": 2.0, "dip": 0.5, "latent_dip": None}
     return {
-        "model": "m", "kinds": dict.fromkeys(PAIR, "glow"), "data": "toy", "num_examples": 4, "seed": 0,
+        "model": "m", "kinds": dict.fromkeys(PAIR, "glow"), "data": "toy", "num_examples": 4, "num_small": 2, "seed": 0,
         "domain": "wave", "sigma": 0.02, "log_prob": MEANS,
         "by_sigma": [{"sigma": None, **SHARES}, {"sigma": 0.02, **SHARES}], "ideal": {"sigma": 0.02, **SHARES},
         "out_of_distribution": {"silence": dict.fromkeys(PAIR, {"mean": -1.0, "auroc": 0.25})},
@@ -45,30 +53,69 @@ def test_every_table_says_what_the_record_holds() -> None:
         "published": "| 0.25 | 75.0 % | 0.900 | +0.500 |",
         "peakedness": "| priors | 0.1 | 2 | 0.5 | - |",
         "single": "| 1 | 6.0 | 3.0 | 5.0 |",
+        "left_out": "| A - B | after | 75.0 % | 100.0 % | 50.0 % | 0.900 | 80.0 % (score norms) |",
         "stems": "| stem (gibbs) \\ heard as | sine | square |\n|---|---|---|\n| sine | 3 | 1 |\n| square | 3 | 1 |",
     }
     assert set(expected) == set(prior_tables.TABLES)
     for name, text in expected.items():
-        assert text in prior_tables.TABLES[name](record()), name
+        assert text in prior_tables.TABLES[name]({**record(), "songs": SONGS}), name
 
 
 def test_a_page_is_filled_and_filled_again(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     page = tmp_path / "page.md"
-    page.write_text("# A\n<!-- table toy noise -->\n<!-- end -->\nB\n<!-- table songs noise -->\nold\n<!-- end -->\n")
+    marks = ("A\n<!-- table toy single -->", "<!-- table toy noise -->", "B\n<!-- table songs noise -->\nold")
+    page.write_text("".join(f"\n{mark}\n<!-- end -->\n" for mark in marks))
     (tmp_path / "prior_test_toy.json").write_text(json.dumps(record()))
     arguments = ["--keep", f"--results={tmp_path}", f"--page={page}"]
     assert prior_page.main(arguments) == 0
     first = page.read_text()
     assert "Model `m` (glow) on toy, 4 cuts a source, seed 0, domain wave, headline at sigma 0.02." in first
+    assert "(glow) on toy, 2 cuts a source" in first
     assert "(not measured: run" in first and "old" not in first and "\nB\n" in first
     assert prior_page.main(arguments) == 0 and page.read_text() == first
     page.write_text("<!-- table toy unknown -->\n<!-- end -->")
     assert prior_page.main(arguments) == 2
     assert "got 'unknown'" in capsys.readouterr().err
     assert prior_page.main(["--keep", f"--page={tmp_path / 'absent.md'}"]) == 2
+    page.write_text("<!-- table left_out left_out -->\n<!-- end -->")
+    (tmp_path / "prior_test_left_out.json").write_text(json.dumps({"songs": SONGS}))
+    assert prior_page.main(arguments) == 0
+    assert "1 real songs, each tested under priors fine-tuned without it." in page.read_text()
+
+
+def test_records_of_stems_need_a_folder(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "page.md").write_text("")
+    arguments = [f"--results={tmp_path}", f"--page={tmp_path / 'page.md'}", "--only=stems"]
+    assert prior_page.main(arguments) == 2
+    assert "the record 'stems' needs --songs, a folder of stems" in capsys.readouterr().err
+
+
+def test_figures_are_shown_where_they_have_been_drawn(tmp_path: Path) -> None:
+    mark = "<!-- figure toy curvature -->\n<!-- end -->"
+    (tmp_path / "page").mkdir()
+    assert "makes the record `toy`)" in prior_page.filled(mark, tmp_path, tmp_path / "page")
+    (tmp_path / "page" / "toy_curvature.png").write_bytes(b"")
+    found = prior_page.filled(mark, tmp_path, tmp_path / "page")
+    assert "![toy curvature](page/toy_curvature.png)" in found
+    assert prior_page.filled(found, tmp_path, tmp_path / "page") == found
+    with pytest.raises(InputError, match="must be one of peakedness_line, curvature, got 'accuracy'"):
+        prior_page.filled(mark.replace("curvature", "accuracy"), tmp_path, tmp_path / "page")
+
+
+def test_records_of_models_that_are_not_bundled_wait_for_them(tmp_path: Path) -> None:
+    assert set(prior_page._jobs(None, tmp_path, None)) == set(prior_page.TOY)
+    assert set(prior_page._jobs("songs", tmp_path, None)) == {*prior_page.TOY, "songs", "songs_normalised", "stems"}
+    with pytest.raises(InputError, match="of .*contrastive/model: run python -m benchmarks.stems_priors first"):
+        prior_page._jobs("songs", tmp_path, ["toy", "contrastive"])
+    (tmp_path / "contrastive" / "model").mkdir(parents=True)
+    found = prior_page._jobs("songs", tmp_path, ["contrastive"])
+    assert list(found) == ["contrastive"] and f"--model={tmp_path / 'contrastive' / 'model'}" in found["contrastive"]
 
 
 def test_the_committed_page_has_marks_for_known_tables_only() -> None:
     text = prior_page.PAGE.read_text(encoding="utf-8")
-    names = [found[2] for found in prior_page._MARK.findall(text)]
+    marks = prior_page._MARK.findall(text)
+    names = [name for _, kind, _, name, _ in marks if kind == "table"]
+    figures = {(record_name, name) for _, kind, record_name, name, _ in marks if kind == "figure"}
+    assert figures == {(record_name, name) for record_name, shown in prior_page.SHOWN.items() for name in shown}
     assert len(names) > 10 and set(names) == set(prior_tables.TABLES)

@@ -232,6 +232,19 @@ def test_a_density_that_is_no_number_names_its_prior() -> None:
         PriorScorer("sine", Broken()).log_prob(np.zeros((3, 4, 1)), 0.5)  # type: ignore[arg-type]
 
 
+def test_a_track_of_a_split_is_held_out_from_it(tmp_path: Path) -> None:
+    for track, level in (("one", 0.1), ("two", 0.2)):
+        with files.Writer(tmp_path / "train" / track / "bass.wav", 8000, 1) as writer:
+            writer.write(np.full((1, 8000), level, np.float32) * np.where(np.arange(8000) < 4000, 1.0, 0.1 + level))
+    splits = {"split": "train", "training_split": "train"}
+    whole = isolated_cuts.folder_cuts(tmp_path, ("bass",), 8000, 100, 1, **splits)
+    assert whole.training is whole.held_out
+    cuts = isolated_cuts.folder_cuts(tmp_path, ("bass",), 8000, 100, 1, **splits, tracks=("two",))
+    for split, level in ((isolated_cuts.HELD_OUT, 0.3), (isolated_cuts.TRAINING, 0.2)):
+        found = np.abs(cuts.cuts("bass", 64, split)).min()
+        assert found == pytest.approx(0.1 * level / np.sqrt((1 + level**2) / 2), rel=1e-2)
+
+
 def test_cuts_of_a_folder(tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
     for split, track in (("test", "a"), ("train", "b")):
@@ -246,6 +259,11 @@ def test_cuts_of_a_folder(tmp_path: Path) -> None:
     assert not np.array_equal(cuts.cuts("drums", 2), cuts.cuts("drums", 2, "training"))
     with pytest.raises(InputError, match="priors are at 16000 Hz and .* at 8000 Hz"):
         isolated_cuts.folder_cuts(tmp_path, ("bass",), 16000, 500, 1)
+    alone = isolated_cuts.folder_cuts(tmp_path, ("bass", "drums"), 8000, 500, 1, tracks=("a",))
+    np.testing.assert_array_equal(alone.cuts("bass", 4), cuts.cuts("bass", 4))
+    np.testing.assert_array_equal(alone.cuts("bass", 4, "training"), cuts.cuts("bass", 4, "training"))
+    with pytest.raises(InputError, match="has an audible 'bass' stem"):
+        isolated_cuts.folder_cuts(tmp_path, ("bass",), 8000, 500, 1, tracks=("b",))
     faster = isolated_cuts.folder_cuts(tmp_path, ("bass",), 16000, 500, 1, resampled=True)
     assert faster.cuts("bass", 2).shape == (2, 500)
     quiet = tmp_path / "test" / "a" / "bass.wav"

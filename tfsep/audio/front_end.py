@@ -29,6 +29,8 @@ from tfsep.audio.phase import griffin_lim, phase_of, polar
 from tfsep.audio.stft import Length, check_framing, inverse_stft, longest_signal, num_frames, static_or_dynamic, stft
 from tfsep.errors import InputError
 
+_QUIET = 1e-3
+
 
 class FrontEnd(abc.ABC):
     """A map between waveforms and the features of one domain."""
@@ -84,6 +86,9 @@ class SpectralFrontEnd(FrontEnd):
         scale: Spread of the log magnitudes, in nats, above 0.
         frame_multiple: The number of frames is a multiple of this; zeros behind the signal fill the last frames.
         phase_iterations: Rounds of Griffin-Lim where no phase is given.
+        level: RMS that each waveform is brought to before its analysis, so that features say nothing of loudness; what
+            is below an RMS of 0.001 is raised as if it had that, and silence stays silent. The way back ends at this
+            level. None leaves waveforms as they are.
     """
 
     frame_length: int = 1024
@@ -94,6 +99,7 @@ class SpectralFrontEnd(FrontEnd):
     scale: float = 3.0
     frame_multiple: int = 2
     phase_iterations: int = 32
+    level: float | None = None
 
     def __post_init__(self) -> None:
         """Refuses settings outside their ranges with a ValueError."""
@@ -103,6 +109,8 @@ class SpectralFrontEnd(FrontEnd):
                 raise ValueError(f"{name} must be positive, got {getattr(self, name)}")
         if self.phase_iterations < 0:
             raise ValueError(f"phase_iterations must be at least 0, got {self.phase_iterations}")
+        if self.level is not None and not self.level > 0:
+            raise ValueError(f"level must be positive or None, got {self.level}")
 
     @property
     def num_bins(self) -> int:
@@ -125,6 +133,14 @@ class SpectralFrontEnd(FrontEnd):
     def waveform(self, spectrum: tf.Tensor, length: Length) -> tf.Tensor:
         """The waveforms (batch, length) of spectra (batch, num_frames, num_bins), the inverse of `spectrum`."""
         return inverse_stft(spectrum, self.frame_length, self.frame_step, self.fft_length, length=length)
+
+    def levelled(self, wave: tf.Tensor) -> tf.Tensor:
+        """Waveforms (batch, time) at ``level``, or as they are without one."""
+        wave = tf.convert_to_tensor(wave)
+        if self.level is None:
+            return wave
+        rms = tf.sqrt(tf.reduce_mean(wave**2, axis=-1, keepdims=True))
+        return wave * (self.level / tf.maximum(rms, _QUIET))
 
     def to_features(self, magnitude: tf.Tensor) -> tf.Tensor:
         """Features (..., 1) of magnitudes (...)."""
@@ -154,7 +170,7 @@ class LogStftFrontEnd(SpectralFrontEnd):
 
     def analyse(self, wave: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor | None]:
         """Waveforms (batch, time) as log magnitudes, with the phase (batch, num_frames, num_bins - 1) in radians."""
-        spectrum = self.spectrum(wave)[..., :-1]
+        spectrum = self.spectrum(self.levelled(wave))[..., :-1]
         return self.to_features(tf.abs(spectrum)), phase_of(spectrum)
 
     def synthesise(self, features: tf.Tensor, aux: tf.Tensor | None, length: Length) -> tf.Tensor:
@@ -193,7 +209,7 @@ class LogMelFrontEnd(SpectralFrontEnd):
 
     def analyse(self, wave: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor | None]:
         """Waveforms (batch, time) as log band magnitudes, with the phase (batch, num_frames, num_bins) in radians."""
-        spectrum = self.spectrum(wave)
+        spectrum = self.spectrum(self.levelled(wave))
         return self.to_features(gather(tf.abs(spectrum), self.matrix)), phase_of(spectrum)
 
     def synthesise(self, features: tf.Tensor, aux: tf.Tensor | None, length: Length) -> tf.Tensor:

@@ -30,7 +30,9 @@ def parser() -> argparse.ArgumentParser:
     add("--data", required=True, metavar="toy|toy-free|DIR", help="toy sources, or <DIR>/<split>/<track>/<source>.wav")
     add("--split", default="test", help="of a folder: held-out cuts (default: test)")
     add("--training_split", default="train", help="of a folder: cuts to calibrate on (default: train)")
+    add("--track", action="append", default=[], metavar="WORD", help="of a folder: hold out tracks with this name")
     add("--num_examples", type=int, default=_EXAMPLES, metavar="N", help=f"cuts of each source (default: {_EXAMPLES})")
+    add("--num_small", type=int, default=16, metavar="N", help="cuts of each source that studies follow (default: 16)")
     add("--seconds", type=float, metavar="S", help="length of a cut (default: 1 s of a folder, one event of a toy)")
     add("--sigma", action="append", metavar="S", help="noise level or 'clean', repeatable; the first is the headline")
     add("--normalise", action="store_true", help="bring every cut to one loudness, the mean of the training cuts'")
@@ -58,7 +60,7 @@ def _test(argv: Sequence[str]) -> int:
     cuts = _cuts(args, tested)
     studies = prior_studies.suited(args.study or (), tested)
     ideal = not args.no_ideal
-    record = prior_test.run(tested, cuts, args.num_examples, sigmas, ideal, studies, args.model, _say)
+    record = prior_test.run(tested, cuts, args.num_examples, sigmas, ideal, studies, args.model, _say, args.num_small)
     print(prior_test_text.as_text(record))
     if args.json:
         _write(Path(args.json), record)
@@ -82,15 +84,15 @@ def _cuts(args: argparse.Namespace, tested: Any) -> Any:
         cuts = isolated_cuts.toy_cuts(sources, rate, length, args.seed, args.data == "toy-free")
     else:
         length = max(rate, tested.length) if args.seconds is None else round(args.seconds * rate)
-        splits = (args.split, args.training_split)
-        cuts = isolated_cuts.folder_cuts(args.data, sources, rate, length, args.seed, *splits, args.resample)
+        where = (args.split, args.training_split, args.resample, args.track)
+        cuts = isolated_cuts.folder_cuts(args.data, sources, rate, length, args.seed, *where)
     tested.check_data(cuts)
     return dataclasses.replace(cuts, level=cuts.mean_level(_LEVEL_CUTS)) if args.normalise else cuts
 
 
 def _check(args: argparse.Namespace) -> list[float | None] | None:
     """Refuse what cannot be right before TensorFlow is imported; returns the noise levels asked for."""
-    for name, lowest in (("num_examples", 2), ("seed", 0)):
+    for name, lowest in (("num_examples", 2), ("num_small", 1), ("seed", 0)):
         value = getattr(args, name)
         if not lowest <= value < 2**31:
             raise InputError(f"--{name} must be at least {lowest} and below 2^31, got {value}")
@@ -98,6 +100,8 @@ def _check(args: argparse.Namespace) -> list[float | None] | None:
         raise InputError(f"--seconds must be above 0 and at most 60, got {args.seconds}")
     if args.data not in TOY_DATA and not Path(args.data).is_dir():
         raise InputError(f"--data must be toy, toy-free or a folder, got {args.data!r}")
+    if args.track and args.data in TOY_DATA:
+        raise InputError(f"--track chooses tracks of a folder, --data is {args.data!r}")
     if args.json and Path(args.json).is_dir():
         raise InputError(f"--json must name a file, got the folder {args.json}")
     if args.figures and Path(args.figures).is_file():

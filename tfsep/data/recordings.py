@@ -27,6 +27,7 @@ from tfsep.errors import InputError
 
 LOWEST_BELL = 60.0
 BELL_OCTAVES = (0.5, 2.0)
+AUDIBLE = 1e-3
 _BELLS = 3
 _TAIL = 2048
 
@@ -45,6 +46,7 @@ class RecordedSources:
             recordings shorter than a cut are used too.
         channels: "mean" of all channels, or "one" of the first two, drawn for each cut.
         filter_db: largest gain of each bell of the band filter in either direction.
+        tries: places at which a cut is looked for until one is audible (an RMS above 0.001); if none is, the last.
     """
 
     sources: tuple[str, ...] = ("drums", "bass", "other", "vocals")
@@ -55,22 +57,25 @@ class RecordedSources:
     offset: float = 0.0
     channels: str = "mean"
     filter_db: float = 0.0
+    tries: int = 1
     _reels: dict[str, Reel] = field(init=False, repr=False, compare=False, default_factory=dict)
 
     def _check(self, kind: str, *lists: str) -> None:
-        """Refuse settings out of range; ``lists`` must be lists, of which ``exclude`` may be empty.
+        """Refuse settings out of range; ``lists`` must be lists; ``exclude`` and ``only`` may be empty.
 
         Raises:
             InputError: naming the setting, its rule and its value.
         """
         for name in (*lists, "sources"):
             value = getattr(self, name)
-            if isinstance(value, str) or (name != "exclude" and not value):
+            if isinstance(value, str) or (name not in ("exclude", "only") and not value):
                 raise InputError(f"{name} of {kind} must be a list of names, got {value!r}")
         if self.speed < 1.0 or self.gain_db < 0.0:
             raise InputError(f"speed must be at least 1 and gain_db at least 0, got {self.speed} and {self.gain_db}")
         if self.offset < 0.0 or self.filter_db < 0.0:
             raise InputError(f"offset and filter_db must be at least 0, got {self.offset} and {self.filter_db}")
+        if self.tries < 1:
+            raise InputError(f"tries must be at least 1, got {self.tries}")
         if self.channels not in CHANNELS:
             raise InputError(f"channels must be one of {', '.join(CHANNELS)}, got {self.channels!r}")
 
@@ -99,6 +104,11 @@ class RecordedSources:
         """
         if source not in self._reels:
             raise InputError(f"source must be one of {', '.join(self.sources)}, got {source!r}")
+        cut = self._draw(source, num * self.tries, length, seed)
+        return cut if self.tries == 1 else first_audible(tf.reshape(cut, (self.tries, num, length)))
+
+    def _draw(self, source: str, num: int, length: int, seed: Any) -> tf.Tensor:
+        """Cuts at one place each: (num, length) float32."""
         reel = self._reels[source]
         reach = math.ceil(length * self.speed) + 1
         table = _uniform((num, 4), seed, source)
@@ -121,6 +131,14 @@ class RecordedSources:
         """(num,) float32 factors, signed, from two columns of numbers in [0, 1)."""
         gain = 10.0 ** ((2.0 * chance - 1.0) * self.gain_db / 20.0)
         return tf.cast(gain * tf.sign(side - 0.5) if self.polarity else gain, tf.float32)
+
+
+def first_audible(cuts: tf.Tensor) -> tf.Tensor:
+    """Of each column of cuts (try, num, time) the first with an RMS above 0.001, or the last: (num, time)."""
+    audible = tf.reduce_mean(cuts**2, axis=-1) > AUDIBLE**2
+    audible = tf.concat([audible[:-1], tf.ones_like(audible[-1:])], axis=0)
+    chosen = tf.argmax(tf.cast(audible, tf.int32), axis=0)
+    return tf.gather(tf.transpose(cuts, (1, 0, 2)), chosen, batch_dims=1)
 
 
 def _uniform(shape: tuple[int, int], seed: Any, name: str) -> tf.Tensor:

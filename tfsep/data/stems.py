@@ -47,11 +47,13 @@ class StemsData(RecordedSources):
         roots: folders in the layout above.
         split: sub-folder of each root.
         exclude: tracks whose folder names contain one of these words are left out.
+        only: where there are any, tracks whose folder names contain none of these words are left out.
     """
 
     roots: Sequence[str]
     split: str = "train"
     exclude: Sequence[str] = ()
+    only: Sequence[str] = ()
 
     def __post_init__(self) -> None:
         """Read all tracks.
@@ -59,10 +61,10 @@ class StemsData(RecordedSources):
         Raises:
             InputError: for an empty folder, a source without any sound, or settings out of range.
         """
-        self._check("stems", "roots", "exclude")
+        self._check("stems", "roots", "exclude", "only")
         recordings: dict[str, list[Recording]] = {source: [] for source in self.sources}
         for track in self._tracks():
-            if not any(word in track.name for word in self.exclude):
+            if self._chosen(track.name):
                 self._read_track(track, recordings)
         self._splice(recordings, f"no track under {', '.join(map(str, self.roots))} has an audible {{}} stem")
 
@@ -70,6 +72,11 @@ class StemsData(RecordedSources):
         """The track folders, of all roots."""
         for root in self.roots:
             yield from track_folders(root, self.split)
+
+    def _chosen(self, track: str) -> bool:
+        """Whether a track of this name takes part."""
+        named = any(word in track for word in self.only) or not self.only
+        return named and not any(word in track for word in self.exclude)
 
     def _read_track(self, track: Path, recordings: dict[str, list[Recording]]) -> None:
         """Append the audible stems of a track as int16 samples and the scale that gives them back."""

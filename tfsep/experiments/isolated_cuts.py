@@ -6,8 +6,9 @@ is silent (an RMS of at most 0.001, 40 dB below a track's) tell nothing about it
 
 from __future__ import annotations
 
+import functools
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -17,10 +18,10 @@ from tfsep.audio import files
 from tfsep.audio.resample import resample
 from tfsep.data import stems, toy
 from tfsep.data.pipeline import SourceData
+from tfsep.data.recordings import AUDIBLE
 from tfsep.errors import InputError
 
 BATCH = 64
-AUDIBLE = 1e-3
 HELD_OUT, TRAINING = "held_out", "training"
 # Held-out tables are counted downwards from here, training ones upwards from 0, where training itself begins.
 _FIRST_STEPS = {HELD_OUT: -0x5EED, TRAINING: 0}
@@ -124,8 +125,11 @@ def folder_cuts(
     split: str = "test",
     training_split: str = "train",
     resampled: bool = False,
+    tracks: Sequence[str] = (),
 ) -> IsolatedCuts:
     """Cuts of a folder of stems; where it has no training split, what is calibrated is calibrated on the held-out one.
+
+    With ``tracks`` one split can serve for both: those tracks are held out, the others calibrate.
 
     Args:
         folder: holds ``<split>/<track>/<source>.wav``.
@@ -133,6 +137,8 @@ def folder_cuts(
         split: held out.
         training_split: for calibration.
         resampled: accept recordings at other rates, and resample them.
+        tracks: words; tracks whose names contain one are held out, and the others of both splits are not. None of them:
+            the splits alone decide.
 
     Raises:
         InputError: for a folder without tracks, a source without sound, or another sample rate.
@@ -140,10 +146,10 @@ def folder_cuts(
     held_out = stems.track_folders(folder, split)
     if not resampled:
         _check_rates(held_out, sources, sample_rate)
-    data = stems.StemsData((str(folder),), split, sources=sources, sample_rate=sample_rate)
-    known = data
-    if training_split != split and (Path(folder) / training_split).is_dir():
-        known = stems.StemsData((str(folder),), training_split, sources=sources, sample_rate=sample_rate)
+    read = functools.partial(stems.StemsData, (str(folder),), sources=sources, sample_rate=sample_rate)
+    data = known = read(split=split, only=tracks)
+    if (training_split != split or tracks) and (Path(folder) / training_split).is_dir():
+        known = read(split=training_split, exclude=tracks)
     return IsolatedCuts(Path(folder).resolve().name, sample_rate, length, data, known, seed)
 
 

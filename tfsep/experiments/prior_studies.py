@@ -14,9 +14,9 @@ from tfsep.experiments.isolated_cuts import IsolatedCuts
 from tfsep.experiments.prior_scorer import PriorScorer
 from tfsep.experiments.referee import Referee
 from tfsep.experiments.tested_priors import PriorSet
+from tfsep.separation import model_folder
 from tfsep.separation.separator import Separator
 
-_SMALL = 16
 _STEMS = 64
 
 
@@ -32,6 +32,7 @@ class Subject:
         num: held-out cuts a source.
         sigma: the headline's noise level.
         model: where the separator of the same model is loaded from; None for none.
+        small: held-out cuts a source for what takes many evaluations of each.
     """
 
     tested: PriorSet
@@ -41,6 +42,7 @@ class Subject:
     num: int
     sigma: float | None
     model: str | None = None
+    small: int = 16
 
 
 def published(subject: Subject) -> dict[str, Any]:
@@ -56,9 +58,9 @@ def published(subject: Subject) -> dict[str, Any]:
 
 def peaks(subject: Subject) -> dict[str, Any]:
     """Peakedness of the priors (peakedness.py), and of the ideal ones over waveforms."""
-    found = {"priors": peakedness.study(subject.tested, subject.judges, subject.cuts, _SMALL)}
+    found = {"priors": peakedness.study(subject.tested, subject.judges, subject.cuts, subject.small)}
     if subject.oracle is not None and subject.tested.domain == "wave":
-        found["ideal"] = peakedness.study(*subject.oracle, subject.cuts, _SMALL)
+        found["ideal"] = peakedness.study(*subject.oracle, subject.cuts, subject.small)
     return {**found, "curvature": {name: _by_sigma(rows) for name, rows in found.items()}}
 
 
@@ -68,7 +70,7 @@ def _by_sigma(rows: Sequence[Mapping[str, Any]]) -> list[list[float]]:
 
 def single(subject: Subject) -> dict[str, Any]:
     """SNR gains of denoising one signal with its own prior (single_signals.py)."""
-    return {"rows": single_signals.table(subject.tested, subject.judges, subject.cuts, _SMALL)}
+    return {"rows": single_signals.table(subject.tested, subject.judges, subject.cuts, subject.small)}
 
 
 def referee(subject: Subject) -> dict[str, Any]:
@@ -77,7 +79,7 @@ def referee(subject: Subject) -> dict[str, Any]:
     judge = Referee(cuts, names, min(subject.num, 256))
     table = judge.table(cross_likelihood.source_rows(cuts, names, subject.num))
     found: dict[str, Any] = {"cuts": cross_likelihood.discrimination(table, names)}
-    if subject.model is not None:
+    if subject.model is not None and model_folder.describe(subject.model)["posteriors"]:
         separator = Separator.load(subject.model)
         if set(names) <= set(separator.sources):
             found["posterior"] = separator.model.posterior.kind

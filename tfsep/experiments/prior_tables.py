@@ -112,6 +112,19 @@ def stems(record: Record) -> str:
     return grid([f"stem ({record['referee']['posterior']}) \\ heard as", *found["confusion"]], rows)
 
 
+def left_out(record: Record) -> str:
+    """Songs that were left out of a fine-tuning, each tested by itself, before it and after."""
+    rows = []
+    for song, tests in record["songs"].items():
+        for when, found in tests.items():
+            shares = [percent(share) for share in found["accuracy_per_source"].values()]
+            best = max(found["scores"], key=lambda name: found["scores"][name]["accuracy"])
+            own = f"{percent(found['scores'][best]['accuracy'])} ({best.replace('_', ' ')})"
+            rows.append([song, when, percent(found["accuracy"]), *shares, f"{found['mean_auroc']:.3f}", own])
+    names = next(iter(record["songs"].values()))["after"]["accuracy_per_source"]
+    return grid(["song left out", "fine-tuning", "accuracy", *names, "mean AUROC", "best of all methods"], rows)
+
+
 TABLES: dict[str, Callable[[Record], str]] = {
     "cross_likelihood": cross_likelihood,
     "noise": noise,
@@ -122,6 +135,7 @@ TABLES: dict[str, Callable[[Record], str]] = {
     "peakedness": peakedness,
     "single": single,
     "stems": stems,
+    "left_out": left_out,
 }
 
 

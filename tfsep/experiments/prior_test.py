@@ -39,6 +39,7 @@ def run(
     studies: Sequence[str] = (),
     model: str | None = None,
     report: Report = lambda stage: None,
+    small: int = 16,
 ) -> dict[str, Any]:
     """Test the priors of a model.
 
@@ -52,6 +53,7 @@ def run(
         studies: names of further studies (prior_studies.py), each an entry of the record.
         model: where the referee finds a separator.
         report: told what is under way.
+        small: held-out cuts of each source for peakedness and single signals, which evaluate each many times.
 
     Returns:
         The record that bin/prior-test writes, in nats per dimension of the domain.
@@ -66,7 +68,7 @@ def run(
     noisy = _part(tested, [name for name, judge in judges.items() if judge.knows_noise])
     record = _about(tested, judges, cuts, num)
     levels, headline = noise_levels(judges, sigmas)
-    record["sigma"] = headline
+    record["sigma"], record["num_small"] = headline, small
     if dense is not None:
         record |= _with_density(dense, judges, cuts, num, levels, headline, report)
     if noisy is not None:
@@ -83,7 +85,7 @@ def run(
     own = ideal_judges if tested.domain == "wave" else None
     record["denoising"] = denoising.table(tested, cuts, judges, own, min(num, 4 * _SCORED))
     pair = None if oracle is None or ideal_judges is None else (oracle, ideal_judges)
-    subject = prior_studies.Subject(tested, judges, pair, cuts, num, headline, model)
+    subject = prior_studies.Subject(tested, judges, pair, cuts, num, headline, model, small)
     for study in studies:
         report(study)
         record[study] = prior_studies.STUDIES[study](subject)

@@ -63,16 +63,14 @@ def contrastive(weight: float = 1.0, beta: float = 20.0) -> Objective:
     def objective(
         ensemble: PriorEnsemble, sources: tf.Tensor, seed: tf.Tensor
     ) -> tuple[tf.Tensor, dict[str, tf.Tensor]]:
-        nats, entropy, right = [], [], []
-        for k, prior in enumerate(ensemble.members):
-            events, sigma = noised(prior, sources[:, k], seed + k)
-            each = ensemble(events, sigma)
-            labels = tf.fill(tf.shape(each)[:1], k)
-            nats.append(tf.reduce_mean(each[:, k]))
-            losses = tf.nn.sparse_softmax_cross_entropy_with_logits(labels, beta * each)
-            entropy.append(tf.reduce_mean(losses))
-            right.append(tf.reduce_mean(tf.cast(tf.argmax(each, -1) == k, each.dtype)))
-        own, cross, accuracy = (tf.reduce_mean(tf.stack(values)) for values in (nats, entropy, right))
+        pairs = [noised(prior, sources[:, k], seed + k) for k, prior in enumerate(ensemble.members)]
+        sigma = None if pairs[0][1] is None else tf.concat([level for _, level in pairs], axis=0)
+        every = ensemble(tf.concat([events for events, _ in pairs], axis=0), sigma)
+        labels = tf.repeat(tf.range(len(pairs)), tf.shape(sources)[0])
+        nats = tf.gather(every, labels, batch_dims=1)
+        entropy = tf.nn.sparse_softmax_cross_entropy_with_logits(labels, beta * every)
+        right = tf.cast(tf.argmax(every, -1, tf.int32) == labels, every.dtype)
+        own, cross, accuracy = (tf.reduce_mean(values) for values in (nats, entropy, right))
         return weight * cross - own, {"nats_per_dim": own, "cross_entropy": cross, "accuracy": accuracy}
 
     return objective

@@ -1,0 +1,114 @@
+"""Trains the priors of stems that docs/prior_test.md is about, and tests them song by song where each is left out.
+
+    python -m benchmarks.stems_priors --songs=DIR [--real=DIR] [--only=JOB]... [--runs=DIR]
+
+``priors`` trains gin/stems_prior.gin on the training split of --songs; ``contrastive`` fine-tunes what came out, by
+gin/contrastive_stems.gin. Both end in ``<runs>/<job>/model``, to be copied to ``models/stems-priors`` and
+``models/stems-contrastive``. ``left_out`` takes the songs of ``<real>/train`` in turn: it fine-tunes ``priors`` on
+--songs and on all real songs but one, tests that one before and after, and adds it to
+``benchmarks/results/prior_test_left_out.json``. Each training resumes where it stood.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from benchmarks.prior_page import RESULTS
+from tfsep.cli import prior_test, runner, train
+from tfsep.data.stems import track_folders
+from tfsep.errors import InputError, JobError
+
+JOBS = ("priors", "contrastive", "left_out")
+LEFT_OUT = "prior_test_left_out.json"
+_KEPT = ("num_examples", "sigma", "accuracy", "mean_auroc", "accuracy_per_source", "by_sigma", "scores")
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command; returns its exit code."""
+    return runner.run(_make, argv)
+
+
+def _make(argv: Sequence[str]) -> int:
+    layout = argparse.RawDescriptionHelpFormatter
+    parse = runner.Parser(prog="stems_priors", description=__doc__, formatter_class=layout)
+    parse.add_argument("--songs", required=True, metavar="DIR", help="stems with a training split")
+    parse.add_argument("--real", metavar="DIR", help="stems of real songs, of which each is left out once")
+    parse.add_argument("--only", action="append", choices=JOBS, help="one of the jobs, repeatable")
+    parse.add_argument("--song", action="append", metavar="WORD", help="songs to leave out: those named so, repeatable")
+    parse.add_argument("--num_examples", type=int, default=64, metavar="N", help="test cuts a source (default: 64)")
+    parse.add_argument("--runs", default="runs/stems_priors", metavar="DIR", help="where the trainings are")
+    parse.add_argument("--results", default=str(RESULTS), metavar="DIR", help="where the record is")
+    args = parse.parse_args(argv)
+    jobs = args.only or [job for job in JOBS if job != "left_out" or args.real]
+    if "left_out" in jobs and not args.real:
+        raise InputError("left_out needs --real, a folder of stems")
+    runs, priors = Path(args.runs), Path(args.runs) / "priors"
+    if "priors" in jobs:
+        _train("stems_prior", priors, [args.songs], [])
+    if "contrastive" in jobs:
+        _train("contrastive_stems", runs / "contrastive", [args.songs], [_from(priors)])
+    for song in _chosen(args.real, args.song) if "left_out" in jobs else ():
+        _leave_out(song, args, priors, runs / f"without {song}")
+    return 0
+
+
+def _chosen(real: str, words: Sequence[str] | None) -> list[str]:
+    """Names of the songs to leave out.
+
+    Raises:
+        InputError: if there are none.
+    """
+    songs = [track.name for track in track_folders(real, "train")]
+    chosen = [song for song in songs if words is None or any(word in song for word in words)]
+    if not chosen:
+        raise InputError(f"--song must be in the name of one of {', '.join(songs)}, got {', '.join(words or ())}")
+    return chosen
+
+
+def _from(priors: Path) -> str:
+    return f"fine_tune.model='{priors / 'model'}'"
+
+
+def _train(gin: str, folder: Path, roots: Sequence[str], settings: Sequence[str]) -> None:
+    """Train by a gin file on stems into ``<folder>/model``."""
+    given = [f"--gin_param={setting}" for setting in (f"stems.roots={list(roots)!r}", *settings)]
+    _call(train.main, [f"--gin_file=gin/{gin}.gin", f"--save_dir={folder}", *given])
+
+
+def _leave_out(song: str, args: argparse.Namespace, priors: Path, folder: Path) -> None:
+    """Fine-tune without a song, test on it before and after, keep the record."""
+    settings = [_from(priors), f"stems.exclude={[song]!r}"]
+    _train("contrastive_stems", folder, [args.songs, args.real], settings)
+    found = {}
+    for when, run in (("before", priors), ("after", folder)):
+        file = folder / f"{when}.json"
+        _call(prior_test.main, [f"--model={run / 'model'}", f"--data={args.real}", "--split=train", f"--track={song}",
+                                "--resample", f"--num_examples={args.num_examples}", f"--json={file}"])
+        record = json.loads(file.read_text(encoding="utf-8"))
+        found[when] = {name: record[name] for name in _KEPT}
+        print(f"{song}, {when}: accuracy {record['accuracy']:.3f}", file=sys.stderr, flush=True)
+    keep(Path(args.results), song, found)
+
+
+def keep(results: Path, song: str, record: dict[str, Any]) -> None:
+    """Add the record of a song that was left out, in place of an earlier one."""
+    file = results / LEFT_OUT
+    known = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {"songs": {}}
+    known["songs"][song] = record
+    results.mkdir(parents=True, exist_ok=True)
+    file.write_text(json.dumps(known, indent=1) + "\n", encoding="utf-8")
+
+
+def _call(command: Any, arguments: list[str]) -> None:
+    code = command(arguments)
+    if code != 0:
+        raise JobError(f"{' '.join(arguments)} ended with exit code {code}")
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

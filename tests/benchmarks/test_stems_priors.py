@@ -1,0 +1,32 @@
+"""Priors of stems song by song: what is chosen, kept and refused; the trainings themselves are tested elsewhere."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from benchmarks import stems_priors
+from tfsep.errors import InputError
+
+
+def test_songs_are_chosen_by_words(tmp_path: Path) -> None:
+    for name in ("A - One", "A - Two", "B - Two"):
+        (tmp_path / "train" / name).mkdir(parents=True)
+    assert stems_priors._chosen(str(tmp_path), None) == ["A - One", "A - Two", "B - Two"]
+    assert stems_priors._chosen(str(tmp_path), ["Two"]) == ["A - Two", "B - Two"]
+    with pytest.raises(InputError, match="--song must be in the name of one of A - One, .*, got Three"):
+        stems_priors._chosen(str(tmp_path), ["Three"])
+
+
+def test_a_song_measured_again_takes_its_own_place(tmp_path: Path) -> None:
+    for song, accuracy in (("one", 0.5), ("two", 0.6), ("one", 0.7)):
+        stems_priors.keep(tmp_path / "new", song, {"accuracy": accuracy})
+    found = json.loads((tmp_path / "new" / stems_priors.LEFT_OUT).read_text())
+    assert found == {"songs": {"one": {"accuracy": 0.7}, "two": {"accuracy": 0.6}}}
+
+
+def test_leaving_out_needs_real_songs(capsys: pytest.CaptureFixture[str]) -> None:
+    assert stems_priors.main(["--songs=nowhere", "--only=left_out"]) == 2
+    assert "left_out needs --real, a folder of stems" in capsys.readouterr().err
