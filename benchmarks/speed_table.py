@@ -1,0 +1,81 @@
+"""The records of speed as Markdown: times against peers, memory, whole separations, and the targets."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from benchmarks.records import Record
+from benchmarks.speed_rows import COMMAND, MEMORY, TIME
+from benchmarks.speed_targets import targets
+
+_TIMES = (
+    "row",
+    "peer",
+    "tfsep, ms",
+    "peer, ms",
+    "peer / tfsep (quartiles)",
+    "CPU time ratio",
+    "share of peak",
+    "floor, ms",
+    "trace and compile, s (peer)",
+)
+_MEMORY = ("row", "peer", "tfsep, MB", "peer, MB", "peer / tfsep", "tfsep, s a step", "peer, s a step")
+_COMMANDS = ("command", "wall, s", "CPU, s", "real-time factor", "resident peak, MB")
+_TARGETS = ("target", "wanted", "measured", "reached")
+
+
+def parts(records: Sequence[Record]) -> dict[str, str]:
+    """Each table by name: "times", "memory", "commands", "targets"."""
+    return {
+        "times": _table(_TIMES, map(_time, _of(records, TIME))),
+        "memory": _table(_MEMORY, map(_memory, _of(records, MEMORY))),
+        "commands": _table(_COMMANDS, map(_command, _of(records, COMMAND))),
+        "targets": _table(_TARGETS, (target.cells(records) for target in targets())),
+    }
+
+
+def text(records: Sequence[Record]) -> str:
+    """All tables, one after the other."""
+    return "\n\n".join(parts(records).values())
+
+
+def _of(records: Sequence[Record], kind: str) -> list[Record]:
+    return [record for record in records if record["kind"] == kind]
+
+
+def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    lines = [head, ["---"] * len(head), *rows]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines).replace("| --- ", "|---").replace("--- |", "---|")
+
+
+def _time(record: Record) -> list[str]:
+    def scale(name: str) -> str:
+        return _number(record, name, 1e3)
+
+    ratio = "-"
+    if "refused" in record:
+        ratio = f"refused: {record['refused']}"
+    elif "ratio" in record:
+        low, high = record["ratio_quartiles"]
+        ratio = f"**{record['ratio']:.2f}** ({low:.2f} to {high:.2f})"
+    share = f"{100 * record['share']:.0f} %" if "share" in record else "-"
+    first = f"{_number(record, 'first')} ({_number(record, 'theirs_first')})"
+    cells = [record["row"], record["peer"], scale("ours"), scale("theirs"), ratio]
+    return [*cells, _number(record, "ratio_cpu"), share, scale("floor"), first]
+
+
+def _memory(record: Record) -> list[str]:
+    names = ("ours_mb", "theirs_mb", "ratio_mb", "ours", "theirs")
+    return [record["row"], record["peer"], *(_number(record, name) for name in names)]
+
+
+def _command(record: Record) -> list[str]:
+    factor = f"{record['ours'] / record['seconds']:.2f}"
+    return [record["row"], _number(record, "ours"), _number(record, "ours_cpu"), factor, _number(record, "ours_mb")]
+
+
+def _number(record: Record, name: str, scale: float = 1.0) -> str:
+    if name not in record:
+        return "-"
+    value = scale * record[name]
+    return f"{value:.0f}" if abs(value) >= 100 else f"{value:.3g}"
