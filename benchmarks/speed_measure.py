@@ -3,6 +3,7 @@
 A record is one row against one peer. Times are seconds of one unit of work, medians over rounds; ``ratio`` is the
 median of peer / ours by rounds. The peak is that of float32 matrix products of the same rounds, TensorFlow's or
 PyTorch's, whichever was faster; ``share`` is what part of it our case reached, ``floor`` its operations over the peak.
+``others`` is how many processor cores everything else on the machine kept busy meanwhile.
 """
 
 from __future__ import annotations
@@ -109,12 +110,21 @@ def _in_turns(row: Row, bench: Bench) -> list[Record]:
             turns[name] = _turn(worker, name, made[name]["per_call"])
         products = {"product, TensorFlow": home, "product, PyTorch": abroad}
         turns |= {name: _turn(worker, "product", 1) for name, worker in products.items()}
+        units = {name: each["per_call"] for name, each in made.items()}
+        start, busy = time.monotonic(), busy_seconds()
         found = interleave(turns, bench.rounds(row))
+        own = sum(turn.cpu * units.get(name, 1) for name, taken in found.items() for turn in taken)
+        others = (busy_seconds() - busy - own) / (time.monotonic() - start)
     finally:
         for name, side in {"ours": row.ours, **row.peers}.items():
             (home if side.at_home else abroad).ask("drop", name)
     flops = next((made[name]["flops"] for name in made if made[name]["flops"]), None)
-    base = {"rounds": bench.rounds(row), **_own(found, flops), "first": made["ours"]["first"]}
+    base = {
+        "rounds": bench.rounds(row),
+        "others": max(0.0, others),
+        **_own(found, flops),
+        "first": made["ours"]["first"],
+    }
     records: list[Record] = [{"peer": name, **base, "refused": why} for name, why in refused.items()]
     records += [
         {"peer": name, **base, **_against(found["ours"], found[name]), **_start(made[name])}
@@ -122,6 +132,12 @@ def _in_turns(row: Row, bench: Bench) -> list[Record]:
         if name != "ours"
     ]
     return records or [{"peer": "-", **base}]
+
+
+def busy_seconds() -> float:
+    """Processor seconds that the machine has spent on anything since it started (Linux only)."""
+    user, nice, system, _, _, interrupts, soft, stolen = map(int, Path("/proc/stat").read_text().split()[1:9])
+    return (user + nice + system + interrupts + soft + stolen) / os.sysconf("SC_CLK_TCK")
 
 
 def _turn(worker: Worker, name: str, per_call: int) -> Callable[[], Turn]:

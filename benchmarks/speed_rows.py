@@ -85,19 +85,22 @@ def _separation(seconds: int, runs: float) -> Row:
     return Row(f"bin/separate, {seconds} s", COMMAND, "file", setting, Participant(""), {}, runs)
 
 
-_ALL = {
+_WAVE = {"eager": _EAGER, "compile": _COMPILED, "normflows": {"library": "normflows"}}
+_GLOW = {
     "eager": _EAGER,
     "compile": _COMPILED,
     "channels_last": {"channels_last": True},
     "bf16": {"bfloat16": True},
-    "channels_last, bf16, compile": {"channels_last": True, "bfloat16": True, "compiled": True},
+    "channels_last, bf16": {"channels_last": True, "bfloat16": True},
+    "normflows": {"library": "normflows"},
+    "nflows": {"library": "nflows"},
 }
 _SERVED = Participant("benchmarks.ours.served:exported", at_home=True)
 _IN_PYTHON = Participant("benchmarks.ours.served:separator", at_home=True)
 ROWS = (
-    _training("training, 1-D, 8 couplings", wave(8), 2, {"eager": _EAGER, "compile": _COMPILED}, xla=True, rounds=1.5),
+    _training("training, 1-D, 8 couplings", wave(8), 2, _WAVE, xla=True, rounds=1.5),
     *(_sampling(f"SGLD, {n} sources", "langevin", n, 1, {"steps": 3}) for n in (2, 4, 8)),
-    _training("training, 2-D, 3 levels of 4", spectrogram(), 1, _ALL, xla=False),
+    _training("training, 2-D, 3 levels of 4", spectrogram(), 1, _GLOW, xla=False),
     _sampling("Gibbs, 4 sources", "gibbs", 4, 4, {"levels": 1}),
     _training("training, 1-D, 32 couplings", wave(32), 2, {}, xla=True, rounds=0.5),
     _training("memory, 4 couplings", wave(4, 16384), 4, {"eager": _EAGER}, xla=True, kind=MEMORY),

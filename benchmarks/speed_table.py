@@ -18,6 +18,7 @@ _TIMES = (
     "share of peak",
     "floor, ms",
     "trace and compile, s (peer)",
+    "cores others used",
 )
 _MEMORY = ("row", "peer", "tfsep, MB", "peer, MB", "peer / tfsep", "tfsep, s a step", "peer, s a step")
 _COMMANDS = ("command", "wall, s", "CPU, s", "real-time factor", "resident peak, MB")
@@ -61,7 +62,7 @@ def _time(record: Record) -> list[str]:
     share = f"{100 * record['share']:.0f} %" if "share" in record else "-"
     first = f"{_number(record, 'first')} ({_number(record, 'theirs_first')})"
     cells = [record["row"], record["peer"], scale("ours"), scale("theirs"), ratio]
-    return [*cells, _number(record, "ratio_cpu"), share, scale("floor"), first]
+    return [*cells, _number(record, "ratio_cpu"), share, scale("floor"), first, f"{record['others']:.1f}"]
 
 
 def _memory(record: Record) -> list[str]:

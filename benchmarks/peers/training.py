@@ -1,4 +1,4 @@
-"""A step of training in PyTorch: noise, gradient, clipping, Adam; eager, compiled, channels last, bfloat16."""
+"""A step of training in PyTorch: noise, gradient, clipping, Adam; eager, compiled, other formats and libraries."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from benchmarks.case import Case
 from benchmarks.peers.flows import load
+from benchmarks.peers.libraries import rebuilt
 
 
 def step(
@@ -21,6 +22,7 @@ def step(
     compiled: bool = False,
     channels_last: bool = False,
     bfloat16: bool = False,
+    library: str | None = None,
 ) -> Case:
     """A case of training steps on the batch of ``file``.
 
@@ -31,8 +33,11 @@ def step(
         compiled: through torch.compile.
         channels_last: weights and events in that memory format.
         bfloat16: under autocast; what is checked is the float32 model all the same.
+        library: "normflows" or "nflows", whose layers take the place of plain ones.
     """
     flow, events, sigma = load(prior, file)
+    if library is not None:
+        flow = rebuilt(flow, library, events.dim() - 2)
     with torch.no_grad():
         check = (flow(events, sigma) / flow.dimensions).tolist()
     if channels_last:

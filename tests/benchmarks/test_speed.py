@@ -27,8 +27,12 @@ RECORD: dict[str, Any] = {
     "floor": 0.1,
     "first": 11.0,
     "theirs_first": 0.6,
+    "others": 0.04,
 }
-REFUSED = {key: RECORD[key] for key in ("row", "kind", "unit", "ours", "first")} | {"peer": "bf16", "refused": "differ"}
+REFUSED = {key: RECORD[key] for key in ("row", "kind", "unit", "ours", "first", "others")} | {
+    "peer": "bf16",
+    "refused": "differ",
+}
 MEMORY = [
     {"row": f"memory, {n} couplings", "kind": "memory", "unit": "step", "peer": "eager", "ours": 1.0, "theirs": 2.0}
     | {"ours_mb": 100.0 + n, "theirs_mb": 600.0, "ratio_mb": 600.0 / (100.0 + n)}
@@ -42,10 +46,10 @@ def test_the_tables_say_what_the_records_say() -> None:
     found = parts(RECORDS)
     times = found["times"].splitlines()
     assert times[2] == (
-        "| training, 1-D, 8 couplings | eager | 200 | 500 | **2.50** (2.25 to 2.75) | 3 | 50 % | 100 | 11 (0.6) |"
+        "| training, 1-D, 8 couplings | eager | 200 | 500 | **2.50** (2.25 to 2.75) | 3 | 50 % | 100 | 11 (0.6) | 0.0 |"
     )
-    assert times[3] == "| training, 1-D, 8 couplings | bf16 | 200 | - | refused: differ | - | - | - | 11 (-) |"
-    assert times[1] == "|---|---|---|---|---|---|---|---|---|"
+    assert times[3] == "| training, 1-D, 8 couplings | bf16 | 200 | - | refused: differ | - | - | - | 11 (-) | 0.0 |"
+    assert times[1] == "|" + "---|" * 10
     assert found["memory"].splitlines()[3] == "| memory, 12 couplings | eager | 112 | 600 | 5.36 | 1 | 2 |"
     assert found["commands"].splitlines()[2] == "| bin/separate, 30 s | 6 | 9 | 0.20 | 900 |"
 
