@@ -25,6 +25,7 @@ from benchmarks.speed_rows import COMMAND, MEMORY, Participant, Row
 from tfsep.errors import JobError
 
 _PRODUCT = {"size": 1536, "dtype": "float32"}
+_PRODUCTS = ("benchmarks.ours.products:product", "benchmarks.peers.products:product")
 _SONG = REPOSITORY / "examples" / "test"
 
 
@@ -36,10 +37,20 @@ class Bench:
         folder: for weights, sounds and stems.
         repeats: rounds of a row that asks for 1.0.
         variant: how our priors are computed, merged into every row's.
+        products: what makes the matrix product of either side, at home and abroad.
     """
 
-    def __init__(self, home: str, abroad: str, folder: Path, repeats: int, variant: Mapping[str, Any]) -> None:
+    def __init__(
+        self,
+        home: str,
+        abroad: str,
+        folder: Path,
+        repeats: int,
+        variant: Mapping[str, Any],
+        products: tuple[str, str] = _PRODUCTS,
+    ) -> None:
         """Start nothing yet."""
+        self._products = {True: products[0], False: products[1]}
         self._pythons = {True: home, False: abroad}
         self.folder, self.repeats, self.variant = folder, repeats, dict(variant)
         self._workers: dict[tuple[bool, int], Worker] = {}
@@ -57,8 +68,7 @@ class Bench:
         key = (at_home, threads)
         if key not in self._workers:
             self._workers[key] = self.fresh(*key)
-            side = "ours" if at_home else "peers"
-            self._workers[key].ask("make", "product", call=f"benchmarks.{side}.products:product", setting=_PRODUCT)
+            self._workers[key].ask("make", "product", call=self._products[at_home], setting=_PRODUCT)
         return self._workers[key]
 
     def setting(self, row: Row, side: Participant, ours: bool) -> dict[str, Any]:
@@ -128,8 +138,8 @@ def _in_turns(row: Row, bench: Bench) -> list[Record]:
     records: list[Record] = [{"peer": name, **base, "refused": why} for name, why in refused.items()]
     records += [
         {"peer": name, **base, **_against(found["ours"], found[name]), **_start(made[name])}
-        for name in made
-        if name != "ours"
+        for name in row.peers
+        if name in found
     ]
     return records or [{"peer": "-", **base}]
 
