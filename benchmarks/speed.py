@@ -23,10 +23,11 @@ from benchmarks import speed_picture, speed_table
 from benchmarks.records import RESULTS, Record
 from benchmarks.remote import REPOSITORY
 from benchmarks.speed_measure import Bench, measure, parsed
-from benchmarks.speed_rows import ROWS
+from benchmarks.speed_rows import ROWS, Row
 from tfsep.cli import runner
 from tfsep.errors import InputError, JobError
 
+KEYS = ("row", "peer")
 PAGE = REPOSITORY / "docs" / "speed.md"
 _MARK = re.compile(r"(<!-- table speed (\S+) -->\n).*?(<!-- end -->)", re.DOTALL)
 
@@ -55,31 +56,35 @@ def _measure(argv: Sequence[str]) -> int:
         return 0
     if not rows or args.repeats < 1:
         raise InputError(f"--only must leave a row and --repeats be at least 1, got {args.only} and {args.repeats}")
-    records: list[Record] = []
-    failed = False
+    sound = True
     with tempfile.TemporaryDirectory(prefix="tfsep-speed-") as folder:
         bench = Bench(sys.executable, str(REPOSITORY / args.peers), Path(folder), args.repeats, parsed(args.variant))
         try:
             for row in [] if args.keep else rows:
-                start = time.monotonic()
-                try:
-                    found = measure(row, bench)
-                except JobError as error:
-                    print(f"error: {error}", file=sys.stderr, flush=True)
-                    failed = True
-                    continue
-                records += found
-                for record in found:
-                    print(json.dumps(record), file=sys.stderr)
-                print(f"{row.name}: {time.monotonic() - start:.0f} s in all", file=sys.stderr, flush=True)
+                sound &= _row(row, bench, args.output)
         finally:
             bench.close()
-    print(results.keep(args.output, "speed", records, ("row", "peer"), speed_table.text))
+    print(results.keep(args.output, "speed", [], KEYS, speed_table.text))
     known = results.read(args.output, "speed")
-    speed_picture.draw(known, Path(args.output) / "speed.png")
+    speed_picture.draw(speed_table.in_order(known), Path(args.output) / "speed.png")
     page = Path(args.page)
     page.write_text(filled(page.read_text(encoding="utf-8"), known), encoding="utf-8")
-    return 1 if failed or any("refused" in record for record in records) else 0
+    return 0 if sound else 1
+
+
+def _row(row: Row, bench: Bench, folder: str) -> bool:
+    """Measure a row and keep its records at once; whether nothing failed or was refused."""
+    start = time.monotonic()
+    try:
+        found = measure(row, bench)
+    except JobError as error:
+        print(f"error: {error}", file=sys.stderr, flush=True)
+        return False
+    results.keep(folder, "speed", found, KEYS, speed_table.text)
+    for record in found:
+        print(json.dumps(record), file=sys.stderr)
+    print(f"{row.name}: {time.monotonic() - start:.0f} s in all", file=sys.stderr, flush=True)
+    return not any("refused" in record for record in found)
 
 
 def filled(page: str, records: Sequence[Record]) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from benchmarks.records import Record
-from benchmarks.speed_rows import COMMAND, MEMORY, TIME
+from benchmarks.speed_rows import COMMAND, MEMORY, ROWS, TIME
 from benchmarks.speed_targets import targets
 
 _TIMES = (
@@ -40,8 +40,21 @@ def text(records: Sequence[Record]) -> str:
     return "\n\n".join(parts(records).values())
 
 
+def in_order(records: Sequence[Record]) -> list[Record]:
+    """Records in the order of the rows, variants after what they vary, peers as the row names them."""
+    return sorted(records, key=_place)
+
+
+def _place(record: Record) -> tuple[int, str, int]:
+    for number, row in enumerate(ROWS):
+        if record["row"] == row.name or record["row"].startswith(f"{row.name}, "):
+            peers = list(row.peers)
+            return number, record["row"], peers.index(record["peer"]) if record["peer"] in peers else 0
+    return len(ROWS), record["row"], 0
+
+
 def _of(records: Sequence[Record], kind: str) -> list[Record]:
-    return [record for record in records if record["kind"] == kind]
+    return [record for record in in_order(records) if record["kind"] == kind]
 
 
 def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:

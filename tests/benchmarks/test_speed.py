@@ -10,7 +10,7 @@ import pytest
 
 from benchmarks import speed
 from benchmarks.speed_rows import COMMAND, ROWS, TIME, wave
-from benchmarks.speed_table import parts
+from benchmarks.speed_table import in_order, parts
 from benchmarks.speed_targets import of, quotient, smallest, targets
 
 RECORD: dict[str, Any] = {
@@ -52,6 +52,15 @@ def test_the_tables_say_what_the_records_say() -> None:
     assert times[1] == "|" + "---|" * 10
     assert found["memory"].splitlines()[3] == "| memory, 12 couplings | eager | 112 | 600 | 5.36 | 1 | 2 |"
     assert found["commands"].splitlines()[2] == "| bin/separate, 30 s | 6 | 9 | 0.20 | 900 |"
+
+
+def test_records_are_ordered_as_the_rows() -> None:
+    varied = {**RECORD, "row": f"{RECORD['row']}, recompute=True"}
+    compiled = {**RECORD, "peer": "compile"}
+    shuffled = [RECORDS[-1], *MEMORY, varied, compiled, RECORD]
+    names = [(record["row"], record["peer"]) for record in in_order(shuffled)]
+    assert names[:3] == [(RECORD["row"], "eager"), (RECORD["row"], "compile"), (varied["row"], "eager")]
+    assert names[3:] == [*((record["row"], "eager") for record in MEMORY), (SONG["row"], "-")]
 
 
 def test_a_target_is_reached_missed_or_not_measured() -> None:
