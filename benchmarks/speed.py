@@ -41,6 +41,7 @@ def _measure(argv: Sequence[str]) -> int:
     parse = runner.Parser(prog="speed", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parse.add_argument("--only", action="append", metavar="WORD", help="rows whose name contains this word; repeatable")
     parse.add_argument("--repeats", type=int, default=8, metavar="N", help="rounds of a usual row (default: 8)")
+    parse.add_argument("--minutes", type=float, default=0.0, metavar="N", help="begin no row after so long (0: any)")
     parse.add_argument("--variant", default="{}", metavar="JSON", help='how our priors compute, {"recompute": true}')
     parse.add_argument("--peers", default=".venv-peers/bin/python", metavar="FILE", help="Python of the peers")
     parse.add_argument("--list", action="store_true", help="print the names of the rows and stop")
@@ -56,12 +57,15 @@ def _measure(argv: Sequence[str]) -> int:
         return 0
     if not rows or args.repeats < 1:
         raise InputError(f"--only must leave a row and --repeats be at least 1, got {args.only} and {args.repeats}")
-    sound = True
+    sound, end = True, time.monotonic() + 60.0 * args.minutes
     with tempfile.TemporaryDirectory(prefix="tfsep-speed-") as folder:
         bench = Bench(sys.executable, str(REPOSITORY / args.peers), Path(folder), args.repeats, parsed(args.variant))
         try:
             for row in [] if args.keep else rows:
-                sound &= _row(row, bench, args.output)
+                if args.minutes and time.monotonic() > end:
+                    print(f"{row.name}: not measured, {args.minutes:g} minutes are over", file=sys.stderr, flush=True)
+                else:
+                    sound &= _row(row, bench, args.output)
         finally:
             bench.close()
     print(results.keep(args.output, "speed", [], KEYS, speed_table.text))
