@@ -2,7 +2,8 @@
 
 A record is one row against one peer. Times are seconds of one unit of work, medians over rounds; ``ratio`` is the
 median of peer / ours by rounds. The peak is that of float32 matrix products of the same rounds, TensorFlow's or
-PyTorch's, whichever was faster; ``share`` is what part of it our case reached, ``floor`` its operations over the peak.
+PyTorch's, whichever was faster; ``share`` is what part of it our case reached, ``floor`` its operations over the peak,
+``share_cpu`` the same by processor time, which a busy machine spoils less.
 ``others`` is how many processor cores everything else on the machine kept busy meanwhile.
 """
 
@@ -24,7 +25,8 @@ from benchmarks.remote import REPOSITORY, Worker
 from benchmarks.speed_rows import COMMAND, MEMORY, Participant, Row
 from tfsep.errors import JobError
 
-_PRODUCT = {"size": 1536, "dtype": "float32"}
+_SIZE = 1536
+_PRODUCT = {"size": _SIZE, "dtype": "float32"}
 _PRODUCTS = ("benchmarks.ours.products:product", "benchmarks.peers.products:product")
 _SONG = REPOSITORY / "examples" / "test"
 
@@ -156,14 +158,22 @@ def _turn(worker: Worker, name: str, per_call: int) -> Callable[[], Turn]:
 
 def _own(found: Mapping[str, list[Turn]], flops: float | None) -> Record:
     """What is known of ours alone."""
-    ours, side = found["ours"], 2.0 * _PRODUCT["size"] ** 3  # type: ignore[operator]
-    fastest = np.min([[turn.wall for turn in found[name]] for name in found if name.startswith("product")], axis=0)
-    peaks = side / fastest
-    record: Record = {"ours": median(ours), "ours_cpu": median(ours, "cpu"), "peak_gflops": np.median(peaks) / 1e9}
+    ours = found["ours"]
+    peaks = {which: _peaks(found, which) for which in ("wall", "cpu")}
+    record: Record = {"ours": median(ours), "ours_cpu": median(ours, "cpu")}
+    record["peak_gflops"] = float(np.median(peaks["wall"])) / 1e9
     if flops:
-        shares = [flops / turn.wall / peak for turn, peak in zip(ours, peaks, strict=True)]
-        record |= {"gflops": flops / 1e9, "share": float(np.median(shares)), "floor": float(np.median(flops / peaks))}
+        record |= {"gflops": flops / 1e9, "floor": float(np.median(flops / peaks["wall"]))}
+        for name, which in (("share", "wall"), ("share_cpu", "cpu")):
+            seconds = np.array([getattr(turn, which) for turn in ours])
+            record[name] = float(np.median(flops / seconds / peaks[which]))
     return record
+
+
+def _peaks(found: Mapping[str, list[Turn]], which: str) -> np.ndarray:
+    """Operations a second of the faster product in each round, by wall clock or by CPU time."""
+    products = [[getattr(turn, which) for turn in found[name]] for name in found if name.startswith("product")]
+    return 2.0 * _SIZE**3 / np.min(products, axis=0)
 
 
 def _against(ours: list[Turn], peer: list[Turn]) -> Record:

@@ -15,7 +15,7 @@ _TIMES = (
     "peer, ms",
     "peer / tfsep (quartiles)",
     "CPU time ratio",
-    "share of peak",
+    "share of peak (by CPU time)",
     "floor, ms",
     "trace and compile, s (peer)",
     "cores others used",
@@ -72,7 +72,7 @@ def _time(record: Record) -> list[str]:
     elif "ratio" in record:
         low, high = record["ratio_quartiles"]
         ratio = f"**{record['ratio']:.2f}** ({low:.2f} to {high:.2f})"
-    share = f"{100 * record['share']:.0f} %" if "share" in record else "-"
+    share = f"{100 * record['share']:.0f} % ({100 * record['share_cpu']:.0f} %)" if "share" in record else "-"
     first = f"{_number(record, 'first')} ({_number(record, 'theirs_first')})"
     cells = [record["row"], record["peer"], scale("ours"), scale("theirs"), ratio]
     return [*cells, _number(record, "ratio_cpu"), share, scale("floor"), first, f"{record['others']:.1f}"]

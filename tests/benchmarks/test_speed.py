@@ -24,6 +24,7 @@ RECORD: dict[str, Any] = {
     "ratio_quartiles": [2.25, 2.75],
     "ratio_cpu": 3.0,
     "share": 0.5,
+    "share_cpu": 0.6,
     "floor": 0.1,
     "first": 11.0,
     "theirs_first": 0.6,
@@ -46,7 +47,8 @@ def test_the_tables_say_what_the_records_say() -> None:
     found = parts(RECORDS)
     times = found["times"].splitlines()
     assert times[2] == (
-        "| training, 1-D, 8 couplings | eager | 200 | 500 | **2.50** (2.25 to 2.75) | 3 | 50 % | 100 | 11 (0.6) | 0.0 |"
+        "| training, 1-D, 8 couplings | eager | 200 | 500 | **2.50** (2.25 to 2.75) | 3 | 50 % (60 %) | 100 "
+        "| 11 (0.6) | 0.0 |"
     )
     assert times[3] == "| training, 1-D, 8 couplings | bf16 | 200 | - | refused: differ | - | - | - | 11 (-) | 0.0 |"
     assert times[1] == "|" + "---|" * 10

@@ -40,6 +40,7 @@ def test_a_row_has_one_record_for_each_peer(bench: Bench) -> None:
     assert 0.3 * PEAK < 1e9 * slow["peak_gflops"] <= PEAK
     assert slow["floor"] == pytest.approx(slow["gflops"] / slow["peak_gflops"], rel=0.5)
     assert slow["share"] == pytest.approx(slow["floor"] / slow["ours"], rel=0.5)
+    assert slow["share_cpu"] > 0.0
 
 
 def test_a_peer_that_differs_or_fails_is_refused_and_the_others_are_timed(bench: Bench) -> None:
