@@ -42,7 +42,9 @@ def _measure(argv: Sequence[str]) -> int:
     parse.add_argument("--only", action="append", metavar="WORD", help="rows whose name contains this word; repeatable")
     parse.add_argument("--repeats", type=int, default=7, metavar="N", help="rounds of a usual row (default: 7)")
     parse.add_argument("--minutes", type=float, default=0.0, metavar="N", help="begin no row after so long (0: any)")
-    parse.add_argument("--variant", default="{}", metavar="JSON", help='how our priors compute, {"recompute": true}')
+    parse.add_argument(
+        "--variant", default="{}", metavar="JSON", help='how our priors compute, {"recompute": "inverse"}'
+    )
     parse.add_argument("--peers", default=".venv-peers/bin/python", metavar="FILE", help="Python of the peers")
     parse.add_argument("--list", action="store_true", help="print the names of the rows and stop")
     parse.add_argument(

@@ -250,7 +250,7 @@ def parsed(variant: str) -> dict[str, Any]:
     try:
         found = json.loads(variant)
     except ValueError as error:
-        raise JobError(f'a variant is a JSON object such as {{"recompute": true}}, got {variant!r}') from error
+        raise JobError(f'a variant is a JSON object such as {{"recompute": "inverse"}}, got {variant!r}') from error
     if not isinstance(found, dict):
-        raise JobError(f'a variant is a JSON object such as {{"recompute": true}}, got {variant!r}')
+        raise JobError(f'a variant is a JSON object such as {{"recompute": "inverse"}}, got {variant!r}')
     return found

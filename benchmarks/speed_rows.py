@@ -66,11 +66,22 @@ def spectrogram(size: int = 128) -> dict[str, Any]:
 
 
 def _training(
-    name: str, prior: Mapping[str, Any], batch: int, peers: Mapping[str, Mapping[str, Any]], xla: bool, **more: Any
+    name: str,
+    prior: Mapping[str, Any],
+    batch: int,
+    peers: Mapping[str, Mapping[str, Any]],
+    xla: bool,
+    variant: Mapping[str, Any] | None = None,
+    **more: Any,
 ) -> Row:
     others = {peer: Participant("benchmarks.peers.training:step", setting) for peer, setting in peers.items()}
-    ours = Participant("benchmarks.ours.training:step", {"fit": {"jit_compile": xla}}, at_home=True)
+    setting = {"fit": {"jit_compile": xla}, "variant": variant or {}}
+    ours = Participant("benchmarks.ours.training:step", setting, at_home=True)
     return Row(name, more.pop("kind", TIME), "step", {"prior": prior, "batch": batch}, ours, others, **more)
+
+
+def _name(variant: Mapping[str, Any]) -> str:
+    return ", ".join(f"{name}={value}" for name, value in variant.items())
 
 
 def _sampling(name: str, which: str, num_sources: int, chains: int, calls: Mapping[str, int], **more: Any) -> Row:
@@ -95,6 +106,7 @@ _GLOW = {
     "normflows": {"library": "normflows"},
     "nflows": {"library": "nflows"},
 }
+_INVERSE = {"recompute": "inverse"}
 _SERVED = Participant("benchmarks.ours.served:exported", at_home=True)
 _IN_PYTHON = Participant("benchmarks.ours.served:separator", at_home=True)
 ROWS = (
@@ -103,9 +115,11 @@ ROWS = (
     _training("training, 2-D, 3 levels of 4", spectrogram(), 1, _GLOW, xla=False),
     _sampling("Gibbs, 4 sources", "gibbs", 4, 4, {"levels": 1}),
     _training("training, 1-D, 32 couplings", wave(32), 2, {}, xla=True, rounds=0.5),
-    _training("memory, 4 couplings", wave(4, 16384), 4, {}, xla=True, kind=MEMORY),
     _training("memory, 12 couplings", wave(12, 16384), 4, {"eager": _EAGER}, xla=True, kind=MEMORY),
-    _training("memory, 16 couplings", wave(16, 16384), 4, {}, xla=True, kind=MEMORY),
+    *(
+        _training(f"memory, {n} couplings, {_name(_INVERSE)}", wave(n, 16384), 4, {}, True, _INVERSE, kind=MEMORY)
+        for n in (4, 12, 16)
+    ),
     _separation(10, 0.5),
     _separation(30, 0.3),
     _separation(60, 0.1),

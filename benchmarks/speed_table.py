@@ -46,11 +46,13 @@ def in_order(records: Sequence[Record]) -> list[Record]:
 
 
 def _place(record: Record) -> tuple[int, str, int]:
-    for number, row in enumerate(ROWS):
-        if record["row"] == row.name or record["row"].startswith(f"{row.name}, "):
-            peers = list(row.peers)
-            return number, record["row"], peers.index(record["peer"]) if record["peer"] in peers else 0
-    return len(ROWS), record["row"], 0
+    name = record["row"]
+    known = [number for number, row in enumerate(ROWS) if name == row.name or name.startswith(f"{row.name}, ")]
+    if not known:
+        return len(ROWS), name, 0
+    number = max(known, key=lambda each: len(ROWS[each].name))
+    peers = list(ROWS[number].peers)
+    return number, name, peers.index(record["peer"]) if record["peer"] in peers else 0
 
 
 def _of(records: Sequence[Record], kind: str) -> list[Record]:
@@ -72,7 +74,7 @@ def _time(record: Record) -> list[str]:
     elif "ratio" in record:
         low, high = record["ratio_quartiles"]
         ratio = f"**{record['ratio']:.2f}** ({low:.2f} to {high:.2f})"
-    share = f"{100 * record['share']:.0f} % ({100 * record['share_cpu']:.0f} %)" if "share" in record else "-"
+    share = f"{_percent(record, 'share')} ({_percent(record, 'share_cpu')})"
     first = f"{_number(record, 'first')} ({_number(record, 'theirs_first')})"
     cells = [record["row"], record["peer"], scale("ours"), scale("theirs"), ratio]
     return [*cells, _number(record, "ratio_cpu"), share, scale("floor"), first, f"{record['others']:.1f}"]
@@ -86,6 +88,10 @@ def _memory(record: Record) -> list[str]:
 def _command(record: Record) -> list[str]:
     factor = f"{record['ours'] / record['seconds']:.2f}"
     return [record["row"], _number(record, "ours"), _number(record, "ours_cpu"), factor, _number(record, "ours_mb")]
+
+
+def _percent(record: Record, name: str) -> str:
+    return f"{100 * record[name]:.0f} %" if name in record else "-"
 
 
 def _number(record: Record, name: str, scale: float = 1.0) -> str:

@@ -35,9 +35,16 @@ REFUSED = {key: RECORD[key] for key in ("row", "kind", "unit", "ours", "first", 
     "refused": "differ",
 }
 MEMORY = [
-    {"row": f"memory, {n} couplings", "kind": "memory", "unit": "step", "peer": "eager", "ours": 1.0, "theirs": 2.0}
+    {
+        "row": f"memory, {n} couplings{how}",
+        "kind": "memory",
+        "unit": "step",
+        "peer": "eager",
+        "ours": 1.0,
+        "theirs": 2.0,
+    }
     | {"ours_mb": 100.0 + n, "theirs_mb": 600.0, "ratio_mb": 600.0 / (100.0 + n)}
-    for n in (4, 12, 16)
+    for n, how in ((12, ""), *((n, ", recompute=inverse") for n in (4, 12, 16)))
 ]
 SONG = {"row": "bin/separate, 30 s", "kind": "command", "unit": "file", "peer": "-", "ours": 6.0, "ours_cpu": 9.0}
 RECORDS = [RECORD, REFUSED, *MEMORY, {**SONG, "ours_mb": 900.0, "seconds": 30}]
@@ -50,9 +57,10 @@ def test_the_tables_say_what_the_records_say() -> None:
         "| training, 1-D, 8 couplings | eager | 200 | 500 | **2.50** (2.25 to 2.75) | 3 | 50 % (60 %) | 100 "
         "| 11 (0.6) | 0.0 |"
     )
-    assert times[3] == "| training, 1-D, 8 couplings | bf16 | 200 | - | refused: differ | - | - | - | 11 (-) | 0.0 |"
+    refused = "| training, 1-D, 8 couplings | bf16 | 200 | - | refused: differ | - | - (-) | - | 11 (-) | 0.0 |"
+    assert times[3] == refused
     assert times[1] == "|" + "---|" * 10
-    assert found["memory"].splitlines()[3] == "| memory, 12 couplings | eager | 112 | 600 | 5.36 | 1 | 2 |"
+    assert found["memory"].splitlines()[2] == "| memory, 12 couplings | eager | 112 | 600 | 5.36 | 1 | 2 |"
     assert found["commands"].splitlines()[2] == "| bin/separate, 30 s | 6 | 9 | 0.20 | 900 |"
 
 
@@ -69,7 +77,9 @@ def test_a_target_is_reached_missed_or_not_measured() -> None:
     rows = parts(RECORDS)["targets"].splitlines()
     assert "| 1-D training step, peer eager over tfsep | >= 2 | 2.50 | yes |" in rows
     assert "| 1-D training step, torch.compile over tfsep | >= 1.5 | not measured | - |" in rows
-    assert "| training memory, 16 couplings over 4 | <= 1.3 | 1.12 | yes |" in rows
+    assert "| training memory with recomputation, 16 couplings over 4 | <= 1.3 | 1.12 | yes |" in rows
+    assert "| training memory at 12 couplings, peer eager over tfsep with recomputation | >= 5 | 5.36 | yes |" in rows
+    assert "| training step with recomputation over without, 12 couplings | <= 1.3 | 1.00 | yes |" in rows
     assert "| real-time factor of a song of 30 s | <= 0.3 | 0.20 | yes |" in rows
     slow = parts([{**RECORD, "ratio": 1.5}])["targets"]
     assert "| 1-D training step, peer eager over tfsep | >= 2 | 1.50 | no |" in slow
@@ -87,7 +97,7 @@ def test_every_target_reads_a_row_that_exists() -> None:
     names = {row.name for row in ROWS}
     everything = [
         {"row": row.name, "peer": peer, "kind": row.kind, "seconds": 30}
-        | dict.fromkeys(("ours", "ours_mb", "ratio", "ratio_cpu", "ratio_mb", "share", "first"), 1.0)
+        | dict.fromkeys(("ours", "ours_mb", "theirs_mb", "ratio", "ratio_cpu", "share", "first"), 1.0)
         for row in ROWS
         for peer in row.peers or {"-": None}
     ]
