@@ -16,6 +16,8 @@ class Case:
         check: numbers that every participant of a row must share, such as nats per dimension of the same events.
         prepared: seconds of tracing and compiling before the first call, which adds the rest.
         flops: floating point operations of one unit, those of matrix products and convolutions; None if not counted.
+        rise: runs the work and says by how many bytes its memory rose above where it rested, for a library that keeps
+            account; None lets the worker ask the kernel.
     """
 
     once: Callable[[], object]
@@ -23,3 +25,4 @@ class Case:
     check: list[float] = field(default_factory=list)
     prepared: float = 0.0
     flops: float | None = None
+    rise: Callable[[], int] | None = None

@@ -7,7 +7,7 @@ print goes to stderr. TensorFlow and PyTorch should not share a process, so each
 
     {"do": "make", "name": N, "call": "module:function", "setting": {...}}   build a case and run it once
     {"do": "run", "name": N}     run it: seconds of wall clock, and of processor time of all threads
-    {"do": "peak", "name": N}    run it: bytes by which the resident memory rose above what it rested at
+    {"do": "peak", "name": N}    run it: bytes by which its memory rose above what it rested at
     {"do": "drop", "name": N}    forget it
 """
 
@@ -70,7 +70,8 @@ def respond(cases: dict[str, Case], request: Mapping[str, Any]) -> dict[str, Any
         cases[name].once()
         return {"wall": time.perf_counter() - start, "cpu": time.process_time() - processor}
     if request["do"] == "peak":
-        return {"bytes": peak_rise(cases[name])}
+        case = cases[name]
+        return {"bytes": peak_rise(case) if case.rise is None else case.rise()}
     if request["do"] == "drop":
         cases.pop(name, None)
         gc.collect()

@@ -16,6 +16,7 @@ from tfsep.priors.base import Prior
 from tfsep.training.task import FitSettings, Task
 from tfsep.training.trainer import Trainer
 
+_DEVICE = "CPU:0"
 _FIT = {"learning_rate": 1e-4, "warmup_steps": 1, "decay": "constant", "clip_norm": 1.0}
 
 
@@ -52,7 +53,16 @@ def step(
     start = time.perf_counter()
     trainer = Trainer(task, settings, 0, tf.distribute.get_strategy())
     iterator = trainer.iterator()
-    return Case(lambda: trainer.run(iterator, 1), check=check, prepared=time.perf_counter() - start)
+    prepared = time.perf_counter() - start
+
+    def rise() -> int:
+        # TensorFlow keeps freed memory, so that the resident set says nothing; its allocator counts.
+        tf.config.experimental.reset_memory_stats(_DEVICE)
+        rest = tf.config.experimental.get_memory_info(_DEVICE)["current"]
+        trainer.run(iterator, 1)
+        return int(tf.config.experimental.get_memory_info(_DEVICE)["peak"] - rest)
+
+    return Case(lambda: trainer.run(iterator, 1), check=check, prepared=prepared, rise=rise)
 
 
 def maximum_likelihood(prior: Prior, events: tf.Tensor, seed: tf.Tensor) -> tuple[tf.Tensor, dict[str, tf.Tensor]]:

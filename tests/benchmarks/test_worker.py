@@ -12,7 +12,7 @@ import pytest
 
 from benchmarks.case import Case
 from benchmarks.remote import Worker
-from benchmarks.worker import peak_rise, serve
+from benchmarks.worker import peak_rise, respond, serve
 from tfsep.errors import JobError
 
 HERE = "tests.benchmarks.test_worker:counting"
@@ -52,6 +52,11 @@ def test_the_peak_is_what_a_case_adds() -> None:
     small, large = (peak_rise(counting(0, megabytes)) for megabytes in (20, 200))
     assert 19e6 < small < 60e6
     assert 195e6 < large < 260e6
+
+
+def test_a_library_that_keeps_account_is_asked() -> None:
+    case = Case(lambda: None, rise=lambda: 123)
+    assert respond({"a": case}, {"do": "peak", "name": "a"}) == {"bytes": 123}
 
 
 def test_a_worker_in_a_process_answers_and_ends() -> None:
