@@ -26,12 +26,15 @@ _TARGETS = ("target", "wanted", "measured", "reached")
 
 
 def parts(records: Sequence[Record]) -> dict[str, str]:
-    """Each table by name: "times", "memory", "commands", "targets"."""
+    """Each table by name: "times", "memory", "commands", "targets", "scaling"."""
+    times = _of(records, TIME)
+    scaling = [record for record in times if record["row"].startswith("scaling")]
     return {
-        "times": _table(_TIMES, map(_time, _of(records, TIME))),
+        "times": _table(_TIMES, (_time(record) for record in times if record not in scaling)),
         "memory": _table(_MEMORY, map(_memory, _of(records, MEMORY))),
         "commands": _table(_COMMANDS, map(_command, _of(records, COMMAND))),
         "targets": _table(_TARGETS, (target.cells(records) for target in targets())),
+        "scaling": _table(_TIMES, map(_time, scaling)),
     }
 
 

@@ -61,6 +61,8 @@ def test_the_tables_say_what_the_records_say() -> None:
     assert times[3] == refused
     assert times[1] == "|" + "---|" * 10
     assert found["memory"].splitlines()[2] == "| memory, 12 couplings | eager | 112 | 600 | 5.36 | 1 | 2 |"
+    scaled = parts([*RECORDS, {**RECORD, "row": "scaling, 1024 samples"}])
+    assert scaled["times"] == found["times"] and "| scaling, 1024 samples | eager |" in scaled["scaling"]
     assert found["commands"].splitlines()[2] == "| bin/separate, 30 s | 6 | 9 | 0.20 | 900 |"
 
 
@@ -149,7 +151,7 @@ def test_bad_requests_are_refused(
 
 
 def test_a_mark_that_names_no_table_is_refused() -> None:
-    with pytest.raises(speed.InputError, match="times, memory, commands, targets, got 'colours'"):
+    with pytest.raises(speed.InputError, match="times, memory, commands, targets, scaling, got 'colours'"):
         speed.filled("<!-- table speed colours -->\n<!-- end -->\n", RECORDS)
 
 
