@@ -223,9 +223,13 @@ def _command(row: Row, bench: Bench) -> Record:
     with files.Writer(sound, rate, len(repeated)) as writer:
         writer.write(repeated)
     command = [str(REPOSITORY / "bin" / "separate"), str(sound), f"--model={row.shared['model']}", "--quiet"]
+    start, busy = time.monotonic(), busy_seconds()
     runs = [_run([*command, f"--output={bench.folder / 'stems'}", "--overwrite"]) for _ in range(bench.rounds(row))]
+    own = sum(processor for _, processor, _ in runs)
+    others = max(0.0, (busy_seconds() - busy - own) / (time.monotonic() - start))
     wall, processor, peak = (float(np.median(values)) for values in zip(*runs, strict=True))
     figures = {"ours": wall, "ours_cpu": processor, "ours_mb": peak, "seconds": seconds, "rounds": len(runs)}
+    figures["others"] = others
     return {"row": row.name, "kind": row.kind, "unit": row.unit, "peer": "-", **figures}
 
 

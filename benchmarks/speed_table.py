@@ -21,7 +21,7 @@ _TIMES = (
     "cores others used",
 )
 _MEMORY = ("row", "peer", "tfsep, MB", "peer, MB", "peer / tfsep", "tfsep, s a step", "peer, s a step")
-_COMMANDS = ("command", "wall, s", "CPU, s", "real-time factor", "resident peak, MB")
+_COMMANDS = ("command", "wall, s", "CPU, s", "real-time factor", "resident peak, MB", "cores others used")
 _TARGETS = ("target", "wanted", "measured", "reached")
 
 
@@ -90,7 +90,8 @@ def _memory(record: Record) -> list[str]:
 
 def _command(record: Record) -> list[str]:
     factor = f"{record['ours'] / record['seconds']:.2f}"
-    return [record["row"], _number(record, "ours"), _number(record, "ours_cpu"), factor, _number(record, "ours_mb")]
+    seconds = [_number(record, "ours"), _number(record, "ours_cpu")]
+    return [record["row"], *seconds, factor, _number(record, "ours_mb"), _number(record, "others")]
 
 
 def _percent(record: Record, name: str) -> str:

@@ -63,7 +63,7 @@ def test_the_tables_say_what_the_records_say() -> None:
     assert found["memory"].splitlines()[2] == "| memory, 12 couplings | eager | 112 | 600 | 5.36 | 1 | 2 |"
     scaled = parts([*RECORDS, {**RECORD, "row": "scaling, 1024 samples"}])
     assert scaled["times"] == found["times"] and "| scaling, 1024 samples | eager |" in scaled["scaling"]
-    assert found["commands"].splitlines()[2] == "| bin/separate, 30 s | 6 | 9 | 0.20 | 900 |"
+    assert found["commands"].splitlines()[2] == "| bin/separate, 30 s | 6 | 9 | 0.20 | 900 | - |"
 
 
 def test_records_are_ordered_as_the_rows() -> None:
