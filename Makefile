@@ -3,6 +3,7 @@
 #   WORKERS=8 make test             more test processes; each keeps TensorFlow to one thread
 
 VENV    ?= .venv
+PEERS   ?= .venv-peers
 PYTHON  ?=
 WORKERS ?= 2
 
@@ -10,7 +11,7 @@ RUN     := $(VENV)/bin/python
 STAMP   := $(VENV)/.installed
 PYTEST  := $(RUN) -m pytest -q -n $(WORKERS) --dist loadfile
 
-.PHONY: demo test test-all lint types smoke benchmark clean $(VENV)
+.PHONY: demo test test-all lint types smoke benchmark peers clean $(VENV)
 
 demo: $(STAMP)
 	@$(RUN) -m tfsep.cli.demo
@@ -33,6 +34,14 @@ smoke: $(STAMP)
 benchmark: $(STAMP)
 	$(RUN) -m benchmarks.quality
 
+# What benchmarks.speed compares with, in an environment of its own: PyTorch and TensorFlow should not share one.
+peers: $(PEERS)/.installed
+
+$(PEERS)/.installed: benchmarks/peers/requirements.txt | $(STAMP)
+	@if ! $(PEERS)/bin/python -c 'import pip' 2>/dev/null; then $(RUN) -m venv --clear $(PEERS); fi
+	$(PEERS)/bin/python -m pip install --quiet --disable-pip-version-check -r benchmarks/peers/requirements.txt
+	@touch $@
+
 $(VENV): $(STAMP)
 
 # The stamp says that .venv holds what setup.cfg and constraints.txt ask for.
@@ -54,5 +63,5 @@ $(STAMP): setup.cfg setup.py constraints.txt
 	@touch $@
 
 clean:
-	rm -rf $(VENV) build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache separated exported
+	rm -rf $(VENV) $(PEERS) build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache separated exported
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

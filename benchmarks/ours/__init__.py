@@ -1,0 +1,1 @@
+"""What is timed of tfsep: cases that a worker in tfsep's own environment makes."""

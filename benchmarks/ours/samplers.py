@@ -1,0 +1,86 @@
+"""Steps of Langevin dynamics and levels of Gibbs updates, as the posteriors' own compiled loops take them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from benchmarks.case import Case
+from benchmarks.ours import example
+from tfsep.posteriors.gibbs import Gibbs
+from tfsep.posteriors.langevin import Langevin
+from tfsep.priors.flow import FlowPrior
+
+_SEED = (3, 4)
+
+
+def langevin(
+    prior: Mapping[str, Any],
+    num_sources: int,
+    chains: int,
+    steps: int,
+    sigma: float,
+    file: str,
+    variant: Mapping[str, Any] | None = None,
+    posterior: Mapping[str, Any] | None = None,
+) -> Case:
+    """A case of ``steps`` steps of annealed SGLD at one noise level.
+
+    Args:
+        prior: architecture of every source's prior, shared with the peers.
+        num_sources: N.
+        chains: chains in the batch axis.
+        steps: steps in one call.
+        sigma: the noise level.
+        file: where weights and events of source k go, with ``{k}`` in it.
+        variant: settings of the priors that change how they are computed.
+        posterior: settings of the posterior.
+    """
+    known, check = _priors(prior, num_sources, chains, sigma, file, variant or {})
+    levels: dict[str, Any] = {"largest_sigma": sigma, "smallest_sigma": sigma, "num_levels": 1, "num_steps": steps}
+    fixed: dict[str, Any] = {"delta": 1e-4 * sigma**2, "final_denoise": False}
+    built = Langevin(known, **levels, **fixed, **(posterior or {}))
+    mixture = _mixture(known[0])
+    return Case(lambda: built.chains(mixture, chains, _SEED).numpy(), steps, check)
+
+
+def gibbs(
+    prior: Mapping[str, Any],
+    num_sources: int,
+    chains: int,
+    levels: int,
+    sigma: float,
+    file: str,
+    variant: Mapping[str, Any] | None = None,
+    posterior: Mapping[str, Any] | None = None,
+) -> Case:
+    """A case of ``levels`` sweeps of Gibbs updates, every source once a sweep; arguments as :func:`langevin`."""
+    known, check = _priors(prior, num_sources, chains, sigma, file, variant or {})
+    schedule: dict[str, Any] = {"largest_sigma": sigma, "smallest_sigma": sigma, "num_levels": levels}
+    bounds: dict[str, Any] = {"num_restarts": chains, "largest_amplitude": 1.0}
+    built = Gibbs(known, **schedule, **bounds, **(posterior or {}))
+    mixture = _mixture(known[0])
+    return Case(lambda: built.chains(mixture, chains, _SEED).numpy(), levels, check)
+
+
+def _priors(
+    prior: Mapping[str, Any], num_sources: int, chains: int, sigma: float, file: str, variant: Mapping[str, Any]
+) -> tuple[list[FlowPrior], list[float]]:
+    """Priors with weights of their own, written for the peers, and what peers must share: densities and scores."""
+    known: list[FlowPrior] = []
+    check: list[float] = []
+    for k in range(num_sources):
+        known.append(example.build(prior, variant, seed=k))
+        x, _ = example.events(known[k], chains, seed=num_sources + k)
+        levels = np.full(chains, sigma, np.float32)
+        example.save(known[k], x, levels, file.format(k=k))
+        check += example.nats(known[k], x, levels)
+        check.append(float(sigma * np.sqrt(np.mean(known[k].score(x, levels).numpy() ** 2))))
+    return known, check
+
+
+def _mixture(prior: FlowPrior) -> tf.Tensor:
+    return tf.constant(0.3 * np.random.default_rng(2).standard_normal((1, prior.event_shape[0])), tf.float32)

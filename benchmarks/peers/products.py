@@ -1,0 +1,13 @@
+"""A plain product of two square matrices in PyTorch, beside tfsep's: the faster of the two is the machine's peak."""
+
+from __future__ import annotations
+
+import torch
+
+from benchmarks.case import Case
+
+
+def product(size: int, dtype: str) -> Case:
+    """(size, size) by (size, size) in "float32" or "bfloat16"."""
+    a, b = (torch.randn(size, size).to(getattr(torch, dtype)) for _ in range(2))
+    return Case(lambda: (a @ b)[0, 0].item(), flops=2.0 * size**3)

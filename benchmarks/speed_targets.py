@@ -1,0 +1,129 @@
+"""What speed was asked for, and what the records say of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from benchmarks.records import Record
+
+Reading = Callable[[Sequence[Record]], float | None]
+
+
+@dataclass(frozen=True)
+class Target:
+    """One line: a figure read from records, and the limit it should keep.
+
+    Attributes:
+        name: what is asked for.
+        limit: the figure to reach.
+        least: whether the figure must be at least the limit, rather than at most.
+        reading: records -> the figure, None where rows are missing.
+    """
+
+    name: str
+    limit: float
+    least: bool
+    reading: Reading
+
+    def cells(self, records: Sequence[Record]) -> list[str]:
+        """Name, limit, figure and verdict."""
+        value = self.reading(records)
+        wanted = f"{'>=' if self.least else '<='} {self.limit:g}"
+        if value is None:
+            return [self.name, wanted, "not measured", "-"]
+        reached = value >= self.limit if self.least else value <= self.limit
+        return [self.name, wanted, f"{value:.2f}", "yes" if reached else "no"]
+
+
+def of(row: str, peer: str, name: str) -> Reading:
+    """A field of a row against a peer; the first record of the row where no peer is named."""
+
+    def read(records: Sequence[Record]) -> float | None:
+        for record in records:
+            if record["row"] == row and peer in ("", record["peer"]) and name in record:
+                return float(record[name])
+        return None
+
+    return read
+
+
+def quotient(above: Reading, below: Reading) -> Reading:
+    """One figure over another."""
+
+    def read(records: Sequence[Record]) -> float | None:
+        first, second = above(records), below(records)
+        return None if first is None or not second else first / second
+
+    return read
+
+
+def smallest(*readings: Reading) -> Reading:
+    """The smallest of several figures, None unless all are there."""
+
+    def read(records: Sequence[Record]) -> float | None:
+        found = [reading(records) for reading in readings]
+        known = [value for value in found if value is not None]
+        return min(known) if known and len(known) == len(found) else None
+
+    return read
+
+
+_WAVE, _GLOW, _SGLD = "training, 1-D, 8 couplings", "training, 2-D, 3 levels of 4", "SGLD, 4 sources"
+_LOOP = "PyTorch loop"
+_FASTEST = [of(_GLOW, peer, "ratio") for peer in ("channels_last", "bf16", "channels_last, bf16", "compile")]
+
+
+def targets() -> list[Target]:
+    """All targets, in the order in which they were set."""
+    rebuilt = {n: f"memory, {n} couplings, recompute=inverse" for n in (4, 12, 16)}
+    memory = {n: of(name, "", "ours_mb") for n, name in rebuilt.items()}
+    kept = "memory, 12 couplings"
+    song = {n: of(f"bin/separate, {n} s", "", "ours") for n in (10, 30, 60, 300)}
+    resident = {n: of(f"bin/separate, {n} s", "", "ours_mb") for n in (60, 300)}
+    second = of("bin/separate, 30 s", "", "seconds")
+    return [
+        Target("1-D training step, peer eager over tfsep", 2.0, True, of(_WAVE, "eager", "ratio")),
+        Target("1-D training step, torch.compile over tfsep", 1.5, True, of(_WAVE, "compile", "ratio")),
+        Target("2-D training step, peer eager over tfsep", 2.5, True, of(_GLOW, "eager", "ratio")),
+        Target("2-D training step, fastest of channels_last, bf16, both, compile", 1.5, True, smallest(*_FASTEST)),
+        Target("SGLD of 4 sources, PyTorch loop over tfsep", 2.5, True, of(_SGLD, _LOOP, "ratio")),
+        Target("SGLD of 4 sources, by CPU time", 4.0, True, of(_SGLD, _LOOP, "ratio_cpu")),
+        Target(
+            "SGLD, 8 sources over 4",
+            1.9,
+            False,
+            quotient(of("SGLD, 8 sources", _LOOP, "ours"), of(_SGLD, _LOOP, "ours")),
+        ),
+        Target("SGLD of 4 sources, share of the matrix product's peak", 0.55, True, of(_SGLD, _LOOP, "share")),
+        Target("training memory with recomputation, 16 couplings over 4", 1.3, False, quotient(memory[16], memory[4])),
+        Target(
+            "training memory at 12 couplings, peer eager over tfsep with recomputation",
+            5.0,
+            True,
+            quotient(of(kept, "eager", "theirs_mb"), memory[12]),
+        ),
+        Target(
+            "training step with recomputation over without, 12 couplings",
+            1.3,
+            False,
+            quotient(of(rebuilt[12], "", "ours"), of(kept, "eager", "ours")),
+        ),
+        Target("trace and compile, 8 couplings, s", 12.0, False, of(_WAVE, "", "first")),
+        Target(
+            "trace and compile, 32 couplings over 8",
+            1.3,
+            False,
+            quotient(of("training, 1-D, 32 couplings", "", "first"), of(_WAVE, "", "first")),
+        ),
+        Target("bin/separate of 10 s, wall, s", 8.0, False, song[10]),
+        Target("real-time factor of a song of 30 s", 0.3, False, quotient(song[30], second)),
+        Target(
+            "wall of 300 s over 5 x that of 60 s", 1.1, False, quotient(song[300], lambda r: _times(5.0, song[60](r)))
+        ),
+        Target("resident peak, 300 s over 60 s", 1.1, False, quotient(resident[300], resident[60])),
+    ]
+
+
+def _times(factor: float, value: float | None) -> float | None:
+    return None if value is None else factor * value
