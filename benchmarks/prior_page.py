@@ -36,9 +36,7 @@ TOY = {
     "free": ["--model=toy-free", "--data=toy-free"],
 }
 STEMS = {
-    "songs": ["--model=songs"],
-    "songs_normalised": ["--model=songs", "--normalise"],
-    "stems": ["--model=stems-priors", "--study=all"],
+    "stems": ["--model=songs", "--study=all"],
     "contrastive": ["--study=peakedness", "--study=single"],
 }
 #: Folders of --runs where the models of records lie that are not bundled.

@@ -3,8 +3,8 @@
     python -m benchmarks.stems_priors --songs=DIR [--real=DIR] [--only=JOB]... [--runs=DIR]
 
 ``priors`` trains gin/stems_prior.gin on the training split of --songs; ``contrastive`` fine-tunes what came out, by
-gin/contrastive_stems.gin. Both end in ``<runs>/<job>/model``, to be copied to ``models/stems-priors`` and
-``models/stems-contrastive``. ``left_out`` takes the songs of ``<real>/train`` in turn: it fine-tunes ``priors`` on
+gin/contrastive_stems.gin. Both end in ``<runs>/<job>/model``; the priors of the bundled
+``songs`` are those of the first. ``left_out`` takes the songs of ``<real>/train`` in turn: it fine-tunes ``priors`` on
 --songs and on all real songs but one, tests that one before and after, and adds it to
 ``benchmarks/results/prior_test_left_out.json``. Each training resumes where it stood.
 """
