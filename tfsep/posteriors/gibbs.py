@@ -97,9 +97,7 @@ class Gibbs(Annealed):
         limits = [largest_sigma, polish_sigma if polish_levels else smallest_sigma]
         if update == "gibbs":
             if jit_compile is True:
-                raise InputError(
-                    "jit_compile=True needs update 'jacobi': XLA refuses varying shapes, got 'gibbs'"
-                )
+                raise InputError("jit_compile=True needs update 'jacobi': XLA refuses varying shapes, got 'gibbs'")
             jit_compile = False if jit_compile is None else jit_compile
         super().__init__(priors, gains, sigmas, limits, start_sigma, stacked=stacked, jit_compile=jit_compile)
         if choice == "density":
