@@ -7,7 +7,7 @@ mixtures lie side by side in the batch axis and do not know of each other.
 from __future__ import annotations
 
 import abc
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -16,6 +16,8 @@ import tensorflow as tf
 from tfsep import mixing
 from tfsep.errors import InputError
 from tfsep.posteriors.base import Posterior, answers_each, events_of, wave_priors
+from tfsep.posteriors.compilation import Programs
+from tfsep.posteriors.noise import is_portable, normal
 from tfsep.posteriors.schedule import warm
 from tfsep.priors.base import Prior
 
@@ -31,7 +33,9 @@ class Annealed(Posterior):
         start_sigma: noise level at which a warm start begins; None is the middle of the schedule.
         num_chains: chains averaged into one sample and projected again (a mean of K samples has (1 + 1/K) / 2 of the
             mean square error of one).
-        stacked: evaluate priors of one architecture as one (:mod:`tfsep.priors.stacked`); others go one by one.
+        stacked: evaluate priors of one architecture as one (:mod:`tfsep.priors.stacked`); others go one by one. None is
+            what is faster: stacked where XLA compiles, one by one in plain graphs.
+        jit_compile: compile calls by XLA; None decides by their work (:mod:`tfsep.posteriors.compilation`).
 
     Raises:
         InputError: for priors that cannot serve, or settings out of range.
@@ -45,17 +49,18 @@ class Annealed(Posterior):
         limits: Sequence[float],
         start_sigma: float | None,
         num_chains: int = 1,
-        stacked: bool = False,
+        stacked: bool | None = None,
+        jit_compile: bool | None = False,
     ) -> None:
         """Check what is given."""
         if num_chains < 1:
             raise InputError(f"num_chains must be at least 1, got {num_chains}")
-        self.num_chains, self.stacked = num_chains, stacked
+        self.num_chains, self._stacked = num_chains, stacked
         self.sigmas, self.warm_sigmas = sigmas, warm(sigmas, start_sigma)
         self.priors = wave_priors(self.kind, priors, limits)
         self.num_sources, self.segment = len(self.priors), self.priors[0].event_shape[0]
         self.gains = mixing.gain_vector(self.num_sources, gains)
-        self._compiled = compiled(self.run, self.num_sources, self.segment)
+        self._programs = Programs(self.run, self.num_sources, self.segment, jit_compile)
 
     @abc.abstractmethod
     def run(self, mixture: tf.Tensor, sources: tf.Tensor, sigmas: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
@@ -68,6 +73,24 @@ class Annealed(Posterior):
             seed: two int32.
         """
 
+    @property
+    def stacked(self) -> bool:
+        """Whether the graph being traced evaluates priors of one architecture as one."""
+        return is_portable() if self._stacked is None else self._stacked
+
+    def evaluations(self, num_levels: int) -> int:
+        """How often a chain asks each prior on its way through so many levels."""
+        return num_levels
+
+    def chains_of(self, num_samples: int) -> int:
+        """How many chains a mixture takes for so many samples."""
+        return num_samples * self.num_chains
+
+    def compiles(self, num_samples: int, batch: int, started: bool = False) -> bool:
+        """Whether :meth:`sample` outside graphs is compiled by XLA; see :class:`Posterior`."""
+        evaluations = self.evaluations(len(self.warm_sigmas if started else self.sigmas))
+        return self._programs.compiles(evaluations, self.chains_of(num_samples) * batch)
+
     def cold(self, mixture: tf.Tensor, noise: tf.Tensor) -> tf.Tensor:
         """Where chains begin without a start, from standard normal noise: (chain, source, segment)."""
         return mixture[:, tf.newaxis] + self.sigmas[0] * noise
@@ -77,35 +100,21 @@ class Annealed(Posterior):
         mixture, seed = tf.convert_to_tensor(mixture, tf.float32), tf.cast(seed, tf.int32)
         mixtures = tf.tile(mixture, [num, 1])
         shape = tf.stack([tf.shape(mixtures)[0], self.num_sources, self.segment])
-        noise = tf.random.stateless_normal(shape, seed, alg="philox")
+        noise = normal(shape, seed)
         if start is None:
             sources, sigmas = self.cold(mixtures, noise), self.sigmas
         else:
             sigmas = self.warm_sigmas
             start = check_start(self.kind, mixture, start, self.num_sources)
             sources = tf.tile(start, [num, 1, 1]) + sigmas[0] * noise
-        ends = self._compiled(mixtures, sources, sigmas, seed)
+        ends = self._programs(self.evaluations(len(sigmas)), mixtures, sources, sigmas, seed)
         return tf.reshape(ends, [num, -1, self.num_sources, self.segment])
 
     def sample(self, mixture: Any, num_samples: int, seed: Any, start: Any = None) -> tf.Tensor:
         """Run ``num_samples`` x ``num_chains`` chains; see :class:`Posterior`."""
-        ends = self.chains(mixture, num_samples * self.num_chains, seed, start)
+        ends = self.chains(mixture, self.chains_of(num_samples), seed, start)
         shape = [num_samples, self.num_chains, -1, self.num_sources, self.segment]
         return mixing.project(mixture, tf.reduce_mean(tf.reshape(ends, shape), axis=1), self.gains)
-
-
-def compiled(run: Callable[..., tf.Tensor], num_sources: int, segment: int) -> Callable[..., tf.Tensor]:
-    """One graph of run(mixture, sources, sigmas, seed) for any batch size and number of levels, cold or warm.
-
-    The arguments are (batch, segment), (batch, source, segment), (level,) float32 and two int32.
-    """
-    signature = [
-        tf.TensorSpec([None, segment], tf.float32),
-        tf.TensorSpec([None, num_sources, segment], tf.float32),
-        tf.TensorSpec([None], tf.float32),
-        tf.TensorSpec([2], tf.int32),
-    ]
-    return tf.function(run, input_signature=signature, autograph=False)
 
 
 def check_start(kind: str, mixture: tf.Tensor, start: Any, num_sources: int) -> tf.Tensor:
@@ -119,11 +128,6 @@ def check_start(kind: str, mixture: tf.Tensor, start: Any, num_sources: int) -> 
     if not start.shape.is_compatible_with(wanted):
         raise InputError(f"the start of {kind!r} must be (batch, source, segment) = {wanted}, got {start.shape}")
     return tf.ensure_shape(tf.cast(start, tf.float32), wanted)
-
-
-def fold(seed: tf.Tensor, number: Any) -> tf.Tensor:
-    """Another seed for each number (two int32); the chains' start has ``seed`` itself."""
-    return tf.random.experimental.stateless_fold_in(seed, number)
 
 
 def score_each(priors: Sequence[Prior], sources: tf.Tensor, sigma: tf.Tensor, stacked: bool = False) -> tf.Tensor:

@@ -54,6 +54,14 @@ class Posterior(abc.ABC):
             InputError: for a start of another shape, or one given to a posterior that answers in one pass.
         """
 
+    def compiles(self, num_samples: int, batch: int, started: bool = False) -> bool:
+        """Whether :meth:`sample` is a program of its own outside graphs, compiled by XLA, for this many mixtures.
+
+        Who would wrap it in a graph had better not then: within a graph it leaves compilation to that graph.
+        """
+        del num_samples, batch, started
+        return False
+
 
 def wave_priors(kind: str, priors: Sequence[Prior] | None, sigmas: Sequence[float]) -> list[Prior]:
     """Check that priors can serve a sampler that moves waveforms through noise levels ``sigmas``.

@@ -26,8 +26,9 @@ import tensorflow as tf
 
 from tfsep import mixing
 from tfsep.errors import InputError
-from tfsep.posteriors.annealed import Annealed, fold, score_each
+from tfsep.posteriors.annealed import Annealed, score_each
 from tfsep.posteriors.base import denoise_each
+from tfsep.posteriors.noise import fold, normal, shape_of, split
 from tfsep.posteriors.schedule import karras
 from tfsep.priors.base import Prior
 
@@ -51,7 +52,8 @@ class Diffusion(Annealed):
         correction_step: their length in units of sigma^2.
         num_chains: chains averaged into one sample.
         start_sigma: noise level at which a warm start begins; None is the middle of the schedule.
-        stacked: evaluate priors of one architecture as one; others go one by one.
+        stacked: evaluate priors of one architecture as one; None where XLA compiles.
+        jit_compile: compile by XLA; None decides by the work of a call (:mod:`tfsep.posteriors.compilation`).
     """
 
     kind = "diffusion"
@@ -71,7 +73,8 @@ class Diffusion(Annealed):
         correction_step: float = 0.1,
         num_chains: int = 1,
         start_sigma: float | None = None,
-        stacked: bool = False,
+        stacked: bool | None = None,
+        jit_compile: bool | None = None,
     ) -> None:
         """Check the settings, the stability of the corrector among them."""
         for name, value, known in (("order", order, ORDERS), ("constraint", constraint, CONSTRAINTS)):
@@ -80,7 +83,8 @@ class Diffusion(Annealed):
         if not churn >= 0.0 or num_corrections < 0:
             raise InputError(f"churn and num_corrections must be at least 0, got {churn:g} and {num_corrections}")
         sigmas = karras(largest_sigma, smallest_sigma, num_levels, rho)
-        super().__init__(priors, gains, sigmas, [largest_sigma, smallest_sigma], start_sigma, num_chains, stacked)
+        limits = [largest_sigma, smallest_sigma]
+        super().__init__(priors, gains, sigmas, limits, start_sigma, num_chains, stacked, jit_compile)
         self.order, self.constraint, self.largest_sigma = order, constraint, largest_sigma
         self.churn = min(churn / num_levels, _MOST_CHURN)
         self.num_corrections, self.correction_step = num_corrections, correction_step
@@ -96,11 +100,15 @@ class Diffusion(Annealed):
         stretch = sum(gain**2 for gain in self.gains) / self.gains[-1] ** 2
         return self.correction_step * (1.0 if self.constraint == "projection" else stretch)
 
+    def evaluations(self, num_levels: int) -> int:
+        """Those of the steps between levels, of their corrections, and the last; see :class:`Annealed`."""
+        return (num_levels - 1) * ((2 if self.order == "heun" else 1) + self.num_corrections) + 1
+
     def run(self, mixture: tf.Tensor, sources: tf.Tensor, sigmas: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
         """Down the schedule, then Tweedie's step to no noise; see :class:`Annealed`."""
 
         def descend(level: tf.Tensor, sources: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-            seeds = tf.random.split(fold(seed, level), 2)
+            seeds = split(fold(seed, level), 2)
             moved = self._step(mixture, sources, sigmas[level], sigmas[level + 1], seeds[0])
             if self.num_corrections:
                 moved = self._correct(mixture, moved, sigmas[level + 1], seeds[1])
@@ -147,7 +155,7 @@ class Diffusion(Annealed):
 
     def _noise(self, sources: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
         """Standard normal noise in the coordinates of the constraint, as a move of all sources."""
-        noise = tf.random.stateless_normal(tf.shape(sources), seed, alg="philox")
+        noise = normal(shape_of(sources), seed)
         return mixing.project_tangent(noise, self.gains) if self.constraint == "projection" else self._follow(noise)
 
     def _follow(self, move: tf.Tensor) -> tf.Tensor:

@@ -22,8 +22,9 @@ import tensorflow as tf
 
 from tfsep import mixing
 from tfsep.errors import InputError
-from tfsep.posteriors.annealed import Annealed, fold, log_prob_of_all
+from tfsep.posteriors.annealed import Annealed, log_prob_of_all
 from tfsep.posteriors.base import denoise_each, needs_log_prob, residual_energy
+from tfsep.posteriors.noise import fold
 from tfsep.posteriors.schedule import geometric
 from tfsep.priors.base import Prior
 
@@ -49,7 +50,9 @@ class Gibbs(Annealed):
         start_sigma: noise level at which a warm start begins; None is the middle of the schedule.
         largest_amplitude: what no clean source exceeds, so neither does its posterior mean: denoised sources are
             clipped to it, which keeps a blunt prior from running away; None where the sources have no such bound.
-        stacked: evaluate priors of one architecture as one, in Jacobi updates; others go one by one.
+        stacked: evaluate priors of one architecture as one, in Jacobi updates; None where XLA compiles.
+        jit_compile: compile by XLA, Jacobi updates only: a Gibbs update asks each prior about a varying number of
+            chains. None decides by the work of a call (:mod:`tfsep.posteriors.compilation`).
     """
 
     kind = "gibbs"
@@ -70,7 +73,8 @@ class Gibbs(Annealed):
         start_sigma: float | None = None,
         largest_amplitude: float | None = None,
         beginning: str = "noise",
-        stacked: bool = False,
+        stacked: bool | None = None,
+        jit_compile: bool | None = None,
     ) -> None:
         """Check the settings."""
         choices = (("update", update, UPDATES), ("choice", choice, CHOICES), ("beginning", beginning, BEGINNINGS))
@@ -91,7 +95,11 @@ class Gibbs(Annealed):
             polish = geometric(smallest_sigma, polish_sigma, polish_levels + 1)[1:]
             sigmas = np.concatenate([sigmas, polish])
         limits = [largest_sigma, polish_sigma if polish_levels else smallest_sigma]
-        super().__init__(priors, gains, sigmas, limits, start_sigma, stacked=stacked)
+        if update == "gibbs":
+            if jit_compile is True:
+                raise InputError("jit_compile=True needs update 'jacobi': XLA refuses varying shapes, got 'gibbs'")
+            jit_compile = False if jit_compile is None else jit_compile
+        super().__init__(priors, gains, sigmas, limits, start_sigma, stacked=stacked, jit_compile=jit_compile)
         if choice == "density":
             needs_log_prob(self.kind, "the choice by density", self.priors)
 
@@ -99,9 +107,13 @@ class Gibbs(Annealed):
         """Standard normal noise: far from everything, and of a level that denoisers know; or silence."""
         return noise if self.beginning == "noise" else tf.zeros_like(noise)
 
+    def chains_of(self, num_samples: int) -> int:
+        """Every restart is a chain."""
+        return num_samples * self.num_restarts
+
     def sample(self, mixture: Any, num_samples: int, seed: Any, start: Any = None) -> tf.Tensor:
         """The best of ``num_restarts`` starts, ``num_samples`` times over; see :class:`Posterior`."""
-        ends = self.chains(mixture, num_samples * self.num_restarts, seed, start)
+        ends = self.chains(mixture, self.chains_of(num_samples), seed, start)
         cost = residual_energy(mixture, ends, self.gains) if self.choice == "residual" else self._rarity(mixture, ends)
         cost = tf.reshape(cost, [num_samples, self.num_restarts, -1])
         shape = [num_samples, self.num_restarts, -1, self.num_sources, self.segment]

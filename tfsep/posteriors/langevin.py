@@ -27,8 +27,9 @@ import tensorflow as tf
 
 from tfsep import mixing
 from tfsep.errors import InputError
-from tfsep.posteriors.annealed import Annealed, fold, log_prob_of_all, score_each
+from tfsep.posteriors.annealed import Annealed, log_prob_of_all, score_each
 from tfsep.posteriors.base import denoise_each, needs_log_prob
+from tfsep.posteriors.noise import fold, normal, shape_of, split, uniform
 from tfsep.posteriors.schedule import geometric
 from tfsep.priors.base import Prior
 
@@ -49,7 +50,8 @@ class Langevin(Annealed):
         final_denoise: end with a Tweedie step; the exact projection that ends every run follows it.
         num_chains: chains averaged into one sample.
         start_sigma: noise level at which a warm start begins; None is the middle of the schedule.
-        stacked: evaluate priors of one architecture as one; others go one by one.
+        stacked: evaluate priors of one architecture as one; None where XLA compiles.
+        jit_compile: compile by XLA; None decides by the work of a call (:mod:`tfsep.posteriors.compilation`).
     """
 
     kind = "langevin"
@@ -71,7 +73,8 @@ class Langevin(Annealed):
         final_denoise: bool = True,
         num_chains: int = 1,
         start_sigma: float | None = None,
-        stacked: bool = False,
+        stacked: bool | None = None,
+        jit_compile: bool | None = None,
     ) -> None:
         """Check the settings, the stability of the step among them."""
         if num_steps < 1 or num_chains < 1:
@@ -79,7 +82,8 @@ class Langevin(Annealed):
         if not likelihood_ratio > 0.0:
             raise InputError(f"likelihood_ratio must be above 0 (exact is its limit), got {likelihood_ratio:g}")
         sigmas = geometric(largest_sigma, smallest_sigma, num_levels)
-        super().__init__(priors, gains, sigmas, [largest_sigma, smallest_sigma], start_sigma, num_chains, stacked)
+        limits = [largest_sigma, smallest_sigma]
+        super().__init__(priors, gains, sigmas, limits, start_sigma, num_chains, stacked, jit_compile)
         self.num_steps, self.relative_step = num_steps, delta / smallest_sigma**2
         self.likelihood_ratio, self.exact, self.final_denoise = likelihood_ratio, exact, final_denoise
         self.preconditioned, self.metropolis = preconditioned, metropolis
@@ -108,6 +112,10 @@ class Langevin(Annealed):
         """eta_i (1/sigma_i^2 + |a|^2/gamma_i^2), less what P cancels; below 2 the dynamics are stable."""
         cancelled = self.exact or self.preconditioned
         return self.relative_step * (1.0 if cancelled else 1.0 + self._stiffness)
+
+    def evaluations(self, num_levels: int) -> int:
+        """One a step, with the density for adjusted ones, and the last step's; see :class:`Annealed`."""
+        return num_levels * self.num_steps * (2 if self.metropolis else 1) + int(self.final_denoise)
 
     def run(self, mixture: tf.Tensor, sources: tf.Tensor, sigmas: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
         """All levels and steps; see :class:`Annealed`."""
@@ -143,12 +151,12 @@ class Langevin(Annealed):
         def move(
             step: tf.Tensor, sources: tf.Tensor, density: tf.Tensor, gradient: tf.Tensor, taken: tf.Tensor
         ) -> tuple[tf.Tensor, ...]:
-            seeds = tf.random.split(fold(seed, step), 2)
+            seeds = split(fold(seed, step), 2)
             proposed = self._propose(mixture, sources, gradient, sigma, seeds[0])
             new_density, new_gradient = self._density(mixture, proposed, sigma)
             there = self._log_kernel(sources, proposed, gradient, sigma)
             back = self._log_kernel(proposed, sources, new_gradient, sigma)
-            chance = tf.math.log(tf.random.stateless_uniform(tf.shape(density), seeds[1], alg="philox"))
+            chance = tf.math.log(uniform(shape_of(density), seeds[1]))
             accept = chance < new_density - density + back - there
             wide = accept[:, tf.newaxis, tf.newaxis]
             return (
@@ -166,7 +174,7 @@ class Langevin(Annealed):
     ) -> tf.Tensor:
         """One move, noise included, from sources with this gradient."""
         eta = self.relative_step * sigma**2
-        noise = tf.random.stateless_normal(tf.shape(sources), seed, alg="philox")
+        noise = normal(shape_of(sources), seed)
         jump = self._along_gains(noise, math.sqrt(self._shortening))
         moved = sources + eta * self._along_gains(gradient, self._shortening) + tf.sqrt(2.0 * eta) * jump
         return mixing.project(mixture, moved, self.gains) if self.exact else moved

@@ -21,8 +21,9 @@ import tensorflow as tf
 
 from tfsep import mixing
 from tfsep.errors import InputError
-from tfsep.posteriors.annealed import Annealed, fold
+from tfsep.posteriors.annealed import Annealed
 from tfsep.posteriors.base import events_of
+from tfsep.posteriors.noise import fold
 from tfsep.posteriors.schedule import geometric
 from tfsep.priors.base import Prior
 

@@ -9,6 +9,7 @@ import numpy as np
 import tensorflow as tf
 
 from tfsep.errors import InputError
+from tfsep.posteriors.base import Posterior
 from tfsep.separation import model_folder, segmenting
 from tfsep.separation.segment_stream import Plan, Program
 from tfsep.separation.stream import separate_blocks
@@ -160,7 +161,10 @@ class Separator:
         return np.concatenate([stems for _, stems in answer], axis=-1)
 
     def _program(self, num_samples: int, seed: int) -> Program:
-        """The compiled separation of a chunk; it is traced once for each number of samples."""
+        """The compiled separation of a chunk; it is traced once for each number of samples.
+
+        A posterior that compiles its loop by XLA is called outside this graph, where it keeps its own programs.
+        """
         if num_samples not in self._compiled:
             segments_spec = tf.TensorSpec([None, self.segment], tf.float32)
             pair_spec, chunk_spec = tf.TensorSpec([2], tf.int32), tf.TensorSpec([], tf.int32)
@@ -171,8 +175,15 @@ class Separator:
                 return segmenting.separate_chunk(self.model.posterior, segments, num_samples, chunk_seed)
 
             self._compiled[num_samples] = separate
-        compiled, pair = self._compiled[num_samples], tf.constant([seed, 0], tf.int32)
-        return lambda segments, chunk: compiled(tf.constant(segments), pair, tf.constant(chunk)).numpy()
+        graph, pair = self._compiled[num_samples], tf.constant([seed, 0], tf.int32)
+        posterior = self.model.posterior
+
+        def program(segments: np.ndarray, chunk: int) -> np.ndarray:
+            alone = isinstance(posterior, Posterior) and posterior.compiles(num_samples, len(segments))
+            function = graph.python_function if alone else graph
+            return function(tf.constant(segments), pair, tf.constant(chunk)).numpy()
+
+        return program
 
 
 def _checked(waveform: Any) -> np.ndarray:

@@ -1,0 +1,43 @@
+"""A posterior that compiles itself keeps its programs from chunk to chunk; short chunks run as plain graphs."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from tfsep import posteriors, priors
+from tfsep.posteriors import compilation
+from tfsep.separation.separator import Separator
+
+
+def around(jit_compile: bool | None) -> Separator:
+    """A separator of two Gaussian sources that takes two segments of 16 samples at once."""
+    each = [priors.build("gaussian", length=16, variances=variance) for variance in (0.3, 1.0)]
+    few = {"num_levels": 2, "num_steps": 2, "smallest_sigma": 0.1, "delta": 1e-3}
+    sampler: Any = posteriors.build("langevin", each, jit_compile=jit_compile, **few)
+    names: dict[str, Any] = {"name": "two", "sources": ("low", "high"), "sample_rate": 8000, "settings": {}}
+    model = SimpleNamespace(**names, posterior=sampler, segment=sampler.segment, gains=sampler.gains)
+    return Separator(model, overlap=0.0, chunk_size=2)
+
+
+def traced(separator: Separator) -> tuple[int, int]:
+    """Programs compiled by XLA, and plain graphs that the posterior has traced, by itself or within the separator's."""
+    held = separator.model.posterior._programs
+    return held._compiled.experimental_get_tracing_count(), held._plain.experimental_get_tracing_count()
+
+
+def test_one_program_serves_all_full_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Five segments are two chunks of two, each 5 x 2 x 16 samples of work, and one of one."""
+    monkeypatch.setattr(compilation, "LEAST_WORK", 5 * 2 * 16)
+    waveform = np.random.default_rng(0).normal(size=80).astype(np.float32)
+    plain, compiled = around(False), around(None)
+    expected, found = plain(waveform), compiled(waveform)
+    assert traced(plain) == (0, 1) and traced(compiled) == (1, 1)
+    for name, stem in found.items():
+        np.testing.assert_allclose(stem, expected[name], atol=1e-4)
+    for name, stem in compiled(waveform).items():
+        np.testing.assert_array_equal(stem, found[name])
+    assert traced(compiled) == (1, 1)
