@@ -114,3 +114,25 @@ def test_what_cannot_be_trained_is_refused_before_anything_is(
         train(tmp_path, **{"posteriors": (MASKS,), **changes})
     assert "\n" not in str(refused.value)
     assert untrained == []
+
+
+def test_a_posterior_may_start_where_another_training_ended(untrained: list[Any], tmp_path: Path) -> None:
+    train(tmp_path / "first", posteriors=[MASKS])
+    first = load_model(tmp_path / "first" / "model").posterior
+    train(tmp_path / "second", posteriors=[MASKS], posterior_start=str(tmp_path / "first" / "model"))
+    again, fresh = untrained[1].build(), untrained[0].build()
+    differs = False
+    for one, other, new in zip(first.weights, again.weights, fresh.weights, strict=True):
+        np.testing.assert_array_equal(one, other)
+        differs = differs or bool(np.abs(one - new).max() > 0.0)
+    assert differs
+
+
+def test_a_start_of_another_make_is_refused(untrained: list[Any], tmp_path: Path) -> None:
+    train(tmp_path / "first", posteriors=[MASKS])
+    wide = recipe.posterior("amortised", network_settings={"width": 9, "num_blocks": 1})
+    with pytest.raises(InputError, match="first"):
+        train(tmp_path / "second", posteriors=[wide], posterior_start=str(tmp_path / "first" / "model"))
+    train(tmp_path / "third", prior=GLOW, posteriors=[WARM])
+    with pytest.raises(InputError, match="no learned posterior of kind 'amortised' to start from"):
+        train(tmp_path / "fourth", posteriors=[MASKS], posterior_start=str(tmp_path / "third" / "model"))

@@ -22,6 +22,7 @@ from tfsep.experiments import calibration, selection
 from tfsep.metrics.si_sdr import si_sdri
 from tfsep.posteriors.amortised import Amortised
 from tfsep.priors.base import Prior
+from tfsep.separation.model_folder import load_learned
 from tfsep.training import variational
 from tfsep.training.task import FitSettings, Task
 from tfsep.training.variational import ObjectiveSettings
@@ -54,6 +55,7 @@ def posterior_task(
     objective: ObjectiveSettings | None = None,
     priors: Sequence[Prior] | None = None,
     paired: bool = False,
+    start: str | None = None,
 ) -> Task:
     """Training of an amortised posterior on mixtures of unpaired sources.
 
@@ -68,10 +70,18 @@ def posterior_task(
         objective: what is lowered; None is maximum likelihood on simulated pairs.
         priors: trained, one per source, where the objective asks for them.
         paired: train on sources that belong together, as the supervised baseline does.
+        start: a model whose posterior of this kind and these settings gives the first weights; None draws them.
     """
     objective = objective or ObjectiveSettings()
     gains = data.mixing_gains
-    build = functools.partial(posteriors.build, **entry, num_sources=len(data.sources), segment=segment, gains=gains)
+    new = functools.partial(posteriors.build, **entry, num_sources=len(data.sources), segment=segment, gains=gains)
+
+    def build() -> Any:
+        model = new()
+        if start is not None:
+            load_learned(model, start)
+        return model
+
     scored = validation or data
     mixture, scaled = validation_mixtures(scored, data.sources, gains, segment, num_validation, seed, _VALIDATION_STEP)
 

@@ -50,6 +50,7 @@ def train(
     half: bool = False,
     posterior_objective: ObjectiveSettings | None = None,
     paired: bool = False,
+    posterior_start: str | None = None,
     num_validation: int = 64,
     num_examples: int = 1024,
     background: SourceData | None = None,
@@ -76,6 +77,8 @@ def train(
         posterior_objective: what learned posteriors are trained on; None is simulated pairs. The evidence lower bound
             takes the priors trained here.
         paired: train learned posteriors on sources that belong together: the supervised baseline.
+        posterior_start: a model whose learned posterior gives the first weights, to be trained further on other data;
+            its kind and settings must be the same.
         num_examples: isolated cuts of each source from which priors are learned whose weights follow at once.
         background: isolated sounds that denoisers learn to tell their source from, instead of from white noise alone.
         background_share: part of the examples that have them.
@@ -123,7 +126,8 @@ def train(
         if entry["kind"] in LEARNED:
             how = posterior_fit or FitSettings()
             task = posterior_task(
-                entry, data, segment, how, seed, held_out, objective=objective, priors=in_order, paired=paired
+                entry, data, segment, how, seed, held_out, objective=objective, priors=in_order, paired=paired,
+                start=posterior_start,
             )
             model = fit(task, save_dir, how, seed, resume)
             entry = calibrated(entry, model, held_out, segment, seed, num_validation)

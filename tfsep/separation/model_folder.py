@@ -175,6 +175,19 @@ def load_model(
     )
 
 
+def load_learned(model: Posterior, name: str | Path) -> None:
+    """Give a learned posterior the weights that a model's posterior of its kind has.
+
+    Raises:
+        InputError: if the model has none of the kind, or it has other settings.
+    """
+    folder = find_model(name)
+    found = _by_kind(describe(folder)).get(model.kind)
+    if found is None or "weights" not in found:
+        raise InputError(f"model {str(name)!r} has no learned posterior of kind {model.kind!r} to start from")
+    weights.load(model, folder / found["weights"])
+
+
 def _load_posterior(
     entry: Mapping[str, Any],
     folder: Path,
