@@ -104,7 +104,7 @@ def test_figures_are_shown_where_they_have_been_drawn(tmp_path: Path) -> None:
 
 def test_records_of_models_that_are_not_bundled_wait_for_them(tmp_path: Path) -> None:
     assert set(prior_page._jobs(None, tmp_path, None)) == set(prior_page.TOY)
-    assert set(prior_page._jobs("songs", tmp_path, None)) == {*prior_page.TOY, "songs", "songs_normalised", "stems"}
+    assert set(prior_page._jobs("songs", tmp_path, None)) == {*prior_page.TOY, "stems"}
     with pytest.raises(InputError, match="of .*contrastive/model: run python -m benchmarks.stems_priors first"):
         prior_page._jobs("songs", tmp_path, ["toy", "contrastive"])
     (tmp_path / "contrastive" / "model").mkdir(parents=True)
