@@ -73,7 +73,7 @@ def _time(record: Record) -> list[str]:
 
     ratio = "-"
     if "refused" in record:
-        ratio = f"refused: {record['refused']}"
+        ratio = f"refused: {record['refused'].strip().splitlines()[0]}"
     elif "ratio" in record:
         low, high = record["ratio_quartiles"]
         ratio = f"**{record['ratio']:.2f}** ({low:.2f} to {high:.2f})"
