@@ -262,3 +262,40 @@ def test_only_tracks_named_so_are_read(tmp_path: Path) -> None:
         data(tmp_path, only=["Apple"], exclude=["An"])
     with pytest.raises(InputError, match="only of stems must be a list of names, got 'Apple'"):
         data(tmp_path, only="Apple")
+
+
+@pytest.fixture
+def three_tracks(tmp_path: Path) -> Path:
+    """Flat tracks whose drums tell which they are by their share of it; the last has no bass."""
+    for name, drums, bass in (("a", 0.1, 0.3), ("b", 0.2, 0.2), ("c", 0.3, 0.1)):
+        write(tmp_path / "train" / name, drums=flat(drums), bass=flat(bass))
+    write(tmp_path / "train" / "d", drums=flat(1.0, 3 * LONG))
+    return tmp_path
+
+
+@pytest.mark.parametrize("settings", [{}, {"tries": 2}, {"offset": 0.0005}])
+def test_sources_of_the_same_track_meet_in_their_share_of_mixtures(three_tracks: Path, settings: Any) -> None:
+    kept = data(three_tracks, **settings, same_track=1.0)
+    drums, bass = (np.abs(kept.draw(source, 600, 50, (0, 0)).numpy()[:, 25]) for source in ("drums", "bass"))
+    shared = drums < 0.09
+    np.testing.assert_allclose(drums[shared] + bass[shared], 0.1, rtol=1e-3)
+    assert shared.mean() == pytest.approx(0.5, abs=0.07)
+    np.testing.assert_allclose(np.unique(np.round(bass[~shared], 3)), [0.025, 0.05, 0.075], rtol=1e-6)
+    half = data(three_tracks, **settings, same_track=0.5)
+    drums, bass = (np.abs(half.draw(source, 2000, 50, (0, 0)).numpy()[:, 25]) for source in ("drums", "bass"))
+    met = np.isclose(drums + bass, 0.1, rtol=1e-3)[drums < 0.09].mean()
+    assert met == pytest.approx(0.5 + 0.5 / 3, abs=0.06)
+
+
+def test_sources_of_the_same_track_share_their_speed_but_not_their_place(ramps: Path) -> None:
+    kept = data(ramps, same_track=1.0, speed=1.5)
+    cuts = [np.abs(kept.draw(source, 200, 100, (0, 0)).numpy().astype(np.float64)) for source in ("drums", "bass")]
+    drums, bass = (np.mean(np.diff(cut, axis=1), axis=1) for cut in cuts)
+    np.testing.assert_allclose(drums, bass, rtol=1e-2)
+    assert drums.max() / drums.min() > 1.8
+    assert np.abs(cuts[0][:, 0] - cuts[1][:, 0]).mean() > 0.01
+
+
+def test_a_share_of_the_same_track_is_a_share(ramps: Path) -> None:
+    with pytest.raises(InputError, match=r"same_track must be a share from 0 to 1, got 1.5"):
+        data(ramps, same_track=1.5)

@@ -94,7 +94,7 @@ def test_the_loss_is_still_at_the_fixed_point_and_falls_towards_it(gaussians: li
     def loss_and_gradient(share: Any) -> tuple[float, np.ndarray]:
         model = Free(share)
         with tf.GradientTape() as tape:
-            loss, _ = mean_field.natural_gradient(model, single, batch, tf.constant(SIGMA))
+            loss, _ = mean_field.natural_gradient(model, single, batch, tf.constant(SIGMA), tf.constant([0, 0]))
         return float(loss), np.asarray(tape.gradient(loss, model.share.value))
 
     (best, still), (worse, moving) = loss_and_gradient(share), loss_and_gradient(share + 0.1)
@@ -118,4 +118,34 @@ def test_a_family_that_it_would_not_train_is_refused(gaussians: list[Any]) -> No
     model = Free()
     model.family = "flow"
     with pytest.raises(InputError, match="trains posteriors of family 'gaussian', got 'flow'"):
-        mean_field.natural_gradient(model, gaussians, sources(), tf.constant(SIGMA))
+        mean_field.natural_gradient(model, gaussians, sources(), tf.constant(SIGMA), tf.constant([0, 0]))
+
+
+def test_a_pair_is_exchanged_where_that_raises_the_bound(gaussians: list[Any]) -> None:
+    mixture, sigma = mixing.mix(sources(), GAINS), tf.constant(SIGMA, "float64")
+    quiet, loud = (np.random.default_rng(k).normal(scale=scale, size=(40, TIME)) for k, scale in ((1, 0.5), (2, 4.0)))
+    observed = tf.constant(np.stack([np.where(np.arange(40)[:, None] % 2, loud, quiet), quiet], axis=1))
+    sigmas = mean_field.levels(GAINS, sigma)[1]
+    means = mean_field.means_of(gaussians, observed, sigmas)
+    found, moved = mean_field.exchanged(gaussians, mixture, observed, means, GAINS, sigma, tf.constant([0, 0]))
+    other = observed[:, ::-1]
+    before = mean_field.bound(gaussians, mixture, observed, GAINS, sigma)
+    after = mean_field.bound(gaussians, mixture, other, GAINS, sigma)
+    np.testing.assert_array_equal(moved, after > before)
+    assert 0 < int(tf.reduce_sum(tf.cast(moved, tf.int32))) < 40
+    expected = tf.where(moved[:, None, None], mean_field.means_of(gaussians, other, sigmas), means)
+    np.testing.assert_allclose(found, expected, rtol=1e-10)
+
+
+def test_every_pair_gets_its_turn() -> None:
+    three = [priors.build("gaussian", event_shape=(TIME, 1), variances=v, dtype="float64") for v in (0.01, 1.0, 100.0)]
+    levels = np.array([10.0, 1.0, 0.1])[:, np.newaxis]
+    observed = tf.constant(levels * np.random.default_rng(0).normal(size=(8, 3, TIME)))
+    mixture, sigma, gains = tf.reduce_mean(observed, axis=1), tf.constant(0.1, "float64"), (1 / 3, 1 / 3, 1 / 3)
+    means = mean_field.means_of(three, observed, mean_field.levels(gains, sigma)[1])
+    changed = set()
+    for seed in range(30):
+        found, moved = mean_field.exchanged(three, mixture, observed, means, gains, sigma, tf.constant([seed, 0]))
+        assert bool(tf.reduce_any(moved))
+        changed.add(tuple(np.abs(found - means).max(axis=(0, 2)) > 1e-9))
+    assert changed == {(True, True, False), (True, False, True), (False, True, True)}

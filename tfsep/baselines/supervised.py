@@ -8,8 +8,7 @@ voices, and a supervised separator sees them as they were played.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
-from pathlib import Path
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -17,7 +16,6 @@ import tensorflow as tf
 
 from tfsep.data import pipeline
 from tfsep.data.pipeline import SourceData
-from tfsep.data.reels import Recording
 from tfsep.data.stems import StemsData
 from tfsep.data.toy import ToyData
 from tfsep.errors import InputError
@@ -32,8 +30,6 @@ class AlignedStems(StemsData):
             :class:`tfsep.data.stems.StemsData`. Gain, polarity and speed of a draw are shared by its sources.
     """
 
-    _rows: list[list[int]] = field(init=False, repr=False, compare=False, default_factory=list)
-
     def __post_init__(self) -> None:
         """Read all tracks.
 
@@ -43,15 +39,9 @@ class AlignedStems(StemsData):
         for name, neutral in (("offset", 0.0), ("channels", "mean"), ("filter_db", 0.0)):
             if getattr(self, name) != neutral:
                 raise InputError(f"{name} of aligned_stems must be {neutral!r}, got {getattr(self, name)!r}")
+        if self.same_track != 0.0:
+            raise InputError(f"same_track is for unpaired cuts; aligned_stems share their track, got {self.same_track}")
         super().__post_init__()
-
-    def _read_track(self, track: Path, recordings: dict[str, list[Recording]]) -> None:
-        """Note which recording of each source belongs to the track; -1 where there is none."""
-        before = {source: len(found) for source, found in recordings.items()}
-        super()._read_track(track, recordings)
-        row = [before[source] if len(recordings[source]) > before[source] else -1 for source in self.sources]
-        if max(row) >= 0:
-            self._rows.append(row)
 
     def draw_together(self, num: int, length: int, seed: Any) -> tf.Tensor:
         """Draw cuts of whole tracks: (num, source, length) float32; tracks weigh as much as they last.

@@ -111,17 +111,25 @@ class RecordedSources:
         """Cuts at one place each: (num, length) float32."""
         reel = self._reels[source]
         reach = math.ceil(length * self.speed) + 1
-        table = _uniform((num, 4), seed, source)
-        found = reel.places(table[:, 0], reach, self._margin)
-        if found is None:
-            seconds = reach / self.sample_rate
-            raise InputError(f"cuts of {source!r} need a recording of {seconds:.2f} s, the longest is shorter")
-        more = _uniform((num, 1 + 3 * _BELLS), seed, f"{source}, more")
+        table = uniform((num, 4), seed, source)
+        recording, start, speed = self._places(source, table[:, 0], table[:, 1], reach, seed)
+        more = uniform((num, 1 + 3 * _BELLS), seed, f"{source}, more")
         channel = tf.cast(more[:, 0] * reel.channels, tf.int64)
-        cut = reel.read(*found, self._speeds(table[:, 1]), length, channel)
+        cut = reel.read(recording, start, speed, length, channel)
         if self.filter_db > 0.0:
             cut = equalised(cut, tf.reshape(more[:, 1:], (num, _BELLS, 3)), self.filter_db, self.sample_rate)
         return cut * self._gains(table[:, 2], table[:, 3])[:, tf.newaxis]
+
+    def _places(
+        self, source: str, chance: tf.Tensor, speed: tf.Tensor, reach: int, seed: Any
+    ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+        """Where cuts are read, as recording, first sample and speed, from two columns of numbers in [0, 1)."""
+        del seed
+        found = self._reels[source].places(chance, reach, self._margin)
+        if found is None:
+            seconds = reach / self.sample_rate
+            raise InputError(f"cuts of {source!r} need a recording of {seconds:.2f} s, the longest is shorter")
+        return *found, self._speeds(speed)
 
     def _speeds(self, chance: tf.Tensor) -> tf.Tensor:
         """(num,) float64 in 1/speed..speed from numbers in [0, 1)."""
@@ -141,7 +149,7 @@ def first_audible(cuts: tf.Tensor) -> tf.Tensor:
     return tf.gather(tf.transpose(cuts, (1, 0, 2)), chosen, batch_dims=1)
 
 
-def _uniform(shape: tuple[int, int], seed: Any, name: str) -> tf.Tensor:
+def uniform(shape: tuple[int, int], seed: Any, name: str) -> tf.Tensor:
     """A table of float64 numbers in [0, 1) of its own for each (seed, step) and name."""
     seed = tf.cast(tf.convert_to_tensor(seed), tf.int64)
     pair = tf.stack([seed[0] * 4294967291 + zlib.crc32(name.encode()), seed[1]])

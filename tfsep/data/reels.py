@@ -88,13 +88,8 @@ class Reel:
             The recording and the first sample in it (may be negative), both (num,), int64 and float64; None if no
             recording is long enough.
         """
-        room = self.lengths - reach
-        if margin is None:
-            low, high = np.zeros_like(room), np.maximum(room, 0)
-            weights = high
-        else:
-            low, high = np.minimum(room, 0) - margin, np.maximum(room, 0) + margin
-            weights = self.lengths
+        low, high = self._range(reach, margin)
+        weights = high if margin is None else self.lengths
         if not weights.any():
             return None
         ends = tf.constant(np.cumsum(weights), tf.float64)
@@ -104,6 +99,20 @@ class Reel:
         stretch = (high - low) / np.maximum(weights, 1)
         start = tf.floor(within * tf.gather(tf.constant(stretch), recording)) + tf.gather(low * 1.0, recording)
         return recording, start
+
+    def within(self, recording: tf.Tensor, chance: tf.Tensor, reach: int, margin: int | None) -> tf.Tensor:
+        """First samples of cuts of given recordings, (num,) float64, as of :meth:`places`.
+
+        Without a margin a recording that is too short is read from its first sample and followed by silence.
+        """
+        low, high = (tf.gather(tf.constant(end * 1.0), recording) for end in self._range(reach, margin))
+        return tf.floor(low + chance * (high - low))
+
+    def _range(self, reach: int, margin: int | None) -> tuple[np.ndarray, np.ndarray]:
+        """The first and last place, both (recording,), where a cut of each recording may begin."""
+        room, slack = self.lengths - reach, margin or 0
+        low = np.zeros_like(room) if margin is None else np.minimum(room, 0)
+        return low - slack, np.maximum(room, 0) + slack
 
     def read(
         self, recording: tf.Tensor, start: tf.Tensor, speed: tf.Tensor, length: int, channel: tf.Tensor | None = None

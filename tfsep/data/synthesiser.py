@@ -19,6 +19,7 @@ from tfsep.errors import InputError, JobError
 
 DEBIAN_FONTS = "fluid-soundfont-gm, timgm6mb-soundfont"
 _GAIN = "0.4"
+_ON_DEMAND = ("-o", "synth.dynamic-sample-loading=1")
 _LEAST_SECONDS, _SECONDS_PER_SECOND = 60.0, 4.0
 
 
@@ -73,7 +74,7 @@ def synthesise(
     with tempfile.TemporaryDirectory(prefix="tfsep-") as folder:
         score, target = Path(folder) / "part.mid", Path(folder) / "part.wav"
         score.write_bytes(midi_bytes(part, tempo, seconds))
-        command = [program(), "-n", "-i", "-q", "-R", "0", "-C", "0", "-g", _GAIN, "-r", str(sample_rate)]
+        command = [program(), "-n", "-i", "-q", "-R", "0", "-C", "0", *_ON_DEMAND, "-g", _GAIN, "-r", str(sample_rate)]
         command += ["-T", "wav", "-O", "float", "-F", str(target), str(soundfont.absolute()), str(score)]
         try:
             done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, timeout=limit, check=False)

@@ -16,12 +16,19 @@ information of q in :math:`u_k`, up to :math:`\sigma_k^2`; without it stands the
 which a Jacobi update (posteriors/gibbs.py) goes. So the network learns to output what it is offered. A draw of a plain
 Gaussian q, as in variational.py, sees its own share of the mixture only and stays between the modes.
 
+That direction is a local one: two sources that have taken each other's part of the mixture explain it nearly as well
+and stay. So at each step one pair of pseudo-observations is exchanged on trial, and where this raises the bound, the
+network learns the update from there.
+
 The noise level falls with the training as in variational.py. Sources: Khan and Lin 2017 (conjugate-computation
-variational inference), section 3, for natural gradients as gradients in expectation parameters; Robbins 1956 for D.
+variational inference), section 3, for natural gradients as gradients in expectation parameters; Robbins 1956 for D;
+Ueda et al. 2000 (split and merge EM) for moves that are tried on the bound.
 """
 
 from __future__ import annotations
 
+import functools
+import itertools
 import math
 from collections.abc import Sequence
 from typing import Any
@@ -62,16 +69,67 @@ def bound(
     gamma, sigmas = levels(gains, sigma)
     means = means_of(priors, observed, sigmas)
     total = mixing.log_likelihood(mixture, means, gamma, gains)
-    time = float(observed.shape[-1])
-    for k, (prior, events) in enumerate(zip(priors, events_of(observed), strict=True)):
-        distance = tf.reduce_sum((observed[:, k] - means[:, k]) ** 2, axis=-1)
-        total += prior.log_prob(events, sigmas[k]) + 0.5 * distance / sigmas[k] ** 2
-        total += time * (tf.math.log(sigmas[k]) + 0.5 * math.log(math.tau))
+    for k, prior in enumerate(priors):
+        total -= divergence(prior, observed[:, k], means[:, k], sigmas[k])
     return total
 
 
+def divergence(prior: Prior, observed: tf.Tensor, mean: tf.Tensor, sigma: tf.Tensor) -> tf.Tensor:
+    """KL(q_k || p_k) of a tilted prior in nats, (batch,): its log-density and log p_sigma(u) cancel but for a term.
+
+    Args:
+        prior: p_k.
+        observed, mean: u_k and D_k, (batch, time).
+        sigma: sigma_k.
+    """
+    distance = tf.reduce_sum((observed - mean) ** 2, axis=-1)
+    constant = float(observed.shape[-1]) * (tf.math.log(sigma) + 0.5 * math.log(math.tau))
+    return -prior.log_prob(observed[..., tf.newaxis], sigma) - 0.5 * distance / sigma**2 - constant
+
+
+def exchanged(
+    priors: Sequence[Prior],
+    mixture: tf.Tensor,
+    observed: tf.Tensor,
+    means: tf.Tensor,
+    gains: Sequence[float],
+    sigma: tf.Tensor,
+    seed: tf.Tensor,
+) -> tuple[tf.Tensor, tf.Tensor]:
+    """Means D_k with one pair of pseudo-observations, drawn at random, exchanged where the bound says so.
+
+    Args:
+        priors, mixture, observed, gains, sigma: as of :func:`bound`.
+        means: D_k of ``observed``, (batch, source, time).
+        seed: two integers.
+
+    Returns:
+        The means (batch, source, time), and whether each example's pair was exchanged, (batch,).
+    """
+    gamma, sigmas = levels(gains, sigma)
+
+    def exchange(first: int, second: int) -> tuple[tf.Tensor, tf.Tensor]:
+        order = list(range(len(priors)))
+        order[first], order[second] = second, first
+        new = list(tf.unstack(means, axis=1))
+        gain = tf.zeros_like(mixture[:, 0])
+        for k in (first, second):
+            other = observed[:, order[k]]
+            new[k] = priors[k].denoise(other[..., tf.newaxis], sigmas[k])[..., 0]
+            gain += divergence(priors[k], observed[:, k], means[:, k], sigmas[k])
+            gain -= divergence(priors[k], other, new[k], sigmas[k])
+        moved = tf.stack(new, axis=1)
+        gain += mixing.log_likelihood(mixture, moved, gamma, gains)
+        better = gain > mixing.log_likelihood(mixture, means, gamma, gains)
+        return tf.where(better[:, tf.newaxis, tf.newaxis], moved, means), better
+
+    pairs = list(itertools.combinations(range(len(priors)), 2))
+    chosen = tf.random.stateless_uniform((), seed, maxval=len(pairs), dtype=tf.int32, alg="philox")
+    return tf.switch_case(chosen, [functools.partial(exchange, *pair) for pair in pairs])
+
+
 def natural_gradient(
-    posterior: Any, priors: Sequence[Prior], sources: tf.Tensor, sigma: tf.Tensor
+    posterior: Any, priors: Sequence[Prior], sources: tf.Tensor, sigma: tf.Tensor, seed: tf.Tensor
 ) -> tuple[tf.Tensor, dict[str, tf.Tensor]]:
     """A loss whose gradient in a network's u_k is the natural gradient of minus the bound, relative to the mixture.
 
@@ -83,6 +141,7 @@ def natural_gradient(
         priors: one per source, over waves as long as a segment; they are not trained.
         sources: (batch, source, time), of which only the mixture is used.
         sigma: noise level, a scalar.
+        seed: two integers, for the pair that may be exchanged.
 
     Raises:
         InputError: for a posterior of another family than "gaussian", whose flow nothing here would train.
@@ -94,13 +153,20 @@ def natural_gradient(
     mixture = mixing.mix(sources, gains)
     shares, spread = posterior(mixture)
     _, sigmas = levels(gains, sigma)
-    means = tf.stop_gradient(means_of(priors, shares / column, sigmas))
+    observed = tf.stop_gradient(shares / column)
+    means = tf.stop_gradient(means_of(priors, observed, sigmas))
+    missed = (tf.stop_gradient(shares) - column * means) ** 2
+    swapped = tf.zeros_like(mixture[:, 0], tf.bool)
+    if len(priors) > 1:
+        means, swapped = exchanged(priors, mixture, observed, means, gains, sigma, seed)
+        means = tf.stop_gradient(means)
     left = mixing.residual(mixture, means, gains)
     offered = tf.stop_gradient(means + left[:, tf.newaxis] / column)
     _, power, relative, profile = objectives.errors_of_means(gains, mixture, offered, shares)
-    missed = (tf.stop_gradient(shares) - column * means) ** 2 + 1e-6 * power[:, tf.newaxis, tf.newaxis]
+    missed += 1e-6 * power[:, tf.newaxis, tf.newaxis]
     nll = 0.5 * missed * tf.exp(-2.0 * spread) + spread - 0.5 * tf.math.log(power)[:, tf.newaxis, tf.newaxis]
     nll = tf.reduce_mean(nll)
     unexplained = tf.reduce_mean(tf.reduce_mean(left**2, axis=-1) / power)
     metrics = {"offer_mse": relative, "unexplained": unexplained, "prior_sigma": sigma}
+    metrics["exchanged"] = tf.reduce_mean(tf.cast(swapped, tf.float32))
     return 5.0 * relative + 0.2 * profile + 0.05 * nll, metrics

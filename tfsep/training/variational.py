@@ -120,7 +120,7 @@ def build(settings: ObjectiveSettings, priors: Sequence[Prior] | None) -> Callab
         sources, progress = batch
         if settings.kind == "mean_field":
             sigma, _ = annealed(progress[0], settings)
-            return mean_field.natural_gradient(posterior, known, sources, sigma)
+            return mean_field.natural_gradient(posterior, known, sources, sigma, seed)
         parts: list[tuple[float, Loss]] = []
         if settings.kind != "simulated_pairs":
             weight = settings.elbo_weight if settings.kind == "both" else 1.0
