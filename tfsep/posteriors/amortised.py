@@ -12,7 +12,9 @@ frames to samples. With masks "free" each is the sigmoid of its own logit: the m
 unexplained, or explain it twice, while a training by mean_field.py goes on, and answers are moved to the nearest
 sources that sum to the mixture. Segments are scaled to unit power on the way in and back on the way out, so the answer
 scales with the mixture. A draw is a draw of q, its deviation from the mean times the source's ``temperature``, moved to
-the nearest sources that sum to the mixture.
+the nearest sources that sum to the mixture. Of K draws asked for together each is such a draw, and they are centred,
+:math:`\sqrt{K / (K - 1)}\,(u_i - \bar u)` in place of the noise u_i: their mean is the answer itself, without the noise
+that K independent draws would leave in it. (Draws of the family "flow" are independent.)
 """
 
 from __future__ import annotations
@@ -209,6 +211,9 @@ class Amortised(keras.Model, Posterior):
         if num_samples == 1:
             return mixing.project(mixture, means / column, self.gains)[tf.newaxis]
         _, error, _ = self._errors(mixture, means, num_samples, seed)
+        if not self.flows:
+            centred = error - tf.reduce_mean(error, axis=0, keepdims=True)
+            error = math.sqrt(num_samples / (num_samples - 1)) * centred
         scale = tf.exp(spread) * tf.constant(self.temperature)[:, tf.newaxis]
         return mixing.project(mixture, (means + scale * error) / column, self.gains)
 

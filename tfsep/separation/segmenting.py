@@ -96,7 +96,7 @@ def separate_waveform(
         posterior: draws sources for one segment length.
         mixture: (batch, time) float32; both sizes may be unknown when the graph is traced.
         hop: samples from one segment to the next, 1..segment; None overlaps by a quarter.
-        num_samples: independent posterior samples.
+        num_samples: posterior samples.
         seed: two integers; the same seed gives the same stems.
         chunk_size: segments separated at once, a power of two.
 

@@ -82,7 +82,7 @@ class Separator:
         Args:
             waveform: (time,) or (channels, time), linear samples, finite; each channel is separated on its own.
             sample_rate: of the waveform, 1,000 to 384,000 Hz; None is the model's.
-            num_samples: independent posterior samples.
+            num_samples: posterior samples.
             seed: 0..2^31 - 1; the same seed gives the same stems.
 
         Returns:
@@ -107,7 +107,7 @@ class Separator:
 
         Args:
             mixtures: (batch, time), linear samples, finite.
-            num_samples: independent posterior samples.
+            num_samples: posterior samples.
             seed: 0..2^31 - 1.
 
         Returns:

@@ -144,7 +144,7 @@ def separate_file(
         path: a sound file that :mod:`tfsep.audio.files` reads.
         sink: is handed the mixture (channels, time) and its stems (num_samples, source, channels, time), float32,
             block after block, together exactly the selected part of the file.
-        num_samples: independent posterior samples.
+        num_samples: posterior samples.
         seed: of the posterior's random numbers.
         start: of the part to separate, seconds.
         duration: of the part to separate, seconds; None is up to the end.
