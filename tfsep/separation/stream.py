@@ -2,7 +2,7 @@
 
 The path of a block: soxr to the model's rate, segments, the posterior, crossfade, soxr back to the file's rate, and
 there the exact projection onto the mixture, which has waited in a queue meanwhile. So the stems sum to the mixture at
-the file's own rate and share (equally, for equal gains) what lies above the model's band.
+the file's own rate; what lies above the model's band goes to the stems that are heard just below (high_band.py).
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from tfsep.audio import files
 from tfsep.audio.blocks import cut
 from tfsep.audio.resample import StreamResampler
 from tfsep.errors import JobError
-from tfsep.separation import consistency
+from tfsep.separation import consistency, high_band
 from tfsep.separation.segment_stream import Plan, Program, SegmentStream
 
 if TYPE_CHECKING:
@@ -69,30 +69,50 @@ def separate_blocks(
     segments = SegmentStream(program, plan, channels)
     to_file = StreamResampler(plan.sample_rate, sample_rate, math.prod(leading))
     mixture, stems = _Queue((channels,)), _Queue(leading)
+    meter = None
+    if high_band.reaches(plan.sample_rate, sample_rate):
+        meter = high_band.HighBandShares(leading, plan.gains, plan.sample_rate, sample_rate)
+    shares = _Queue(leading)
 
     def advance(block: np.ndarray, last: bool) -> None:
         separated = segments.push(to_model.push(np.float32(scale) * block, last), last) / np.float32(scale)
-        restored = to_file.push(separated.reshape(math.prod(leading), -1), last)
-        stems.put(restored.reshape(*leading, -1))
+        restored = to_file.push(separated.reshape(math.prod(leading), -1), last).reshape(*leading, -1)
+        if last:
+            missing = len(mixture) - len(stems) - restored.shape[-1]
+            restored = np.concatenate([restored, np.zeros((*leading, max(0, missing)), np.float32)], axis=-1)
+        stems.put(restored)
+        if meter is not None:
+            shares.put(meter.push(restored, last).astype(np.float32))
+
+    def take(length: int) -> tuple[np.ndarray, np.ndarray]:
+        known = shares.take(length) if meter is not None else None
+        return _consistent(mixture.take(length), stems.take(length), plan.gains, known)
 
     for block in blocks:
         mixture.put(block)
         advance(block, last=False)
-        ready = min(len(mixture), len(stems))
+        ready = min(len(mixture), len(stems if meter is None else shares))
         if ready:
-            yield _consistent(mixture.take(ready), stems.take(ready), plan.gains)
+            yield take(ready)
     advance(np.zeros((channels, 0), np.float32), last=True)
-    stems.put(np.zeros((*leading, max(0, len(mixture) - len(stems))), np.float32))
-    remaining = len(mixture)
-    if remaining:
-        yield _consistent(mixture.take(remaining), stems.take(remaining), plan.gains)
+    if len(mixture):
+        yield take(len(mixture))
 
 
-def _consistent(mixture: np.ndarray, stems: np.ndarray, gains: tuple[float, ...]) -> tuple[np.ndarray, np.ndarray]:
-    """Project a block in float64, where rounding is far below what float32 stems can hold."""
-    by_channel = np.moveaxis(stems[..., : mixture.shape[-1]].astype(np.float64), 1, 2)
-    projected = consistency.project_stems(mixture, by_channel, gains)
-    return mixture, np.moveaxis(np.asarray(projected), 2, 1).astype(np.float32)
+def _consistent(
+    mixture: np.ndarray, stems: np.ndarray, gains: tuple[float, ...], shares: np.ndarray | None
+) -> tuple[np.ndarray, np.ndarray]:
+    """Share what is left over of a block, in float64, where rounding is far below what float32 stems can hold.
+
+    Without shares (num_samples, source, channels, time) the stems are projected.
+    """
+    stems = stems[..., : mixture.shape[-1]].astype(np.float64)
+    if shares is None:
+        projected = consistency.project_stems(mixture, np.moveaxis(stems, 1, 2), gains)
+        return mixture, np.moveaxis(np.asarray(projected), 2, 1).astype(np.float32)
+    left = mixture - stems.sum(axis=high_band.SOURCE_AXIS)
+    weights = shares / shares.sum(axis=high_band.SOURCE_AXIS, keepdims=True, dtype=np.float64)
+    return mixture, (stems + weights * left[:, np.newaxis]).astype(np.float32)
 
 
 @dataclass(frozen=True)

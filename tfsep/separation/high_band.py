@@ -1,0 +1,73 @@
+r"""Who gets what lies above a model's band: the stem that is heard there already.
+
+A model at a lower rate than its file knows nothing of the topmost octave. What it leaves over there is shared in
+proportion to the power of each stem in the upper half of the model's own band,
+
+.. math:: w_k(t) = \frac{P_k(t) + \delta\, g_k}{\sum_j P_j(t) + \delta}, \qquad g_k = \frac{a_k^2}{\|a\|^2},
+
+P_k being the squares of the high-passed stem, averaged over a few milliseconds on both sides of t, at mixture scale,
+and :math:`\delta = 10^{-8}`, 80 dB below full scale. So cymbals keep their shine and a bass stays free of it; where no
+stem has any power there, the shares are those of the exact projection (consistency.py). They sum to one, and so the
+stems still sum to the mixture.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from scipy import ndimage, signal
+
+from tfsep import mixing
+
+SOURCE_AXIS = 1
+_SIDE_SECONDS = 0.006
+_LOWEST = 0.5
+_ORDER = 4
+_SILENT = 1e-8
+
+
+def reaches(model_rate: int, sample_rate: int) -> bool:
+    """Whether a file has a band above the model's that is wider than a resampler's transition."""
+    return sample_rate > 1.05 * model_rate
+
+
+class HighBandShares:
+    """Shares of a stream of stems; they come a few milliseconds after the stems, whatever the blocks are.
+
+    Args:
+        leading: of the blocks: (num_samples, source, channels).
+        gains: a_1..a_N.
+        model_rate: of the model, Hz.
+        sample_rate: of the blocks, Hz, above the model's.
+    """
+
+    def __init__(self, leading: tuple[int, ...], gains: Sequence[float], model_rate: int, sample_rate: int) -> None:
+        squares = np.square(mixing.gain_vector(len(gains), gains))
+        self.usual = (squares / squares.sum())[:, np.newaxis, np.newaxis]
+        corner = _LOWEST * model_rate / 2.0
+        self._sections = signal.butter(_ORDER, corner, "highpass", fs=sample_rate, output="sos")
+        self._state = np.zeros((len(self._sections), *leading, 2))
+        self._side = round(_SIDE_SECONDS * sample_rate)
+        self._power = np.zeros((*leading, self._side))
+
+    def push(self, stems: np.ndarray, last: bool = False) -> np.ndarray:
+        """Hear a block of stems (num_samples, source, channels, time) at mixture scale, possibly empty.
+
+        Returns:
+            The next shares, (num_samples, source, channels, time) float64: all that are known by now, and after the
+            last block one for each sample heard.
+        """
+        blocks = [self._power]
+        if stems.shape[-1]:
+            high, self._state = signal.sosfilt(self._sections, stems.astype(np.float64), zi=self._state)
+            blocks.append(high**2)
+        if last:
+            blocks.append(np.zeros((*self._power.shape[:-1], self._side)))
+        power = np.concatenate(blocks, axis=-1)
+        ready = max(power.shape[-1] - 2 * self._side, 0)
+        width = 2 * self._side + 1
+        level = ndimage.uniform_filter1d(power, width, axis=-1, mode="constant")[..., self._side : self._side + ready]
+        self._power = power[..., ready:]
+        level = np.maximum(level, 0.0) + _SILENT * self.usual
+        return level / level.sum(axis=SOURCE_AXIS, keepdims=True)
