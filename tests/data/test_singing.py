@@ -124,10 +124,10 @@ def test_with_voices_the_lead_is_sung_or_one_more_of_the_others(tmp_path: Path) 
     font = tmp_path / "font.sf2"
     settings = RenderSettings((font,), tmp_path / "out", voices=(voice,))
     players = [render._player("lead", settings, np.random.default_rng(seed)) for seed in range(200)]
-    sung = [player for player in players if player.sings]
+    sung = [player for player in players if player.kind == render.SPEECH]
     assert 140 < len(sung) < 180 and {player.origin for player in sung} == {voice}
     assert {player.group for player in sung} == {"lead"}
-    assert {player.group for player in players if not player.sings} == {"other"}
+    assert {player.group for player in players if player.kind != render.SPEECH} == {"other"}
     assert render._player("bass", settings, np.random.default_rng(0)).origin == font
 
 

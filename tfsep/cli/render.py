@@ -1,6 +1,7 @@
 """Render training songs with stems, from MIDI files or from a built-in composer, by fluidsynth and soundfonts.
 
-With --voices, tunes are sung by recorded speech, resynthesised (pip install 'tfsep[singing]').
+With --voices, tunes are sung by recorded speech, resynthesised (pip install 'tfsep[singing]'). With --kits, the drums
+of every other song are recorded strokes.
 
 Writes OUTPUT/SPLIT/TRACK/SOURCE.flac and song.json, which says how a track was made; bin/train reads the layout as it
 is (gin/data/stems.gin). A track depends on the seed, the split and its number alone. Tracks that lie there already
@@ -34,6 +35,7 @@ def parser() -> argparse.ArgumentParser:
     add("--midi", default=BUILTIN, metavar="builtin|DIR", help="built-in composer (default) or a folder of .mid files")
     add("--soundfont", action="append", default=[], metavar="FILE", help="SF2 or SF3; may be repeated, parts draw one")
     add("--voices", metavar="DIR", help="speech, one sub-folder for each speaker, who sing the leads (default: none)")
+    add("--kits", metavar="DIR", help="drum kits, a sub-folder of strokes each, for every other song (default: none)")
     programs = "General MIDI program of drums, bass, other or lead, instead of random ones; may be repeated (lead=73)"
     add("--program", action="append", default=[], metavar="GROUP=N", help=programs)
     add("--output", required=True, metavar="DIR", help="where the songs go")
@@ -79,7 +81,7 @@ def _render(argv: Sequence[str]) -> int:
 
 def _settings(args: argparse.Namespace) -> RenderSettings:
     """Refuse what cannot be rendered before the first song is begun."""
-    from tfsep.data import midi_files, speech, synthesiser
+    from tfsep.data import kits, midi_files, speech, synthesiser
     from tfsep.data.render import RenderSettings
 
     for name, lowest, highest in (("songs", 1, 99999), ("seed", 0, 2**32 - 1), ("jobs", 1, 256), ("seconds", 1, 3600)):
@@ -101,11 +103,13 @@ def _settings(args: argparse.Namespace) -> RenderSettings:
     if args.voices is not None:
         voices = tuple(speech.singers(args.voices))
         speech.package()
+    struck = () if args.kits is None else tuple(kits.drum_kits(args.kits))
     synthesiser.program()
     programs = _programs(args.program)
     settings = {name: getattr(args, name) for name in ("split", "seconds", "seed", "sample_rate", "channels")}
     folder = Path(args.output)
-    return RenderSettings(fonts, folder, midi, sources=names, voices=voices, programs=programs, **settings)
+    players: dict[str, Any] = {"voices": voices, "kits": struck, "programs": programs}
+    return RenderSettings(fonts, folder, midi, sources=names, **players, **settings)
 
 
 def _programs(entries: Sequence[str]) -> dict[str, tuple[int, ...]]:

@@ -7,6 +7,7 @@ track has a peak of 0.9.
 
 Without voices the lead is played by an instrument under the name of the fourth source. With voices it is sung in four
 songs of five (singing.py), in two takes at once in some; in the fifth an instrument plays it, and it belongs to other.
+With kits the drums of every other song are recorded strokes (kits.py).
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ import numpy as np
 from tfsep.audio import files
 from tfsep.audio.atomic import replacing
 from tfsep.data.effects import random_effects
+from tfsep.data.kits import struck
 from tfsep.data.midi_files import excerpt, read_song
 from tfsep.data.score import Part, Song
 from tfsep.data.singing import sing
@@ -43,7 +45,8 @@ PROGRAMS: dict[str, tuple[int, ...]] = {
 LEVELS_DB = {"drums": 0.0, "bass": -1.0, "other": -5.0, "lead": -1.0}
 SPREAD_DB = 5.0
 PEAK = 0.9
-SUNG, DOUBLED = 0.8, 0.25
+SUNG, DOUBLED, STRUCK = 0.8, 0.25, 0.5
+SOUNDFONT, SPEECH, KIT = "soundfont", "singer", "kit"
 DESCRIPTION = "song.json"
 
 
@@ -62,6 +65,7 @@ class RenderSettings:
         channels: 2, or 1 for their mean.
         sources: the names that drums, bass, other and lead go by.
         voices: folders of speech, one of them drawn for each song; empty: an instrument plays the lead.
+        kits: folders of recorded strokes, one of them drawn for every other song's drums; empty: soundfonts alone.
         programs: General MIDI programs, 0..127, that a group draws from instead of its usual ones.
     """
 
@@ -75,21 +79,18 @@ class RenderSettings:
     channels: int = 2
     sources: Sequence[str] = SOURCES
     voices: tuple[Path, ...] = ()
+    kits: tuple[Path, ...] = ()
     programs: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class Player:
-    """Who plays or sings a part: a program of a soundfont, or a folder of speech (program 0)."""
+    """Who plays or sings a part: ``origin`` is a soundfont, whose program it is, a singer's speech, or a drum kit."""
 
     group: str
     program: int
     origin: Path
-
-    @property
-    def sings(self) -> bool:
-        """Whether the part is sung."""
-        return self.origin.is_dir()
+    kind: str = SOUNDFONT
 
 
 def render_song(settings: RenderSettings, index: int) -> Path:
@@ -111,11 +112,7 @@ def render_song(settings: RenderSettings, index: int) -> Path:
     heard = {player.group for player in players}
     stems = {group: np.zeros(shape, np.float32) for group in GROUPS if group in heard}
     for part, player in zip(song.parts, players, strict=True):
-        if player.sings:
-            sound = _sung(part, song.tempo, settings, player.origin, rng)
-        else:
-            voice = replace(part, program=player.program)
-            sound = synthesise(voice, song.tempo, settings.seconds, player.origin, settings.sample_rate)
+        sound = _played(part, song.tempo, settings, player, rng)
         stems[player.group] += random_effects(sound, player.group, settings.sample_rate, rng)
     for group, sound in balanced(stems, rng).items():
         _write(folder / f"{settings.sources[GROUPS.index(group)]}.flac", sound, settings)
@@ -135,12 +132,26 @@ def _song(settings: RenderSettings, index: int, rng: np.random.Generator) -> Son
     return replace(song, name=f"{song.name} {settings.seed}-{index:05d}")
 
 
+def _played(
+    part: Part, tempo: float, settings: RenderSettings, player: Player, rng: np.random.Generator
+) -> np.ndarray:
+    """A part as its player plays it, (2, time)."""
+    if player.kind == SPEECH:
+        return _sung(part, tempo, settings, player.origin, rng)
+    if player.kind == KIT:
+        return struck(part, tempo, settings.seconds, player.origin, settings.sample_rate, rng)
+    voice = replace(part, program=player.program)
+    return synthesise(voice, tempo, settings.seconds, player.origin, settings.sample_rate)
+
+
 def _player(group: str, settings: RenderSettings, rng: np.random.Generator) -> Player:
     """Draw who plays a part; with voices the lead is sung, or played as one more of the others."""
     programs = group
+    if group == "drums" and settings.kits and rng.uniform() < STRUCK:
+        return Player(group, 0, settings.kits[int(rng.integers(len(settings.kits)))], KIT)
     if group == "lead" and settings.voices:
         if rng.uniform() < SUNG:
-            return Player(group, 0, settings.voices[int(rng.integers(len(settings.voices)))])
+            return Player(group, 0, settings.voices[int(rng.integers(len(settings.voices)))], SPEECH)
         group, programs = "other", "solo"
     program = int(rng.choice(settings.programs.get(programs, PROGRAMS[programs])))
     return Player(group, program, settings.soundfonts[int(rng.integers(len(settings.soundfonts)))])
@@ -176,11 +187,11 @@ def _write(path: Path, sound: np.ndarray, settings: RenderSettings) -> None:
 
 def _described(song: Song, players: list[Player], settings: RenderSettings, index: int) -> dict[str, Any]:
     """What song.json says."""
-    left_out = ("soundfonts", "output", "midi", "voices", "programs")
+    left_out = ("soundfonts", "output", "midi", "voices", "kits", "programs")
     made = {key: value for key, value in asdict(settings).items() if key not in left_out}
     played = []
     for part, player in zip(song.parts, players, strict=True):
-        by = {"program": player.program, "soundfont": player.origin.name}
-        by = {"singer": player.origin.name} if player.sings else by
+        program = {"program": player.program} if player.kind == SOUNDFONT else {}
+        by = {**program, player.kind: player.origin.name}
         played.append({"group": player.group, **by, "notes": len(part.notes)})
     return {**made, "index": index, "tempo": round(song.tempo, 2), "parts": played}
