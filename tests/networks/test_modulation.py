@@ -1,4 +1,4 @@
-"""The two ways of a condition into features, in the layer and in the networks that use it."""
+"""The three ways of a condition into features, in the layer and in the networks that use it."""
 
 from __future__ import annotations
 
@@ -30,6 +30,10 @@ def test_each_kind_is_its_formula(shape: tuple[int, ...], scrambled: Make) -> No
     layer = scrambled(Modulation(2, 4, "film"))
     shift, scale = (np.reshape(part, column) for part in np.split(condition @ layer.get_weights()[0], 2, axis=-1))
     np.testing.assert_allclose(layer(x, condition), x * (1.0 + scale) + shift, atol=1e-5)
+    layer = scrambled(Modulation(2, 4, "affine"))
+    kernel, bias = layer.get_weights()
+    scale, shift = (np.reshape(part, column) for part in np.split(condition @ kernel + bias, 2, axis=-1))
+    np.testing.assert_allclose(layer(x, condition), x * (1.0 + scale) + shift, atol=1e-5)
 
 
 @pytest.mark.parametrize(("network", "shape"), [(WaveNet, (12, 1)), (GatedConv, (4, 6, 1))])
@@ -48,5 +52,5 @@ def test_networks_take_either_and_remember_which(network: Any, shape: tuple[int,
 
 
 def test_another_conditioning_is_refused() -> None:
-    with pytest.raises(ValueError, match="conditioning must be one of additive, film, got 'gated'"):
+    with pytest.raises(ValueError, match="conditioning must be one of additive, film, affine, got 'gated'"):
         WaveNet(1, 2, condition_width=3, conditioning="gated")

@@ -26,7 +26,7 @@ class GatedConv(keras.layers.Layer):
         num_layers: gated layers.
         kernel_size: extent of each convolution in frames and bins, one for both or two.
         condition_width: size of the condition vector, 0 for none.
-        conditioning: "additive" or "film", see modulation.py; the formula above is the additive one.
+        conditioning: "additive", "film" or "affine", see modulation.py; the formula above is the additive one.
     """
 
     def __init__(

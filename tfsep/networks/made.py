@@ -51,7 +51,7 @@ class Made(keras.layers.Layer):
         width: units of a hidden layer, at least D so that every degree has one.
         num_layers: hidden layers, at least 1.
         condition_width: size of the condition vector, 0 for none.
-        conditioning: "additive" or "film", see modulation.py.
+        conditioning: "additive", "film" or "affine", see modulation.py.
 
     Raises:
         ValueError: for a width below D, or no layer.

@@ -1,8 +1,9 @@
-r"""How a condition vector reaches the features of a network, in one of two ways.
+r"""How a condition vector reaches the features of a network, in one of three ways.
 
 ``additive``: :math:`u \leftarrow u + V c`, a bias that the condition moves. ``film``: :math:`u \leftarrow (1 + A c)
 \odot u + V c`, a scale as well, so that a noise level can turn a channel off (Perez et al. 2018, equation 2; the one in
-the scale lets it start near the identity).
+the scale lets it start near the identity). ``affine`` is ``film`` with a bias in both, and with the scale's weights
+before the shift's.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-CONDITIONINGS = ("additive", "film")
+CONDITIONINGS = ("additive", "film", "affine")
 
 
 @keras.saving.register_keras_serializable("tfsep")
@@ -22,7 +23,7 @@ class Modulation(keras.layers.Layer):
     Args:
         condition_width: size of the condition vector, at least 1.
         num_channels: channels of the features.
-        conditioning: "additive" or "film".
+        conditioning: "additive", "film" or "affine".
 
     Raises:
         ValueError: for another conditioning.
@@ -38,7 +39,7 @@ class Modulation(keras.layers.Layer):
             raise ValueError(f"conditioning must be one of {', '.join(CONDITIONINGS)}, got {conditioning!r}")
         self.condition_width, self.num_channels, self.conditioning = condition_width, num_channels, conditioning
         units = num_channels if conditioning == "additive" else 2 * num_channels
-        self.dense = keras.layers.Dense(units, use_bias=False, dtype=self.dtype_policy)
+        self.dense = keras.layers.Dense(units, use_bias=conditioning == "affine", dtype=self.dtype_policy)
         self.dense.build((None, condition_width))
 
     def call(self, features: tf.Tensor, condition: tf.Tensor) -> tf.Tensor:
@@ -47,7 +48,8 @@ class Modulation(keras.layers.Layer):
         raw = tf.reshape(raw, [-1] + [1] * (features.shape.rank - 2) + [raw.shape[-1]])
         if self.conditioning == "additive":
             return features + raw
-        shift, scale = tf.split(raw, 2, axis=-1)
+        first, second = tf.split(raw, 2, axis=-1)
+        scale, shift = (first, second) if self.conditioning == "affine" else (second, first)
         return features * (1.0 + scale) + shift
 
     def get_config(self) -> dict[str, Any]:

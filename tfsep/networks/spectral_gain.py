@@ -18,6 +18,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from tfsep.networks.perceptron import ResidualBlocks
 from tfsep.networks.refinement import fold, unfold
 from tfsep.networks.wavenet import WaveNet
 
@@ -72,19 +73,7 @@ class SpectralGain(keras.layers.Layer):
         self.num_bins = num_samples + 1
         self.first = keras.layers.Dense(width, dtype=policy)
         self.first.build((None, self.num_bins))
-        blocks = range(num_blocks)
-        self.norms = [keras.layers.LayerNormalization(dtype=policy) for _ in blocks]
-        self.wide = [keras.layers.Dense(2 * width, dtype=policy) for _ in blocks]
-        self.narrow = [keras.layers.Dense(width, dtype=policy) for _ in blocks]
-        for norm, wide, narrow in zip(self.norms, self.wide, self.narrow, strict=True):
-            norm.build((None, width))
-            wide.build((None, width))
-            narrow.build((None, 2 * width))
-        self.films = []
-        if condition_width:
-            self.films = [keras.layers.Dense(4 * width, dtype=policy) for _ in blocks]
-            for film in self.films:
-                film.build((None, condition_width))
+        self.blocks = ResidualBlocks(width, num_blocks, condition_width, "affine", dtype=policy)
         self.gains = keras.layers.Dense(2 * out_channels * self.num_bins, kernel_initializer="zeros", dtype=policy)
         self.gains.build((None, width))
         self.local, self.local_block = None, local_block
@@ -106,13 +95,7 @@ class SpectralGain(keras.layers.Layer):
         taper = tf.signal.hann_window(self.num_samples, dtype=x.dtype)
         magnitude = tf.abs(tf.signal.rfft(frame * taper, points)) / tf.norm(taper)
         hidden = self.first((tf.math.log(magnitude + _FLOOR) + 2.0) / 2.0)
-        for index, (norm, wide, narrow) in enumerate(zip(self.norms, self.wide, self.narrow, strict=True)):
-            inner = wide(norm(hidden))
-            if condition is not None and self.films:
-                scale, shift = tf.split(self.films[index](condition), 2, axis=-1)
-                inner = inner * (1.0 + scale) + shift
-            hidden += narrow(tf.nn.silu(inner))
-        parts = tf.reshape(self.gains(hidden), [-1, 2, self.out_channels, self.num_bins])
+        parts = tf.reshape(self.gains(self.blocks(hidden, condition)), [-1, 2, self.out_channels, self.num_bins])
         spectrum = tf.signal.rfft(frame, points)[:, tf.newaxis] * tf.complex(parts[:, 0], parts[:, 1])
         wave = tf.signal.irfft(spectrum, points)[..., : self.num_samples]
         return tf.transpose(wave, [0, 2, 1])

@@ -12,12 +12,19 @@ import keras
 import tensorflow as tf
 
 from tfsep.networks.modulation import Modulation
+from tfsep.networks.perceptron import ResidualBlocks
 from tfsep.networks.wavenet import DilatedConv
 
 
 @keras.saving.register_keras_serializable("tfsep")
 class FrameMask(keras.layers.Layer):
-    """Residual multilayer perceptron over the bins of each frame by itself (blocks of LayerNorm, 2 x width, SiLU)."""
+    """Residual multilayer perceptron (perceptron.py) over the bins of each frame by itself.
+
+    Args:
+        num_bins: of the frames that it reads; one more comes out.
+        width: hidden units; blocks widen to twice as many.
+        num_blocks: residual blocks.
+    """
 
     def __init__(self, num_bins: int, width: int = 256, num_blocks: int = 3, **kwargs: Any) -> None:
         """Build the weights for ``num_bins`` bins in and out."""
@@ -26,23 +33,14 @@ class FrameMask(keras.layers.Layer):
         policy = self.dtype_policy
         self.first = keras.layers.Dense(width, dtype=policy)
         self.first.build((None, None, num_bins))
-        self.norms = [keras.layers.LayerNormalization(dtype=policy) for _ in range(num_blocks)]
-        self.wide = [keras.layers.Dense(2 * width, activation="silu", dtype=policy) for _ in range(num_blocks)]
-        self.narrow = [keras.layers.Dense(width, dtype=policy) for _ in range(num_blocks)]
-        for norm, wide, narrow in zip(self.norms, self.wide, self.narrow, strict=True):
-            norm.build((None, None, width))
-            wide.build((None, None, width))
-            narrow.build((None, None, 2 * width))
+        self.blocks = ResidualBlocks(width, num_blocks, dtype=policy)
         small = keras.initializers.VarianceScaling(0.1)
         self.last = keras.layers.Dense(num_bins + 1, kernel_initializer=small, dtype=policy)
         self.last.build((None, None, width))
 
     def call(self, x: tf.Tensor) -> tf.Tensor:
         """Propose logits."""
-        hidden = self.first(x)
-        for norm, wide, narrow in zip(self.norms, self.wide, self.narrow, strict=True):
-            hidden += narrow(wide(norm(hidden)))
-        return self.last(hidden)
+        return self.last(self.blocks(self.first(x)))
 
     def get_config(self) -> dict[str, Any]:
         """Constructor arguments."""

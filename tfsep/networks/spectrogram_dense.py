@@ -1,7 +1,7 @@
 r"""A dense network over a whole spectrogram: every frame and bin is heard by every output.
 
-A residual multilayer perceptron reads all features at once (blocks of LayerNorm, 2 x width, FiLM by the noise
-condition, SiLU), and one matrix gives all outputs. Which tone sounds is one decision for all partials and all frames;
+A residual multilayer perceptron, modulated by the noise condition as in FiLM (perceptron.py), reads all features at
+once, and one matrix gives all outputs. Which tone sounds is one decision for all partials and all frames;
 convolutions have to carry it from each to the next.
 """
 
@@ -13,7 +13,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from tfsep.networks.modulation import Modulation
+from tfsep.networks.perceptron import ResidualBlocks
 
 
 @keras.saving.register_keras_serializable("tfsep")
@@ -53,29 +53,14 @@ class SpectrogramDense(keras.layers.Layer):
         self.positions, self.out_channels = tuple(positions), out_channels
         self.first = keras.layers.Dense(width, dtype=policy)
         self.first.build((None, size * in_channels))
-        blocks = range(num_blocks)
-        self.norms = [keras.layers.LayerNormalization(dtype=policy) for _ in blocks]
-        self.wide = [keras.layers.Dense(2 * width, dtype=policy) for _ in blocks]
-        self.narrow = [keras.layers.Dense(width, dtype=policy) for _ in blocks]
-        for norm, wide, narrow in zip(self.norms, self.wide, self.narrow, strict=True):
-            norm.build((None, width))
-            wide.build((None, width))
-            narrow.build((None, 2 * width))
-        self.films = []
-        if condition_width:
-            self.films = [Modulation(condition_width, 2 * width, "film", dtype=policy) for _ in blocks]
+        self.blocks = ResidualBlocks(width, num_blocks, condition_width, dtype=policy)
         self.last = keras.layers.Dense(size * out_channels, kernel_initializer="zeros", dtype=policy)
         self.last.build((None, width))
 
     def call(self, x: tf.Tensor, condition: tf.Tensor | None = None) -> tf.Tensor:
         """Apply the network; ``condition`` is (batch, condition_width)."""
         hidden = self.first(tf.reshape(x, [-1, math.prod(x.shape[1:])]))
-        for index, (norm, wide, narrow) in enumerate(zip(self.norms, self.wide, self.narrow, strict=True)):
-            inner = wide(norm(hidden))
-            if condition is not None and self.films:
-                inner = self.films[index](inner, condition)
-            hidden += narrow(tf.nn.silu(inner))
-        return tf.reshape(self.last(hidden), [-1, *self.positions, self.out_channels])
+        return tf.reshape(self.last(self.blocks(hidden, condition)), [-1, *self.positions, self.out_channels])
 
     def get_config(self) -> dict[str, Any]:
         """Constructor arguments."""

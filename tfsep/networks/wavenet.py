@@ -63,7 +63,7 @@ class WaveNet(keras.layers.Layer):
         dilation_base: the dilation of layer i is ``dilation_base ** (i % dilation_cycle)``.
         dilation_cycle: layers after which the dilation starts again from 1.
         condition_width: size of the condition vector, 0 for none.
-        conditioning: "additive" or "film", see modulation.py; the formula above is the additive one.
+        conditioning: "additive", "film" or "affine", see modulation.py; the formula above is the additive one.
     """
 
     def __init__(
