@@ -19,17 +19,14 @@ from __future__ import annotations
 
 import argparse
 import json
-import subprocess
 import sys
-import time
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
-from benchmarks import records
+from benchmarks import flow_rows, records
 
 WAYS = {"plain": (False, False), "xla, loop": (True, False), "xla, stacked": (True, True)}
-FIELDS = ("way", "num_sources", "batch", "length", "couplings", "width")
+FIELDS = ("way", *flow_rows.SIZES)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -40,32 +37,17 @@ def main(argv: Sequence[str] | None = None) -> int:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--way", choices=list(WAYS), nargs="+", default=list(WAYS))
-    parser.add_argument("--num_sources", type=int, default=4)
-    parser.add_argument("--batch", type=int, default=4, help="chains")
-    parser.add_argument("--length", type=int, default=2048, help="samples of a segment")
-    parser.add_argument("--couplings", type=int, default=4)
-    parser.add_argument("--width", type=int, default=32)
-    parser.add_argument("--steps", type=int, default=8, help="Langevin steps of a draw")
-    parser.add_argument("--runs", type=int, default=3, help="draws timed after the first")
     parser.add_argument("--output", default=str(records.RESULTS), help="folder of the table")
-    parser.add_argument("--json", action="store_true", help="measure one row in this process")
+    flow_rows.add_sizes(parser, steps=8)
     args = parser.parse_args(argv)
     if args.json:
         print(json.dumps(row(args)))
         return 0
     for way in args.way:
-        text = records.keep(args.output, "compilation", [_in_a_process(args, way)], FIELDS, table)
+        found = flow_rows.measured("benchmarks.compilation", {"way": way, **flow_rows.sizes_of(args)})
+        text = records.keep(args.output, "compilation", [found], FIELDS, table)
     print(text)
     return 0
-
-
-def _in_a_process(args: argparse.Namespace, way: str) -> dict[str, Any]:
-    command = [sys.executable, "-m", "benchmarks.compilation", "--json", "--way", way]
-    for name in (*FIELDS[1:], "steps", "runs"):
-        command += [f"--{name}", str(getattr(args, name))]
-    done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True, cwd=Path(__file__).parents[1])
-    found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
-    return found
 
 
 def row(args: argparse.Namespace) -> dict[str, Any]:
@@ -73,28 +55,22 @@ def row(args: argparse.Namespace) -> dict[str, Any]:
     import numpy as np
     import tensorflow as tf
 
-    from tfsep import posteriors, priors
+    from tfsep import posteriors
 
     jit_compile, stacked = WAYS[args.way[0]]
-    settings: dict[str, Any] = {"num_levels": 1, "squeeze": 8, "num_steps": args.couplings, "width": args.width}
-    flows: list[Any] = [priors.build("glow", length=args.length, **settings) for _ in range(args.num_sources)]
     random = np.random.default_rng(0)
-    for flow in flows:
-        for weight in flow.trainable_variables:
-            weight.assign_add(0.02 * random.normal(size=weight.shape))
+    flows = flow_rows.random_flows(args, random)
     sampler = posteriors.build(
         "langevin", flows, num_levels=1, num_steps=args.steps, largest_sigma=0.3, smallest_sigma=0.3, delta=1e-4,
         final_denoise=False, jit_compile=jit_compile, stacked=stacked,
     )  # fmt: skip
     mixture = tf.constant(0.1 * random.normal(size=(args.batch, args.length)), tf.float32)
 
-    def draw() -> tuple[float, float]:
-        wall, cpu = time.perf_counter(), time.process_time()
-        sampler.sample(mixture, 1, (0, 0)).numpy()
-        return time.perf_counter() - wall, time.process_time() - cpu
+    def draw() -> np.ndarray:
+        return sampler.sample(mixture, 1, (0, 0)).numpy()
 
-    first = draw()
-    wall, cpu = np.min([draw() for _ in range(args.runs)], axis=0)
+    first = flow_rows.clocked(draw)
+    wall, cpu = np.min([flow_rows.clocked(draw) for _ in range(args.runs)], axis=0)
     return {
         **{name: getattr(args, name) for name in (*FIELDS[1:], "steps")},
         "way": args.way[0],

@@ -16,12 +16,12 @@ from __future__ import annotations
 import argparse
 import ctypes
 import json
-import subprocess
 import sys
-import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
+
+from benchmarks import flow_rows
 
 WAYS = ("none", "step", "inverse")
 COMPILERS = ("graph", "xla")
@@ -58,12 +58,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def measured(couplings: int, way: str, compiler: str, **size: int) -> dict[str, float]:
     """One row, measured in a process of its own; ``size`` are further options of the command."""
-    options = [part for name, value in size.items() for part in (f"--{name}", str(value))]
-    command = [sys.executable, "-m", "benchmarks.recomputation", "--json", "--couplings", str(couplings)]
-    command += ["--way", way, "--compiler", compiler, *options]
-    done = subprocess.run(command, capture_output=True, text=True, check=True, cwd=Path(__file__).resolve().parents[1])
-    found: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
-    return found
+    options = {"couplings": couplings, "way": way, "compiler": compiler, **size}
+    return flow_rows.measured("benchmarks.recomputation", options)
 
 
 def row(
@@ -89,9 +85,7 @@ def row(
         return tape.gradient(loss, owned)
 
     def step(x: tf.Tensor) -> tuple[float, float]:
-        wall, cpu = time.perf_counter(), time.process_time()
-        gradients(x)[-1].numpy()
-        return time.perf_counter() - wall, time.process_time() - cpu
+        return flow_rows.clocked(lambda: gradients(x)[-1].numpy())
 
     x = tf.random.stateless_normal((batch, length, 1), (0, 1))
     built = memory("VmRSS")

@@ -12,12 +12,10 @@ from __future__ import annotations
 
 import argparse
 import json
-import subprocess
 import sys
-import time
 from collections.abc import Sequence
-from pathlib import Path
-from typing import Any
+
+from benchmarks import flow_rows
 
 WAYS = ("loop", "stacked")
 COMPILERS = ("graph", "xla")
@@ -26,16 +24,9 @@ COMPILERS = ("graph", "xla")
 def main(argv: Sequence[str] | None = None) -> int:
     """Print rows as a Markdown table; with ``--json``, the one row asked for."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.stacked_priors", description=__doc__)
-    parser.add_argument("--num_sources", type=int, default=4)
     parser.add_argument("--way", choices=WAYS, nargs="+", default=list(WAYS))
     parser.add_argument("--compiler", choices=COMPILERS, nargs="+", default=list(COMPILERS))
-    parser.add_argument("--batch", type=int, default=4)
-    parser.add_argument("--length", type=int, default=2048)
-    parser.add_argument("--couplings", type=int, default=4)
-    parser.add_argument("--width", type=int, default=32)
-    parser.add_argument("--steps", type=int, default=4, help="Langevin steps of a run")
-    parser.add_argument("--runs", type=int, default=3, help="runs timed after the first")
-    parser.add_argument("--json", action="store_true", help="measure one row in this process")
+    flow_rows.add_sizes(parser, steps=4)
     args = parser.parse_args(argv)
     if args.json:
         print(json.dumps(row(args)))
@@ -44,19 +35,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     print("|---|---|---|---|---|---|---|")
     for compiler in args.compiler:
         for way in args.way:
-            found = _in_a_process(args, way, compiler)
+            options = {"way": way, "compiler": compiler, **flow_rows.sizes_of(args)}
+            found = flow_rows.measured("benchmarks.stacked_priors", options)
             seconds = " | ".join(f"{found[name]:.3f}" for name in ("first", "first_cpu", "step", "step_cpu"))
             print(f"| {compiler} | {args.num_sources} | {way} | {seconds} |", flush=True)
     return 0
-
-
-def _in_a_process(args: argparse.Namespace, way: str, compiler: str) -> dict[str, float]:
-    command = [sys.executable, "-m", "benchmarks.stacked_priors", "--json", "--way", way, "--compiler", compiler]
-    for name in ("num_sources", "batch", "length", "couplings", "width", "steps", "runs"):
-        command += [f"--{name}", str(getattr(args, name))]
-    done = subprocess.run(command, capture_output=True, text=True, check=True, cwd=Path(__file__).resolve().parents[1])
-    found: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
-    return found
 
 
 def row(args: argparse.Namespace) -> dict[str, float]:
@@ -64,16 +47,10 @@ def row(args: argparse.Namespace) -> dict[str, float]:
     import numpy as np
     import tensorflow as tf
 
-    from tfsep import priors
     from tfsep.priors.base import answers_of
 
     (way,), (compiler,) = args.way, args.compiler
-    settings: dict[str, Any] = {"num_levels": 1, "squeeze": 8, "num_steps": args.couplings, "width": args.width}
-    flows: list[Any] = [priors.build("glow", length=args.length, **settings) for _ in range(args.num_sources)]
-    random = np.random.default_rng(0)
-    for flow in flows:
-        for weight in flow.trainable_variables:
-            weight.assign_add(0.02 * random.normal(size=weight.shape))
+    flows = flow_rows.random_flows(args, np.random.default_rng(0))
 
     @tf.function(jit_compile=compiler == "xla", autograph=False)
     def walk(sources: tf.Tensor) -> tf.Tensor:
@@ -84,14 +61,12 @@ def row(args: argparse.Namespace) -> dict[str, float]:
 
         return tf.while_loop(lambda step, _: step < args.steps, move, (0, sources), parallel_iterations=1)[1]
 
-    def run() -> tuple[float, float]:
-        wall, cpu = time.perf_counter(), time.process_time()
-        walk(start).numpy()
-        return time.perf_counter() - wall, time.process_time() - cpu
+    def run() -> np.ndarray:
+        return walk(start).numpy()
 
     start = tf.random.stateless_normal((args.num_sources, args.batch, args.length, 1), (0, 1))
-    first = run()
-    wall, cpu = np.median([run() for _ in range(args.runs)], axis=0)
+    first = flow_rows.clocked(run)
+    wall, cpu = np.median([flow_rows.clocked(run) for _ in range(args.runs)], axis=0)
     step = {"step": float(wall) / args.steps, "step_cpu": float(cpu) / args.steps}
     return {"first": first[0] - float(wall), "first_cpu": first[1] - float(cpu), **step}
 
