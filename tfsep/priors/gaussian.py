@@ -23,7 +23,8 @@ import numpy as np
 import tensorflow as tf
 
 from tfsep.audio.front_end import FrontEnd
-from tfsep.priors.base import Prior, per_example_sigma
+from tfsep.priors.base import per_example_sigma
+from tfsep.priors.closed_form import ClosedForm
 
 
 def power_spectrum(waves: Any) -> list[float]:
@@ -35,7 +36,7 @@ def power_spectrum(waves: Any) -> list[float]:
     return [float(power) for power in np.mean(np.abs(np.fft.rfft(waves, norm="ortho")) ** 2, axis=0)]
 
 
-class GaussianPrior(Prior):
+class GaussianPrior(ClosedForm):
     """Closed-form Gaussian over waves; see the module's text.
 
     Args:
@@ -46,6 +47,10 @@ class GaussianPrior(Prior):
         mean: of each of the ``time`` samples, or of all.
         smallest_sigma: what ``sigma=None`` means.
         dtype: "float32" or "float64".
+
+    Raises:
+        ValueError: for events that are not waves, both or neither of ``spectrum`` and ``variances``, numbers of another
+            count, or a variance below 0.
     """
 
     kind = "gaussian"
@@ -63,14 +68,9 @@ class GaussianPrior(Prior):
         dtype: str = "float32",
     ) -> None:
         """Check the settings."""
-        if front_end.domain != "wave" or len(event_shape) != 2 or event_shape[1] != 1:
-            raise ValueError("the Gaussian prior is a density over waves, events (time, 1)")
+        self._over_waves(front_end, event_shape, smallest_sigma, dtype)
         if (spectrum is None) == (variances is None):
             raise ValueError("either spectrum or variances is needed, and not both")
-        if not smallest_sigma > 0.0:
-            raise ValueError(f"smallest_sigma must be positive, got {smallest_sigma}")
-        self.front_end, self.domain, self.event_shape = front_end, front_end.domain, tuple(event_shape)
-        self.smallest_sigma, self.tf_dtype = smallest_sigma, tf.as_dtype(dtype)
         self.stationary = spectrum is not None
         time = self.event_shape[0]
         count = time // 2 + 1 if self.stationary else time

@@ -27,7 +27,8 @@ import tensorflow_probability as tfp
 
 from tfsep.audio.front_end import FrontEnd
 from tfsep.data import toy
-from tfsep.priors.base import Prior, per_example_sigma
+from tfsep.priors.base import per_example_sigma
+from tfsep.priors.closed_form import ClosedForm
 
 
 def _log_normal_cdf(x: tf.Tensor) -> tf.Tensor:
@@ -69,7 +70,7 @@ def draw_truncated_normal(mean: tf.Tensor, std: tf.Tensor, low: float, high: flo
     return tf.cast(tf.clip_by_value(drawn, low, high), dtype)
 
 
-class IdealToyPrior(Prior):
+class IdealToyPrior(ClosedForm):
     """Closed-form prior of one toy class; see the module's text.
 
     Args:
@@ -84,6 +85,9 @@ class IdealToyPrior(Prior):
         band_limited: as in the data.
         smallest_sigma: what ``sigma=None`` means.
         dtype: "float32" or "float64".
+
+    Raises:
+        ValueError: for events that are not waves, or a setting out of its range.
     """
 
     kind = "ideal_toy"
@@ -104,23 +108,17 @@ class IdealToyPrior(Prior):
         dtype: str = "float32",
     ) -> None:
         """Render the waveforms of all cells."""
-        if front_end.domain != "wave" or len(event_shape) != 2 or event_shape[1] != 1:
-            raise ValueError("the ideal toy prior is a density over waves, events (time, 1)")
+        self._over_waves(front_end, event_shape, smallest_sigma, dtype)
         counts = {"num_phases": num_phases, "num_refined": num_refined, "num_subcells": num_subcells}
         for name, value in counts.items():
             if value < 1:
                 raise ValueError(f"{name} must be at least 1, got {value}")
         if num_rounds < 0:
             raise ValueError(f"num_rounds must be at least 0, got {num_rounds}")
-        if not smallest_sigma > 0.0:
-            raise ValueError(f"smallest_sigma must be positive, got {smallest_sigma}")
-        self.front_end, self.domain, self.event_shape = front_end, front_end.domain, tuple(event_shape)
-        self.smallest_sigma = smallest_sigma
         self.source, self.sample_rate, self.band_limited = source, sample_rate, band_limited
         self.data = toy.ToyData(sample_rate=sample_rate, band_limited=band_limited, sources=(source,))
         self.num_phases, self.num_rounds = num_phases, num_rounds
         self.num_refined, self.num_subcells = num_refined, num_subcells
-        self.tf_dtype = tf.as_dtype(dtype)
         frequency = np.repeat(toy.key_frequencies(), num_phases)
         phase = np.tile((np.arange(num_phases) + 0.5) / num_phases, toy.NUM_KEYS)
         self._frequency, self._phase = tf.constant(frequency), tf.constant(phase)

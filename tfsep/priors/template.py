@@ -17,16 +17,16 @@ from __future__ import annotations
 import math
 from typing import Any
 
-import keras
 import numpy as np
 import tensorflow as tf
 
 from tfsep.audio.front_end import FrontEnd
-from tfsep.priors.base import Prior, per_example_sigma
+from tfsep.priors.base import per_example_sigma
+from tfsep.priors.closed_form import LearnedAtOnce
 from tfsep.priors.positive_amplitude import draw, log_evidence
 
 
-class TemplatePrior(keras.Model, Prior):
+class TemplatePrior(LearnedAtOnce):
     """Kept recordings as a density over waves; see the module's text.
 
     Args:
@@ -53,27 +53,15 @@ class TemplatePrior(keras.Model, Prior):
         dtype: str = "float32",
     ) -> None:
         """Create the weights: no recording; :func:`learn` fills them."""
-        super().__init__(name="template", dtype=dtype)
-        if front_end.domain != "wave" or len(event_shape) != 2 or event_shape[1] != 1:
-            raise ValueError("a template prior is a density over waves, events (time, 1)")
-        if num_templates < 1 or not 0.0 < unexplained < 1.0 or not smallest_sigma > 0.0:
-            raise ValueError(
-                "num_templates must be at least 1, unexplained within 0..1 and smallest_sigma above 0, "
-                f"got {num_templates}, {unexplained:g} and {smallest_sigma:g}"
-            )
-        self.front_end, self.domain, self.event_shape = front_end, front_end.domain, tuple(event_shape)
-        self.smallest_sigma, self.unexplained = smallest_sigma, unexplained
-        self.length, self.num_templates = self.event_shape[0], num_templates
-        self.tf_dtype = tf.as_dtype(dtype)
+        super().__init__(front_end, event_shape, smallest_sigma, dtype)
+        if num_templates < 1 or not 0.0 < unexplained < 1.0:
+            given = f"{num_templates} and {unexplained:g}"
+            raise ValueError(f"num_templates must be at least 1 and unexplained within 0..1, got {given}")
+        self.unexplained, self.length, self.num_templates = unexplained, self.event_shape[0], num_templates
         self.recordings = self._weight("recordings", np.zeros((num_templates, 2 * self.length)))
         self.amplitude = self._weight("amplitude", [1.0, 0.2])
         self.residual = self._weight("residual", 0.05)
         self.built = True
-
-    def _weight(self, name: str, value: Any) -> tf.Variable:
-        value = np.asarray(value, self.tf_dtype.as_numpy_dtype)
-        start = keras.initializers.Constant(value)
-        return self.add_weight(shape=value.shape, initializer=start, trainable=False, name=name)
 
     def spectra(self) -> tf.Tensor:
         """Spectra of the recordings, padded: (template, bin) complex."""
@@ -143,10 +131,6 @@ class TemplatePrior(keras.Model, Prior):
         rest = tf.sqrt(noise**2 + tf.convert_to_tensor(self.residual) ** 2)
         normal = tf.random.stateless_normal([num, self.length], seeds[2], dtype=self.tf_dtype, alg="philox")
         return (level[:, tf.newaxis] * wave + rest[:, tf.newaxis] * normal)[..., tf.newaxis]
-
-    def call(self, x: tf.Tensor, sigma: tf.Tensor | None = None) -> tf.Tensor:
-        """Keras' call: the log-density."""
-        return self.log_prob(x, sigma)
 
 
 def learn(prior: TemplatePrior, waves: Any) -> dict[str, float]:

@@ -18,12 +18,12 @@ from __future__ import annotations
 import math
 from typing import Any
 
-import keras
 import numpy as np
 import tensorflow as tf
 
 from tfsep.audio.front_end import FrontEnd
-from tfsep.priors.base import Prior, per_example_sigma
+from tfsep.priors.base import per_example_sigma
+from tfsep.priors.closed_form import LearnedAtOnce
 from tfsep.priors.positive_amplitude import draw
 from tfsep.priors.wavetable_cells import Box
 from tfsep.priors.wavetable_integral import Answer, categorical, integrate, voice_of
@@ -31,7 +31,7 @@ from tfsep.priors.wavetable_integral import Answer, categorical, integrate, voic
 PITCHES = ("grid", "continuous")
 
 
-class WavetablePrior(keras.Model, Prior):
+class WavetablePrior(LearnedAtOnce):
     """A learned oscillator as a density over waves; see the module's text.
 
     Args:
@@ -76,9 +76,7 @@ class WavetablePrior(keras.Model, Prior):
         dtype: str = "float32",
     ) -> None:
         """Create the weights: a sine, every pitch alike; :meth:`learn` replaces them."""
-        super().__init__(name="wavetable", dtype=dtype)
-        if front_end.domain != "wave" or len(event_shape) != 2 or event_shape[1] != 1:
-            raise ValueError("a wavetable prior is a density over waves, events (time, 1)")
+        super().__init__(front_end, event_shape, smallest_sigma, dtype)
         if pitches not in PITCHES:
             raise ValueError(f"pitches must be one of {', '.join(PITCHES)}, got {pitches!r}")
         if not 0.0 < pitch_range[0] < pitch_range[1] <= sample_rate / 2:
@@ -87,13 +85,9 @@ class WavetablePrior(keras.Model, Prior):
             raise ValueError(f"decay_range must be two positive numbers in ascending order, got {decay_range}")
         if min(num_pitches, num_decays, num_refined, num_rounds) < 1 or num_phases < 8 or table_size < num_phases:
             raise ValueError("counts must be at least 1, num_phases at least 8 and table_size at least num_phases")
-        if not smallest_sigma > 0.0:
-            raise ValueError(f"smallest_sigma must be positive, got {smallest_sigma}")
-        self.front_end, self.domain, self.event_shape = front_end, front_end.domain, tuple(event_shape)
         low, high = pitch_range
-        self.smallest_sigma, self.sample_rate, self.pitches = smallest_sigma, sample_rate, pitches
+        self.sample_rate, self.pitches = sample_rate, pitches
         self.pitch_range, self.decay_range = (low, high), decay_range
-        self.tf_dtype = tf.as_dtype(dtype)
         width = (high - low) / num_pitches
         log_rate: np.ndarray = np.zeros(1)
         decay_width = 0.0
@@ -117,11 +111,6 @@ class WavetablePrior(keras.Model, Prior):
         self.amplitude = self._weight("amplitude", [0.7, 0.5])
         self.residual = self._weight("residual", 0.05)
         self.built = True
-
-    def _weight(self, name: str, value: Any) -> tf.Variable:
-        value = np.asarray(value, self.tf_dtype.as_numpy_dtype)
-        start = keras.initializers.Constant(value)
-        return self.add_weight(shape=value.shape, initializer=start, trainable=False, name=name)
 
     def log_prob(self, x: Any, sigma: Any = None) -> tf.Tensor:
         """Log-density of noised events in nats: (batch, time, 1) -> (batch,)."""
@@ -161,10 +150,6 @@ class WavetablePrior(keras.Model, Prior):
         Its pitch in Hz, its phase in periods at the event's middle, the log of its decay rate in 1/s.
         """
         return self._listen(x, sigma)[2].likeliest
-
-    def call(self, x: tf.Tensor, sigma: tf.Tensor | None = None) -> tf.Tensor:
-        """Keras' call: the log-density."""
-        return self.log_prob(x, sigma)
 
     def _listen(self, x: Any, sigma: Any, uniform: tf.Tensor | None = None) -> tuple[tf.Tensor, tf.Tensor, Answer]:
         """Events (batch, time), the noise's variances (batch,) and answers, one example after the other."""
