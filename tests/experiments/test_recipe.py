@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -183,6 +184,20 @@ def test_what_is_shown_of_a_posterior_while_it_trains(data: ToyData) -> None:
     scores = task.validate(model)
     assert scores["si_sdri"] == pytest.approx(np.mean([scores["si_sdri_sine"], scores["si_sdri_square"]]), abs=1e-6)
     assert next(iter(task.dataset(7))).shape == (4, 2, SEGMENT)
+
+
+def test_a_denoiser_trained_among_other_sounds_says_so(tmp_path: Path) -> None:
+    score = recipe.prior("score", width=4, num_blocks=1, local_width=0, sigma_range=(0.01, 8.0))
+    given = {"prior": score, "background": ToyData(RATE), "prior_fit": replace(FIT, num_steps=1)}
+    rule = refusal(tmp_path, posteriors=[recipe.posterior("langevin", num_levels=2, num_steps=1)], **given)
+    assert "posterior 'langevin' follows scores" in rule and "background" in rule
+    train(tmp_path / "run", posteriors=[GIBBS], **given)
+    model = tmp_path / "run" / "model"
+    assert not load_prior(model, "sine").has_score and load_model(model).posterior.kind == "gibbs"
+    description = json.loads((model / "model.json").read_text())
+    assert description["priors"]["sine"].pop("background") is True
+    (model / "model.json").write_text(json.dumps(description))
+    assert load_prior(model, "sine").has_score  # of a folder from before the setting was there
 
 
 def test_nothing_to_train_is_refused(tmp_path: Path) -> None:

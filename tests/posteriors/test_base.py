@@ -47,6 +47,20 @@ def test_one_prior_with_too_narrow_a_range_is_enough_to_refuse(coin_priors: Prio
         wave_priors("any", mixed, [1.0, 0.1])
 
 
+@pytest.mark.parametrize("kind", ["langevin", "diffusion", "gibbs"])
+def test_only_what_needs_no_score_takes_a_denoiser_trained_among_other_sounds(kind: str) -> None:
+    small = {"length": 16, "width": 4, "num_blocks": 1, "local_width": 0, "sigma_range": (0.01, 8.0)}
+    noise, sounds = priors.build("score", **small), priors.build("score", background=True, **small)
+    assert noise.describe().endswith("score only") and sounds.describe().endswith("denoiser only")
+    posteriors.build(kind, [noise, noise])
+    if kind == "gibbs":
+        posteriors.build(kind, [noise, sounds])
+        posteriors.build(kind, [noise, sounds], update="jacobi")
+        return
+    with pytest.raises(InputError, match=f"posterior '{kind}' follows scores of .* among other sounds .background."):
+        posteriors.build(kind, [noise, sounds])
+
+
 def test_an_unknown_kind_is_refused() -> None:
     with pytest.raises(InputError, match="the posterior must be one of amortised, .*, got 'gibs'"):
         posteriors.build("gibs")

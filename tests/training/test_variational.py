@@ -207,3 +207,11 @@ def test_settings_out_of_range_are_refused(settings: dict[str, Any], rule: str) 
 def test_a_bound_without_priors_is_refused() -> None:
     with pytest.raises(InputError, match=r"posterior 'amortised \(elbo\)' needs a prior for each source"):
         variational.build(ObjectiveSettings(kind="elbo"), None)
+
+
+def test_a_bound_over_what_has_no_score_is_refused() -> None:
+    prior = Gaussian(0.5, has_log_prob=False)
+    prior.has_score = False
+    with pytest.raises(InputError, match=r"'amortised \(elbo\)' follows scores .* among other sounds"):
+        variational.build(ObjectiveSettings(kind="elbo"), [prior, prior])
+    variational.build(ObjectiveSettings(kind="mean_field"), [prior, prior])

@@ -80,7 +80,8 @@ def train(
         posterior_start: a model whose learned posterior gives the first weights, to be trained further on other data;
             its kind and settings must be the same.
         num_examples: isolated cuts of each source from which priors are learned whose weights follow at once.
-        background: isolated sounds that denoisers learn to tell their source from, instead of from white noise alone.
+        background: isolated sounds that denoisers learn to tell their source from, instead of from white noise alone;
+            the model folder says so, and samplers that need scores refuse them.
         background_share: part of the examples that have them.
         num_validation: validation mixtures on which intervals are calibrated and a composition's stages are chosen.
         seed: of everything random.
@@ -99,6 +100,8 @@ def train(
     if (tuple(held_out.sources), held_out.sample_rate) != (tuple(data.sources), data.sample_rate):
         raise InputError("train.validation must have the sources and the sample rate of train.data")
     arguments = None if prior is None else {**({} if "event_shape" in prior else {"length": segment}), **prior}
+    if arguments is not None and arguments["kind"] == "score" and background is not None:
+        arguments["background"] = True
     objective = posterior_objective or ObjectiveSettings()
     if learned and objective.needs_priors and (prior is None or set(names) != set(separated)):
         raise InputError(f"objective.kind {objective.kind!r} needs a prior for each of {', '.join(separated)}")

@@ -112,6 +112,15 @@ def residual_energy(mixture: tf.Tensor, sources: tf.Tensor, gains: Sequence[floa
     return tf.reduce_mean(mixing.residual(mixture, sources, gains) ** 2, axis=-1)
 
 
+def needs_score(kind: str, priors: Sequence[Prior]) -> None:
+    """Refuse denoisers that were trained among other sounds with an InputError: they follow no noised density."""
+    for prior in priors:
+        if not prior.has_score:
+            rule = f"posterior {kind!r} follows scores of noised densities"
+            learned = f"prior {prior.kind!r} learned to denoise among other sounds (background)"
+            raise InputError(f"{rule}, and {learned}; posterior 'gibbs' takes it")
+
+
 def needs_log_prob(kind: str, what: str, priors: Sequence[Prior]) -> None:
     """Refuse priors that have only a score with an InputError that says ``what`` needs the log-density."""
     for prior in priors:

@@ -27,7 +27,7 @@ import tensorflow as tf
 from tfsep import mixing
 from tfsep.errors import InputError
 from tfsep.posteriors.annealed import Annealed, score_each
-from tfsep.posteriors.base import denoise_each
+from tfsep.posteriors.base import denoise_each, needs_score
 from tfsep.posteriors.noise import fold, normal, shape_of, split
 from tfsep.posteriors.schedule import karras
 from tfsep.priors.base import Prior
@@ -54,6 +54,9 @@ class Diffusion(Annealed):
         start_sigma: noise level at which a warm start begins; None is the middle of the schedule.
         stacked: evaluate priors of one architecture as one; None where XLA compiles.
         jit_compile: compile by XLA; None decides by the work of a call (:mod:`tfsep.posteriors.compilation`).
+
+    Raises:
+        InputError: for priors that cannot serve, a setting out of its range, or a corrector that is not stable.
     """
 
     kind = "diffusion"
@@ -85,6 +88,7 @@ class Diffusion(Annealed):
         sigmas = karras(largest_sigma, smallest_sigma, num_levels, rho)
         limits = [largest_sigma, smallest_sigma]
         super().__init__(priors, gains, sigmas, limits, start_sigma, num_chains, stacked, jit_compile)
+        needs_score(self.kind, self.priors)
         self.order, self.constraint, self.largest_sigma = order, constraint, largest_sigma
         self.churn = min(churn / num_levels, _MOST_CHURN)
         self.num_corrections, self.correction_step = num_corrections, correction_step

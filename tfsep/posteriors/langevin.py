@@ -28,7 +28,7 @@ import tensorflow as tf
 from tfsep import mixing
 from tfsep.errors import InputError
 from tfsep.posteriors.annealed import Annealed, log_prob_of_all, score_each
-from tfsep.posteriors.base import denoise_each, needs_log_prob
+from tfsep.posteriors.base import denoise_each, needs_log_prob, needs_score
 from tfsep.posteriors.noise import fold, normal, shape_of, split, uniform
 from tfsep.posteriors.schedule import geometric
 from tfsep.priors.base import Prior
@@ -38,7 +38,7 @@ class Langevin(Annealed):
     """Annealed SGLD over waveforms, one compiled loop.
 
     Args:
-        priors: one per source, over waves.
+        priors: one per source, over waves, with a score.
         gains: mixing gains; None is the mean.
         largest_sigma, smallest_sigma, num_levels: the geometric noise schedule.
         num_steps: steps T at each level.
@@ -52,6 +52,9 @@ class Langevin(Annealed):
         start_sigma: noise level at which a warm start begins; None is the middle of the schedule.
         stacked: evaluate priors of one architecture as one; None where XLA compiles.
         jit_compile: compile by XLA; None decides by the work of a call (:mod:`tfsep.posteriors.compilation`).
+
+    Raises:
+        InputError: for priors that cannot serve, a setting out of its range, or steps that are not stable.
     """
 
     kind = "langevin"
@@ -84,6 +87,7 @@ class Langevin(Annealed):
         sigmas = geometric(largest_sigma, smallest_sigma, num_levels)
         limits = [largest_sigma, smallest_sigma]
         super().__init__(priors, gains, sigmas, limits, start_sigma, num_chains, stacked, jit_compile)
+        needs_score(self.kind, self.priors)
         self.num_steps, self.relative_step = num_steps, delta / smallest_sigma**2
         self.likelihood_ratio, self.exact, self.final_denoise = likelihood_ratio, exact, final_denoise
         self.preconditioned, self.metropolis = preconditioned, metropolis

@@ -30,6 +30,7 @@ class Prior(abc.ABC):
         domain: name of the features, such as "wave".
         event_shape: shape of one event; waves are (time, 1).
         has_log_prob: False for a prior that only has a score.
+        has_score: False for a denoiser trained among other sounds, whose :meth:`score` is no gradient of a density.
         has_posterior_sample: whether :meth:`posterior_sample` draws.
         has_latents: whether :meth:`encode` and :meth:`decode` map events to standard normal latents.
         full_precision: True where float16 would spoil the weights, such as pitches in Hz.
@@ -45,6 +46,7 @@ class Prior(abc.ABC):
     event_shape: tuple[int, ...]
     front_end: FrontEnd
     has_log_prob: bool = True
+    has_score: bool = True
     has_posterior_sample: bool = False
     has_latents: bool = False
     full_precision: bool = False
@@ -60,7 +62,7 @@ class Prior(abc.ABC):
     def describe(self) -> str:
         """One line: kind, domain, event shape, noise levels in units of the features, and whether it is a density."""
         noise = f"noise {self.smallest_sigma:g} to {self.largest_sigma:g}" if self.largest_sigma else "clean"
-        knows = "" if self.has_log_prob else ", score only"
+        knows = "" if self.has_log_prob else ", score only" if self.has_score else ", denoiser only"
         return f"{self.kind} over {self.domain} events {self.event_shape}, {self.dimensions} dimensions, {noise}{knows}"
 
     @property

@@ -56,6 +56,8 @@ class ScorePrior(keras.Model, Stackable):
         sigma_range: smallest and largest noise level, in units of the features.
         condition_width: size of the embedded noise level.
         num_sampling_steps: steps of :meth:`sample`.
+        background: whether other sounds take the place of white noise in its training. It is then the mean of the
+            source given its sum with such sounds, which is no score: ``has_score`` is False.
         dtype: "float32" or "float64".
         settings: of the network.
 
@@ -74,6 +76,7 @@ class ScorePrior(keras.Model, Stackable):
         sigma_range: tuple[float, float] = (0.01, 1.0),
         condition_width: int = 32,
         num_sampling_steps: int = 24,
+        background: bool = False,
         dtype: str = "float32",
         **settings: Any,
     ) -> None:
@@ -88,7 +91,7 @@ class ScorePrior(keras.Model, Stackable):
         self.front_end, self.domain, self.event_shape = front_end, front_end.domain, tuple(event_shape)
         self.sigma_range = (sigma_range[0], sigma_range[1])
         self.smallest_sigma, self.largest_sigma = sigma_range
-        self.num_sampling_steps = num_sampling_steps
+        self.num_sampling_steps, self.has_score = num_sampling_steps, not background
         self.tf_dtype = tf.as_dtype(dtype)
         self.embedding = NoiseEmbedding(condition_width, dtype=dtype)
         if network == "convolutions":

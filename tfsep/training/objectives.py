@@ -80,7 +80,8 @@ def denoising_score_matching(
         prior: a score prior.
         batch: isolated sources (batch, time); or those and backgrounds of unit RMS, (batch, time) as well, which take
             the place of white noise. What is learned then is the mean of the source given its sum with sounds like
-            these: what Gibbs and Jacobi updates ask of a denoiser, and no longer the score of a noised density.
+            these: what Gibbs and Jacobi updates ask of a denoiser, and no longer the score of a noised density
+            (the prior's setting ``background``).
         seed: two integers.
     """
     events, noisy, sigma = noised_pair(prior, batch, seed)

@@ -27,7 +27,7 @@ import tensorflow as tf
 
 from tfsep import mixing
 from tfsep.errors import InputError
-from tfsep.posteriors.base import wave_priors
+from tfsep.posteriors.base import needs_score, wave_priors
 from tfsep.priors.base import Prior
 from tfsep.training import mean_field, objectives
 
@@ -115,6 +115,8 @@ def build(settings: ObjectiveSettings, priors: Sequence[Prior] | None) -> Callab
     if not settings.needs_priors:
         return pairs
     known = wave_priors("amortised (elbo)", priors, (settings.smallest_sigma, settings.largest_sigma))
+    if settings.kind != "mean_field":
+        needs_score("amortised (elbo)", known)
 
     def objective(posterior: DrawnPosterior, batch: tuple[tf.Tensor, tf.Tensor], seed: tf.Tensor) -> Loss:
         sources, progress = batch
