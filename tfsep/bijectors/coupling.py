@@ -24,12 +24,20 @@ Conditioner = Callable[[tf.Tensor], tf.Tensor]
 
 
 def soft_clamp(raw: tf.Tensor, bound: float | None) -> tf.Tensor:
-    """A log-scale in nats from a network's raw output: bound * tanh(raw / bound), or as it comes without a bound."""
+    """A log-scale in nats from a network's raw output, of its shape: bound tanh(raw / bound), or as it comes."""
     return raw if bound is None else bound * tf.tanh(raw / bound)
 
 
 def shift_and_log_scale(parameters: tf.Tensor, changed: tf.Tensor, bound: float | None) -> tuple[tf.Tensor, tf.Tensor]:
     """Divide a conditioner's channels into the shift and the softly clamped log-scale, |log_scale| < ``bound``.
+
+    Args:
+        parameters: (batch, ..., 2 channel), the network's output.
+        changed: (batch, ..., channel), what they are for.
+        bound: in nats; None for no clamp.
+
+    Returns:
+        The shift and the log-scale, both (batch, ..., channel).
 
     Raises:
         ValueError: if there are not two numbers for each of ``changed``; broadcast, they would count too few times.

@@ -15,7 +15,12 @@ from tfsep.bijectors.step import Step
 
 
 def random_rotation(num_channels: int, seed: int) -> dict[str, np.ndarray]:
-    """LU factors of a random rotation: ``permutation``, ``lower``, ``upper``, ``sign``, ``log_diagonal``, float64."""
+    """LU factors of a random rotation (Kingma and Dhariwal 2018, section 3.2), float64.
+
+    Returns:
+        ``permutation``, ``lower`` (strictly) and ``upper`` (strictly), (channel, channel); ``sign`` and
+        ``log_diagonal`` of the upper factor's diagonal, (channel,).
+    """
     gaussian = np.random.default_rng(seed).normal(size=(num_channels, num_channels))
     permutation, lower, upper = scipy.linalg.lu(np.linalg.qr(gaussian)[0])
     diagonal = np.diag(upper)

@@ -19,7 +19,15 @@ KINDS = ("channel", "checkerboard", "half")
 
 @dataclass(frozen=True)
 class Mask:
-    """One way to halve an event (batch, ..., channel)."""
+    """One way to halve an event (batch, ..., channel).
+
+    Attributes:
+        kind: one of :data:`KINDS`; see the module's text.
+        swap: exchange the parts.
+
+    Raises:
+        ValueError: for another kind.
+    """
 
     kind: str
     swap: bool = False
@@ -43,7 +51,7 @@ class Mask:
         return tuple(shape)
 
     def split(self, x: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        """Divide into (kept, changed)."""
+        """Divide (batch, ..., channel) into (kept, changed), both of :meth:`part_shape`."""
         if self.kind == "checkerboard":
             pairs = tf.reshape(x, tf.concat([tf.shape(x)[:-2], [x.shape[-2] // 2, 2, x.shape[-1]]], axis=0))
             pairs = tf.ensure_shape(pairs, x.shape[:-2] + [x.shape[-2] // 2, 2, x.shape[-1]])
@@ -53,7 +61,7 @@ class Mask:
         return (second, first) if self.swap else (first, second)
 
     def merge(self, kept: tf.Tensor, changed: tf.Tensor) -> tf.Tensor:
-        """Undo :meth:`split`."""
+        """Undo :meth:`split`: two parts of :meth:`part_shape` -> (batch, ..., channel)."""
         first, second = (changed, kept) if self.swap else (kept, changed)
         if self.kind != "checkerboard":
             return tf.concat([first, second], axis=-1 if self.kind == "channel" else -2)

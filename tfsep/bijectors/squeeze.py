@@ -53,7 +53,7 @@ def squeeze(y: tf.Tensor, factors: tuple[int, ...]) -> tf.Tensor:
 
 
 def unsqueeze(x: tf.Tensor, factors: tuple[int, ...]) -> tf.Tensor:
-    """Channels back to positions, the inverse of :func:`squeeze`."""
+    """Channels back to positions, the inverse of :func:`squeeze`: (batch,) + shape -> the unsqueezed one."""
     shape = unsqueezed_shape(tuple(x.shape[1:]), factors)
     blocks = tf.reshape(x, [-1, *x.shape[1:-1], *factors, shape[-1]])
     count = len(factors)
@@ -67,7 +67,11 @@ class Squeeze(Step):
     def __init__(
         self, factors: tuple[int, ...], dtype: tf.DType, reverse: bool = False, name: str = "squeeze"
     ) -> None:
-        """Set the factors, (f,) for waves or (f, g) for spectrograms, each at least 1."""
+        """Set the factors, (f,) for waves or (f, g) for spectrograms, each at least 1.
+
+        Raises:
+            ValueError: for other factors.
+        """
         parameters = dict(locals())
         if len(factors) not in (1, 2) or min(factors) < 1:
             raise ValueError(f"squeeze takes one or two factors of at least 1, got {factors}")

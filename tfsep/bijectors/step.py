@@ -60,13 +60,13 @@ class Step(tfb.Bijector, metaclass=abc.ABCMeta):
         """Data to latent: g(y) and log|det dg/dy|, (batch,)."""
 
     def traced(self, y: tf.Tensor, watch: Watch) -> Retraced:
-        """The pass from data y on; ``watch`` is a gradient tape's."""
+        """The pass from data y (batch, ...) to the latent; ``watch`` is a gradient tape's."""
         y = tf.stop_gradient(y)
         watch(y)
         return Retraced((y,), lambda parts: parts[0], *self.inverse_and_log_det(y))
 
     def retrace(self, x: tf.Tensor, watch: Watch) -> Retraced:
-        """The pass that ended in the latent x, with its data rebuilt; a coupling looks at its network once."""
+        """The pass that ended in the latent x (batch, ...), with its data rebuilt; a coupling asks its network once."""
         return self.traced(self.forward_and_log_det(tf.stop_gradient(x))[0], watch)
 
     def _checked(self, x: tf.Tensor) -> tf.Tensor:

@@ -9,13 +9,20 @@ CHANCES = {"filter": 0.4, "drive": 0.25, "reverb": 0.5}
 
 
 def filtered(sound: np.ndarray, kind: str, frequency: float, sample_rate: int) -> np.ndarray:
-    """A second-order Butterworth filter, "lowpass" or "highpass", over (channels, time)."""
+    """A second-order Butterworth filter over (channels, time), float32.
+
+    Args:
+        sound: (channels, time).
+        kind: "lowpass" or "highpass".
+        frequency: of -3 dB in Hz, below half the sample rate.
+        sample_rate: Hz.
+    """
     sections = signal.butter(2, frequency, kind, fs=sample_rate, output="sos")
     return np.asarray(signal.sosfilt(sections, sound, axis=-1), np.float32)
 
 
 def driven(sound: np.ndarray, drive: float) -> np.ndarray:
-    """Soft clipping, tanh(g x) / g with g = ``drive`` over the peak; ``drive`` above 0."""
+    """Soft clipping of (channels, time), tanh(g x) / g with g = ``drive`` over the peak; ``drive`` above 0."""
     gain = drive / max(float(np.abs(sound).max()), 1e-9)
     return np.tanh(gain * sound) / gain
 

@@ -44,6 +44,9 @@ def band_limited(kind: str, cycles: tf.Tensor, num_harmonics: tf.Tensor) -> tf.T
         kind: one of :data:`KINDS`.
         cycles: (batch, time), float64.
         num_harmonics: (batch,) int32, at least 1.
+
+    Raises:
+        ValueError: for another kind.
     """
     if kind == "sine":
         return naive(kind, cycles)

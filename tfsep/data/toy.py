@@ -54,7 +54,23 @@ def render(
     sample_rate: int,
     band_limited: bool = False,
 ) -> tf.Tensor:
-    """Sample an oscillator: (num,) frequencies in Hz, phases in periods, amplitudes -> (num, time) float64."""
+    """Sample an oscillator.
+
+    Args:
+        kind: one of :data:`tfsep.data.oscillators.KINDS`.
+        frequency: (num,), Hz.
+        phase: (num,), periods at the first sample.
+        amplitude: (num,), linear.
+        length: samples.
+        sample_rate: Hz.
+        band_limited: only the harmonics below half the sample rate, instead of the naive form that aliases.
+
+    Returns:
+        (num, time) float64.
+
+    Raises:
+        ValueError: for another kind.
+    """
     frequency, phase, amplitude = (_float64(value) for value in (frequency, phase, amplitude))
     time = tf.range(length, dtype=tf.float64) / sample_rate
     cycles = frequency[:, tf.newaxis] * time + phase[:, tf.newaxis]

@@ -39,7 +39,15 @@ class Coverage:
     count: np.ndarray | int = 0
 
     def add(self, draws: np.ndarray, references: np.ndarray) -> None:
-        """Count draws (sample, batch, source, time) of :data:`NUM_DRAWS` samples, at the references' scale."""
+        """Count the references (batch, source, time) that lie within the intervals of draws.
+
+        Args:
+            draws: (sample, batch, source, time), at the references' scale.
+            references: the truth.
+
+        Raises:
+            ValueError: for another number of samples than :data:`NUM_DRAWS`.
+        """
         if len(draws) != NUM_DRAWS:
             raise ValueError(f"coverage is counted with {NUM_DRAWS} draws, got {len(draws)}")
         ordered = np.sort(draws, axis=0)

@@ -52,7 +52,17 @@ class PriorScorer:
         return self._run("denoise", events, sigma)
 
     def run(self, name: str, function: Callable[..., Any], events: np.ndarray, sigma: float | None) -> np.ndarray:
-        """Apply a function (events, sigma) -> (num, ...) of this prior's own, traced under ``name`` the first time."""
+        """Apply a function (events, sigma) -> (num, ...) of this prior's own, traced under ``name`` the first time.
+
+        Args:
+            name: of the function.
+            function: of events (num,) + event_shape and noise levels (num,).
+            events: (num,) + event_shape.
+            sigma: noise level of all; None is the prior's smallest.
+
+        Raises:
+            JobError: if it gives nan.
+        """
         if name not in self._graphs:
             signature = [tf.TensorSpec((None, *self.prior.event_shape)), tf.TensorSpec((None,))]
             given = function if self.knows_noise else lambda x, sigma: function(x, None)

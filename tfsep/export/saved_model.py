@@ -80,7 +80,11 @@ def export(separator: Separator, base: str | Path) -> Path:
 
 
 def refuse_unservable(signature: Any) -> None:
-    """Raise InputError if a concrete function calls Python or demands compilation by XLA."""
+    """Check that TensorFlow Serving can run a concrete function.
+
+    Raises:
+        InputError: if it calls Python or demands compilation by XLA.
+    """
     graph = signature.graph.as_graph_def()
     bodies = [graph.node, *(function.node_def for function in graph.library.function)]
     operations = {node.op for body in bodies for node in body}

@@ -51,9 +51,16 @@ class FrameMask(keras.layers.Layer):
 class TemporalMask(keras.layers.Layer):
     """Residual dilated convolutions over frames with the bins as channels.
 
-    Blocks of LayerNorm, kernel-3 dilated convolution, SiLU, pointwise; dilations 1, 2, 4, ... repeat every
-    ``dilation_cycle`` blocks. A condition (batch, condition_width), where there is one, modulates what goes into each
-    SiLU, as in FiLM (modulation.py); ``silent`` lets all outputs begin at zero.
+    Blocks of LayerNorm, kernel-3 dilated convolution, SiLU, pointwise. A condition, where there is one, modulates what
+    goes into each SiLU, as in FiLM (modulation.py).
+
+    Args:
+        num_bins: of the frames that it reads; one more comes out.
+        width: channels of the convolutions.
+        num_blocks: residual blocks.
+        dilation_cycle: dilations 1, 2, 4, ... frames repeat every so many blocks.
+        condition_width: size of the condition vector, 0 for none.
+        silent: let all outputs begin at zero.
     """
 
     def __init__(
@@ -93,7 +100,7 @@ class TemporalMask(keras.layers.Layer):
         self.last.build((None, None, width))
 
     def call(self, x: tf.Tensor, condition: tf.Tensor | None = None) -> tf.Tensor:
-        """Propose logits."""
+        """Propose logits: (batch, frame, bin), a condition (batch, condition_width) -> (batch, frame, bin + 1)."""
         hidden = self.first(x)
         for index, (norm, conv, narrow) in enumerate(zip(self.norms, self.convs, self.narrow, strict=True)):
             inner = conv(norm(hidden))

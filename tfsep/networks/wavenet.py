@@ -24,10 +24,19 @@ from tfsep.networks.modulation import Modulation
 
 @keras.saving.register_keras_serializable("tfsep")
 class DilatedConv(keras.layers.Layer):
-    """Non-causal dilated convolution, (batch, time, in_channels) -> (batch, time, out_channels), as one matmul."""
+    """Non-causal dilated convolution, (batch, time, in_channels) -> (batch, time, out_channels), as one matmul.
+
+    Args:
+        in_channels, out_channels: of the features in and out.
+        kernel_size: taps, an odd number.
+        dilation: samples from one tap to the next.
+
+    Raises:
+        ValueError: for an even kernel.
+    """
 
     def __init__(self, in_channels: int, out_channels: int, kernel_size: int, dilation: int, **kwargs: Any) -> None:
-        """Build the weights; ``kernel_size`` must be odd."""
+        """Build the weights."""
         super().__init__(**kwargs)
         self.built = True
         if kernel_size % 2 == 0:
@@ -38,7 +47,7 @@ class DilatedConv(keras.layers.Layer):
         self.dense.build((None, None, in_channels * kernel_size))
 
     def call(self, x: tf.Tensor) -> tf.Tensor:
-        """Convolve."""
+        """Convolve; the ends are padded with zeros."""
         reach = (self.kernel_size // 2) * self.dilation
         padded = tf.pad(x, [[0, 0], [reach, reach], [0, 0]])
         time = tf.shape(x)[1] if x.shape[1] is None else x.shape[1]

@@ -59,6 +59,9 @@ class Amortised(keras.Model, Posterior):
         refine: settings of the waveform stage (block, width, num_layers, ...); None for masks alone.
         temperature: factor of each source's spread in draws, fitted so that intervals cover what they say; None is 1.
         priors: not needed; accepted because every posterior is built alike.
+
+    Raises:
+        InputError: for an unknown name, a setting out of its range, or blocks that do not divide the segment.
     """
 
     def __init__(

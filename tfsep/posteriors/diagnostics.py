@@ -31,7 +31,18 @@ class Walker(Protocol):
     def walk(
         self, mixture: tf.Tensor, sources: tf.Tensor, sigma: tf.Tensor, num_steps: int, seed: tf.Tensor
     ) -> tuple[tf.Tensor, tf.Tensor]:
-        """Go on at one level; also the share of moves taken (chain,)."""
+        """Go on at one noise level, for so many steps and without a last denoising.
+
+        Args:
+            mixture: (chain, segment).
+            sources: (chain, source, segment), before gains.
+            sigma: the level, a scalar.
+            num_steps: how many.
+            seed: two int32.
+
+        Returns:
+            Sources, (chain, source, segment), and the share of moves taken, (chain,).
+        """
 
 
 @dataclass(frozen=True)

@@ -53,6 +53,9 @@ class Gibbs(Annealed):
         stacked: evaluate priors of one architecture as one, in Jacobi updates; None where XLA compiles.
         jit_compile: compile by XLA, Jacobi updates only: a Gibbs update asks each prior about a varying number of
             chains. None decides by the work of a call (:mod:`tfsep.posteriors.compilation`).
+
+    Raises:
+        InputError: for priors that cannot serve, or a setting out of its range.
     """
 
     kind = "gibbs"
@@ -104,7 +107,12 @@ class Gibbs(Annealed):
             needs_log_prob(self.kind, "the choice by density", self.priors)
 
     def cold(self, mixture: tf.Tensor, noise: tf.Tensor) -> tf.Tensor:
-        """Standard normal noise: far from everything, and of a level that denoisers know; or silence."""
+        """Standard normal noise: far from everything, and of a level that denoisers know; or silence.
+
+        Args:
+            mixture: (chain, segment), unused.
+            noise: standard normal, (chain, source, segment), the shape of what comes out.
+        """
         return noise if self.beginning == "noise" else tf.zeros_like(noise)
 
     def chains_of(self, num_samples: int) -> int:

@@ -43,6 +43,9 @@ class Latent(Annealed):
         step_size: h above; of Adam, the largest move of a latent in one step.
         num_chains: chains averaged into one sample.
         start_sigma: gamma at which a warm start begins, and the noise added to it; None is the middle of the schedule.
+
+    Raises:
+        InputError: for priors that are no flows over waves, or a setting out of its range.
     """
 
     kind = "latent"
@@ -75,7 +78,7 @@ class Latent(Annealed):
         self.is_sampler = update == "sample"
 
     def cold(self, mixture: tf.Tensor, noise: tf.Tensor) -> tf.Tensor:
-        """Draws of the priors."""
+        """Draws of the priors, decoded from standard normal noise (chain, source, segment), of its shape."""
         return self.decode(noise)
 
     def run(self, mixture: tf.Tensor, sources: tf.Tensor, sigmas: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:

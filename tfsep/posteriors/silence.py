@@ -62,7 +62,7 @@ class SilencePrior(Prior):
         return tf.reduce_logsumexp(tf.stack(self._shares(x, sigma)), axis=0)
 
     def denoise(self, x: Any, sigma: Any) -> tf.Tensor:
-        """The prior's denoised event times the probability that there is one."""
+        """The prior's denoised event times the probability that there is one: (batch,) + event_shape -> the same."""
         clean = self.prior.denoise(x, sigma)
         return clean * (1.0 - broadcast_to_event(self.responsibility(x, sigma), clean))
 
@@ -74,7 +74,11 @@ class SilencePrior(Prior):
         return (clean - x) / broadcast_to_event(sigma, x) ** 2
 
     def posterior_sample(self, y: Any, sigma: Any, seed: Any) -> tf.Tensor:
-        """Silence with the responsibility's probability, else a draw of the prior."""
+        """Silence with the responsibility's probability, else a draw of the prior: (batch,) + event_shape -> the same.
+
+        Raises:
+            InputError: if the prior cannot draw.
+        """
         seeds = tf.random.split(tf.cast(seed, tf.int32), 2)
         drawn = self.prior.posterior_sample(y, sigma, seeds[0])
         silent = self.responsibility(y, sigma)
@@ -82,7 +86,7 @@ class SilencePrior(Prior):
         return tf.where(broadcast_to_event(chance < silent, drawn), tf.zeros_like(drawn), drawn)
 
     def sample(self, num: int, seed: Any, sigma: Any = None) -> tf.Tensor:
-        """Draw ``num`` events, some of them nothing but noise."""
+        """Draw ``num`` events, some of them nothing but noise of level ``sigma``: (num,) + event_shape."""
         seeds = tf.random.split(tf.cast(seed, tf.int32), 3)
         drawn = self.prior.sample(num, seeds[0], sigma)
         noise = tf.random.stateless_normal(tf.shape(drawn), seeds[1], dtype=drawn.dtype, alg="philox")

@@ -38,6 +38,9 @@ class StochasticGibbs(Annealed):
         num_sweeps: sweeps over all sources at each level.
         num_chains: chains averaged into one sample.
         start_sigma: noise level at which a warm start begins; None is the middle of the schedule.
+
+    Raises:
+        InputError: for priors that cannot draw clean events given noised ones, or a setting out of its range.
     """
 
     kind = "stochastic_gibbs"

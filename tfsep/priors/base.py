@@ -129,7 +129,11 @@ class Prior(abc.ABC):
         raise InputError(f"prior {self.kind!r} has no latents")
 
     def decode(self, z: Any, sigma: Any = None) -> tf.Tensor:
-        """The inverse of :meth:`encode`: latents to events, both (batch,) + event_shape."""
+        """The inverse of :meth:`encode`: latents to events, both (batch,) + event_shape.
+
+        Raises:
+            InputError: if the prior is no flow.
+        """
         raise InputError(f"prior {self.kind!r} has no latents")
 
     def together(self, priors: Sequence[Prior], method: str, events: tf.Tensor, sigma: Any) -> tf.Tensor | None:

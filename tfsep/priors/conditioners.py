@@ -90,7 +90,11 @@ def first_factors(event_shape: tuple[int, ...], squeeze: int | Sequence[int]) ->
 def level_factors(
     event_shape: tuple[int, ...], squeeze: int | Sequence[int], num_levels: int
 ) -> list[tuple[int, ...]]:
-    """Squeeze factors of each level: ``squeeze`` at first, then 2; an axis that a list gives 1 is never squeezed."""
+    """Squeeze factors of each level: ``squeeze`` at first, then 2; an axis that a list gives 1 is never squeezed.
+
+    Raises:
+        ValueError: if there are more or fewer factors than spatial axes.
+    """
     first = first_factors(event_shape, squeeze)
     rest = tuple(1 if factor == 1 and not isinstance(squeeze, int) else 2 for factor in first)
     return [first if level == 0 else rest for level in range(num_levels)]

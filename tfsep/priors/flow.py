@@ -44,6 +44,10 @@ class FlowPrior(keras.Model, Stackable):
 
     Attributes:
         recompute: what the gradient of the log-density computes anew instead of keeping it; see :meth:`set_recompute`.
+
+    Raises:
+        ValueError: for a ``sigma_range`` out of order, or what the layers refuse. Methods of a clean flow refuse
+            a ``sigma`` likewise.
     """
 
     has_latents = True
@@ -130,7 +134,7 @@ class FlowPrior(keras.Model, Stackable):
         return tfd.TransformedDistribution(base, self.bijector(sigma).as_chain())
 
     def encode(self, x: Any, sigma: Any = None) -> tuple[tf.Tensor, tf.Tensor]:
-        """Data to latent: events -> (latents of the same shape, log|det dg/dx| (batch,))."""
+        """Data to latent: (batch,) + event_shape -> (latents of the same shape, log|det dg/dx| in nats (batch,))."""
         x = self._events(x)
         sigma = self._sigma(sigma, x)
         if self.recompute == "none":
@@ -140,7 +144,7 @@ class FlowPrior(keras.Model, Stackable):
         return z, scaled + log_det
 
     def decode(self, z: Any, sigma: Any = None) -> tf.Tensor:
-        """Latent to data, the inverse of :meth:`encode`."""
+        """Latent to data, the inverse of :meth:`encode`: (batch,) + event_shape -> the same."""
         z = self._events(z)
         return self.bijector(self._sigma(sigma, z)).forward_and_log_det(z)[0]
 
@@ -152,7 +156,7 @@ class FlowPrior(keras.Model, Stackable):
         return log_det - 0.5 * tf.reduce_sum(z**2, axes) - normaliser
 
     def score(self, x: Any, sigma: Any = None) -> tf.Tensor:
-        """Gradient of :meth:`log_prob` in x by automatic differentiation."""
+        """Gradient of :meth:`log_prob` in x by automatic differentiation: (batch,) + event_shape -> the same."""
         x = self._events(x)
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch(x)
@@ -160,7 +164,7 @@ class FlowPrior(keras.Model, Stackable):
         return tape.gradient(total, x)
 
     def sample(self, num: int, seed: Any, sigma: Any = None) -> tf.Tensor:
-        """Decode ``num`` standard normal latents drawn from the two integers ``seed``."""
+        """Decode ``num`` standard normal latents drawn from the two integers ``seed``: (num,) + event_shape."""
         shape = (num, *self.event_shape)
         return self.decode(tf.random.stateless_normal(shape, seed, dtype=self.tf_dtype, alg="philox"), sigma)
 

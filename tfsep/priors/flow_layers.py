@@ -34,7 +34,11 @@ class FlowLayer(keras.layers.Layer):
         self.built = True
 
     def step(self, condition: tf.Tensor | None) -> bijectors.Step:
-        """The bijector under ``condition``."""
+        """The bijector under a condition (batch, condition_width), or under none.
+
+        Raises:
+            TypeError: if the layer does not say what it is.
+        """
         raise TypeError(f"{type(self).__name__} does not define its bijector")
 
     def chain(self, condition: tf.Tensor | None) -> list[Stage | Leave | Join]:
@@ -42,7 +46,7 @@ class FlowLayer(keras.layers.Layer):
         return [lending(self.step, condition, self.weights)]
 
     def initialise(self, y: tf.Tensor, condition: tf.Tensor | None) -> tf.Tensor:
-        """Set data-dependent weights from the data-side batch y; return the latent side."""
+        """Set data-dependent weights from the data-side batch y (batch, ...); return the latent side."""
         return self.step(condition).inverse_and_log_det(y)[0]
 
     def free_weight(self, name: str, value: Any, trainable: bool = True) -> tf.Variable:

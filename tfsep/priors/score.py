@@ -141,7 +141,16 @@ class ScorePrior(keras.Model, Stackable):
         return (sigma**2 + clean**2) / (sigma * clean) ** 2
 
     def sample(self, num: int, seed: Any, sigma: Any = None) -> tf.Tensor:
-        """Draw ``num`` events at noise level ``sigma`` by the probability-flow equation in Heun's steps."""
+        """Draw by the probability-flow equation in Heun's steps (Karras et al. 2022, algorithm 1).
+
+        Args:
+            num: events.
+            seed: two integers.
+            sigma: noise level at which the draws end, a number; None is ``smallest_sigma``.
+
+        Returns:
+            (num,) + event_shape.
+        """
         last = self.smallest_sigma if sigma is None else float(sigma)
         count = self.num_sampling_steps
         ends = [self.largest_sigma ** (1.0 / _RHO), last ** (1.0 / _RHO)]

@@ -31,14 +31,22 @@ class SegmentPosterior(Protocol):
 
 
 def chunk_sizes(largest: int) -> tuple[int, ...]:
-    """The allowed chunk sizes 1, 2, 4, ... up to ``largest``, itself a power of two."""
+    """The allowed chunk sizes 1, 2, 4, ... up to ``largest``.
+
+    Raises:
+        ValueError: if ``largest`` is no power of two.
+    """
     if largest < 1 or largest & (largest - 1):
         raise ValueError(f"chunk_size must be a power of two, got {largest}")
     return tuple(2**power for power in range(largest.bit_length()))
 
 
 def default_hop(segment: int, overlap: float = 0.25) -> int:
-    """Samples from one segment to the next when neighbours share the fraction ``overlap`` in 0..0.9."""
+    """Samples from one segment to the next when neighbours share the fraction ``overlap``.
+
+    Raises:
+        ValueError: for an overlap outside 0..0.9.
+    """
     if not 0.0 <= overlap <= 0.9:
         raise ValueError(f"overlap must lie in 0..0.9 of a segment, got {overlap}")
     return max(1, segment - round(segment * overlap))

@@ -29,6 +29,10 @@ class Separator:
             input at a root mean square of ``level`` (default 0.1), which the stems do not show.
         overlap: takes the place of the model's.
         chunk_size: segments separated at once, a power of two.
+
+    Raises:
+        InputError: for an overlap outside 0..0.9.
+        ValueError: for a ``chunk_size`` that is no power of two.
     """
 
     def __init__(self, model: Any, overlap: float | None = None, chunk_size: int = segmenting.CHUNK_SIZE) -> None:
@@ -112,6 +116,9 @@ class Separator:
 
         Returns:
             (num_samples, batch, source, time) float32 at mixture scale.
+
+        Raises:
+            InputError: for another shape, samples that are not finite, or ``num_samples`` or ``seed`` out of range.
         """
         mixtures = _checked(mixtures)
         if mixtures.ndim != 2:
@@ -129,7 +136,22 @@ class Separator:
         seed: int = 0,
         scale: Any = 1.0,
     ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-        """Separate blocks as they arrive; see :func:`tfsep.separation.stream.separate_blocks`."""
+        """Separate blocks as they arrive; see :func:`tfsep.separation.stream.separate_blocks`.
+
+        Args:
+            blocks: of the mixture, (channels, time) float32, of any lengths.
+            sample_rate: Hz, of the blocks and of the stems.
+            channels: how many.
+            num_samples: independent posterior samples, at least 1.
+            seed: 0..2^31 - 1.
+            scale: what the mixture is multiplied by for the model, and the stems divided by; one or (channels, 1).
+
+        Returns:
+            Pairs of the mixture (channels, time) and its stems (num_samples, source, channels, time).
+
+        Raises:
+            InputError: for ``num_samples`` or ``seed`` out of range.
+        """
         if num_samples < 1:
             raise InputError(f"num_samples must be at least 1, got {num_samples}")
         if not 0 <= seed < 2**31:

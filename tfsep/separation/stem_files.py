@@ -231,7 +231,11 @@ class StemFolder:
 
 
 def refuse_existing(paths: Iterable[Path], overwrite: bool) -> None:
-    """Raise JobError for the first of the files that is there already, unless it may be overwritten."""
+    """Keep files from being overwritten unawares.
+
+    Raises:
+        JobError: for the first of ``paths`` that is there already, unless ``overwrite`` is set.
+    """
     for path in paths:
         if path.exists() and not overwrite:
             raise JobError(f"{path} is there already; --overwrite replaces it")

@@ -135,7 +135,16 @@ class FileReport:
 
 
 def selected_frames(info: files.AudioInfo, start: float, duration: float | None) -> tuple[int, int]:
-    """First frame and number of frames of the part of a file between two times in seconds."""
+    """First frame and number of frames, at least 1, of a part of a file.
+
+    Args:
+        info: of the file.
+        start: seconds.
+        duration: seconds, cut short by the file's end; None is up to there.
+
+    Raises:
+        JobError: if the part would start at the file's end or behind it.
+    """
     first = round(start * info.sample_rate)
     if first >= info.frames:
         raise JobError(f"start must lie before the end at {info.seconds:.3f} s, got {start:g} s: {info.path}")

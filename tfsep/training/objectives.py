@@ -43,7 +43,7 @@ def noised(prior: Prior, wave: tf.Tensor, seed: tf.Tensor) -> tuple[tf.Tensor, t
 
 
 def drawn_sigma(prior: Prior, events: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
-    """Noise levels log-uniform over a prior's range, one for each event: (batch,)."""
+    """Noise levels log-uniform over the ``sigma_range`` of a prior, one for each of its events: (batch,)."""
     low, high = (math.log(sigma) for sigma in prior.sigma_range or ())
     position = tf.random.stateless_uniform(tf.shape(events)[:1], seed + 1, dtype=events.dtype, alg="philox")
     return tf.exp(low + (high - low) * position)
@@ -93,7 +93,16 @@ def denoising_score_matching(
 
 
 def noised_pair(prior: Prior, batch: Any, seed: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, Any]:
-    """Clean events, the same with noise or a background behind them, and its level; ``batch`` as of the objective."""
+    """Clean events, and the same with noise or a background behind them.
+
+    Args:
+        prior: the prior.
+        batch: as of :func:`denoising_score_matching`.
+        seed: two integers.
+
+    Returns:
+        Clean and noisy events, both (batch,) + event_shape, and the noise levels (batch,), None for a clean prior.
+    """
     if not isinstance(batch, tuple):
         return prior.analyse(batch), *noised(prior, batch, seed)
     wave, background = batch
@@ -103,7 +112,16 @@ def noised_pair(prior: Prior, batch: Any, seed: tf.Tensor) -> tuple[tf.Tensor, t
 
 
 def prior_objective(prior: Prior, batch: Any, seed: tf.Tensor) -> tuple[tf.Tensor, dict[str, tf.Tensor]]:
-    """What a prior is trained on: :func:`maximum_likelihood`, or :func:`denoising_score_matching` without a density."""
+    """What a prior is trained on: :func:`maximum_likelihood`, or :func:`denoising_score_matching` without a density.
+
+    Args:
+        prior: the prior.
+        batch: isolated sources (batch, time), for a denoiser with or without backgrounds.
+        seed: two integers.
+
+    Returns:
+        The loss, a scalar to be made smaller, and metrics.
+    """
     return (maximum_likelihood if prior.has_log_prob else denoising_score_matching)(prior, batch, seed)
 
 

@@ -138,7 +138,13 @@ def build(settings: ObjectiveSettings, priors: Sequence[Prior] | None) -> Callab
 
 
 def pairs(posterior: DrawnPosterior, sources: tf.Tensor, seed: tf.Tensor) -> Loss:
-    """:func:`tfsep.training.objectives.simulated_pairs` for Gaussians, :func:`conditional_likelihood` for flows."""
+    """:func:`tfsep.training.objectives.simulated_pairs` for Gaussians, :func:`conditional_likelihood` for flows.
+
+    Args:
+        posterior: the networks.
+        sources: (batch, source, time), drawn independently of each other.
+        seed: two integers.
+    """
     if posterior.family == "gaussian":
         return objectives.simulated_pairs(posterior, sources, seed)
     return conditional_likelihood(posterior, sources, seed)
@@ -162,7 +168,16 @@ def annealed(progress: tf.Tensor, settings: ObjectiveSettings) -> tuple[tf.Tenso
 
 
 def log_density(prior: Prior, events: tf.Tensor, sigma: tf.Tensor) -> tf.Tensor:
-    """log p_sigma of events, (batch,); for a prior without a density, zero with the gradient of one, its score."""
+    """log p_sigma of events in nats; for a prior without a density, zero with the gradient of one, its score.
+
+    Args:
+        prior: the prior.
+        events: (batch,) + event_shape.
+        sigma: noise level, a scalar or (batch,).
+
+    Returns:
+        (batch,).
+    """
     if prior.has_log_prob:
         return prior.log_prob(events, sigma)
     score = tf.stop_gradient(prior.score(events, sigma))
@@ -217,6 +232,11 @@ def conditional_likelihood(posterior: DrawnPosterior, sources: tf.Tensor, seed: 
 
     The density learns from the errors that the means make, with noise of a thousandth of the mixture's level so that
     an error of zero has a finite density; the means do not learn from the density.
+
+    Args:
+        posterior: the networks.
+        sources: (batch, source, time), drawn independently of each other.
+        seed: of the noise, two integers.
     """
     gains, time = posterior.gains, sources.shape[-1]
     mixture = mixing.mix(sources, gains)
