@@ -58,8 +58,8 @@ def test_every_noise_level_and_method_is_reported(record: dict[str, Any]) -> Non
     headline = record["by_sigma"][2]
     assert headline["log_prob"] == record["log_prob"] and headline["accuracy"] == record["accuracy"]
     methods = {"log_prob", "likelihood_ratio", "input_complexity", "typicality", "denoising_error", "score_norms"}
-    assert set(record["scores"]) == methods | {"loudness"}
-    for method in ("likelihood_ratio", "input_complexity"):
+    assert set(record["scores"]) == methods | {"loudness", "ratio_with_silence"}
+    for method in ("likelihood_ratio", "ratio_with_silence", "input_complexity"):
         assert record["scores"][method]["accuracy"] == record["accuracy"]
     for row in record["scores"].values():
         assert 0.0 <= row["accuracy"] <= 1.0 and set(row["auroc"]) == set(PAIR)
@@ -71,6 +71,20 @@ def test_every_noise_level_and_method_is_reported(record: dict[str, Any]) -> Non
 def test_silence_under_a_gaussian_is_its_likeliest_input(record: dict[str, Any]) -> None:
     assert record["silence_is_likelier"] == list(PAIR)
     assert record["out_of_distribution"]["silence"]["sine"]["auroc"] < 0.5
+    assert record["scores"]["ratio_with_silence"]["silence_is_likelier"] == []
+
+
+def test_an_absent_source_is_silence_with_noise(gaussians: PriorSet, cuts: Any) -> None:
+    rows = cross_likelihood.strange_rows(cuts, (), 5)
+    found = prior_scores.absent(gaussians, scorers(gaussians.priors), rows, 0.1, 3)
+    noise = noise_like(np.zeros((5, LENGTH, 1), np.float32), 3, "silence", 0)[..., 0]
+    expected = -0.5 * np.mean(noise**2, axis=1) - np.log(0.1 * np.sqrt(2 * np.pi))
+    np.testing.assert_allclose(found["silence"][:, 0], expected, rtol=1e-5)
+    table, silence = {"x": np.log([[0.5, 0.5], [0.9, 0.1]])}, {"x": np.log([[0.5], [0.2]])}
+    even = prior_scores.ratio_with_silence(table, 1, None, silence)["x"]
+    np.testing.assert_allclose(np.exp(even), [[1.0, 1.0], [2.25, 0.25]])
+    pooled = prior_scores.ratio_with_silence(table, 1, {"x": np.log([[0.5], [0.5]])}, silence)["x"]
+    np.testing.assert_allclose(np.exp(pooled[1]), [0.9 / 0.4, 0.1 / 0.4])
 
 
 @pytest.mark.slow

@@ -5,6 +5,9 @@ Every method turns cuts into one column per prior, higher meaning more own, for 
 ``log_prob``           the log-density itself.
 ``likelihood_ratio``   :math:`\log p_k - \log p_0` with p_0 a prior of all sources pooled, or, where the model has none,
                        the even mixture of its priors (Ren et al., 2019). The argmax cannot change, the AUROC can.
+``ratio_with_silence`` the same with one class more below the line: an absent source, silence, whose noised density is
+                       :math:`\mathcal{N}(x; x_{silence}, \sigma^2 I)`. No noised density exceeds its peak, so that
+                       silence, however likely a prior finds it, is an absent source rather than its own.
 ``input_complexity``   :math:`\log p_k + L(x)` with L the zlib code length of the 8-bit waveform (Serra et al., 2020).
                        Again the argmax cannot change.
 ``typicality``         :math:`-|\log p_k(x) + \hat H_k|` with :math:`\hat H_k` the mean code length of training cuts
@@ -20,6 +23,7 @@ Densities are in nats per dimension. The noise on events is that of cross_likeli
 
 from __future__ import annotations
 
+import math
 import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -45,6 +49,34 @@ def likelihood_ratio(table: Table, dimensions: int, background: Table | None) ->
     for row, values in table.items():
         nats = values * dimensions
         mixture = logsumexp(nats, axis=1, keepdims=True) - np.log(nats.shape[1])
+        found[row] = values - mixture / dimensions
+    return found
+
+
+def absent(
+    tested: PriorSet, judges: Mapping[str, PriorScorer], rows: Rows, sigma: float, seed: int
+) -> Table:
+    """Log-density per dimension of an absent source, silence with noise of level sigma, on noised rows: (cut, 1)."""
+    silence = tested.events(np.zeros((1, tested.length), np.float32))[:1]
+
+    def value(judge: PriorScorer, events: np.ndarray, _: float | None) -> np.ndarray:
+        del judge
+        distance = np.mean((events - silence) ** 2, axis=tuple(range(1, events.ndim)))
+        return -0.5 * distance / sigma**2 - np.log(sigma) - 0.5 * math.log(math.tau)
+
+    one = dict(list(judges.items())[:1])
+    return cross_likelihood.tables(tested, one, rows, [sigma], seed, value)[sigma]
+
+
+def ratio_with_silence(table: Table, dimensions: int, background: Table | None, silence: Table) -> Table:
+    """:func:`likelihood_ratio` with silence, a table of one column, as one source more in the denominator."""
+    found = {}
+    for row, values in table.items():
+        num = values.shape[1]
+        known = [values * dimensions, silence[row] * dimensions]
+        if background is not None:
+            known[0] = np.repeat(background[row] * dimensions, num, axis=1)
+        mixture = logsumexp(np.concatenate(known, axis=1), axis=1, keepdims=True) - np.log(num + 1)
         found[row] = values - mixture / dimensions
     return found
 
@@ -138,13 +170,17 @@ def with_density(
     calibration = cross_likelihood.tables(tested, judges, training, [sigma], cuts.seed + 1)[sigma]
     even = cross_likelihood.source_rows(replace(cuts, level=cuts.mean_level(num)), tested.sources, num)
     levelled = cross_likelihood.tables(tested, judges, even, [sigma], cuts.seed)[sigma]
-    return {
+    found = {
         "log_prob": table,
         "likelihood_ratio": likelihood_ratio(table, dimensions, background),
         "input_complexity": input_complexity(table, rows, tested.length / dimensions),
         "typicality": typicality(table, calibration, tested.sources),
         "loudness": {**table, **levelled},
     }
+    if sigma is not None:
+        silence = absent(tested, judges, rows, sigma, cuts.seed)
+        found["ratio_with_silence"] = ratio_with_silence(table, dimensions, background, silence)
+    return found
 
 
 def with_score(
