@@ -125,6 +125,7 @@ ROWS = (
     _separation(30, 0.3),
     _separation(60, 0.1),
     _separation(300, 0.1),
+    _separation(3600, 0.02),
     Row(
         "exported model, 10 s", TIME, "file", {"model": "songs", "seconds": 10}, _SERVED, {"Separator": _IN_PYTHON}, 0.5
     ),
