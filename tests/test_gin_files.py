@@ -64,6 +64,7 @@ SLOW = (
     "toy_free.gin",
     "toy_free_masks.gin",
     "toy_mean_field.gin",
+    "toy_mean_field_exchanged.gin",
     "toy_refined.gin",
     "wavetable_free.gin",
 )

@@ -127,7 +127,7 @@ def test_a_pair_is_exchanged_where_that_raises_the_bound(gaussians: list[Any]) -
     observed = tf.constant(np.stack([np.where(np.arange(40)[:, None] % 2, loud, quiet), quiet], axis=1))
     sigmas = mean_field.levels(GAINS, sigma)[1]
     means = mean_field.means_of(gaussians, observed, sigmas)
-    found, moved = mean_field.exchanged(gaussians, mixture, observed, means, GAINS, sigma, tf.constant([0, 0]))
+    found, moved = mean_field.exchanged(gaussians, mixture, observed, means, GAINS, sigma, (0, 1))
     other = observed[:, ::-1]
     before = mean_field.bound(gaussians, mixture, observed, GAINS, sigma)
     after = mean_field.bound(gaussians, mixture, other, GAINS, sigma)
@@ -145,7 +145,36 @@ def test_every_pair_gets_its_turn() -> None:
     means = mean_field.means_of(three, observed, mean_field.levels(gains, sigma)[1])
     changed = set()
     for seed in range(30):
-        found, moved = mean_field.exchanged(three, mixture, observed, means, gains, sigma, tf.constant([seed, 0]))
+
+        def exchange(pair: tuple[int, int]) -> Any:
+            return mean_field.exchanged(three, mixture, observed, means, gains, sigma, pair)
+
+        found, moved = mean_field.any_pair(3, tf.constant([seed, 0]), exchange)
         assert bool(tf.reduce_any(moved))
         changed.add(tuple(np.abs(found - means).max(axis=(0, 2)) > 1e-9))
     assert changed == {(True, True, False), (True, False, True), (False, True, True)}
+
+
+def test_pairs_of_every_step_are_exchanged_whatever_the_seed() -> None:
+    three = [priors.build("gaussian", event_shape=(TIME, 1), variances=v) for v in (0.01, 100.0, 1.0)]
+    gains = (1 / 3, 1 / 3, 1 / 3)
+
+    class Told(Free):
+        def call(self, mixture: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+            means = tf.stack([mixture, 0.01 * mixture, 0.1 * mixture], axis=1)
+            return means, tf.zeros_like(means)
+
+    model = Told()
+    model.gains = gains
+    waves = tf.constant(3.0 * np.random.default_rng(0).normal(size=(8, 3, TIME)), tf.float32)
+    for seed in range(3):
+        drawn = tf.constant([seed, 0])
+        _, metrics = mean_field.natural_gradient(model, three, waves, tf.constant(0.1), drawn, [(0, 1)])
+        assert float(metrics["exchanged"]) == 1.0
+
+
+@pytest.mark.parametrize("pairs", [((0,),), ((0, 1), (1, 2)), ((-1, 0),), ((0, 2),)])
+def test_pairs_that_are_none_are_refused(pairs: Any) -> None:
+    single = [priors.build("gaussian", event_shape=(TIME, 1), variances=v) for v in VARIANCES]
+    with pytest.raises(InputError, match=r"objective.exchanges (must be pairs|are places among 2 sources)"):
+        variational.build(ObjectiveSettings(kind="mean_field", exchanges=pairs), single)

@@ -17,8 +17,9 @@ which a Jacobi update (posteriors/gibbs.py) goes. So the network learns to outpu
 Gaussian q, as in variational.py, sees its own share of the mixture only and stays between the modes.
 
 That direction is a local one: two sources that have taken each other's part of the mixture explain it nearly as well
-and stay. So at each step one pair of pseudo-observations is exchanged on trial, and where this raises the bound, the
-network learns the update from there.
+and stay. So at each step pairs of pseudo-observations are exchanged on trial, and where this raises the bound, the
+network learns the update from there. A pair that is tried now and then only teaches the network two things by turns, of
+which it keeps the more frequent one: pairs that are known to take each other's part belong into every step.
 
 The noise level falls with the training as in variational.py. Sources: Khan and Lin 2017 (conjugate-computation
 variational inference), section 3, for natural gradients as gradients in expectation parameters; Robbins 1956 for D;
@@ -30,7 +31,7 @@ from __future__ import annotations
 import functools
 import itertools
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import tensorflow as tf
@@ -94,42 +95,46 @@ def exchanged(
     means: tf.Tensor,
     gains: Sequence[float],
     sigma: tf.Tensor,
-    seed: tf.Tensor,
+    pair: tuple[int, int],
 ) -> tuple[tf.Tensor, tf.Tensor]:
-    """Means D_k with one pair of pseudo-observations, drawn at random, exchanged where the bound says so.
+    """Means D_k with a pair of pseudo-observations exchanged where the bound says so.
 
     Args:
         priors, mixture, observed, gains, sigma: as of :func:`bound`.
         means: D_k of ``observed``, (batch, source, time).
-        seed: two integers.
+        pair: places of two sources.
 
     Returns:
         The means (batch, source, time), and whether each example's pair was exchanged, (batch,).
     """
     gamma, sigmas = levels(gains, sigma)
+    new = list(tf.unstack(means, axis=1))
+    gain = tf.zeros_like(mixture[:, 0])
+    for k, other in (pair, pair[::-1]):
+        offered = observed[:, other]
+        new[k] = priors[k].denoise(offered[..., tf.newaxis], sigmas[k])[..., 0]
+        gain += divergence(priors[k], observed[:, k], means[:, k], sigmas[k])
+        gain -= divergence(priors[k], offered, new[k], sigmas[k])
+    moved = tf.stack(new, axis=1)
+    gain += mixing.log_likelihood(mixture, moved, gamma, gains)
+    better = gain > mixing.log_likelihood(mixture, means, gamma, gains)
+    return tf.where(better[:, tf.newaxis, tf.newaxis], moved, means), better
 
-    def exchange(first: int, second: int) -> tuple[tf.Tensor, tf.Tensor]:
-        order = list(range(len(priors)))
-        order[first], order[second] = second, first
-        new = list(tf.unstack(means, axis=1))
-        gain = tf.zeros_like(mixture[:, 0])
-        for k in (first, second):
-            other = observed[:, order[k]]
-            new[k] = priors[k].denoise(other[..., tf.newaxis], sigmas[k])[..., 0]
-            gain += divergence(priors[k], observed[:, k], means[:, k], sigmas[k])
-            gain -= divergence(priors[k], other, new[k], sigmas[k])
-        moved = tf.stack(new, axis=1)
-        gain += mixing.log_likelihood(mixture, moved, gamma, gains)
-        better = gain > mixing.log_likelihood(mixture, means, gamma, gains)
-        return tf.where(better[:, tf.newaxis, tf.newaxis], moved, means), better
 
-    pairs = list(itertools.combinations(range(len(priors)), 2))
+def any_pair(num_sources: int, seed: tf.Tensor, exchange: Callable[[tuple[int, int]], Any]) -> Any:
+    """What ``exchange`` gives for a pair of sources that is drawn at random."""
+    pairs = list(itertools.combinations(range(num_sources), 2))
     chosen = tf.random.stateless_uniform((), seed, maxval=len(pairs), dtype=tf.int32, alg="philox")
-    return tf.switch_case(chosen, [functools.partial(exchange, *pair) for pair in pairs])
+    return tf.switch_case(chosen, [functools.partial(exchange, pair) for pair in pairs])
 
 
 def natural_gradient(
-    posterior: Any, priors: Sequence[Prior], sources: tf.Tensor, sigma: tf.Tensor, seed: tf.Tensor
+    posterior: Any,
+    priors: Sequence[Prior],
+    sources: tf.Tensor,
+    sigma: tf.Tensor,
+    seed: tf.Tensor,
+    pairs: Sequence[tuple[int, int]] = (),
 ) -> tuple[tf.Tensor, dict[str, tf.Tensor]]:
     """A loss whose gradient in a network's u_k is the natural gradient of minus the bound, relative to the mixture.
 
@@ -142,6 +147,7 @@ def natural_gradient(
         sources: (batch, source, time), of which only the mixture is used.
         sigma: noise level, a scalar.
         seed: two integers, for the pair that may be exchanged.
+        pairs: places of sources that may be exchanged in every step, none twice; empty: one pair, drawn at random.
 
     Raises:
         InputError: for a posterior of another family than "gaussian", whose flow nothing here would train.
@@ -156,10 +162,17 @@ def natural_gradient(
     observed = tf.stop_gradient(shares / column)
     means = tf.stop_gradient(means_of(priors, observed, sigmas))
     missed = (tf.stop_gradient(shares) - column * means) ** 2
+
+    def exchange(pair: tuple[int, int]) -> tuple[tf.Tensor, tf.Tensor]:
+        return exchanged(priors, mixture, observed, means, gains, sigma, pair)
+
     swapped = tf.zeros_like(mixture[:, 0], tf.bool)
-    if len(priors) > 1:
-        means, swapped = exchanged(priors, mixture, observed, means, gains, sigma, seed)
-        means = tf.stop_gradient(means)
+    if len(priors) > 1 and not pairs:
+        means, swapped = any_pair(len(priors), seed, exchange)
+    for pair in pairs:
+        means, moved = exchange(pair)
+        swapped |= moved
+    means = tf.stop_gradient(means)
     left = mixing.residual(mixture, means, gains)
     offered = tf.stop_gradient(means + left[:, tf.newaxis] / column)
     _, power, relative, profile = objectives.errors_of_means(gains, mixture, offered, shares)

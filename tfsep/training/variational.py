@@ -64,6 +64,8 @@ class ObjectiveSettings:
         first_beta: weight of the divergence from the priors at first, in 0..1.
         warmed_up: share of the training after which beta is 1, in 0..1.
         likelihood_ratio: r = gamma / (sigma |a|).
+        exchanges: pairs of sources, by their places, that "mean_field" tries to exchange in every step; empty: one pair
+            a step, drawn at random.
     """
 
     kind: str = "simulated_pairs"
@@ -77,6 +79,7 @@ class ObjectiveSettings:
     first_beta: float = 0.1
     warmed_up: float = 0.1
     likelihood_ratio: float = 1.0
+    exchanges: Sequence[Sequence[int]] = ()
 
     def __post_init__(self) -> None:
         """Check every range.
@@ -97,6 +100,10 @@ class ObjectiveSettings:
         for name in ("pairs_weight", "elbo_weight", "likelihood_ratio", "num_samples"):
             if not getattr(self, name) > 0:
                 raise InputError(f"objective.{name} must be above 0, got {getattr(self, name):g}")
+        places = [place for pair in self.exchanges for place in pair]
+        in_pairs = all(len(pair) == 2 for pair in self.exchanges) and len(set(places)) == len(places)
+        if not in_pairs or min(places, default=0) < 0:
+            raise InputError(f"objective.exchanges must be pairs of places, none twice, got {self.exchanges!r}")
 
     @property
     def needs_priors(self) -> bool:
@@ -114,7 +121,10 @@ def build(settings: ObjectiveSettings, priors: Sequence[Prior] | None) -> Callab
     """
     if not settings.needs_priors:
         return pairs
+    swaps = [(int(first), int(second)) for first, second in settings.exchanges]
     known = wave_priors("amortised (elbo)", priors, (settings.smallest_sigma, settings.largest_sigma))
+    if any(place >= len(known) for pair in swaps for place in pair):
+        raise InputError(f"objective.exchanges are places among {len(known)} sources, got {settings.exchanges!r}")
     if settings.kind != "mean_field":
         needs_score("amortised (elbo)", known)
 
@@ -122,7 +132,7 @@ def build(settings: ObjectiveSettings, priors: Sequence[Prior] | None) -> Callab
         sources, progress = batch
         if settings.kind == "mean_field":
             sigma, _ = annealed(progress[0], settings)
-            return mean_field.natural_gradient(posterior, known, sources, sigma, seed)
+            return mean_field.natural_gradient(posterior, known, sources, sigma, seed, swaps)
         parts: list[tuple[float, Loss]] = []
         if settings.kind != "simulated_pairs":
             weight = settings.elbo_weight if settings.kind == "both" else 1.0
