@@ -164,6 +164,8 @@ def configure(path: Path, stems: Path) -> list[str]:
     if "train.posterior_objective" in bound or "@composition/posterior()" in bound.get("train.posteriors", ""):
         # These use the priors of all sources, so there must be one source alone.
         params.append(f"toy.sources = ['{source}']")
+    if "posterior/objective.exchanges" in bound:
+        params += ["posterior/objective.exchanges = ()", "train.posterior_start = None"]
     config.parse([str(path)], params)
     return [source] if "train.prior" in bound else []
 
