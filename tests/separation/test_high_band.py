@@ -35,7 +35,7 @@ def test_blocks_do_not_show_and_shares_sum_to_one(cuts: list[int]) -> None:
     assert found.min() > 0.0
 
 
-def test_shares_go_by_power_in_the_upper_half_of_the_models_band_and_by_time() -> None:
+def test_shares_go_by_power_at_the_top_of_the_models_band_and_by_time() -> None:
     time = np.arange(30000) / RATE
     low, high = np.sin(2 * np.pi * 200 * time), np.sin(2 * np.pi * 3500 * time)
     given = np.zeros((*LEADING, 30000))
