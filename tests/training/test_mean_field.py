@@ -178,3 +178,8 @@ def test_pairs_that_are_none_are_refused(pairs: Any) -> None:
     single = [priors.build("gaussian", event_shape=(TIME, 1), variances=v) for v in VARIANCES]
     with pytest.raises(InputError, match=r"objective.exchanges (must be pairs|are places among 2 sources)"):
         variational.build(ObjectiveSettings(kind="mean_field", exchanges=pairs), single)
+
+
+def test_exchanges_belong_to_this_objective() -> None:
+    with pytest.raises(InputError, match="objective.exchanges are for kind 'mean_field', got 'elbo'"):
+        ObjectiveSettings(kind="elbo", exchanges=((0, 1),))

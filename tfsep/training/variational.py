@@ -105,6 +105,9 @@ class ObjectiveSettings:
         if not in_pairs or min(places, default=0) < 0:
             raise InputError(f"objective.exchanges must be pairs of places, none twice, got {self.exchanges!r}")
 
+        if self.exchanges and self.kind != "mean_field":
+            raise InputError(f"objective.exchanges are for kind 'mean_field', got {self.kind!r}")
+
     @property
     def needs_priors(self) -> bool:
         """Whether priors must be trained first."""
