@@ -5,13 +5,14 @@
 ``priors`` trains gin/stems_prior.gin on the training split of --songs; ``contrastive`` fine-tunes what came out, by
 gin/contrastive_stems.gin. Both end in ``<runs>/<job>/model``; the priors of the bundled
 ``songs`` are those of the first. ``left_out`` takes the songs of ``<real>/train`` in turn: it fine-tunes ``priors`` on
---songs and on all real songs but one, tests that one before and after, and adds it to
-``benchmarks/results/prior_test_left_out.json``. Each training resumes where it stood.
+--songs and on all real songs but one, tests that one before and after under the priors of the sources it has, and adds
+it to ``benchmarks/results/prior_test_left_out.json``. Each training resumes where it stood.
 """
 
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import sys
 from collections.abc import Sequence
@@ -84,15 +85,28 @@ def _leave_out(song: str, args: argparse.Namespace, priors: Path, folder: Path) 
     """Fine-tune without a song, test on it before and after, keep the record."""
     settings = [_from(priors), f"stems.exclude={[song]!r}"]
     _train("contrastive_stems", folder, [args.songs, args.real], settings)
-    found = {}
+    found, sources = {}, [f"--source={source}" for source in _heard(args.real, song, priors / "model")]
     for when, run in (("before", priors), ("after", folder)):
         file = folder / f"{when}.json"
         _call(prior_test.main, [f"--model={run / 'model'}", f"--data={args.real}", "--split=train", f"--track={song}",
-                                "--resample", f"--num_examples={args.num_examples}", f"--json={file}"])
+                                "--resample", f"--num_examples={args.num_examples}", f"--json={file}", *sources])
         record = json.loads(file.read_text(encoding="utf-8"))
         found[when] = {name: record[name] for name in _KEPT}
         print(f"{song}, {when}: accuracy {record['accuracy']:.3f}", file=sys.stderr, flush=True)
     keep(Path(args.results), song, found)
+
+
+def _heard(real: str, song: str, model: Path) -> list[str]:
+    """Sources of a model that a song has an audible stem of."""
+    from tfsep.data.stems import StemsData
+    from tfsep.separation import model_folder
+
+    found, described = [], model_folder.describe(str(model))
+    for source in described["sources"]:
+        with contextlib.suppress(InputError):
+            StemsData((real,), sources=(source,), sample_rate=described["sample_rate"], only=(song,))
+            found.append(source)
+    return found
 
 
 def keep(results: Path, song: str, record: dict[str, Any]) -> None:

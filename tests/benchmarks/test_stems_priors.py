@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from unittest import mock
 
+import numpy as np
 import pytest
 
 from benchmarks import stems_priors
+from tfsep.audio import files
 from tfsep.errors import InputError
 
 
@@ -25,6 +28,16 @@ def test_a_song_measured_again_takes_its_own_place(tmp_path: Path) -> None:
         stems_priors.keep(tmp_path / "new", song, {"accuracy": accuracy})
     found = json.loads((tmp_path / "new" / stems_priors.LEFT_OUT).read_text())
     assert found == {"songs": {"one": {"accuracy": 0.7}, "two": {"accuracy": 0.6}}}
+
+
+def test_a_song_is_tested_on_the_stems_that_it_has(tmp_path: Path) -> None:
+    tone = np.sin(np.arange(8000, dtype=np.float32))[np.newaxis]
+    for source, wave in (("drums", tone), ("bass", 0 * tone), ("other", tone)):
+        with files.Writer(tmp_path / "train" / "Song" / f"{source}.wav", 8000, 1) as writer:
+            writer.write(wave)
+    description = {"sources": ["drums", "bass", "other", "vocals"], "sample_rate": 8000}
+    with mock.patch("tfsep.separation.model_folder.describe", return_value=description):
+        assert stems_priors._heard(str(tmp_path), "Song", tmp_path) == ["drums", "other"]
 
 
 def test_leaving_out_needs_real_songs(capsys: pytest.CaptureFixture[str]) -> None:

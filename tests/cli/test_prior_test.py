@@ -89,6 +89,8 @@ def unsound(tmp_path_factory: pytest.TempPathFactory) -> Path:
         (["--model=pair", "--data=toy", "--track=a"], "--track chooses tracks of a folder, --data is 'toy'"),
         (["--model=songs", "--data=songs", "--track=b"], "no track under songs has an audible"),
         (["--model=one", "--data=toy"], "at least two priors, 'one' has 1 (sine)"),
+        (["--model=pair", "--data=toy", "--source=sine"], "at least two priors, 'pair' has 1 (sine)"),
+        (["--model=pair", "--data=toy", "--source=flute"], "'pair' has priors of sine, square, not of 'flute'"),
         (["--model=none", "--data=toy"], "at least two priors, 'none' has 0 (none)"),
         (["--model=uneven", "--data=toy"], "'wave' events (64, 1), 'square' over 'wave' events (32, 1)"),
         (["--model=mixed", "--data=toy"], "'sine' is over 'wave' events (64, 1), 'square' over 'log_stft' events"),

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from tfsep.training.flat_weights import FlatWeights
 from tfsep.training.optimiser import AveragedWeights, WarmupSchedule, build_optimiser
 from tfsep.training.task import FitSettings
 
@@ -46,13 +47,23 @@ def test_the_rate_never_rises_again_beyond_the_end() -> None:
     assert rate(500) == pytest.approx(0.0, abs=1e-7)
 
 
+def flat(model: keras.Model) -> FlatWeights:
+    return FlatWeights([v.value for v in model.trainable_variables])
+
+
+def step_without_gradient(model: keras.Model, settings: FitSettings) -> None:
+    weights = flat(model)
+    optimiser = build_optimiser(settings, weights, tf.Variable(0, dtype=tf.int64))
+    optimiser.apply([tf.zeros_like(vector.value) for vector in weights.vectors], weights.vectors)
+    weights.give()
+
+
 def test_weight_decay_shrinks_matrices_and_not_vectors(gaussian: ModuleType) -> None:
     model = gaussian.AffineFlow()
     model.bias.assign(tf.ones_like(model.bias))
     before = model.kernel.numpy()
     settings = FitSettings(warmup_steps=0, decay="constant", learning_rate=0.1, weight_decay=0.5)
-    optimiser = build_optimiser(settings, model, tf.Variable(0, dtype=tf.int64))
-    optimiser.apply([tf.zeros_like(v) for v in model.trainable_variables], model.trainable_variables)
+    step_without_gradient(model, settings)
     np.testing.assert_allclose(model.kernel.numpy(), before * (1 - 0.1 * 0.5), rtol=1e-6)
     np.testing.assert_array_equal(model.bias.numpy(), np.ones(gaussian.DIMENSIONS, np.float32))
 
@@ -60,25 +71,30 @@ def test_weight_decay_shrinks_matrices_and_not_vectors(gaussian: ModuleType) -> 
 def test_without_weight_decay_a_zero_gradient_moves_nothing(gaussian: ModuleType) -> None:
     model = gaussian.AffineFlow()
     before = model.kernel.numpy()
-    optimiser = build_optimiser(FitSettings(weight_decay=0.0), model, tf.Variable(0, dtype=tf.int64))
-    optimiser.apply([tf.zeros_like(v) for v in model.trainable_variables], model.trainable_variables)
+    step_without_gradient(model, FitSettings(weight_decay=0.0))
     np.testing.assert_array_equal(model.kernel.numpy(), before)
 
 
 def test_the_optimiser_is_adamw_with_all_its_variables(gaussian: ModuleType) -> None:
     model = gaussian.AffineFlow()
-    optimiser = build_optimiser(FitSettings(), model, tf.Variable(0, dtype=tf.int64))
+    weights = flat(model)
+    optimiser = build_optimiser(FitSettings(), weights, tf.Variable(0, dtype=tf.int64))
     assert isinstance(optimiser, keras.optimizers.AdamW)
-    shapes = sorted(tuple(v.shape) for v in optimiser.variables if len(v.shape))
-    assert shapes == sorted(2 * [tuple(v.shape) for v in model.trainable_variables])
+    lengths = sorted(v.shape[0] for v in optimiser.variables if len(v.shape))
+    assert lengths == 2 * [gaussian.DIMENSIONS] + 2 * [gaussian.DIMENSIONS**2]
+    for moments in (optimiser._momentums, optimiser._velocities):
+        shapes = [tuple(part.shape) for part in weights.split([moment.value for moment in moments])]
+        assert shapes == [tuple(v.shape) for v in model.trainable_variables]
 
 
 def test_the_average_follows_its_formula() -> None:
     variable = tf.Variable([1.0, -2.0])
-    average = AveragedWeights([variable], decay=0.5)
+    weights = FlatWeights([variable])
+    average = AveragedWeights(weights, decay=0.5)
     expected = variable.numpy()
     for step in range(20):
         variable.assign([float(step), 2.0])
+        weights.take()
         decay = min(0.5, (1 + step) / (10 + step))
         expected = decay * expected + (1 - decay) * variable.numpy()
         average.update(average.decay_at(tf.constant(step)))
@@ -87,18 +103,39 @@ def test_the_average_follows_its_formula() -> None:
 
 def test_no_decay_makes_the_average_the_weights() -> None:
     variable = tf.Variable([1.0])
-    average = AveragedWeights([variable], decay=0.0)
+    weights = FlatWeights([variable])
+    average = AveragedWeights(weights, decay=0.0)
     variable.assign([7.0])
+    weights.take()
     average.update(average.decay_at(tf.constant(3)))
     assert average.variables[0].numpy() == [7.0]
 
 
-def test_load_and_reset_copy_in_both_directions() -> None:
+def test_averages_go_into_the_variables_and_start_again_from_them() -> None:
     variable = tf.Variable([1.0])
-    average = AveragedWeights([variable], decay=0.9)
+    weights = FlatWeights([variable])
+    average = AveragedWeights(weights, decay=0.9)
     variable.assign([5.0])
-    average.load()
+    weights.give(average.variables)
     assert variable.numpy() == [1.0]
     variable.assign([3.0])
+    weights.take()
     average.reset()
     assert average.variables[0].numpy() == [3.0]
+
+
+def test_long_vectors_keep_matrices_and_dtypes_apart_and_every_value_in_its_place() -> None:
+    shapes = {"float32": [(2, 3), (), (4,), (1, 2, 2)], "float64": [(2,), (2, 2)]}
+    variables = [tf.Variable(np.random.default_rng(len(s)).normal(size=s), dtype=d) for d in shapes for s in shapes[d]]
+    before = [variable.numpy() for variable in variables]
+    weights = FlatWeights(variables)
+    assert sorted((v.dtype, v.shape[0]) for v in weights.vectors) == [
+        ("float32", 5), ("float32", 10), ("float64", 2), ("float64", 4)
+    ]
+    assert sorted(v.shape[0] for v in weights.small) == [2, 5]
+    for variable, value in zip(variables, weights.split([v.value for v in weights.vectors]), strict=True):
+        np.testing.assert_array_equal(value.numpy(), variable.numpy())
+        variable.assign(tf.zeros_like(variable))
+    weights.give()
+    for variable, value in zip(variables, before, strict=True):
+        np.testing.assert_array_equal(variable.numpy(), value)

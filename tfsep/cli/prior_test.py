@@ -27,6 +27,7 @@ def parser() -> argparse.ArgumentParser:
     parse = runner.Parser(prog="prior-test", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     add = parse.add_argument
     add("--model", required=True, metavar="NAME|DIR", help="bundled or own model, with at least two priors")
+    add("--source", action="append", metavar="NAME", help="one of the priors to test, repeatable (default: all)")
     add("--data", required=True, metavar="toy|toy-free|DIR", help="toy sources, or <DIR>/<split>/<track>/<source>.wav")
     add("--split", default="test", help="of a folder: held-out cuts (default: test)")
     add("--training_split", default="train", help="of a folder: cuts to calibrate on (default: train)")
@@ -56,7 +57,7 @@ def _test(argv: Sequence[str]) -> int:
     runner.start_tensorflow()
     with runner.quiet_stderr():
         from tfsep.experiments import prior_studies, prior_test, prior_test_text, tested_priors
-    tested = tested_priors.load(args.model)
+    tested = tested_priors.load(args.model, args.source)
     cuts = _cuts(args, tested)
     studies = prior_studies.suited(args.study or (), tested)
     ideal = not args.no_ideal

@@ -115,13 +115,15 @@ def stems(record: Record) -> str:
 def left_out(record: Record) -> str:
     """Songs that were left out of a fine-tuning, each tested by itself, before it and after."""
     rows = []
+    every = [found["accuracy_per_source"] for tests in record["songs"].values() for found in tests.values()]
+    names = max(every, key=len)
     for song, tests in record["songs"].items():
         for when, found in tests.items():
-            shares = [percent(share) for share in found["accuracy_per_source"].values()]
+            heard = found["accuracy_per_source"]
+            shares = [percent(heard[name]) if name in heard else "-" for name in names]
             best = max(found["scores"], key=lambda name: found["scores"][name]["accuracy"])
             own = f"{percent(found['scores'][best]['accuracy'])} ({best.replace('_', ' ')})"
             rows.append([song, when, percent(found["accuracy"]), *shares, f"{found['mean_auroc']:.3f}", own])
-    names = next(iter(record["songs"].values()))["after"]["accuracy_per_source"]
     return grid(["song left out", "fine-tuning", "accuracy", *names, "mean AUROC", "best of all methods"], rows)
 
 

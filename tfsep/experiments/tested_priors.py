@@ -121,11 +121,14 @@ def load(model: str, sources: Sequence[str] | None = None) -> PriorSet:
         sources: those to load; None is all.
 
     Raises:
-        InputError: if the model cannot be read, or its priors cannot be compared.
+        InputError: if the model cannot be read, has no prior of a source, or its priors cannot be compared.
     """
     description = model_folder.describe(model)
     known = [name for name in description["priors"] if name != BACKGROUND]
-    chosen = known if sources is None else list(sources)
+    chosen = known if sources is None else list(dict.fromkeys(sources))
+    for source in chosen:
+        if source not in known:
+            raise InputError(f"{model!r} has priors of {', '.join(known) or 'nothing'}, not of {source!r}")
     loaded = {name: model_folder.load_prior(model, name) for name in chosen}
     background = model_folder.load_prior(model, BACKGROUND) if BACKGROUND in description["priors"] else None
     name, rate = model_folder.label(model_folder.find_model(model)), int(description["sample_rate"])

@@ -91,7 +91,7 @@ def fit(
     if int(trainer.step.numpy()) < settings.num_steps:
         with StopRequest() as stop:
             _Loop(task, settings, trainer, folder).run(stop)
-    trainer.average.load()
+    trainer.load_average()
     return trainer.model
 
 

@@ -16,6 +16,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from tfsep.training.flat_weights import FlatWeights
 from tfsep.training.task import FitSettings
 
 
@@ -55,8 +56,8 @@ class ReducedGradientAdamW(keras.optimizers.AdamW):
         return grads_and_vars
 
 
-def build_optimiser(settings: FitSettings, model: keras.Model, restores: tf.Variable) -> keras.optimizers.Optimizer:
-    """Builds the optimiser of a model with all its variables; call it under `strategy.scope()`.
+def build_optimiser(settings: FitSettings, weights: FlatWeights, restores: tf.Variable) -> keras.optimizers.Optimizer:
+    """Builds the optimiser of a model's weights with all its variables; call it under `strategy.scope()`.
 
     Vectors and scalars (biases, scales, shifts) are left out of the weight decay.
     """
@@ -65,23 +66,24 @@ def build_optimiser(settings: FitSettings, model: keras.Model, restores: tf.Vari
     if settings.weight_decay == 0.0:
         optimiser.weight_decay = None
     else:
-        optimiser.exclude_from_weight_decay(var_list=[v for v in model.trainable_variables if len(v.shape) < 2])
-    optimiser.build(model.trainable_variables)
+        optimiser.exclude_from_weight_decay(var_list=weights.small)
+    optimiser.build(weights.vectors)
     return optimiser
 
 
 class AveragedWeights:
-    """Exponential moving average of the trainable variables, as plain variables outside the model."""
+    """Exponential moving average of long vectors of weights, as plain variables outside the model."""
 
-    def __init__(self, variables: list[tf.Variable], decay: float) -> None:
-        """Starts the averages at the present values of the variables."""
-        self._sources = variables
+    def __init__(self, weights: FlatWeights, decay: float) -> None:
+        """Starts the averages at the present values of the vectors."""
+        self._sources = [vector.value for vector in weights.vectors]
         self._decay = decay
-        self.variables = [tf.Variable(tf.convert_to_tensor(v), trainable=False) for v in variables]
+        self.variables = [tf.Variable(tf.convert_to_tensor(v), trainable=False) for v in self._sources]
 
     def reset(self) -> None:
-        """Sets the averages to the present values of the variables."""
-        self._copy(self._sources, self.variables)
+        """Sets the averages to the present values of the vectors."""
+        for average, source in zip(self.variables, self._sources, strict=True):
+            average.assign(tf.convert_to_tensor(source))
 
     def decay_at(self, step: tf.Tensor) -> tf.Tensor:
         """Returns the decay used after a step (from 0), a float32 scalar."""
@@ -89,16 +91,7 @@ class AveragedWeights:
         return tf.minimum(self._decay, (1.0 + time) / (10.0 + time))
 
     def update(self, decay: tf.Tensor) -> None:
-        """Moves each average towards its variable: a <- a + (1 - decay) (w - a)."""
+        """Moves each average towards its vector: a <- a + (1 - decay) (w - a)."""
         for average, source in zip(self.variables, self._sources, strict=True):
             value = tf.convert_to_tensor(source)
             average.assign_add(tf.cast(1.0 - decay, value.dtype) * (value - average))
-
-    def load(self) -> None:
-        """Writes the averages into the variables."""
-        self._copy(self.variables, self._sources)
-
-    @staticmethod
-    def _copy(sources: list[tf.Variable], targets: list[tf.Variable]) -> None:
-        for source, target in zip(sources, targets, strict=True):
-            target.assign(tf.convert_to_tensor(source))

@@ -75,14 +75,12 @@ class Board:
                 tf.summary.scalar(name, value, step=step)
 
     def histograms(self, trainer: Trainer, step: int) -> None:
-        """Writes the distributions of weights, and of running mean gradients where the optimiser keeps them."""
-        weights = trainer.model.trainable_variables
-        moments = getattr(trainer.optimiser, "_momentums", [None] * len(weights))
+        """Writes the distributions of weights and of running mean gradients."""
+        weights, moments = trainer.model.trainable_variables, trainer.mean_gradients()
         with self._open().as_default():
             for weight, moment in zip(weights, moments, strict=True):
                 tf.summary.histogram(f"weights/{weight.path}", tf.convert_to_tensor(weight.value), step=step)
-                if moment is not None:
-                    tf.summary.histogram(f"gradients/{weight.path}", tf.convert_to_tensor(moment.value), step=step)
+                tf.summary.histogram(f"gradients/{weight.path}", moment, step=step)
 
     def waveforms(self, previews: dict[str, NDArray[np.floating]], step: int) -> None:
         """Writes waveforms (num, time) in -1..1 as audio and as spectrogram pictures, the first few of each name."""

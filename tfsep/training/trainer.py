@@ -17,6 +17,7 @@ import numpy as np
 import tensorflow as tf
 
 from tfsep.errors import InputError
+from tfsep.training.flat_weights import FlatWeights
 from tfsep.training.optimiser import AveragedWeights, build_optimiser
 from tfsep.training.task import FitSettings, Task
 
@@ -37,6 +38,7 @@ class Trainer:
 
     Attributes:
         model: the Keras model, with its raw (not averaged) weights.
+        flat: the same weights, as the optimiser and the averages know them.
         step: int64 variable, steps done.
         restores: int64 variable, returns to an earlier checkpoint so far.
     """
@@ -57,9 +59,10 @@ class Trainer:
             self.model = task.build()
             if not self.model.trainable_variables:
                 raise InputError(f"the model of task {task.name} must have trainable variables, got none")
-            self.optimiser = build_optimiser(settings, self.model, self.restores)
-        self._variables = [v.value for v in self.model.trainable_variables]
-        self.average = AveragedWeights(self._variables, settings.ema_decay)
+            self._variables = [v.value for v in self.model.trainable_variables]
+            self.flat = FlatWeights(self._variables)
+            self.optimiser = build_optimiser(settings, self.flat, self.restores)
+        self.average = AveragedWeights(self.flat, settings.ema_decay)
         self._local_gradients = tf.function(self._objective_gradients, jit_compile=settings.jit_compile)
         self._update_alone = tf.function(self._update_here, jit_compile=settings.jit_compile)
         self._run = tf.function(self._run_steps)
@@ -80,6 +83,7 @@ class Trainer:
         if self._task.initialise is not None:
             batch = next(iter(self._task.dataset(0)))
             self._task.initialise(self.model, batch, tf.constant(self._seed))
+        self.flat.take()
         self.average.reset()
 
     def iterator(self) -> Iterator[tf.Tensor]:
@@ -109,16 +113,24 @@ class Trainer:
         """Returns the learning rate of the step to come."""
         return float(tf.convert_to_tensor(self.optimiser.learning_rate))
 
+    def mean_gradients(self) -> list[tf.Tensor]:
+        """Returns AdamW's first moments, one for each trainable variable and of its shape."""
+        return self.flat.split([moment.value for moment in self.optimiser._momentums])
+
     @contextlib.contextmanager
     def averaged(self) -> Iterator[None]:
         """Puts the averaged weights into the model for the length of a block, then the raw ones back, bit for bit."""
         raw = [tf.identity(v) for v in self._variables]
-        self.average.load()
+        self.load_average()
         try:
             yield
         finally:
             for variable, value in zip(self._variables, raw, strict=True):
                 variable.assign(value)
+
+    def load_average(self) -> None:
+        """Puts the averaged weights into the model for good."""
+        self.flat.give(self.average.variables)
 
     def _find_names(self, spec: tf.TensorSpec) -> None:
         def share(whole: tf.TensorSpec) -> tf.TensorSpec:
@@ -138,11 +150,9 @@ class Trainer:
         unused = [v.path for v, g in zip(self.model.trainable_variables, found, strict=True) if g is None]
         if unused:
             _LOG.warning("task %s: the loss does not depend on %s", self._task.name, ", ".join(unused))
-        gradients = [
-            tf.zeros_like(v) if g is None else tf.convert_to_tensor(g)
-            for v, g in zip(self._variables, found, strict=True)
-        ]
-        return tf.cast(loss, tf.float32), {k: tf.cast(v, tf.float32) for k, v in metrics.items()}, gradients
+        gradients = [tf.zeros_like(v) if g is None else g for v, g in zip(self._variables, found, strict=True)]
+        numbers = {name: tf.cast(value, tf.float32) for name, value in metrics.items()}
+        return tf.cast(loss, tf.float32), numbers, self.flat.join(gradients)
 
     def _replica_gradients(self, batch: tf.Tensor, seed: tf.Tensor) -> tuple[tf.Tensor, list[tf.Tensor]]:
         """Returns the reported numbers (loss, gradient norm, metrics by name) and the clipped global gradient."""
@@ -165,14 +175,16 @@ class Trainer:
         return tf.ensure_shape(whole[place * size : (place + 1) * size], [size, *whole.shape[1:]])
 
     def _update_here(self, gradients: list[tf.Tensor], decay: tf.Tensor) -> None:
-        self.optimiser.apply(gradients, self.model.trainable_variables)
+        self.optimiser.apply(gradients, self.flat.vectors)
         self.average.update(decay)
+        self.flat.give()
 
     def _update(self, gradients: list[tf.Tensor]) -> tf.Tensor:
         decay = self.average.decay_at(self.step)
         if self._replicas > 1:
-            self._strategy.run(self.optimiser.apply, args=(gradients, self.model.trainable_variables))
+            self._strategy.run(self.optimiser.apply, args=(gradients, self.flat.vectors))
             self.average.update(decay)
+            self.flat.give()
         else:
             self._update_alone(gradients, decay)
         return self.step.assign_add(1, read_value=True)
@@ -201,5 +213,6 @@ class Trainer:
             good = tf.cast(finite, tf.int64)
             return done + good, sums + tf.where(finite, values, 0.0), good * bad + (1 - good) * here
 
+        self.flat.take()
         start = (tf.constant(0, tf.int64), tf.zeros([len(self._names)]), tf.constant(-1, tf.int64))
         return tf.while_loop(going, advance, start, parallel_iterations=1)
