@@ -108,7 +108,7 @@ _GLOW = {
     "normflows": {"library": "normflows"},
     "nflows": {"library": "nflows"},
 }
-_INVERSE = {"recompute": "inverse"}
+_INVERSE, _SCAN, _BFLOAT16 = {"recompute": "inverse"}, {"recompute": "scan"}, {"precision": "bfloat16"}
 _SERVED = Participant("benchmarks.ours.served:exported", at_home=True)
 _IN_PYTHON = Participant("benchmarks.ours.served:separator", at_home=True)
 ROWS = (
@@ -116,7 +116,12 @@ ROWS = (
     *(_sampling(f"SGLD, {n} sources", "langevin", n, 1, {"steps": 2}) for n in (2, 4, 8)),
     _training("training, 2-D, 3 levels of 4", spectrogram(), 1, _GLOW, xla=False),
     _sampling("Gibbs, 4 sources", "gibbs", 4, 4, {"levels": 1}),
+    _training("training, 2-D, 3 levels of 4, precision=bfloat16", spectrogram(), 1, _GLOW, False, _BFLOAT16),
     _training("training, 1-D, 32 couplings", wave(32), 2, {}, xla=True, rounds=0.5),
+    *(
+        _training(f"training, 1-D, {n} couplings, {_name(_SCAN)}", wave(n), 2, {}, True, _SCAN, rounds=0.5)
+        for n in (8, 32)
+    ),
     _training("memory, 12 couplings", wave(12, 16384), 4, {"eager": _EAGER}, xla=True, kind=MEMORY),
     *(
         _training(f"memory, {n} couplings, {_name(_INVERSE)}", wave(n, 16384), 4, {}, True, _INVERSE, kind=MEMORY)

@@ -33,13 +33,15 @@ def step(
         prior: architecture, shared with the peers.
         batch: events in a step.
         file: where weights and events go, for the peers to load.
-        variant: settings of the prior that change how it is computed.
+        variant: settings of the prior that change how it is computed; of one in another precision the float32 model
+            is what peers must agree with.
         fit: settings of the trainer, such as ``jit_compile``.
     """
     model = example.build(prior, variant or {}, seed=0)
     x, sigma = example.events(model, batch, seed=1)
     example.save(model, x, sigma, file)
-    check = example.nats(model, x, sigma)
+    in_full = {name: value for name, value in (variant or {}).items() if name != "precision"}
+    check = example.nats(example.build(prior, in_full, seed=0), x, sigma)
 
     def build() -> keras.Model:
         return model

@@ -10,7 +10,7 @@ import pytest
 import tensorflow as tf
 
 Events = Callable[..., np.ndarray]
-WAYS = ("step", "inverse")
+WAYS = ("step", "inverse", "scan")
 
 
 def gradients(prior: Any, x: tf.Tensor, sigma: tf.Tensor) -> list[tf.Tensor]:
@@ -40,7 +40,7 @@ def test_gradients_are_equal(flow_case: Any, noise_events: Events, way: str) -> 
     compare(gradients(flow, x, sigma), expected, 1e-5)
 
 
-@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("way", [*WAYS[:2], pytest.param("scan", marks=pytest.mark.slow)])
 def test_gradients_are_equal_in_double_precision(flow_case: Any, noise_events: Events, way: str) -> None:
     flow = flow_case.scrambled(dtype="float64")
     x, sigma = tf.constant(noise_events(flow, 4)), tf.constant([0.1, 0.3, 1.0, 4.0], tf.float64)

@@ -2,12 +2,14 @@ r"""A chain whose gradient computes again what plain backpropagation would have 
 
 From data to latent a chain is :math:`y_0 \to y_1 \to \dots \to y_K = z`. Its gradient needs every :math:`y_i`, and all
 that the networks computed on the way. Here the way back goes stage by stage from the latents to the data: a stage gets
-its input back, evaluates its network once more, hands the gradient on, and forgets. Two ways to get the input back:
+its input back, evaluates its network once more, hands the gradient on, and forgets. Three ways to get the input back:
 
 * ``step``: it was kept, K tensors of the size of an event and nothing of the networks;
 * ``inverse``: it is rebuilt from the stage's output, :math:`y_{i-1} = f_i(y_i)`, which costs nothing more, since a
   coupling reads its network off the part that it does not change. Only the latents are kept, so memory does not grow
-  with the number of stages; rounding errors of the inverses add up instead.
+  with the number of stages; rounding errors of the inverses add up instead;
+* ``scan``: rebuilt likewise, stages that repeat as a loop (scan.py), so that neither tracing nor compiling grows with
+  their number.
 
 Networks are evaluated twice on the way forward and back instead of once. Left to itself the rebuilding, which needs no
 gradient, would run ahead through the whole chain and keep everything after all: each stage therefore waits for all
@@ -19,58 +21,28 @@ Sources: Gomez et al. 2017 (RevNet), section 3.2; Chen et al. 2016 for keeping t
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager
-from dataclasses import dataclass
-from typing import Any
 
 import tensorflow as tf
 
-from tfsep.bijectors.step import Step
+from tfsep.bijectors.chain import Join, Leave, Stage, after
+from tfsep.bijectors.scan import Repeated, folded
 
-WAYS = ("none", "step", "inverse")
+WAYS = ("none", "step", "inverse", "scan")
 _ONCE = "a chain with recomputation gives first derivatives only; take recompute = 'none' for derivatives of a score"
 
 
-@dataclass(frozen=True)
-class Stage:
-    """One step of a chain, made whenever it is needed.
-
-    Args:
-        make: parameters -> the step.
-        lend: parameters -> a context in which the step is made and used; whatever it reads there, its network's
-            weights among it, comes from them.
-        parameters: float tensors, all that the step depends on.
-    """
-
-    make: Callable[[Sequence[tf.Tensor]], Step]
-    lend: Callable[[Sequence[tf.Tensor]], AbstractContextManager[Any]]
-    parameters: tuple[tf.Tensor, ...]
+Chain = Sequence[Stage | Leave | Join | Repeated]
 
 
-@dataclass(frozen=True)
-class Leave:
-    """All but the first ``num_kept`` channels wait beside the chain; see :class:`Join`."""
-
-    num_kept: int
-
-
-@dataclass(frozen=True)
-class Join:
-    """The channels that left last come back behind those of the chain."""
-
-
-Chain = Sequence[Stage | Leave | Join]
-
-
-def inverse_and_log_det(chain: Chain, y: tf.Tensor, way: str) -> tuple[tf.Tensor, tf.Tensor]:
+def inverse_and_log_det(stages: Sequence[Stage | Leave | Join], y: tf.Tensor, way: str) -> tuple[tf.Tensor, tf.Tensor]:
     """Data to latent through a chain: (batch,) + event_shape -> the latents and log|det| (batch,), in nats.
 
     The gradients, in y and in the parameters of every stage, are those of the steps applied in a row.
 
     Args:
-        chain: stages from the data's side to the latents', each :class:`Leave` before its :class:`Join`.
+        stages: from the data's side to the latents', each :class:`Leave` before its :class:`Join`.
         y: events.
-        way: "step" or "inverse", where a stage's input comes from on the way back.
+        way: "step", "inverse" or "scan", where a stage's input comes from on the way back.
 
     Raises:
         ValueError: for another way.
@@ -78,7 +50,8 @@ def inverse_and_log_det(chain: Chain, y: tf.Tensor, way: str) -> tuple[tf.Tensor
     """
     if way not in WAYS[1:]:
         raise ValueError(f"recomputation must be one of {', '.join(WAYS[1:])}, got {way!r}")
-    flat = [parameter for stage in chain if isinstance(stage, Stage) for parameter in stage.parameters]
+    chain: Chain = folded(stages) if way == "scan" else list(stages)
+    flat = [parameter for stage in chain if isinstance(stage, Stage | Repeated) for parameter in stage.parameters]
 
     @tf.custom_gradient
     def run(y: tf.Tensor, *parameters: tf.Tensor) -> tuple[tuple[tf.Tensor, tf.Tensor], Callable[..., list[tf.Tensor]]]:
@@ -110,7 +83,7 @@ def _shares(chain: Chain, parameters: Sequence[tf.Tensor]) -> list[Sequence[tf.T
     """The parameters of each element of a chain, none for what is no stage."""
     shares, place = [], 0
     for stage in chain:
-        count = len(stage.parameters) if isinstance(stage, Stage) else 0
+        count = len(stage.parameters) if isinstance(stage, Stage | Repeated) else 0
         shares.append(parameters[place : place + count])
         place += count
     return shares
@@ -123,9 +96,8 @@ def _forward(
     log_det, waiting, inputs = tf.zeros(tf.shape(y)[:1], y.dtype), [], []
     for stage, parameters in zip(chain, lent, strict=True):
         inputs.append(y)
-        if isinstance(stage, Stage):
-            with stage.lend(parameters):
-                y, change = stage.make(parameters).inverse_and_log_det(y)
+        if isinstance(stage, Stage | Repeated):
+            y, change = stage.inverse_and_log_det(y, parameters)
             log_det += change
         elif isinstance(stage, Leave):
             y, leaving = tf.split(y, [stage.num_kept, y.shape[-1] - stage.num_kept], axis=-1)
@@ -160,10 +132,13 @@ class _Backward:
         before: list[tf.Tensor] = [grad]
         for place in reversed(range(len(self.chain))):
             stage = self.chain[place]
-            if isinstance(stage, Stage):
-                rebuild = self.inputs is None
-                data = _after(x if self.inputs is None else self.inputs[place], before)
-                x, grad, others = self._stage(stage, self.lent[place], data, rebuild, grad)
+            if isinstance(stage, Stage | Repeated):
+                data = after(x if self.inputs is None else self.inputs[place], before)
+                if isinstance(stage, Stage):
+                    rebuild = self.inputs is None
+                    x, grad, others = stage.gradients(data, self.lent[place], rebuild, grad, self.grad_log_det)
+                else:
+                    x, grad, others = stage.gradients(data, self.lent[place], grad, self.grad_log_det)
                 before = [grad, *others]
                 found.append(others)
             elif isinstance(stage, Join):
@@ -174,26 +149,6 @@ class _Backward:
                 left, grad_left = self.waiting.pop()
                 x, grad = tf.concat([x, left], axis=-1), tf.concat([grad, grad_left], axis=-1)
         return [grad, *(each for others in reversed(found) for each in others)]
-
-    def _stage(
-        self, stage: Stage, lent: Sequence[tf.Tensor], x: tf.Tensor, rebuild: bool, grad: tf.Tensor
-    ) -> tuple[tf.Tensor, tf.Tensor, list[tf.Tensor]]:
-        """A stage's input, its gradient and the parameters'; x is its output if to ``rebuild`` from, else its input."""
-        with tf.GradientTape(watch_accessed_variables=False) as tape:
-            tape.watch(lent)
-            with stage.lend(lent):
-                step = stage.make(lent)
-                again = step.retrace(x, tape.watch) if rebuild else step.traced(x, tape.watch)
-        count, zero = len(again.parts), tf.UnconnectedGradients.ZERO
-        outputs, grads = [again.latent, again.log_det], [grad, self.grad_log_det]
-        found = tape.gradient(outputs, [*again.parts, *lent], grads, unconnected_gradients=zero)
-        return again.join(again.parts), again.join(found[:count]), found[count:]
-
-
-def _after(x: tf.Tensor, others: Sequence[tf.Tensor]) -> tf.Tensor:
-    """X, not before the others are known: plus a zero that is computed from them, zero whatever they are."""
-    firsts = [tf.cast(tf.reshape(other, [-1])[:1], x.dtype) for other in others]
-    return x + tf.reduce_sum(tf.cast(tf.concat(firsts, axis=0) > x.dtype.as_numpy_dtype("inf"), x.dtype))
 
 
 def _joined_channels(chain: Chain) -> dict[int, int]:

@@ -7,7 +7,7 @@ sets data-dependent weights while a batch passes from the data's side to the lat
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from typing import Any
 
 import keras
@@ -16,9 +16,9 @@ import tensorflow as tf
 
 from tfsep import bijectors
 from tfsep.bijectors import actnorm, invertible_conv
+from tfsep.bijectors.chain import Join, Leave, Stage
 from tfsep.bijectors.coupling import check_bound, soft_clamp
 from tfsep.bijectors.masks import Mask
-from tfsep.bijectors.recomputation import Join, Leave, Stage
 
 NetworkFactory = Callable[[int, int], keras.layers.Layer]
 
@@ -43,7 +43,11 @@ class FlowLayer(keras.layers.Layer):
 
     def chain(self, condition: tf.Tensor | None) -> list[Stage | Leave | Join]:
         """The step as the chain of :mod:`tfsep.bijectors.recomputation`, its weights lent one by one."""
-        return [lending(self.step, condition, self.weights)]
+        return [lending(self.step, condition, self.weights, self.form())]
+
+    def form(self) -> Hashable:
+        """Equal for layers that differ in the values of their weights only; None for one that is like no other."""
+        return None
 
     def initialise(self, y: tf.Tensor, condition: tf.Tensor | None) -> tf.Tensor:
         """Set data-dependent weights from the data-side batch y (batch, ...); return the latent side."""
@@ -60,6 +64,7 @@ def lending(
     make_step: Callable[[tf.Tensor | None], bijectors.Step],
     condition: tf.Tensor | None,
     weights: Sequence[keras.Variable],
+    form: Hashable = None,
 ) -> Stage:
     """A stage that depends on tensors only: on the condition, where there is one, and the values of the weights."""
     given = () if condition is None else (condition,)
@@ -70,7 +75,7 @@ def lending(
     def lend(lent: Sequence[tf.Tensor]) -> keras.StatelessScope:
         return keras.StatelessScope(state_mapping=list(zip(weights, lent[len(given) :], strict=True)))
 
-    return Stage(make, lend, (*given, *(tf.convert_to_tensor(weight) for weight in weights)))
+    return Stage(make, lend, (*given, *(tf.convert_to_tensor(weight) for weight in weights)), form)
 
 
 class ActNormLayer(FlowLayer):
@@ -86,6 +91,10 @@ class ActNormLayer(FlowLayer):
         """The bijector; the condition has no influence."""
         shift, log_scale = tf.convert_to_tensor(self.shift), tf.convert_to_tensor(self.log_scale)
         return bijectors.ActNorm(shift, log_scale, self.event_ndims, self.tf_dtype)
+
+    def form(self) -> Hashable:
+        """Its number of channels."""
+        return ("actnorm", tuple(self.shift.shape), self.event_ndims)
 
     def initialise(self, y: tf.Tensor, condition: tf.Tensor | None) -> tf.Tensor:
         """Whiten the channels of y."""
@@ -109,6 +118,10 @@ class InvertibleConvLayer(FlowLayer):
         """The bijector; the condition has no influence."""
         factors = {name: tf.convert_to_tensor(weight) for name, weight in self.factors.items()}
         return bijectors.InvertibleConv(**factors, event_ndims=self.event_ndims, dtype=self.tf_dtype)
+
+    def form(self) -> Hashable:
+        """Its number of channels."""
+        return ("invertible_conv", tuple(self.factors["sign"].shape), self.event_ndims)
 
 
 class CouplingLayer(FlowLayer):
@@ -146,6 +159,12 @@ class CouplingLayer(FlowLayer):
         return bijectors.Coupling(
             conditioner, self.mask, self.event_ndims, self.tf_dtype, additive=self.additive, bound=self.bound
         )
+
+    def form(self) -> Hashable:
+        """Its mask, and its network's settings."""
+        settings = {name: value for name, value in self.network.get_config().items() if name != "name"}
+        network = (type(self.network).__name__, repr(sorted(settings.items(), key=lambda item: item[0])))
+        return ("coupling", self.mask, self.additive, self.bound, self.event_ndims, *network)
 
 
 class SqueezeLayer(FlowLayer):

@@ -61,8 +61,8 @@ def build(
         event_shape: shape of one event, channels last; or
         length: samples of the waveform that gives one event.
         front_end: settings of the domain's front end.
-        recompute: of a flow, what gradients of its log-density compute anew instead of keeping it: "none", "step" or
-            "inverse" (:meth:`tfsep.priors.flow.FlowPrior.set_recompute`).
+        recompute: of a flow, what gradients of its log-density compute anew instead of keeping it: "none", "step",
+            "inverse" or "scan" (:meth:`tfsep.priors.flow.FlowPrior.set_recompute`).
         settings: the kind's own.
 
     Raises:
