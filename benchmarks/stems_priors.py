@@ -26,7 +26,7 @@ from tfsep.errors import InputError, JobError
 
 JOBS = ("priors", "contrastive", "left_out")
 LEFT_OUT = "prior_test_left_out.json"
-_KEPT = ("num_examples", "sigma", "accuracy", "mean_auroc", "accuracy_per_source", "by_sigma", "scores")
+_KEPT = ("num_examples", "sigma", "accuracy", "mean_auroc", "accuracy_per_source", "by_sigma", "scores", "referee")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -86,12 +86,13 @@ def _leave_out(song: str, args: argparse.Namespace, priors: Path, folder: Path) 
     settings = [_from(priors), f"stems.exclude={[song]!r}"]
     _train("contrastive_stems", folder, [args.songs, args.real], settings)
     found, sources = {}, [f"--source={source}" for source in _heard(args.real, song, priors / "model")]
-    for when, run in (("before", priors), ("after", folder)):
+    # The classifier of the second test hears the other real songs, as the fine-tuning did.
+    for when, run, study in (("before", priors, []), ("after", folder, ["--study=referee"])):
         file = folder / f"{when}.json"
         _call(prior_test.main, [f"--model={run / 'model'}", f"--data={args.real}", "--split=train", f"--track={song}",
-                                "--resample", f"--num_examples={args.num_examples}", f"--json={file}", *sources])
+                                "--resample", f"--num_examples={args.num_examples}", f"--json={file}", *sources, *study])
         record = json.loads(file.read_text(encoding="utf-8"))
-        found[when] = {name: record[name] for name in _KEPT}
+        found[when] = {name: record[name] for name in _KEPT if name in record}
         print(f"{song}, {when}: accuracy {record['accuracy']:.3f}", file=sys.stderr, flush=True)
     keep(Path(args.results), song, found)
 

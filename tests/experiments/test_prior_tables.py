@@ -19,7 +19,11 @@ HEARD = {"sine": 3, "square": 1}
 
 SONGS = {
     "A - B": {
-        when: {**SHARES, "scores": {"log_prob": SHARES, "score_norms": {**SHARES, "accuracy": share}}}
+        when: {
+            **SHARES,
+            "scores": {"likelihood_ratio": SHARES, "score_norms": {**SHARES, "accuracy": share}},
+            **({"referee": {"cuts": SHARES}} if when == "after" else {}),
+        }
         for when, share in (("before", 0.5), ("after", 0.8))
     }
 }
@@ -53,7 +57,7 @@ def test_every_table_says_what_the_record_holds() -> None:
         "published": "| 0.25 | 75.0 % | 0.900 | +0.500 |",
         "peakedness": "| priors | 0.1 | 2 | 0.5 | - |",
         "single": "| 1 | 6.0 | 3.0 | 5.0 |",
-        "left_out": "| A - B | after | 75.0 % | 100.0 % | 50.0 % | 0.900 | 80.0 % (score norms) |",
+        "left_out": "| A - B | after | 75.0 % | 100.0 % | 50.0 % | 0.900 | 0.900 | 80.0 % (score norms) | 75.0 % |",
         "stems": "| stem (gibbs) \\ heard as | sine | square |\n|---|---|---|\n| sine | 3 | 1 |\n| square | 3 | 1 |",
     }
     assert set(expected) == set(prior_tables.TABLES)

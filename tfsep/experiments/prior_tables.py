@@ -123,8 +123,12 @@ def left_out(record: Record) -> str:
             shares = [percent(heard[name]) if name in heard else "-" for name in names]
             best = max(found["scores"], key=lambda name: found["scores"][name]["accuracy"])
             own = f"{percent(found['scores'][best]['accuracy'])} ({best.replace('_', ' ')})"
-            rows.append([song, when, percent(found["accuracy"]), *shares, f"{found['mean_auroc']:.3f}", own])
-    return grid(["song left out", "fine-tuning", "accuracy", *names, "mean AUROC", "best of all methods"], rows)
+            ratio = f"{found['scores']['likelihood_ratio']['mean_auroc']:.3f}"
+            judge = percent(found["referee"]["cuts"]["accuracy"]) if "referee" in found else "-"
+            row = [song, when, percent(found["accuracy"]), *shares, f"{found['mean_auroc']:.3f}", ratio, own, judge]
+            rows.append(row)
+    heads = ["mean AUROC", "of the likelihood ratio", "best of all methods", "referee (a classifier)"]
+    return grid(["song left out", "fine-tuning", "accuracy", *names, *heads], rows)
 
 
 TABLES: dict[str, Callable[[Record], str]] = {
