@@ -89,8 +89,9 @@ def _leave_out(song: str, args: argparse.Namespace, priors: Path, folder: Path) 
     # The classifier of the second test hears the other real songs, as the fine-tuning did.
     for when, run, study in (("before", priors, []), ("after", folder, ["--study=referee"])):
         file = folder / f"{when}.json"
-        _call(prior_test.main, [f"--model={run / 'model'}", f"--data={args.real}", "--split=train", f"--track={song}",
-                                "--resample", f"--num_examples={args.num_examples}", f"--json={file}", *sources, *study])
+        given = [f"--model={run / 'model'}", f"--data={args.real}", "--split=train", f"--track={song}", "--resample"]
+        size = [f"--num_examples={args.num_examples}", f"--json={file}"]
+        _call(prior_test.main, [*given, *size, *sources, *study])
         record = json.loads(file.read_text(encoding="utf-8"))
         found[when] = {name: record[name] for name in _KEPT if name in record}
         print(f"{song}, {when}: accuracy {record['accuracy']:.3f}", file=sys.stderr, flush=True)
