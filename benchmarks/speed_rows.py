@@ -87,8 +87,8 @@ def _name(variant: Mapping[str, Any]) -> str:
 def _sampling(name: str, which: str, num_sources: int, chains: int, calls: Mapping[str, int], **more: Any) -> Row:
     shared = {"prior": wave(4), "num_sources": num_sources, "chains": chains, "sigma": 0.1, **calls}
     peers = {"PyTorch loop": Participant(f"benchmarks.peers.samplers:{which}")}
-    # As a whole schedule's hundreds of evaluations are by themselves; Gibbs updates by turns XLA refuses.
-    compiled = {"posterior": {"jit_compile": True}} if which == "langevin" else {}
+    # As a whole schedule's hundreds of Langevin evaluations are by themselves.
+    compiled = {"posterior": {"jit_compile": True}}
     ours = Participant(f"benchmarks.ours.samplers:{which}", compiled, at_home=True)
     return Row(name, TIME, next(iter(calls)).removesuffix("s"), shared, ours, peers, **more)
 

@@ -14,7 +14,8 @@ whose sources, projected on the mixture, are likeliest. A polish at low noise sh
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import functools
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -22,9 +23,10 @@ import tensorflow as tf
 
 from tfsep import mixing
 from tfsep.errors import InputError
+from tfsep.posteriors import turns
 from tfsep.posteriors.annealed import Annealed, log_prob_of_all
 from tfsep.posteriors.base import denoise_each, needs_log_prob, residual_energy
-from tfsep.posteriors.noise import fold
+from tfsep.posteriors.noise import fold, is_portable
 from tfsep.posteriors.schedule import geometric
 from tfsep.priors.base import Prior
 
@@ -50,9 +52,10 @@ class Gibbs(Annealed):
         start_sigma: noise level at which a warm start begins; None is the middle of the schedule.
         largest_amplitude: what no clean source exceeds, so neither does its posterior mean: denoised sources are
             clipped to it, which keeps a blunt prior from running away; None where the sources have no such bound.
-        stacked: evaluate priors of one architecture as one, in Jacobi updates; None where XLA compiles.
-        jit_compile: compile by XLA, Jacobi updates only: a Gibbs update asks each prior about a varying number of
-            chains. None decides by the work of a call (:mod:`tfsep.posteriors.compilation`).
+        stacked: evaluate priors of one architecture as one, in Jacobi updates and compiled ones; None where XLA
+            compiles.
+        jit_compile: compile by XLA. None decides by the work of a call (:mod:`tfsep.posteriors.compilation`), for Gibbs
+            updates against it: compiled, chains take the sources in other orders (turns.py), so their draws differ.
 
     Raises:
         InputError: for priors that cannot serve, or a setting out of its range.
@@ -98,10 +101,8 @@ class Gibbs(Annealed):
             polish = geometric(smallest_sigma, polish_sigma, polish_levels + 1)[1:]
             sigmas = np.concatenate([sigmas, polish])
         limits = [largest_sigma, polish_sigma if polish_levels else smallest_sigma]
-        if update == "gibbs":
-            if jit_compile is True:
-                raise InputError("jit_compile=True needs update 'jacobi': XLA refuses varying shapes, got 'gibbs'")
-            jit_compile = False if jit_compile is None else jit_compile
+        if update == "gibbs" and jit_compile is None:
+            jit_compile = False
         super().__init__(priors, gains, sigmas, limits, start_sigma, stacked=stacked, jit_compile=jit_compile)
         if choice == "density":
             needs_log_prob(self.kind, "the choice by density", self.priors)
@@ -139,17 +140,23 @@ class Gibbs(Annealed):
         """One sweep at each level; see :class:`Annealed`."""
         column = tf.constant(self.gains)[:, tf.newaxis]
 
+        def denoised(level: tf.Tensor, offered: tf.Tensor) -> tf.Tensor:
+            return self._bounded(denoise_each(self.priors, offered, sigmas[level], self.stacked))
+
         def jacobi(level: tf.Tensor, sources: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
             offered = sources + mixing.residual(mixture, sources, self.gains)[:, tf.newaxis, :] / column
-            answer = self._bounded(denoise_each(self.priors, offered, sigmas[level], self.stacked))
-            return level + 1, sources + self.damping * (answer - sources)
+            return level + 1, sources + self.damping * (denoised(level, offered) - sources)
 
         def gibbs(level: tf.Tensor, sources: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+            if is_portable():
+                renew_all = functools.partial(denoised, level)
+                return level + 1, turns.sweep_in_groups(mixture, sources, self.gains, renew_all, fold(seed, level))
+
             def renew(k: int, offered: tf.Tensor, place: tf.Tensor) -> tf.Tensor:
                 del place
                 return self._bounded(self.priors[k].denoise(offered[..., tf.newaxis], sigmas[level])[..., 0])
 
-            return level + 1, sweep_in_any_order(mixture, sources, self.gains, renew, fold(seed, level))
+            return level + 1, turns.sweep_in_any_order(mixture, sources, self.gains, renew, fold(seed, level))
 
         sweep = gibbs if self.update == "gibbs" else jacobi
         total = tf.shape(sigmas)[0]
@@ -159,40 +166,3 @@ class Gibbs(Annealed):
         if self.largest_amplitude is None:
             return sources
         return tf.clip_by_value(sources, -self.largest_amplitude, self.largest_amplitude)
-
-
-def sweep_in_any_order(
-    mixture: tf.Tensor,
-    sources: tf.Tensor,
-    gains: Sequence[float],
-    renew: Callable[[int, tf.Tensor, tf.Tensor], tf.Tensor],
-    seed: tf.Tensor,
-) -> tf.Tensor:
-    """Renew every source once, each chain in a random order of its own.
-
-    Args:
-        mixture: (chain, time).
-        sources: (chain, source, time).
-        gains: a_1..a_N.
-        renew: (k, offered, place) -> new sources k of the chains at whose turn number ``place`` it is; offered is what
-            the other sources of these chains leave to it, (m - sum_{j != k} a_j s_j) / a_k, (some chains, time).
-        seed: two int32, of the orders.
-
-    Returns:
-        (chain, source, time).
-    """
-    num_chains, num_sources = tf.shape(sources)[0], len(gains)
-    orders = tf.argsort(tf.random.stateless_uniform([num_chains, num_sources], seed, alg="philox"), axis=1)
-    vector = tf.constant(gains)
-
-    def turn(place: tf.Tensor, sources: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        chosen = orders[:, place]
-        rest = mixing.residual(mixture, sources, gains) / tf.gather(vector, chosen)[:, tf.newaxis]
-        offered = tf.gather(sources, chosen, batch_dims=1) + rest
-        for k in range(num_sources):
-            rows = tf.where(chosen == k)
-            answer = renew(k, tf.gather_nd(offered, rows), place)
-            sources = tf.tensor_scatter_nd_update(sources, tf.pad(rows, [[0, 0], [0, 1]], constant_values=k), answer)
-        return place + 1, sources
-
-    return tf.while_loop(lambda place, _: place < num_sources, turn, (0, sources), parallel_iterations=1)[1]
