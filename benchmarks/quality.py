@@ -30,6 +30,7 @@ from benchmarks.records import RESULTS
 from tfsep.cli import runner
 from tfsep.errors import JobError
 
+KEYS = ("model", "priors", "posterior", "data")
 EXAMPLES = Path(__file__).resolve().parents[1] / "examples"
 
 
@@ -86,8 +87,9 @@ def _measure(argv: Sequence[str]) -> int:
     for row in rows(args):
         if all(re.search(pattern, row.name) for pattern in args.only):
             records.append(score(row, args, [record["data"] for record in records]))
+            results.keep(args.output, "quality", records[-1:], KEYS, table)
             print(f"{row.name}: {records[-1]['num_mixtures']} mixtures", file=sys.stderr, flush=True)
-    print(results.keep(args.output, "quality", records, ("model", "priors", "posterior", "data"), table))
+    print(results.keep(args.output, "quality", [], KEYS, table))
     return 0
 
 
