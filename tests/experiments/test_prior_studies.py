@@ -184,6 +184,21 @@ def test_the_referee_judges_a_models_stems(gaussians: PriorSet, cuts: Any, tmp_p
     assert "stems" not in prior_studies.referee(replace(subject, model=None))
 
 
+def test_stems_are_judged_at_the_level_of_sources(cuts: Any) -> None:
+    """Stems sum to the mixture, so they carry its gains; a classifier with a noise floor hears those."""
+
+    class Half:
+        sources, gains = PAIR, (0.25, 0.75)
+
+        def separate_batch(self, mixtures: np.ndarray, seed: int) -> np.ndarray:
+            return np.stack([0.25 * mixtures, 0.75 * mixtures], axis=1)[np.newaxis]
+
+    found = prior_studies.separated(Half(), cuts, 3)  # type: ignore[arg-type]
+    mixture = 0.25 * cuts.cuts("sine", 3) + 0.75 * cuts.cuts("square", 3)
+    for name in PAIR:
+        np.testing.assert_allclose(found[name], mixture, atol=1e-6)
+
+
 def test_studies_are_chosen_by_name_and_by_what_suits(gaussians: PriorSet, flows: PriorSet) -> None:
     assert prior_studies.suited(["all"], flows) == tuple(prior_studies.STUDIES)
     assert "published" not in prior_studies.suited(["all"], gaussians)

@@ -88,11 +88,12 @@ def referee(subject: Subject) -> dict[str, Any]:
 
 
 def separated(separator: Separator, cuts: IsolatedCuts, num: int) -> dict[str, np.ndarray]:
-    """Stems {source: (mixture, time)} of mixtures of unpaired held-out cuts with the model's gains."""
+    """Sources {source: (mixture, time)}, before gains, found in mixtures of unpaired held-out cuts."""
     sources = np.stack([cuts.cuts(source, num) for source in separator.sources], axis=1)
     mixtures = np.einsum("bnt,n->bt", sources, separator.gains).astype(np.float32)
     stems = separator.separate_batch(mixtures, seed=cuts.seed)[0]
-    return {name: stems[:, k] for k, name in enumerate(separator.sources)}
+    gains = dict(zip(separator.sources, separator.gains, strict=True))
+    return {name: stems[:, k] / gain for k, (name, gain) in enumerate(gains.items())}
 
 
 STUDIES: dict[str, Callable[[Subject], dict[str, Any]]] = {
