@@ -121,3 +121,24 @@ def test_held_back_lines_are_dropped_and_stderr_comes_back() -> None:
 def test_a_user_who_asks_for_logs_gets_them() -> None:
     body = "with runner.quiet_stderr():\n    os.write(2, b'asked for\\n')"
     assert in_a_process(body, TF_CPP_MIN_LOG_LEVEL="0").stderr == "asked for\n"
+
+
+def test_compiled_programs_are_kept_and_found_again(tmp_path: Path) -> None:
+    body = """
+tensorflow = runner.start_tensorflow()
+double = tensorflow.function(lambda x: 2.0 * x, jit_compile=True)
+print(double(tensorflow.constant(21.0)).numpy())
+"""
+    for _ in range(2):
+        done = in_a_process(body, **{runner.COMPILE_CACHE: str(tmp_path / "programs")})
+        assert (done.returncode, done.stdout, done.stderr) == (0, "42.0\n", "")
+    assert len(list((tmp_path / "programs").glob("*/*.pb"))) == 1
+
+
+def test_a_cache_that_cannot_be_a_folder_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv(runner.COMPILE_CACHE, str(tmp_path / "file"))
+    assert runner.run(lambda argv: runner.use_compile_cache(), []) == 2
+    assert "TFSEP_COMPILE_CACHE must name a folder, got" in capsys.readouterr().err

@@ -8,7 +8,8 @@ A command is a function of its arguments that raises :class:`~tfsep.errors.Tfsep
         return runner.run(separate, argv)
 
 Exit codes: 0 done, 1 the job failed, 2 the request was wrong, 130 interrupted. Messages go to stderr, results to
-stdout. With ``TF_CPP_MIN_LOG_LEVEL`` set by the user, TensorFlow says all that it is asked to.
+stdout. With ``TF_CPP_MIN_LOG_LEVEL`` set by the user, TensorFlow says all that it is asked to. With
+``TFSEP_COMPILE_CACHE`` set to a folder, programs that XLA compiles are kept there and found by the next process.
 """
 
 from __future__ import annotations
@@ -16,10 +17,14 @@ from __future__ import annotations
 import argparse
 import contextlib
 import importlib
+import importlib.metadata
 import os
+import platform
 import sys
 import tempfile
+import zlib
 from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
 from types import ModuleType
 from typing import NoReturn
 
@@ -27,6 +32,9 @@ from tfsep.errors import InputError, TfsepError
 
 _LOG_LEVEL = "TF_CPP_MIN_LOG_LEVEL"
 _QUIET_LEVEL = "2"  # errors only
+_SILENT_LEVEL = "3"  # XLA calls its own machine's instruction set an error when it reads a kept program
+_XLA_FLAGS = "TF_XLA_FLAGS"
+COMPILE_CACHE = "TFSEP_COMPILE_CACHE"
 INTERRUPTED = 130  # 128 + SIGINT, as a shell counts
 
 
@@ -74,12 +82,40 @@ def start_tensorflow() -> ModuleType:
 
     TensorFlow's C++ parts write about drivers and instruction sets before any log level can reach them. They are held
     back here, and shown after all when the import fails.
+
+    Raises:
+        InputError: if :data:`COMPILE_CACHE` names what cannot be a folder.
     """
+    use_compile_cache()
     with quiet_stderr():
         tensorflow = importlib.import_module("tensorflow")
         tensorflow.config.list_physical_devices()
     tensorflow.get_logger().setLevel("ERROR")
     return tensorflow
+
+
+def use_compile_cache() -> None:
+    """Have XLA keep its programs in the folder that the environment names, apart for each TensorFlow and processor.
+
+    Raises:
+        InputError: if it cannot be a folder.
+    """
+    given = os.environ.get(COMPILE_CACHE)
+    if not given:
+        return
+    about = Path("/proc/cpuinfo")
+    lines = about.read_text(encoding="utf-8").splitlines() if about.is_file() else []
+    flags = [line for line in lines if line.startswith(("flags", "Features"))][:1]
+    processor = zlib.crc32("".join([platform.machine(), *flags]).encode())
+    folder = Path(given).expanduser().resolve() / f"{importlib.metadata.version('tensorflow')}-{processor:08x}"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"{COMPILE_CACHE} must name a folder, got {given!r}: {error.strerror}") from error
+    kept = os.environ.get(_XLA_FLAGS, "")
+    os.environ[_XLA_FLAGS] = f"{kept} --tf_xla_persistent_cache_directory={folder}".strip()
+    if os.environ.get(_LOG_LEVEL) == _QUIET_LEVEL:
+        os.environ[_LOG_LEVEL] = _SILENT_LEVEL
 
 
 @contextlib.contextmanager
