@@ -132,7 +132,7 @@ def _exclusive(spans: Iterable[Span]) -> Iterable[tuple[str, float]]:
 
 def kind_of(name: str) -> str:
     """An operation's name without its number, scope and arguments: ``%dot.12 = f32[2]`` and ``a/b:MatMul`` alike."""
-    name = name.split(" = ")[0].lstrip("%").split(":")[-1].split("#")[0].split("/")[-1]
+    name = name.split(" = ")[0].lstrip("%").split(":")[-1].split("#")[0].split("/")[-1].strip()
     return re.sub(r"([._]\d+|\.clone|\.remat\d*)+$", "", name) or "?"
 
 

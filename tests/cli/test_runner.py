@@ -142,3 +142,25 @@ def test_a_cache_that_cannot_be_a_folder_is_refused(
     monkeypatch.setenv(runner.COMPILE_CACHE, str(tmp_path / "file"))
     assert runner.run(lambda argv: runner.use_compile_cache(), []) == 2
     assert "TFSEP_COMPILE_CACHE must name a folder, got" in capsys.readouterr().err
+
+
+def test_tensorflow_starts_without_what_keras_imports_for_others() -> None:
+    body = """
+import importlib
+runner.start_tensorflow()
+print([name for name in ("sklearn", "matplotlib", "pandas") if name in sys.modules])
+for name in ("sklearn", "matplotlib", "pandas"):
+    importlib.util.find_spec(name) and importlib.import_module(name)
+"""
+    done = in_a_process(body)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "[]\n", "")
+
+
+def test_what_is_imported_already_is_not_hidden() -> None:
+    with runner.absent("argparse", "no_such_package"):
+        import argparse
+
+        assert argparse is sys.modules["argparse"]
+        with pytest.raises(ImportError):
+            import no_such_package  # noqa: F401
+    assert "no_such_package" not in sys.modules

@@ -33,6 +33,8 @@ from tfsep.errors import InputError, TfsepError
 _LOG_LEVEL = "TF_CPP_MIN_LOG_LEVEL"
 _QUIET_LEVEL = "2"  # errors only
 _SILENT_LEVEL = "3"  # XLA calls its own machine's instruction set an error when it reads a kept program
+# What Keras imports where it is installed, for wrappers, pictures and tables that no command uses.
+_UNUSED = ("sklearn", "matplotlib", "pandas")
 _XLA_FLAGS = "TF_XLA_FLAGS"
 COMPILE_CACHE = "TFSEP_COMPILE_CACHE"
 INTERRUPTED = 130  # 128 + SIGINT, as a shell counts
@@ -87,11 +89,23 @@ def start_tensorflow() -> ModuleType:
         InputError: if :data:`COMPILE_CACHE` names what cannot be a folder.
     """
     use_compile_cache()
-    with quiet_stderr():
+    with quiet_stderr(), absent(*_UNUSED):
         tensorflow = importlib.import_module("tensorflow")
         tensorflow.config.list_physical_devices()
     tensorflow.get_logger().setLevel("ERROR")
     return tensorflow
+
+
+@contextlib.contextmanager
+def absent(*packages: str) -> Iterator[None]:
+    """Let packages that are not imported yet seem not installed for the length of a block."""
+    hidden = [name for name in packages if name not in sys.modules]
+    sys.modules.update(dict.fromkeys(hidden))  # type: ignore[arg-type]  # None is "no such module"
+    try:
+        yield
+    finally:
+        for name in hidden:
+            sys.modules.pop(name, None)
 
 
 def use_compile_cache() -> None:
