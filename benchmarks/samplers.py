@@ -35,7 +35,6 @@ class Row:
         name: what the table calls it.
         kind, settings: of ``posteriors.build``.
         warm: whether it starts at the true sources plus noise.
-        share: of the mixtures that it gets.
         num_rounds: how often the prior divides its cells of phase, 16-fold each time.
     """
 
@@ -43,27 +42,25 @@ class Row:
     kind: str
     settings: dict[str, Any] = field(default_factory=dict)
     warm: bool = False
-    share: float = 1.0
     num_rounds: int = 1
 
 
 ROWS = (
-    Row("Langevin, soft", "langevin", _BASIS, share=0.25),
-    Row("Langevin, exact constraint", "langevin", {**_BASIS, "exact": True}, share=0.25),
-    Row("Langevin, exact constraint", "langevin", {**_BASIS, "exact": True, "start_sigma": 0.5}, True, 0.25),
-    Row("diffusion, projection", "diffusion", {"num_levels": 30}, share=0.5),
+    Row("Langevin, soft", "langevin", _BASIS),
+    Row("Langevin, exact constraint", "langevin", {**_BASIS, "exact": True}),
+    Row("Langevin, exact constraint", "langevin", {**_BASIS, "exact": True, "start_sigma": 0.5}, True),
+    Row("diffusion, projection", "diffusion", {"num_levels": 30}),
     Row(
         "diffusion, last source, churned",
         "diffusion",
         {"num_levels": 30, "constraint": "last_source", "churn": 8.0},
-        share=0.5,
     ),
-    Row("diffusion, projection", "diffusion", {"num_levels": 30, "start_sigma": 1.0}, True, 0.5),
+    Row("diffusion, projection", "diffusion", {"num_levels": 30, "start_sigma": 1.0}, True),
     Row("Gibbs, 1 start", "gibbs", {"num_restarts": 1}),
     Row("Gibbs, 12 restarts", "gibbs", {"num_restarts": 12}),
     Row("Jacobi, 12 restarts", "gibbs", {"update": "jacobi", "largest_sigma": 12.0, "num_restarts": 12}),
     Row("Gibbs, 12 restarts, polish", "gibbs", {"num_restarts": 12, **_POLISH}, num_rounds=2),
-    Row("Gibbs sampler", "stochastic_gibbs", {}, share=0.5),
+    Row("Gibbs sampler", "stochastic_gibbs"),
 )
 
 
@@ -85,7 +82,7 @@ def _measure(argv: Sequence[str]) -> int:
     for row in ROWS:
         if args.only and args.only.lower() not in row.name.lower():
             continue
-        records.append(score(row, max(1, round(args.num_mixtures * row.share)), args.segment, args.seed))
+        records.append(score(row, args.num_mixtures, args.segment, args.seed))
         print(f"{records[-1]['sampler']}, {records[-1]['start']}: done", file=sys.stderr, flush=True)
     print(results.keep(args.output, "samplers", records, ("sampler", "start"), table))
     return 0
