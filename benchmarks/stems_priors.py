@@ -2,11 +2,11 @@
 
     python -m benchmarks.stems_priors --songs=DIR [--real=DIR] [--only=JOB]... [--runs=DIR]
 
-``priors`` trains gin/stems_prior.gin on the training split of --songs; ``contrastive`` fine-tunes what came out, by
-gin/contrastive_stems.gin. Both end in ``<runs>/<job>/model``; the priors of the bundled
-``songs`` are those of the first. ``left_out`` takes the songs of ``<real>/train`` in turn: it fine-tunes ``priors`` on
---songs and on all real songs but one, tests that one before and after under the priors of the sources it has, and adds
-it to ``benchmarks/results/prior_test_left_out.json``. Each training resumes where it stood.
+``priors`` trains gin/stems_prior.gin on the training split of --songs, ``background`` gin/stems_background.gin, a prior
+of all sources pooled; ``contrastive`` fine-tunes what came of the first, by gin/contrastive_stems.gin. All end in
+``<runs>/<job>/model``; the priors of the bundled ``songs`` are those of the first two. ``left_out`` takes
+the songs of ``<real>/train`` in turn: it fine-tunes ``priors`` on --songs and on all real songs but one, tests that one
+before and after under the priors of the sources it has, and adds it to ``benchmarks/results/prior_test_left_out.json``. Each training resumes where it stood.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from tfsep.cli import prior_test, runner, train
 from tfsep.data.stems import track_folders
 from tfsep.errors import InputError, JobError
 
-JOBS = ("priors", "contrastive", "left_out")
+JOBS = ("priors", "background", "contrastive", "left_out")
 LEFT_OUT = "prior_test_left_out.json"
 _KEPT = ("num_examples", "sigma", "accuracy", "mean_auroc", "accuracy_per_source", "by_sigma", "scores", "referee")
 
@@ -51,6 +51,8 @@ def _make(argv: Sequence[str]) -> int:
     runs, priors = Path(args.runs), Path(args.runs) / "priors"
     if "priors" in jobs:
         _train("stems_prior", priors, [args.songs], [])
+    if "background" in jobs:
+        _train("stems_background", runs / "background", [args.songs], [])
     if "contrastive" in jobs:
         _train("contrastive_stems", runs / "contrastive", [args.songs], [_from(priors)])
     for song in _chosen(args.real, args.song) if "left_out" in jobs else ():

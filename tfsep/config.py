@@ -43,6 +43,7 @@ TABLE = (
     Entry("stems", "tfsep.data.stems", "StemsData"),
     Entry("sounds", "tfsep.data.sounds", "SoundsData"),
     Entry("musdb", "tfsep.data.musdb", "MusdbData"),
+    Entry("pooled", "tfsep.data.pooled", "PooledData"),
     Entry("aligned_stems", "tfsep.baselines.supervised", "AlignedStems"),
     Entry("objective", "tfsep.training.variational", "ObjectiveSettings"),
     Entry("prior", "tfsep.experiments.recipe", "prior"),

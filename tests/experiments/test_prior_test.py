@@ -81,10 +81,8 @@ def test_an_absent_source_is_silence_with_noise(gaussians: PriorSet, cuts: Any) 
     expected = -0.5 * np.mean(noise**2, axis=1) - np.log(0.1 * np.sqrt(2 * np.pi))
     np.testing.assert_allclose(found["silence"][:, 0], expected, rtol=1e-5)
     table, silence = {"x": np.log([[0.5, 0.5], [0.9, 0.1]])}, {"x": np.log([[0.5], [0.2]])}
-    even = prior_scores.ratio_with_silence(table, 1, None, silence)["x"]
-    np.testing.assert_allclose(np.exp(even), [[1.0, 1.0], [2.25, 0.25]])
-    pooled = prior_scores.ratio_with_silence(table, 1, {"x": np.log([[0.5], [0.5]])}, silence)["x"]
-    np.testing.assert_allclose(np.exp(pooled[1]), [0.9 / 0.4, 0.1 / 0.4])
+    ratio = prior_scores.likelihood_ratio(table, 1, silence)["x"]
+    np.testing.assert_allclose(np.exp(ratio), [[1.0, 1.0], [2.25, 0.25]])
 
 
 @pytest.mark.slow
@@ -165,10 +163,10 @@ def test_a_background_is_the_denominator(gaussians: PriorSet, cuts: Any, kinds: 
     rows = cross_likelihood.source_rows(cuts, PAIR, 10)
     judges = scorers(tested.priors)
     table = cross_likelihood.tables(tested, judges, rows, [0.1], 0)[0.1]
-    found = prior_scores.with_density(tested, judges, cuts, rows, table, 0.1, 10)["likelihood_ratio"]
+    found = prior_scores.with_density(tested, judges, cuts, rows, table, 0.1, 10)["ratio_with_background"]
     pooled = cross_likelihood.tables(tested, {"b": PriorScorer("b", tested.background)}, rows, [0.1], cuts.seed)[0.1]
     np.testing.assert_allclose(found["sine"], table["sine"] - pooled["sine"])
-    even = prior_scores.likelihood_ratio({"x": np.log([[0.5, 0.5], [0.9, 0.1]])}, 1, None)["x"]
+    even = prior_scores.likelihood_ratio({"x": np.log([[0.5, 0.5], [0.9, 0.1]])}, 1)["x"]
     np.testing.assert_allclose(np.exp(even), [[1.0, 1.0], [1.8, 0.2]])
 
 

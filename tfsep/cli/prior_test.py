@@ -28,6 +28,7 @@ def parser() -> argparse.ArgumentParser:
     add = parse.add_argument
     add("--model", required=True, metavar="NAME|DIR", help="bundled or own model, with at least two priors")
     add("--source", action="append", metavar="NAME", help="one of the priors to test, repeatable (default: all)")
+    add("--background", metavar="NAME|DIR", help="model with a prior of all sources pooled, for likelihood ratios")
     add("--data", required=True, metavar="toy|toy-free|DIR", help="toy sources, or <DIR>/<split>/<track>/<source>.wav")
     add("--split", default="test", help="of a folder: held-out cuts (default: test)")
     add("--training_split", default="train", help="of a folder: cuts to calibrate on (default: train)")
@@ -57,7 +58,7 @@ def _test(argv: Sequence[str]) -> int:
     runner.start_tensorflow()
     with runner.quiet_stderr():
         from tfsep.experiments import prior_studies, prior_test, prior_test_text, tested_priors
-    tested = tested_priors.load(args.model, args.source)
+    tested = tested_priors.load(args.model, args.source, args.background)
     cuts = _cuts(args, tested)
     studies = prior_studies.suited(args.study or (), tested)
     ideal = not args.no_ideal

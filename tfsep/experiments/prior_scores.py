@@ -41,14 +41,19 @@ from tfsep.experiments.tested_priors import PriorSet
 
 _SMALLEST_NORM = 1e-12
 
-def likelihood_ratio(table: Table, dimensions: int, background: Table | None) -> Table:
-    """Log-density less that of a background; both tables in nats per dimension, the background's of one column."""
-    if background is not None:
-        return {row: values - background[row] for row, values in table.items()}
+
+def likelihood_ratio(table: Table, dimensions: int, silence: Table | None = None) -> Table:
+    """Log-density less that of the even mixture of all priors, in nats per dimension: every row (cut, prior).
+
+    Args:
+        table: log-densities in nats per dimension.
+        dimensions: of an event.
+        silence: those of an absent source, one column, as one class more of the mixture; None leaves it out.
+    """
     found = {}
     for row, values in table.items():
-        nats = values * dimensions
-        mixture = logsumexp(nats, axis=1, keepdims=True) - np.log(nats.shape[1])
+        classes = values if silence is None else np.concatenate([values, silence[row]], axis=1)
+        mixture = logsumexp(classes * dimensions, axis=1, keepdims=True) - np.log(classes.shape[1])
         found[row] = values - mixture / dimensions
     return found
 
@@ -66,19 +71,6 @@ def absent(
 
     one = dict(list(judges.items())[:1])
     return cross_likelihood.tables(tested, one, rows, [sigma], seed, value)[sigma]
-
-
-def ratio_with_silence(table: Table, dimensions: int, background: Table | None, silence: Table) -> Table:
-    """:func:`likelihood_ratio` with silence, a table of one column, as one source more in the denominator."""
-    found = {}
-    for row, values in table.items():
-        num = values.shape[1]
-        known = [values * dimensions, silence[row] * dimensions]
-        if background is not None:
-            known[0] = np.repeat(background[row] * dimensions, num, axis=1)
-        mixture = logsumexp(np.concatenate(known, axis=1), axis=1, keepdims=True) - np.log(num + 1)
-        found[row] = values - mixture / dimensions
-    return found
 
 
 def code_length(waves: np.ndarray) -> np.ndarray:
@@ -162,24 +154,24 @@ def with_density(
 ) -> dict[str, Table]:
     """The methods that need densities, at one noise level, from the table of log-densities there."""
     dimensions = next(iter(judges.values())).prior.dimensions
-    background = None
-    if tested.background is not None and tested.background.has_log_prob:
-        pooled = {"background": PriorScorer("background", tested.background)}
-        background = cross_likelihood.tables(tested, pooled, rows, [sigma], cuts.seed)[sigma]
     training = cross_likelihood.source_rows(cuts, tested.sources, num, TRAINING)
     calibration = cross_likelihood.tables(tested, judges, training, [sigma], cuts.seed + 1)[sigma]
     even = cross_likelihood.source_rows(replace(cuts, level=cuts.mean_level(num)), tested.sources, num)
     levelled = cross_likelihood.tables(tested, judges, even, [sigma], cuts.seed)[sigma]
     found = {
         "log_prob": table,
-        "likelihood_ratio": likelihood_ratio(table, dimensions, background),
+        "likelihood_ratio": likelihood_ratio(table, dimensions),
         "input_complexity": input_complexity(table, rows, tested.length / dimensions),
         "typicality": typicality(table, calibration, tested.sources),
         "loudness": {**table, **levelled},
     }
     if sigma is not None:
         silence = absent(tested, judges, rows, sigma, cuts.seed)
-        found["ratio_with_silence"] = ratio_with_silence(table, dimensions, background, silence)
+        found["ratio_with_silence"] = likelihood_ratio(table, dimensions, silence)
+    if tested.background is not None and tested.background.has_log_prob:
+        pooled = {"background": PriorScorer("background", tested.background)}
+        background = cross_likelihood.tables(tested, pooled, rows, [sigma], cuts.seed)[sigma]
+        found["ratio_with_background"] = {row: values - background[row] for row, values in table.items()}
     return found
 
 

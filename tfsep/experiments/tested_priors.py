@@ -113,12 +113,13 @@ def num_windows(length: int, event_length: int) -> int:
     return -(-length // event_length)
 
 
-def load(model: str, sources: Sequence[str] | None = None) -> PriorSet:
+def load(model: str, sources: Sequence[str] | None = None, background: str | None = None) -> PriorSet:
     """The priors of a model, by name or folder.
 
     Args:
         model: the model.
         sources: those to load; None is all.
+        background: the model whose prior of "background" is that of all sources pooled; None is this one, if it has it.
 
     Raises:
         InputError: if the model cannot be read, has no prior of a source, or its priors cannot be compared.
@@ -130,10 +131,11 @@ def load(model: str, sources: Sequence[str] | None = None) -> PriorSet:
         if source not in known:
             raise InputError(f"{model!r} has priors of {', '.join(known) or 'nothing'}, not of {source!r}")
     loaded = {name: model_folder.load_prior(model, name) for name in chosen}
-    background = model_folder.load_prior(model, BACKGROUND) if BACKGROUND in description["priors"] else None
+    pooled = background or (model if BACKGROUND in description["priors"] else None)
+    behind = None if pooled is None else model_folder.load_prior(pooled, BACKGROUND)
     name, rate = model_folder.label(model_folder.find_model(model)), int(description["sample_rate"])
     length = _length(name, description["priors"][chosen[0]], loaded[chosen[0]]) if chosen else 0
-    return PriorSet(name, loaded, rate, length, background)
+    return PriorSet(name, loaded, rate, length, behind)
 
 
 def ideal(tested: PriorSet) -> PriorSet:
