@@ -6,7 +6,8 @@
 of all sources pooled; ``contrastive`` fine-tunes what came of the first, by gin/contrastive_stems.gin. All end in
 ``<runs>/<job>/model``; the priors of the bundled ``songs`` are those of the first two. ``left_out`` takes
 the songs of ``<real>/train`` in turn: it fine-tunes ``priors`` on --songs and on all real songs but one, tests that one
-before and after under the priors of the sources it has, and adds it to ``benchmarks/results/prior_test_left_out.json``. Each training resumes where it stood.
+before and after under the priors of the sources it has, and adds it to ``benchmarks/results/prior_test_left_out.json``.
+Each training resumes where it stood.
 """
 
 from __future__ import annotations

@@ -156,7 +156,7 @@ def configure(path: Path, stems: Path) -> list[str]:
     """Read an experiment, cut short to one step and one source; returns the sources that get a prior."""
     config.parse([str(path)])
     bound = config.bindings()
-    source = "sine" if "toy" in bound["train.data"] else "drums"
+    source = {"@toy()": "sine", "@pooled()": "background"}.get(bound["train.data"], "drums")
     params = [f"{scope}/fit.{name} = {value}" for scope in ("prior", "posterior") for name, value in SHORT.items()]
     params += [f"{name}.roots = ['{stems}']" for name in ("stems", "aligned_stems", "musdb")]
     params += [f"train.sources = ['{source}']", "train.num_validation = 2", "train.num_examples = 2"]
