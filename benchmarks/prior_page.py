@@ -7,8 +7,8 @@ the marks ``<!-- table RECORD NAME -->`` and ``<!-- end -->`` of the page, and t
 ``docs/prior_test``, between ``<!-- figure RECORD NAME -->`` and ``<!-- end -->``. With --only, records are made one at
 a time; with --keep nothing is run and the page is made from the records there are.
 
-The record ``contrastive`` is of a model that benchmarks/stems_priors.py trains, made where that is; ``left_out`` comes
-from there. What has no record, or no such study in it, is said to be not measured.
+The records ``contrastive`` and ``toy_stft`` are of models that are not bundled, made where these have been trained by
+benchmarks/stems_priors.py and by gin/glow_stft.gin; ``left_out`` comes from the former. What has no record, or no such study in it, is said to be not measured.
 """
 
 from __future__ import annotations
@@ -34,15 +34,19 @@ TOY = {
     "toy": ["--model=toy", "--data=toy", "--study=all"],
     "toy_free": ["--model=toy", "--data=toy-free"],
     "free": ["--model=toy-free", "--data=toy-free"],
+    "toy_stft": ["--data=toy", "--study=published", "--study=peakedness", "--study=single"],
 }
 STEMS = {
     "stems": ["--model=songs", "--study=all"],
     "contrastive": ["--study=peakedness", "--study=single"],
 }
-#: Folders of --runs where the models of records lie that are not bundled.
-TRAINED = {"contrastive": "contrastive"}
+#: Folders of --runs where the models of records lie that are not bundled, and what trains them.
+TRAINED = {
+    "contrastive": ("stems_priors/contrastive", "python -m benchmarks.stems_priors"),
+    "toy_stft": ("glow_stft", "bin/train --gin_file=gin/glow_stft.gin --save_dir=runs/glow_stft"),
+}
 #: The figures that the page shows, of those that a record gives.
-SHOWN = {"toy": ("peakedness_line", "curvature"), "stems": ("published", "peakedness_line", "peakedness_latent")}
+SHOWN = {"toy": ("peakedness_line", "curvature"), "toy_stft": ("published",), "stems": ("published", "peakedness_line", "peakedness_latent")}
 _MARK = re.compile(r"(<!-- (table|figure) (\S+) (\S+) -->\n).*?(<!-- end -->)", re.DOTALL)
 
 
@@ -58,7 +62,7 @@ def _make(argv: Sequence[str]) -> int:
     parse.add_argument("--num_small", type=int, default=4, metavar="N", help="cuts a source in studies (default: 4)")
     parse.add_argument("--keep", action="store_true", help="make the page from the records there are")
     parse.add_argument("--only", action="append", choices=(*TOY, *STEMS), help="one of the records, repeatable")
-    parse.add_argument("--runs", default="runs/stems_priors", metavar="DIR", help="where stems_priors trained models")
+    parse.add_argument("--runs", default="runs", metavar="DIR", help="where models that are not bundled were trained")
     parse.add_argument("--results", default=str(RESULTS), metavar="DIR", help="where the records are")
     parse.add_argument("--page", default=str(PAGE), metavar="FILE", help="the page")
     args = parse.parse_args(argv)
@@ -81,13 +85,18 @@ def _jobs(songs: str | None, runs: Path, chosen: Sequence[str] | None) -> dict[s
     Raises:
         InputError: for a chosen record of stems without a folder of them, or without its model.
     """
-    found = dict(TOY)
-    for name, job in STEMS.items() if songs is not None else ():
-        model = runs / TRAINED[name] / "model" if name in TRAINED else None
-        if model is None or model.is_dir():
-            found[name] = [*job, f"--data={songs}", *([] if model is None else [f"--model={model}"])]
+    found: dict[str, list[str]] = {}
+    for name, job in {**TOY, **(STEMS if songs is not None else {})}.items():
+        data = [f"--data={songs}"] if name in STEMS else []
+        if name not in TRAINED:
+            found[name] = [*job, *data]
+            continue
+        folder, command = TRAINED[name]
+        model = runs / folder / "model"
+        if model.is_dir():
+            found[name] = [*job, *data, f"--model={model}"]
         elif chosen and name in chosen:
-            raise InputError(f"the record {name!r} is of {model}: run python -m benchmarks.stems_priors first")
+            raise InputError(f"the record {name!r} is of {model}: run {command} first")
     missing = [name for name in chosen or () if name not in found]
     if missing:
         raise InputError(f"the record {missing[0]!r} needs --songs, a folder of stems")

@@ -107,13 +107,17 @@ def test_figures_are_shown_where_they_have_been_drawn(tmp_path: Path) -> None:
 
 
 def test_records_of_models_that_are_not_bundled_wait_for_them(tmp_path: Path) -> None:
-    assert set(prior_page._jobs(None, tmp_path, None)) == set(prior_page.TOY)
-    assert set(prior_page._jobs("songs", tmp_path, None)) == {*prior_page.TOY, "stems"}
+    bundled = set(prior_page.TOY) - {"toy_stft"}
+    assert set(prior_page._jobs(None, tmp_path, None)) == bundled
+    assert set(prior_page._jobs("songs", tmp_path, None)) == {*bundled, "stems"}
+    with pytest.raises(InputError, match="of .*glow_stft/model: run bin/train --gin_file=gin/glow_stft.gin"):
+        prior_page._jobs(None, tmp_path, ["toy_stft"])
     with pytest.raises(InputError, match="of .*contrastive/model: run python -m benchmarks.stems_priors first"):
         prior_page._jobs("songs", tmp_path, ["toy", "contrastive"])
-    (tmp_path / "contrastive" / "model").mkdir(parents=True)
+    model = tmp_path / "stems_priors" / "contrastive" / "model"
+    model.mkdir(parents=True)
     found = prior_page._jobs("songs", tmp_path, ["contrastive"])
-    assert list(found) == ["contrastive"] and f"--model={tmp_path / 'contrastive' / 'model'}" in found["contrastive"]
+    assert list(found) == ["contrastive"] and f"--model={model}" in found["contrastive"]
 
 
 def test_the_committed_page_has_marks_for_known_tables_only() -> None:
