@@ -8,7 +8,8 @@ the marks ``<!-- table RECORD NAME -->`` and ``<!-- end -->`` of the page, and t
 a time; with --keep nothing is run and the page is made from the records there are.
 
 The records ``contrastive`` and ``toy_stft`` are of models that are not bundled, made where these have been trained by
-benchmarks/stems_priors.py and by gin/glow_stft.gin; ``left_out`` comes from the former. What has no record, or no such study in it, is said to be not measured.
+benchmarks/stems_priors.py and by gin/glow_stft.gin; ``left_out`` comes from the former. What has no record, or no such
+study in it, is said to be not measured.
 """
 
 from __future__ import annotations
@@ -46,7 +47,11 @@ TRAINED = {
     "toy_stft": ("glow_stft", "bin/train --gin_file=gin/glow_stft.gin --save_dir=runs/glow_stft"),
 }
 #: The figures that the page shows, of those that a record gives.
-SHOWN = {"toy": ("peakedness_line", "curvature"), "toy_stft": ("published",), "stems": ("published", "peakedness_line", "peakedness_latent")}
+SHOWN = {
+    "toy": ("peakedness_line", "curvature"),
+    "toy_stft": ("published",),
+    "stems": ("published", "peakedness_line", "peakedness_latent"),
+}
 _MARK = re.compile(r"(<!-- (table|figure) (\S+) (\S+) -->\n).*?(<!-- end -->)", re.DOTALL)
 
 
