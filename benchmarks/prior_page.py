@@ -48,9 +48,9 @@ TRAINED = {
 }
 #: The figures that the page shows, of those that a record gives.
 SHOWN = {
-    "toy": ("peakedness_line", "curvature"),
+    "toy": ("histograms", "peakedness_line", "curvature"),
     "toy_stft": ("published",),
-    "stems": ("published", "peakedness_line", "peakedness_latent"),
+    "stems": ("histograms", "published", "peakedness_line", "peakedness_latent"),
 }
 _MARK = re.compile(r"(<!-- (table|figure) (\S+) (\S+) -->\n).*?(<!-- end -->)", re.DOTALL)
 
@@ -162,7 +162,7 @@ def _caption(record: dict[str, Any], table: str) -> str:
         return f"{len(record['songs'])} real songs, each tested under priors fine-tuned without it."
     kinds = ", ".join(dict.fromkeys(record["kinds"].values()))
     sigma = "no noise" if record["sigma"] is None else f"sigma {record['sigma']:g}"
-    num = record["num_small" if table in ("peakedness", "single") else "num_examples"]
+    num = record["num_small" if table in ("peakedness", "single", "shifts") else "num_examples"]
     return (
         f"Model `{record['model']}` ({kinds}) on {record['data']}, {num} cuts a source, seed "
         f"{record['seed']}, domain {record['domain']}, headline at {sigma}."

@@ -4,10 +4,10 @@
 
 ``priors`` trains gin/stems_prior.gin on the training split of --songs, ``background`` gin/stems_background.gin, a prior
 of all sources pooled; ``contrastive`` fine-tunes what came of the first, by gin/contrastive_stems.gin. All end in
-``<runs>/<job>/model``; the priors of the bundled ``songs`` are those of the first two. ``left_out`` takes
-the songs of ``<real>/train`` in turn: it fine-tunes ``priors`` on --songs and on all real songs but one, tests that one
-before and after under the priors of the sources it has, and adds it to ``benchmarks/results/prior_test_left_out.json``.
-Each training resumes where it stood.
+``<runs>/<job>/model``; the priors of the bundled ``songs`` are those of the first two. ``left_out`` takes the songs of
+``<real>/train`` in turn: it trains ``priors`` further on --songs and on all real songs but one, by likelihood alone and
+contrastively, tests the one before and after under the priors of the sources it has, and adds it to
+``benchmarks/results/prior_test_left_out.json``. Each training resumes where it stood.
 """
 
 from __future__ import annotations
@@ -85,12 +85,14 @@ def _train(gin: str, folder: Path, roots: Sequence[str], settings: Sequence[str]
 
 
 def _leave_out(song: str, args: argparse.Namespace, priors: Path, folder: Path) -> None:
-    """Fine-tune without a song, test on it before and after, keep the record."""
-    settings = [_from(priors), f"stems.exclude={[song]!r}"]
+    """Fine-tune without a song in both ways, test on it before and after, keep the record."""
+    settings, alone = [_from(priors), f"stems.exclude={[song]!r}"], folder.with_name(f"likelihood {folder.name}")
+    _train("contrastive_stems", alone, [args.songs, args.real], [*settings, "fine_tune.weight=0.0"])
     _train("contrastive_stems", folder, [args.songs, args.real], settings)
     found, sources = {}, [f"--source={source}" for source in _heard(args.real, song, priors / "model")]
-    # The classifier of the second test hears the other real songs, as the fine-tuning did.
-    for when, run, study in (("before", priors, []), ("after", folder, ["--study=referee"])):
+    # The classifier of the last test hears the other real songs, as the fine-tuning did.
+    for when, run in (("none", priors), ("likelihood", alone), ("contrastive", folder)):
+        study = ["--study=referee"] if run == folder else []
         file = folder / f"{when}.json"
         given = [f"--model={run / 'model'}", f"--data={args.real}", "--split=train", f"--track={song}", "--resample"]
         size = [f"--num_examples={args.num_examples}", f"--json={file}"]

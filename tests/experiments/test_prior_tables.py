@@ -14,35 +14,41 @@ from tfsep.experiments import prior_tables
 
 PAIR = ("sine", "square")
 MEANS = {"sine": {"sine": 1.0, "square": -2.0}, "square": {"sine": 0.5, "square": -1.0}}
-SHARES = {"accuracy": 0.75, "mean_auroc": 0.9, "accuracy_per_source": {"sine": 1.0, "square": 0.5}}
 HEARD = {"sine": 3, "square": 1}
+SHARES = {
+    "accuracy": 0.75, "mean_auroc": 0.9, "accuracy_per_source": {"sine": 1.0, "square": 0.5},
+    "auroc": {"sine": 0.95, "square": 0.85}, "confusion": dict.fromkeys(PAIR, HEARD),
+}  # fmt: skip
+PATHS = {path: {"at": [0.0, 5.0], "nats": [1.0, -2.5]} for path in ("delay", "cents", "decibels")}
 
 SONGS = {
     "A - B": {
         when: {
             **SHARES,
             "scores": {"likelihood_ratio": SHARES, "score_norms": {**SHARES, "accuracy": share}},
-            **({"referee": {"cuts": SHARES}} if when == "after" else {}),
+            **({"referee": {"cuts": SHARES}} if when == "contrastive" else {}),
         }
-        for when, share in (("before", 0.5), ("after", 0.8))
+        for when, share in (("none", 0.5), ("contrastive", 0.8))
     }
 }
 
 
 def record() -> dict[str, Any]:
-    peak = {"sigma": 0.1, "curvature": 2.0, "dip": 0.5, "latent_dip": None}
+    peak = {"sigma": 0.1, "curvature": 2.0, "dip": 0.5, "latent_dip": None, "paths": PATHS}
     return {
         "model": "m", "kinds": dict.fromkeys(PAIR, "glow"), "data": "toy", "num_examples": 4, "num_small": 2, "seed": 0,
         "domain": "wave", "sigma": 0.02, "log_prob": MEANS,
         "by_sigma": [{"sigma": None, **SHARES}, {"sigma": 0.02, **SHARES}], "ideal": {"sigma": 0.02, **SHARES},
         "out_of_distribution": {"silence": dict.fromkeys(PAIR, {"mean": -1.0, "auroc": 0.25})},
-        "scores": {"log_prob": {**SHARES, "silence_is_likelier": ["sine"]}},
+        "confusion": SHARES["confusion"], "accuracy": 0.75, "mean_auroc": 0.9,
+        "scores": {"log_prob": {**SHARES, "silence_is_likelier": ["sine"]}, "likelihood_ratio": SHARES},
         "denoising": {
-            "sigmas": [1.0], "mean": {"prior": [0.4], "ideal": [0.1]}, "ratio_to_ideal": {"prior": [4.0]}
+            "sigmas": [1.0, 0.5], "mean": {"prior": [0.4, 0.3], "wiener": [0.6, 0.4], "ideal": [0.1, 0.1]},
+            "ratio_to_ideal": {"prior": [4.0, 3.0]},
         },
         "published": {"readings": [{"weight": 0.25, "gibbs_excess": {"sine": -1.0, "square": 0.5}, **SHARES}]},
         "peakedness": {"priors": [peak], "ideal": [], "curvature": {"priors": [[0.1, 2.0]], "ideal": []}},
-        "single": {"rows": [{"sigma": 1.0, "tweedie": 6.0, "langevin": 3.0, "wiener": 5.0}] * 2},
+        "single": {"rows": [{"sigma": s, "tweedie": 6.0 * s, "langevin": 3.0, "wiener": 5.0} for s in (1.0, 0.5)]},
         "referee": {"cuts": SHARES, "posterior": "gibbs", "stems": {"confusion": dict.fromkeys(PAIR, HEARD)}},
     }  # fmt: skip
 
@@ -52,12 +58,15 @@ def test_every_table_says_what_the_record_holds() -> None:
         "cross_likelihood": "| sine | **1.000** | -2.000 |\n| square | 0.500 | **-1.000** |",
         "noise": "| ideal prior, sigma 0.02 | 75.0 % | 0.900 | 100.0 % | 50.0 % |",
         "strange": "| silence | -1.000 (0.25) | -1.000 (0.25) |",
-        "methods": "| log prob | 75.0 % | 0.900 | sine |\n| referee (a classifier) | 75.0 % | 0.900 | - |",
-        "denoising": "| prior | 0.4 (4.0 x) |\n| ideal | 0.1 |",
+        "methods": "| log prob | 75.0 % | 0.900 | 0.950 | 0.850 | sine |",
+        "denoising": "| prior | 0.4 (4.0 x) | 0.3 (3.0 x) |\n| wiener | 0.6 | 0.4 |\n| ideal | 0.1 | 0.1 |",
         "published": "| 0.25 | 75.0 % | 0.900 | +0.500 |",
         "peakedness": "| priors | 0.1 | 2 | 0.5 | - |",
         "single": "| 1 | 6.0 | 3.0 | 5.0 |",
-        "left_out": "| A - B | after | 75.0 % | 100.0 % | 50.0 % | 0.900 | 0.900 | 80.0 % (score norms) | 75.0 % |",
+        "left_out": "| A - B | contrastive | 75.0 % | 100.0 % | 50.0 % | 0.900 | 0.900 | 80.0 % (score norms) | 75.0",
+        "confusion": "| sine | 3 | 1 |\n| square | 3 | 1 |",
+        "shifts": "| 5 samples later | 3.5 |\n| 5 cents higher | 3.5 |\n| 5 dB louder | 3.5 |",
+        "axes": "| 75.0 % | 0.900 | 0.900 | 2 | 0.75 | 3.0 |",
         "stems": "| stem (gibbs) \\ heard as | sine | square |\n|---|---|---|\n| sine | 3 | 1 |\n| square | 3 | 1 |",
     }
     assert set(expected) == set(prior_tables.TABLES)
@@ -102,7 +111,7 @@ def test_figures_are_shown_where_they_have_been_drawn(tmp_path: Path) -> None:
     found = prior_page.filled(mark, tmp_path, tmp_path / "page")
     assert "![toy curvature](page/toy_curvature.png)" in found
     assert prior_page.filled(found, tmp_path, tmp_path / "page") == found
-    with pytest.raises(InputError, match="must be one of peakedness_line, curvature, got 'accuracy'"):
+    with pytest.raises(InputError, match="must be one of histograms, peakedness_line, curvature, got 'accuracy'"):
         prior_page.filled(mark.replace("curvature", "accuracy"), tmp_path, tmp_path / "page")
 
 

@@ -57,8 +57,52 @@ def methods(record: Record) -> str:
         named["referee (a classifier)"] = record["referee"]["cuts"]
     for name, row in named.items():
         silent = ", ".join(row["silence_is_likelier"]) or "none" if "silence_is_likelier" in row else "-"
-        rows.append([name.replace("_", " "), percent(row["accuracy"]), f"{row['mean_auroc']:.3f}", silent])
-    return grid(["method", "accuracy", "mean AUROC", "silence above the own source under"], rows)
+        areas = [f"{row['auroc'][source]:.3f}" for source in record["log_prob"]]
+        rows.append([name.replace("_", " "), percent(row["accuracy"]), f"{row['mean_auroc']:.3f}", *areas, silent])
+    heads = ["mean AUROC", *(f"of {source}" for source in record["log_prob"])]
+    return grid(["method", "accuracy", *heads, "silence above the own source under"], rows)
+
+
+def confusion(record: Record) -> str:
+    """How many cuts of each source every prior wins."""
+    rows = [[source, *map(str, counts.values())] for source, counts in record["confusion"].items()]
+    return grid(["source \\ likeliest under", *record["confusion"]], rows)
+
+
+def shifts(record: Record) -> str:
+    """What a change that leaves a sound what it is takes off its log-density, mean over sources."""
+    study = record["peakedness"]
+    sigmas = list(dict.fromkeys(row["sigma"] for row in study["priors"]))
+    rows = []
+    for path, unit in (("delay", "samples later"), ("cents", "cents higher"), ("decibels", "dB louder")):
+        at = study["priors"][0]["paths"][path]["at"]
+        for place, step in enumerate(at):
+            if step:
+                cells = [_losses(study, path, at.index(0), place, sigma) for sigma in sigmas]
+                rows.append([f"{step:g} {unit}", *cells])
+    return grid(["nats per dimension lost (by the ideal prior)", *(f"sigma {sigma:g}" for sigma in sigmas)], rows)
+
+
+def _losses(study: Record, path: str, start: int, place: int, sigma: float) -> str:
+    """The mean loss under the priors and, in brackets, under the ideal ones."""
+    found = []
+    for who in ("priors", "ideal"):
+        nats = [row["paths"][path]["nats"] for row in study.get(who, []) if row["sigma"] == sigma]
+        found += [number(sum(each[start] - each[place] for each in nats) / len(nats))] if nats else []
+    return found[0] + (f" ({found[1]})" if len(found) > 1 else "")
+
+
+def axes(record: Record) -> str:
+    """One line: discrimination, smoothness and sharpness of one model."""
+    curvature = dict(map(tuple, record["peakedness"]["curvature"]["priors"]))[0.1]
+    errors, place = record["denoising"]["mean"], record["denoising"]["sigmas"].index(0.5)
+    ratio = record["scores"]["likelihood_ratio"]["mean_auroc"]
+    gains = [row["tweedie"] for row in record["single"]["rows"] if row["sigma"] == 0.5]
+    cells = [percent(record["accuracy"]), f"{record['mean_auroc']:.3f}", f"{ratio:.3f}", number(curvature)]
+    cells += [f"{errors['prior'][place] / errors['wiener'][place]:.2f}", f"{sum(gains) / len(gains):.1f}"]
+    heads = ["accuracy", "mean AUROC", "of the likelihood ratio", "curvature x sigma^2 at 0.1"]
+    heads += ["denoising rmse over Wiener's at 0.5", "SNR gain at 0.5, dB"]
+    return grid(heads, [cells])
 
 
 def denoising(record: Record) -> str:
@@ -142,6 +186,9 @@ TABLES: dict[str, Callable[[Record], str]] = {
     "single": single,
     "stems": stems,
     "left_out": left_out,
+    "confusion": confusion,
+    "shifts": shifts,
+    "axes": axes,
 }
 
 
