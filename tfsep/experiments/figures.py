@@ -81,11 +81,14 @@ def matrices(tables: Mapping[str, Mapping[str, Mapping[str, float]]], label: str
         values = np.array([[table[prior][source] for source in sources] for prior in priors])
         image = axes.imshow(values - values.max(axis=0), cmap="viridis", vmin=-2.0, vmax=0.0)
         for (row, column), value in np.ndenumerate(values):
-            axes.text(column, row, f"{value:.2f}", ha="center", va="center", color="white", fontsize=8)
+            light = value - values[:, column].max() > -0.5
+            colour = "black" if light else "white"
+            axes.text(column, row, f"{value:.2f}", ha="center", va="center", color=colour, fontsize=8)
         axes.set_xticks(range(len(sources)), sources, rotation=30)
         axes.set_yticks(range(len(priors)), priors)
         axes.set(title=title, xlabel="source", ylabel="prior")
-    figure.colorbar(image, ax=figure.axes, label=label, shrink=0.8)
+    bar = figure.colorbar(image, ax=figure.axes, shrink=0.8)
+    bar.set_label(label, fontsize=7)
     return figure
 
 
