@@ -3,8 +3,8 @@
     python -m benchmarks.cases [--model=toy] [--num_mixtures=48] [--num_cases=3] [--seed=0] [--output=docs/cases]
 
 Of held-out mixtures of one second, those whose worst source is best and worst separated. Each is written as a
-picture, found stems beside true ones, and as a sound: the mixture, then each stem. The table says what remains of a
-failure with the *ideal prior*, the toy generator's own density, in the same posterior, and with the last stage of
+picture, found stems beside true ones, and as a sound: the mixture, then each found stem. The table says what remains
+of a failure with the *ideal prior*, the toy generator's own density, in the same posterior, and with the last stage of
 the posterior started at the true sources: a failure that the first mends is the prior's, one that the second mends is
 the search's. Both are run on full segments without overlap. Writes ``<output>/cases.md`` as well.
 """
@@ -83,7 +83,7 @@ def show(model: str, free: bool, num_mixtures: int, num_cases: int, seed: int, o
     output.mkdir(parents=True, exist_ok=True)
     for name, place in chosen.items():
         _write(output / name, separator, mixture[place], found[place], true[place])
-    text = _table(list(chosen), separator.sources, columns)
+    text = "\n\n".join([_table(list(chosen), separator.sources, columns), *map(_shown, chosen)])
     (output / "cases.md").write_text(text + "\n", encoding="utf-8")
     return text
 
@@ -129,6 +129,12 @@ def _table(names: Sequence[str], sources: Sequence[str], columns: dict[str, Any]
         cells = [", ".join(f"{value:.1f}" for value in column[place]) for column in columns.values()]
         lines.append(f"| {name} | {' | '.join(cells)} |")
     return "\n".join(lines)
+
+
+def _shown(name: str) -> str:
+    """The picture of a case, and a link to its sound."""
+    sound = f"[The mixture, then each found stem in the order of the table]({name}.flac)"
+    return f"## {name}\n\n![{name}]({name}.png)\n\n{sound}"
 
 
 if __name__ == "__main__":

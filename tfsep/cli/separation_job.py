@@ -55,6 +55,13 @@ class SeparationJob:
             args.model, posterior=args.posterior, priors=priors, steps=args.steps, overlap=args.overlap,
             segment=args.segment,
         )
+        posterior = self.separator.model.posterior
+        if args.num_samples > 1 and not posterior.has_spread and not args.quiet:
+            print(
+                f"note: draws of {posterior.kind!r} are answers found from several starts, and their spread is no "
+                "measure of uncertainty",
+                file=sys.stderr,
+            )
         piped = args.output == "-"
         bits = args.bits or next(iter(FORMATS[args.format]))
         self.format: StemFormat = StemFormat(args.format, bits, args.clip_mode)

@@ -204,6 +204,11 @@ class Amortised(keras.Model, Posterior):
             log_det = tf.stack([log_det for _, log_det in pairs], axis=1)
         return log_det - tf.reduce_sum(0.5 * unit**2 + _LOG_PEAK + spread, axis=-1)
 
+    @property
+    def has_spread(self) -> bool:
+        """Its densities are trained, and their width is fitted."""
+        return True
+
     def sample(self, mixture: Any, num_samples: int, seed: Any, start: Any = None) -> tf.Tensor:
         """The means, or ``num_samples`` draws of q; see :class:`Posterior`."""
         if start is not None:

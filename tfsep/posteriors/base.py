@@ -27,6 +27,8 @@ class Posterior(abc.ABC):
         gains: a_1..a_N.
         is_sampler: whether draws converge to the posterior under the priors as steps grow. False for what finds modes
             or answers by a network, however many draws it gives.
+        has_spread: whether its draws differ as much as it is uncertain: a sampler, or a network that was fitted to.
+            False for what gives several answers, each the best from where it began.
     """
 
     is_sampler: bool = False
@@ -34,6 +36,11 @@ class Posterior(abc.ABC):
     num_sources: int
     segment: int
     gains: tuple[float, ...]
+
+    @property
+    def has_spread(self) -> bool:
+        """A sampler has."""
+        return self.is_sampler
 
     @abc.abstractmethod
     def sample(self, mixture: Any, num_samples: int, seed: Any, start: Any = None) -> tf.Tensor:

@@ -64,6 +64,7 @@ class Composition(Posterior):
         if choice not in CHOICES:
             raise InputError(f"choice must be one of {', '.join(CHOICES)}, got {choice!r}")
         self.choice, self.scores = choice, None if scores is None else tuple(scores)
+        self.is_sampler = choice == "last" and self.stages[-1].is_sampler
         self.priors: list[Prior] = []
         if choice != "last":
             sigma = choice_sigma or max((prior.smallest_sigma for prior in priors or ()), default=0.0)
@@ -71,6 +72,11 @@ class Composition(Posterior):
             silent = [prior.kind for prior in self.priors if not prior.has_log_prob]
             if choice == "density" and silent:
                 raise InputError(f"choice 'density' needs priors with a density, got {silent[0]!r}; take 'residual'")
+
+    @property
+    def has_spread(self) -> bool:
+        """As its last stage."""
+        return self.choice == "last" and self.stages[-1].has_spread
 
     def answers(self, mixture: Any, seed: Any, start: Any = None) -> list[tf.Tensor]:
         """The single best answer of each prefix of the stages: (batch, source, segment) each."""
