@@ -124,7 +124,7 @@ def _errors(records: Sequence[dict[str, Any]]) -> str:
 
 def _gaps(records: Sequence[dict[str, Any]]) -> str:
     lines = [
-        f"| model | log-density at sigma {GAP_SIGMA}, own source, nats per dimension | ideal | gap |",
+        f"| model, over waves | log-density at sigma {GAP_SIGMA}, own source, nats per dimension | ideal | gap |",
         "|---|---|---|---|",
     ]
     for record in records:

@@ -53,6 +53,7 @@ IDEAL = {"kind": "ideal_toy", "source": "sawtooth", "num_phases": 8, "num_refine
 SPECTRUM = {"kind": "gaussian", "spectrum": [0.5, 2.0, 1.0, 0.3, 0.2, 0.1, 0.05, 0.0, 0.4], **WAVE}
 VARIANCES = {"kind": "gaussian", "variances": 0.3, "mean": 0.2, **WAVE}
 CELLS = {"kind": "wavetable", "num_phases": 8, "num_refined": 2, "num_rounds": 2, "pitch_range": (500, 4000), **WAVE}
+SCORE = {"kind": "score", "sigma_range": (0.01, 8.0), "condition_width": 8, "num_sampling_steps": 4}
 GRID = {"num_pitches": 6, **CELLS}
 GLIDING = {"pitches": "continuous", "num_pitches": 4, "decay_range": (5e-4, 5e-3), "num_decays": 2, **CELLS}
 CASES = {
@@ -60,12 +61,14 @@ CASES = {
     "ideal_toy_wave": IDEAL,
     "gaussian_spectrum": SPECTRUM,
     "gaussian_variances": VARIANCES,
+    "score_log_stft": {**SCORE, "network": "convolutions", **SPECTRAL, "width": 4, "num_layers": 1},
+    "score_wave": {**SCORE, **WAVE, "width": 8, "num_blocks": 1, "local_width": 4, "local_layers": 1},
     "template_wave": {"kind": "template", "num_templates": 4, **WAVE},
     "wavetable_continuous": GLIDING,
     "wavetable_grid": GRID,
 }
 # The fast suite looks at the core of the contract for CORE and at the rest for FAST, the whole suite at all for all.
-FAST = ("glow_log_stft", "glow_wave", "ideal_toy_wave", "realnvp_log_stft", "realnvp_wave")
+FAST = ("glow_log_stft", "glow_wave", "ideal_toy_wave", "realnvp_log_stft", "realnvp_wave", "score_wave")
 CORE = (*FAST, "flowavenet_wave", "lifting_wave", "nice_wave", "waveglow_wave")
 # What a kind needs to learn the Gaussian: steps of the flow, steps of the training; other events (see lifting.py).
 TO_LEARN = {
@@ -204,6 +207,12 @@ def case(request: pytest.FixtureRequest) -> Case:
 @pytest.fixture(scope="session", params=params(FLOWS))
 def flow_case(request: pytest.FixtureRequest) -> Case:
     return Case(request.param)
+
+
+@pytest.fixture(scope="session")
+def cases() -> dict[str, dict[str, Any]]:
+    """Settings of all cases by name."""
+    return CASES
 
 
 @pytest.fixture(scope="session", params=params(FLOWS, fast=CORE))

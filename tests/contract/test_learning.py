@@ -80,6 +80,18 @@ def test_its_samples_have_the_covariance(trained: Any) -> None:
     assert error < 0.25
 
 
+def test_its_samples_have_the_trained_spectrum(trained: Any) -> None:
+    """The mean power of every frequency along the longest axis, within a quarter of the largest."""
+    shape = trained.prior.event_shape
+    axis = int(np.argmax(shape))
+    drawn = trained.prior.sample(8192, (5, 6), 0.5).numpy()
+    power = np.mean(np.abs(np.fft.rfft(drawn, axis=axis + 1)) ** 2, axis=0)
+    expected = trained.covariance + 0.25 * np.eye(trained.prior.dimensions)
+    waves = np.fft.rfft(np.eye(trained.prior.dimensions).reshape(*shape, -1), axis=axis)
+    wanted = np.einsum("...i,ij,...j->...", waves, expected, waves.conj()).real
+    assert np.abs(power - wanted).max() < 0.25 * wanted.max()
+
+
 def test_training_steps_leave_memory_flat(trained: Any) -> None:
     before = resident()
     trained.run(200, rate=1e-4)

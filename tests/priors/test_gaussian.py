@@ -59,7 +59,9 @@ def test_latents_are_white_and_lead_back(known: Any) -> None:
     prior, mean, covariance = known
     x = prior.sample(20000, (2, 3), SIGMA)
     np.testing.assert_allclose(np.cov(x[..., 0].numpy().T), covariance + SIGMA**2 * np.eye(len(mean)), atol=0.12)
-    z, _ = prior.encode(x, SIGMA)
+    z, log_det = prior.encode(x, SIGMA)
+    exact = -0.5 * np.linalg.slogdet(covariance + SIGMA**2 * np.eye(len(mean)))[1]
+    np.testing.assert_allclose(log_det, np.full(20000, exact), rtol=1e-8)
     np.testing.assert_allclose(np.cov(z[..., 0].numpy().T), np.eye(len(mean)), atol=0.04)
     np.testing.assert_allclose(prior.decode(tf.identity(z), SIGMA), x, atol=1e-12)
 

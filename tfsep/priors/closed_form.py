@@ -46,6 +46,8 @@ class LearnedAtOnce(keras.Model, ClosedForm):
         start = keras.initializers.Constant(value)
         return self.add_weight(shape=value.shape, initializer=start, trainable=False, name=name)
 
+    __repr__ = __str__ = Prior.__repr__
+
     def call(self, x: tf.Tensor, sigma: tf.Tensor | None = None) -> tf.Tensor:
         """Keras' call: the log-density."""
         return self.log_prob(x, sigma)

@@ -31,7 +31,7 @@ from tfsep.networks.noise_embedding import NoiseEmbedding
 from tfsep.networks.retrieval import Retrieval
 from tfsep.networks.short_time_gain import ShortTimeGain
 from tfsep.networks.spectral_gain import SpectralGain
-from tfsep.priors.base import broadcast_to_event, per_example_sigma
+from tfsep.priors.base import Prior, broadcast_to_event, per_example_sigma
 from tfsep.priors.conditioners import network_factory
 from tfsep.priors.flow import clean_variance
 from tfsep.priors.stacked import Stackable
@@ -67,6 +67,7 @@ class ScorePrior(keras.Model, Stackable):
 
     kind = "score"
     has_log_prob = False
+    __repr__ = __str__ = Prior.__repr__
 
     def __init__(
         self,
