@@ -87,7 +87,7 @@ def _cuts(args: argparse.Namespace, tested: Any) -> Any:
     else:
         length = max(rate, tested.length) if args.seconds is None else round(args.seconds * rate)
         where = (args.split, args.training_split, args.resample, args.track)
-        cuts = isolated_cuts.folder_cuts(args.data, sources, rate, length, args.seed, *where)
+        cuts = isolated_cuts.folder_cuts(args.data, sources, rate, length, args.seed, *where, tested.name)
     tested.check_data(cuts)
     return dataclasses.replace(cuts, level=cuts.mean_level(_LEVEL_CUTS)) if args.normalise else cuts
 

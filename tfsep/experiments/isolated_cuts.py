@@ -126,6 +126,7 @@ def folder_cuts(
     training_split: str = "train",
     resampled: bool = False,
     tracks: Sequence[str] = (),
+    model: str = "",
 ) -> IsolatedCuts:
     """Cuts of a folder of stems; where it has no training split, what is calibrated is calibrated on the held-out one.
 
@@ -139,13 +140,14 @@ def folder_cuts(
         resampled: accept recordings at other rates, and resample them.
         tracks: words; tracks whose names contain one are held out, and the others of both splits are not. None of them:
             the splits alone decide.
+        model: whose priors are tested, for messages.
 
     Raises:
         InputError: for a folder without tracks, a source without sound, or another sample rate.
     """
     held_out = stems.track_folders(folder, split)
     if not resampled:
-        _check_rates(held_out, sources, sample_rate)
+        _check_rates(held_out, sources, sample_rate, model)
     read = functools.partial(stems.StemsData, (str(folder),), sources=sources, sample_rate=sample_rate)
     data = known = read(split=split, only=tracks)
     if (training_split != split or tracks) and (Path(folder) / training_split).is_dir():
@@ -153,12 +155,13 @@ def folder_cuts(
     return IsolatedCuts(Path(folder).resolve().name, sample_rate, length, data, known, seed)
 
 
-def _check_rates(tracks: list[Path], sources: tuple[str, ...], sample_rate: int) -> None:
+def _check_rates(tracks: list[Path], sources: tuple[str, ...], sample_rate: int, model: str) -> None:
     for track in tracks:
         for source in sources:
             path = stems.stem_path(track, source)
             if path is not None and files.info(path).sample_rate != sample_rate:
                 found = files.info(path).sample_rate
+                whose = f"the priors of {model!r}" if model else "the priors"
                 raise InputError(
-                    f"the priors are at {sample_rate} Hz and {path} at {found} Hz; --resample brings it to the priors'"
+                    f"{whose} are at {sample_rate} Hz and {path} at {found} Hz; --resample brings it to the priors'"
                 )
