@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+import pytest
 import tensorflow as tf
 
 from tfsep.bijectors import Step
@@ -27,21 +28,26 @@ def test_xla_gives_the_same_numbers(compiled_case: Any, noise_events: Events, an
         np.testing.assert_allclose(found / scale, expected / scale, atol=1e-4)
 
 
-def test_two_devices_give_the_gradients_of_one(
-    flow_case: Any, flow: Any, noise_events: Events, two_cpus: list[str]
-) -> None:
+def loss_of(model: Any, batch: tf.Tensor) -> tf.Tensor:
+    """What is trained: the log-likelihood or, without a density, the error of the denoiser."""
+    if model.has_log_prob:
+        return -tf.reduce_mean(model.nats_per_dim(batch, 0.3))
+    noise = tf.sin(37.0 * batch)
+    return tf.reduce_mean((model.denoise(batch + 0.3 * noise, 0.3) - batch) ** 2)
+
+
+def check_two_devices(case: Any, model: Any, x: tf.Tensor, two_cpus: list[str]) -> None:
     """Each replica sees half of the batch; the mean of their gradients is the gradient of the whole."""
-    x = tf.constant(noise_events(flow, 8), tf.float32)
 
     def gradients(model: Any, batch: tf.Tensor) -> list[tf.Tensor]:
         with tf.GradientTape() as tape:
-            loss = -tf.reduce_mean(model.nats_per_dim(batch, 0.3))
+            loss = loss_of(model, batch)
         return tape.gradient(loss, [variable.value for variable in model.trainable_variables])
 
     strategy = tf.distribute.MirroredStrategy(two_cpus, cross_device_ops=tf.distribute.ReductionToOneDevice())
     with strategy.scope():
-        replicated = flow_case.build()
-    replicated.set_weights(flow.get_weights())
+        replicated = case.build()
+    replicated.set_weights(model.get_weights())
 
     def on_a_replica() -> list[tf.Tensor]:
         context = tf.distribute.get_replica_context()
@@ -49,11 +55,26 @@ def test_two_devices_give_the_gradients_of_one(
         return context.all_reduce("MEAN", gradients(replicated, x[4 * place : 4 * place + 4]))
 
     found = strategy.run(on_a_replica)
-    for mean, expected in zip(found, gradients(flow, x), strict=True):
+    for mean, expected in zip(found, gradients(model, x), strict=True):
         local = strategy.experimental_local_results(mean)
         assert len(local) == 2
         for one in local:
             np.testing.assert_allclose(one, expected, rtol=1e-4, atol=1e-5)
+
+
+def test_two_devices_give_the_gradients_of_one(
+    flow_case: Any, flow: Any, noise_events: Events, two_cpus: list[str]
+) -> None:
+    check_two_devices(flow_case, flow, tf.constant(noise_events(flow, 8), tf.float32), two_cpus)
+
+
+@pytest.mark.parametrize("name", ["score_log_stft", "score_wave"])
+def test_two_devices_give_a_denoisers_gradients(
+    name: str, case_named: Callable[[str], Any], noise_events: Events, two_cpus: list[str]
+) -> None:
+    case = case_named(name)
+    denoiser = case.scrambled()
+    check_two_devices(case, denoiser, tf.constant(noise_events(denoiser, 8), tf.float32), two_cpus)
 
 
 def test_two_devices_give_the_scores_of_one(prior: Any, noise_events: Events, two_cpus: list[str]) -> None:

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import keras
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -103,6 +104,28 @@ def test_two_thousand_training_steps_leave_memory_flat(trained: Any) -> None:
     trained.run(50, rate=1e-4)
     before = resident()
     trained.run(2000, rate=1e-4)
+    assert resident() - before < 8.0
+
+
+@pytest.mark.parametrize("num_steps", [200, pytest.param(2000, marks=pytest.mark.slow)])
+def test_training_steps_of_a_denoiser_leave_memory_flat(num_steps: int, case_named: Callable[[str], Any]) -> None:
+    denoiser = case_named("score_wave").build()
+    optimiser = keras.optimizers.Adam(1e-4)
+    optimiser.build(denoiser.trainable_variables)
+
+    @tf.function
+    def step(seed: tf.Tensor) -> None:
+        clean, noise = tf.unstack(tf.random.stateless_normal((2, 16, *denoiser.event_shape), seed))
+        with tf.GradientTape() as tape:
+            loss = tf.reduce_mean((denoiser.denoise(clean + 0.3 * noise, 0.3) - clean) ** 2)
+        variables = denoiser.trainable_variables
+        optimiser.apply(tape.gradient(loss, [v.value for v in variables]), variables)
+
+    for number in range(50):
+        step(tf.constant([0, number]))
+    before = resident()
+    for number in range(num_steps):
+        step(tf.constant([1, number]))
     assert resident() - before < 8.0
 
 
