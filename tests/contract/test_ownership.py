@@ -68,6 +68,21 @@ def test_weights_survive_a_checkpoint_bit_by_bit(
     np.testing.assert_array_equal(other.score(x, 0.3), flow.score(x, 0.3))
 
 
+@pytest.mark.parametrize("name", ["score_log_stft", "score_wave", "template_wave", "wavetable_grid"])
+def test_what_is_no_flow_survives_a_checkpoint_bit_by_bit(
+    name: str, case_named: Callable[[str], Any], noise_events: Events, tmp_path: Path
+) -> None:
+    prior, other = case_named(name).scrambled(), case_named(name).build()
+    place = tf.train.Checkpoint(model=prior).write(str(tmp_path / "checkpoint"))
+    for weight in other.weights:
+        weight.assign(0.0 * weight.value)
+    tf.train.Checkpoint(model=other).read(place).assert_existing_objects_matched()
+    for mine, its in zip(prior.get_weights(), other.get_weights(), strict=True):
+        np.testing.assert_array_equal(mine, its)
+    x = noise_events(prior, 2)
+    np.testing.assert_array_equal(other.score(x, 0.3), prior.score(x, 0.3))
+
+
 class Served(tf.Module):
     """A prior's score and, where it has one, density for a server."""
 

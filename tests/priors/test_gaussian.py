@@ -55,6 +55,18 @@ def test_draws_given_noised_events_have_the_exact_mean_and_covariance(known: Any
     np.testing.assert_allclose(np.cov(drawn.T), SIGMA**2 * shrink, atol=0.015)
 
 
+@pytest.mark.parametrize("name", sorted(CASES))
+def test_a_change_of_units_is_its_jacobian(name: str) -> None:
+    settings, factor = CASES[name], 3.0
+    spread = "spectrum" if "spectrum" in settings else "variances"
+    scaled = {spread: np.multiply(settings[spread], factor**2).tolist()}
+    scaled["mean"] = np.multiply(settings.get("mean", 0.0), factor).tolist()
+    one, other = (priors.build("gaussian", dtype="float64", **each) for each in (settings, {**settings, **scaled}))
+    x = np.random.default_rng(1).normal(size=(4, settings["length"], 1))
+    expected = one.log_prob(x, SIGMA) - settings["length"] * np.log(factor)
+    np.testing.assert_allclose(other.log_prob(factor * x, factor * SIGMA), expected, rtol=1e-10)
+
+
 def test_latents_are_white_and_lead_back(known: Any) -> None:
     prior, mean, covariance = known
     x = prior.sample(20000, (2, 3), SIGMA)
