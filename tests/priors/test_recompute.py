@@ -26,7 +26,7 @@ SMALL: dict[str, Any] = {
 
 
 def test_another_way_is_refused() -> None:
-    with pytest.raises(InputError, match="recompute must be one of none, step, inverse, got 'all'"):
+    with pytest.raises(InputError, match="recompute must be one of none, step, inverse, scan, got 'all'"):
         priors.build("glow", recompute="all", **SMALL)
 
 
