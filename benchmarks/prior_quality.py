@@ -4,9 +4,8 @@
 
 All models are tested on the same held-out cuts of the grid of keys, each in its own domain; numbers of different
 domains are never set against each other. Beside them stand the ideal prior, the toy generator's own density, and the
-Wiener filter. Denoising is measured on the first 256 of the cuts. Writes
-``benchmarks/results/prior_quality.json`` and ``prior_quality.md``; models that were measured before and are not asked
-for stay in them, and so do ideal priors of as many cuts from the same seed.
+Wiener filter. Writes ``benchmarks/results/prior_quality.json`` and ``prior_quality.md``; models that were measured
+before and are not asked for stay in them, and so does the ideal prior of the same cuts.
 """
 
 from __future__ import annotations
@@ -23,7 +22,7 @@ from tfsep.cli import runner
 from tfsep.errors import InputError
 
 ACCURACY_SIGMA, GAP_SIGMA = 0.02, 0.1
-_DENOISED = 256
+IDEAL = "ideal prior"
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -44,32 +43,33 @@ def _measure(argv: Sequence[str]) -> int:
     if args.num_examples < 2:
         raise InputError(f"--num_examples must be at least 2, got {args.num_examples}")
     runner.start_tensorflow()
-    records: list[dict[str, Any]] = []
-    ideals = known_ideals(results.read(args.output, "prior_quality"), args.num_examples, args.seed)
+    from tfsep.experiments import tested_priors
+
+    measured: list[dict[str, Any]] = []
+    known = results.read(args.output, "prior_quality")
     for model in args.model or ["toy"]:
-        records.append(_record(model, args.num_examples, args.seed, ideals))
+        tested = tested_priors.load(model)
+        measured.append(_record(tested, args.num_examples, args.seed))
+        if ideal_of(measured[-1], [*known, *measured]) is None:
+            measured.append(_record(tested_priors.ideal(tested, num_rounds=3), args.num_examples, args.seed))
         print(f"{model}: done", file=sys.stderr, flush=True)
-    text = results.keep(args.output, "prior_quality", records, ("model", "kinds"), tables)
-    print(json.dumps(records, indent=1) if args.json else text)
+    text = results.keep(args.output, "prior_quality", measured, ("model", "kinds", "waves"), tables)
+    print(json.dumps(measured, indent=1) if args.json else text)
     return 0
 
 
-def known_ideals(records: Sequence[dict[str, Any]], num: int, seed: int) -> dict[str, dict[str, Any]]:
-    """What earlier records of as many cuts from the same seed say of ideal priors, which are the slowest to measure."""
-    return {r["waves"]: r["ideal"] for r in records if (r["num_examples"], r["seed"]) == (num, seed) and "waves" in r}
+def ideal_of(record: dict[str, Any], records: Sequence[dict[str, Any]]) -> dict[str, Any] | None:
+    """The record of the ideal priors of the same waves, on as many cuts from the same seed, if there is one."""
+    same = [each for each in records if all(each[k] == record[k] for k in ("waves", "num_examples", "seed"))]
+    return next((each for each in same if each["model"] == IDEAL), None)
 
 
-def _record(model: str, num: int, seed: int, ideals: dict[str, dict[str, Any]]) -> dict[str, Any]:
-    """Measure one model; the ideal priors of a length and a rate are measured once."""
-    from tfsep.experiments import tested_priors
-
-    tested = tested_priors.load(model)
+def _record(tested: Any, num: int, seed: int) -> dict[str, Any]:
+    """Measure one set of priors."""
     waves = f"{tested.length} samples at {tested.sample_rate} Hz of {', '.join(tested.sources)}"
-    if waves not in ideals:
-        ideals[waves] = _scores(tested_priors.ideal(tested), num, seed)
     kinds = ", ".join(dict.fromkeys(prior.kind for prior in tested.priors.values()))
     about = {"model": tested.name, "kinds": kinds, "num_examples": num, "seed": seed, "waves": waves}
-    return {**about, **_scores(tested, num, seed), "ideal": ideals[waves]}
+    return {**about, **_scores(tested, num, seed)}
 
 
 def _scores(tested: Any, num: int, seed: int) -> dict[str, Any]:
@@ -87,38 +87,41 @@ def _scores(tested: Any, num: int, seed: int) -> dict[str, Any]:
             found["own"][f"{sigma:g}"] = {source: means[source][source] for source in tested.sources}
             if sigma == ACCURACY_SIGMA:
                 found |= cross_likelihood.discrimination(table, tested.sources)
-    return {**found, "denoising": denoising.table(tested, cuts, judges, None, min(num, _DENOISED))}
+    return {**found, "denoising": denoising.table(tested, cuts, judges, None, num)}
 
 
 def tables(records: Sequence[dict[str, Any]]) -> str:
-    """The records as three Markdown tables."""
-    return "\n\n".join([_accuracies(records), _errors(records), _gaps(records)])
+    """The records as three Markdown tables, those of the ideal priors first."""
+    ordered = sorted(records, key=lambda record: record["model"] != IDEAL)
+    return "\n\n".join([_accuracies(ordered), _errors(ordered), _gaps(ordered)])
 
 
 def _accuracies(records: Sequence[dict[str, Any]]) -> str:
     lines = [
-        f"| model | priors | domain | cuts a source | argmax accuracy at sigma {ACCURACY_SIGMA} | per source "
-        "| ideal prior, wave |",
-        "|---|---|---|---|---|---|---|",
+        f"| model | priors | domain | cuts a source | argmax accuracy at sigma {ACCURACY_SIGMA} | per source |",
+        "|---|---|---|---|---|---|",
     ]
     for record in records:
         shares = ", ".join(f"{s} {100 * x:.1f} %" for s, x in record.get("accuracy_per_source", {}).items())
-        cells = [record["model"], record["kinds"], record["domain"], str(record["num_examples"])]
-        cells += [_percent(record["accuracy"]), shares or "-"]
-        lines.append("| " + " | ".join([*cells, _percent(record["ideal"]["accuracy"])]) + " |")
+        accuracy = "no density" if record["accuracy"] is None else f"{100 * record['accuracy']:.1f} %"
+        cells = [record["model"], record["kinds"], record["domain"], str(record["num_examples"]), accuracy]
+        lines.append("| " + " | ".join([*cells, shares or "-"]) + " |")
     return "\n".join(lines)
 
 
 def _errors(records: Sequence[dict[str, Any]]) -> str:
-    sigmas = records[0]["denoising"]["sigmas"]
-    heads = " | ".join(f"rmse at sigma {sigma:g} (over ideal)" for sigma in sigmas)
-    lines = [f"| model | domain | denoiser | {heads} |", "|---" * (3 + len(sigmas)) + "|"]
+    heads = " | ".join(f"rmse at sigma {sigma:g}" for sigma in records[0]["denoising"]["sigmas"])
+    lines = [
+        f"| model | domain | {heads} | over the ideal prior's | over the Wiener filter's |",
+        "|---" * (4 + len(records[0]["denoising"]["sigmas"])) + "|",
+    ]
     for record in records:
-        best = record["ideal"]["denoising"]["mean"]["prior"] if record["domain"] == "wave" else [None] * len(sigmas)
-        named = {**record["denoising"]["mean"], **({"ideal": best} if record["domain"] == "wave" else {})}
-        for name, values in named.items():
-            cells = [_error(value, least) for value, least in zip(values, best, strict=True)]
-            lines.append("| " + " | ".join([record["model"], record["domain"], name, *cells]) + " |")
+        ideal = ideal_of(record, records) if record["domain"] == "wave" else None
+        means = record["denoising"]["mean"]
+        errors = ["-" if value is None else f"{value:.4f}" for value in means["prior"]]
+        best = _ratios(means["prior"], ideal["denoising"]["mean"]["prior"]) if ideal else "-"
+        cells = [record["model"], record["domain"], *errors, best, _ratios(means["prior"], means["wiener"])]
+        lines.append("| " + " | ".join(cells) + " |")
     return "\n".join(lines)
 
 
@@ -128,21 +131,16 @@ def _gaps(records: Sequence[dict[str, Any]]) -> str:
         "|---|---|---|---|",
     ]
     for record in records:
-        own, ideal = (each["own"].get(f"{GAP_SIGMA:g}") for each in (record, record["ideal"]))
-        if own is not None and record["domain"] == "wave":
-            mean, best = (sum(each.values()) / len(each) for each in (own, ideal))
+        ideal = ideal_of(record, records)
+        own = record["own"].get(f"{GAP_SIGMA:g}")
+        if own is not None and ideal not in (None, record) and record["domain"] == "wave":
+            mean, best = (sum(each.values()) / len(each) for each in (own, ideal["own"][f"{GAP_SIGMA:g}"]))
             lines.append(f"| {record['model']} | {mean:.3f} | {best:.3f} | {best - mean:.3f} |")
     return "\n".join(lines)
 
 
-def _percent(value: float | None) -> str:
-    return "no density" if value is None else f"{100 * value:.1f} %"
-
-
-def _error(value: float | None, least: float | None) -> str:
-    if value is None:
-        return "-"
-    return f"{value:.4f}" + (f" ({value / least:.2f})" if least else "")
+def _ratios(values: Sequence[float | None], others: Sequence[float]) -> str:
+    return ", ".join("-" if a is None else f"{a / b:.2f}" for a, b in zip(values, others, strict=True))
 
 
 if __name__ == "__main__":

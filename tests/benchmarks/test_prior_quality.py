@@ -1,4 +1,4 @@
-"""The tables of prior quality: what is taken over from earlier records, and what they say."""
+"""The tables of prior quality: whose ideal prior stands beside a model, and what they say."""
 
 from __future__ import annotations
 
@@ -6,25 +6,43 @@ from typing import Any
 
 from benchmarks import prior_quality
 
-SCORES: dict[str, Any] = {
+RECORD: dict[str, Any] = {
+    "model": "m",
+    "kinds": "glow",
+    "num_examples": 8,
+    "seed": 0,
+    "waves": "2 samples",
     "domain": "wave",
     "accuracy": 0.5,
     "accuracy_per_source": {"sine": 0.5},
     "own": {"0.1": {"sine": 0.5}},
-    "denoising": {"sigmas": [1.0], "mean": {"prior": [0.2]}},
+    "denoising": {"sigmas": [1.0, 0.1], "mean": {"prior": [None, 0.2], "wiener": [0.5, 0.4]}},
 }
-IDEAL = {**SCORES, "own": {"0.1": {"sine": 0.75}}, "denoising": {"sigmas": [1.0], "mean": {"prior": [0.1]}}}
-RECORD = {"model": "m", "kinds": "glow", "num_examples": 8, "seed": 0, "waves": "2 samples", **SCORES, "ideal": IDEAL}
+BEST: dict[str, Any] = {
+    **RECORD,
+    "model": prior_quality.IDEAL,
+    "kinds": "ideal_toy",
+    "own": {"0.1": {"sine": 0.75}},
+    "denoising": {"sigmas": [1.0, 0.1], "mean": {"prior": [0.3, 0.1], "wiener": [0.5, 0.4]}},
+}
 
 
-def test_ideal_priors_are_taken_over_for_as_many_cuts_of_the_same_seed() -> None:
-    assert prior_quality.known_ideals([RECORD], 8, 0) == {"2 samples": IDEAL}
-    assert prior_quality.known_ideals([RECORD], 9, 0) == prior_quality.known_ideals([RECORD], 8, 1) == {}
-    assert prior_quality.known_ideals([{name: RECORD[name] for name in RECORD if name != "waves"}], 8, 0) == {}
+def test_an_ideal_prior_is_that_of_the_same_cuts() -> None:
+    assert prior_quality.ideal_of(RECORD, [RECORD, BEST]) is BEST
+    for other in ({"waves": "3 samples"}, {"num_examples": 9}, {"seed": 1}):
+        assert prior_quality.ideal_of({**RECORD, **other}, [RECORD, BEST]) is None
 
 
 def test_the_tables_set_a_prior_beside_the_ideal_one() -> None:
-    text = prior_quality.tables([RECORD])
-    assert "| m | glow | wave | 8 | 50.0 % | sine 50.0 % | 50.0 % |" in text
-    assert "| m | wave | prior | 0.2000 (2.00) |" in text
+    text = prior_quality.tables([RECORD, BEST])
+    assert "| m | glow | wave | 8 | 50.0 % | sine 50.0 % |" in text
+    assert "| m | wave | - | 0.2000 | -, 2.00 | -, 0.50 |" in text
+    assert "| ideal prior | wave | 0.3000 | 0.1000 | 1.00, 1.00 | 0.60, 0.25 |" in text
     assert "| m | 0.500 | 0.750 | 0.250 |" in text
+    assert text.index("ideal prior") < text.index("| m |")
+
+
+def test_spectrograms_have_no_ideal_prior_beside_them() -> None:
+    text = prior_quality.tables([{**RECORD, "domain": "log_stft"}, BEST])
+    assert "| m | log_stft | - | 0.2000 | - | -, 0.50 |" in text
+    assert "| m | 0.500" not in text

@@ -138,9 +138,14 @@ def load(model: str, sources: Sequence[str] | None = None, background: str | Non
     return PriorSet(name, loaded, rate, length, behind)
 
 
-def ideal(tested: PriorSet) -> PriorSet:
-    """The toy generator's own densities of the same sources, over the same waveforms."""
-    arguments: dict[str, Any] = {"length": tested.length, "sample_rate": tested.sample_rate}
+def ideal(tested: PriorSet, **settings: Any) -> PriorSet:
+    """The toy generator's own densities of the same sources, over the same waveforms.
+
+    Args:
+        tested: whose sources, length and rate they have.
+        **settings: further arguments of the prior (ideal_toy.py).
+    """
+    arguments = {"length": tested.length, "sample_rate": tested.sample_rate, **settings}
     built = {source: prior_kinds.build("ideal_toy", source=source, **arguments) for source in tested.sources}
     return PriorSet("ideal prior", built, tested.sample_rate, tested.length)
 
