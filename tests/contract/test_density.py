@@ -10,6 +10,7 @@ import pytest
 import tensorflow as tf
 
 from tfsep import priors
+from tfsep.data import toy
 
 Events = Callable[..., np.ndarray]
 
@@ -120,6 +121,23 @@ def test_a_change_of_units_moves_a_noised_density_by_its_jacobian(flow_case: Any
     before, std = flow.log_prob(x, sigma), flow.data_std.numpy()
     flow.data_std.assign(np.sqrt(4.0 * (std**2 + sigma**2) - sigma**2))
     np.testing.assert_allclose(flow.log_prob(2.0 * x, sigma), before - flow.dimensions * np.log(2.0), rtol=1e-10)
+
+
+@pytest.mark.parametrize("name", ["ideal_toy_wave", "template_wave", "wavetable_continuous", "wavetable_grid"])
+def test_a_change_of_units_of_sound_and_noise_is_its_jacobian(
+    name: str, case_named: Callable[[str], Any], noise_events: Events, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Densities that have no first layer: the waves they know, their residual and the noise, all three times as loud."""
+    prior, factor = case_named(name).scrambled(dtype="float64"), 3.0
+    x, sigma = noise_events(prior, 4), np.array([0.05, 0.3, 1.0, 4.0])
+    before = prior.log_prob(x, sigma)
+    if name == "ideal_toy_wave":
+        monkeypatch.setattr(toy, "AMPLITUDES", tuple(factor * each for each in toy.AMPLITUDES))
+    else:
+        for weight in (prior.recordings if name == "template_wave" else prior.table, prior.residual):
+            weight.assign(factor * weight.numpy())
+    expected = before - prior.dimensions * np.log(factor)
+    np.testing.assert_allclose(prior.log_prob(factor * x, factor * sigma), expected, rtol=1e-8)
 
 
 def test_rates_per_dimension_are_shares_of_the_log_density(density64: Any, noise_events: Events) -> None:

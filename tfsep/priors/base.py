@@ -25,6 +25,8 @@ from tfsep.errors import InputError
 class Prior(abc.ABC):
     """The interface of every source prior.
 
+    A batch has any number of events from one on, and what is said of an event does not depend on the others.
+
     Attributes:
         kind: the name under which :func:`tfsep.priors.build` makes it.
         domain: name of the features, such as "wave".
