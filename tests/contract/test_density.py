@@ -127,7 +127,7 @@ def test_a_change_of_units_moves_a_noised_density_by_its_jacobian(flow_case: Any
 def test_a_change_of_units_of_sound_and_noise_is_its_jacobian(
     name: str, case_named: Callable[[str], Any], noise_events: Events, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Densities that have no first layer: the waves they know, their residual and the noise, all three times as loud."""
+    """Densities without a first layer: the waves they know, their residual and the noise, all three times as loud."""
     prior, factor = case_named(name).scrambled(dtype="float64"), 3.0
     x, sigma = noise_events(prior, 4), np.array([0.05, 0.3, 1.0, 4.0])
     before = prior.log_prob(x, sigma)

@@ -1,4 +1,4 @@
-"""The dilated convolution against TensorFlow's, and the reach and the conditioning of the WaveNet."""
+"""The reach and the conditioning of the WaveNet."""
 
 from __future__ import annotations
 
@@ -10,34 +10,13 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tfsep.networks.wavenet import DilatedConv, WaveNet
+from tfsep.networks.wavenet import WaveNet
 
 Make = Callable[..., Any]
 
 
 def noise(*shape: int, seed: int = 0) -> tf.Tensor:
     return tf.constant(np.random.default_rng(seed).normal(size=shape), tf.float32)
-
-
-@pytest.mark.parametrize(("kernel_size", "dilation"), [(1, 1), (3, 1), (3, 4), (5, 2)])
-def test_dilated_conv_is_a_convolution(kernel_size: int, dilation: int, scrambled: Make) -> None:
-    layer = scrambled(DilatedConv(4, 6, kernel_size, dilation))
-    kernel, bias = layer.get_weights()
-    x = noise(2, 19, 4)
-    expected = tf.nn.conv1d(x, kernel.reshape(kernel_size, 4, 6), 1, "SAME", dilations=dilation) + bias
-    np.testing.assert_allclose(layer(x), expected, atol=1e-5)
-
-
-def test_dilated_conv_takes_events_of_unknown_length(scrambled: Make) -> None:
-    layer = scrambled(DilatedConv(1, 2, 3, 2))
-    call = tf.function(layer, input_signature=[tf.TensorSpec([None, None, 1], tf.float32)])
-    for time in (1, 7, 16):
-        np.testing.assert_allclose(call(noise(2, time, 1)), layer(noise(2, time, 1)), atol=1e-6)
-
-
-def test_an_even_kernel_is_refused() -> None:
-    with pytest.raises(ValueError, match="kernel_size must be odd for a non-causal convolution, got 4"):
-        DilatedConv(1, 1, 4, 1)
 
 
 @pytest.mark.parametrize("condition_width", [0, 5])

@@ -1,4 +1,4 @@
-"""Networks in bfloat16 over spectrograms: a score close to float32's, and a chain that stays in float32."""
+"""Networks in bfloat16: a score close to float32's, and a chain that stays in float32."""
 
 from __future__ import annotations
 
@@ -12,11 +12,16 @@ from tfsep import priors
 from tfsep.errors import InputError
 
 PLANE: dict[str, Any] = {"domain": "log_stft", "event_shape": (4, 8, 1), "squeeze": 2, "width": 16, "num_steps": 2}
+LINE: dict[str, Any] = {"length": 64, "width": 16, "num_steps": 2, "num_layers": 2}
 KINDS: dict[str, dict[str, Any]] = {
     "glow": {"kind": "glow", **PLANE, "num_levels": 2, "num_layers": 2},
     "glow_wavenet": {"kind": "glow", **PLANE, "num_levels": 1, "network": "wavenet", "num_layers": 2},
     "realnvp": {"kind": "realnvp", **PLANE, "num_levels": 2, "num_layers": 2, "conditioning": "film"},
     "lifting": {"kind": "lifting", **PLANE, "num_levels": 1, "num_blocks": 1, "trunk": {"width": 8}},
+    "flowavenet_wave": {"kind": "flowavenet", **LINE, "num_levels": 2},
+    "glow_wave": {"kind": "glow", **LINE, "squeeze": 4, "num_levels": 1, "conditioning": "film"},
+    "nice_wave": {"kind": "nice", **LINE, "squeeze": 4},
+    "waveglow_wave": {"kind": "waveglow", **LINE, "squeeze": 4},
 }
 
 
@@ -47,6 +52,6 @@ def test_another_precision_is_refused(changes: dict[str, Any]) -> None:
         priors.build(**KINDS["glow"], **changes)
 
 
-def test_waves_keep_single_precision() -> None:
-    with pytest.raises(InputError, match="precision must be None"):
-        priors.build("glow", length=64, precision="bfloat16")
+def test_lifting_over_waves_keeps_single_precision() -> None:
+    with pytest.raises(InputError, match="precision must be None for a lifting flow over waves"):
+        priors.build("lifting", length=64, squeeze=4, num_levels=1, precision="bfloat16")

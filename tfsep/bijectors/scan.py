@@ -14,6 +14,7 @@ from functools import cached_property
 import tensorflow as tf
 
 from tfsep.bijectors.chain import Join, Leave, Stage, after
+from tfsep.tracing import within_loop
 
 
 @dataclass(frozen=True)
@@ -50,9 +51,10 @@ class Repeated:
         count, shape = len(self.periods), y.shape
 
         def period(place: tf.Tensor, y: tf.Tensor, log_det: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
-            for stage, lent in zip(self.stages, self._lent(stacked, place), strict=True):
-                y, change = stage.inverse_and_log_det(y, lent)
-                log_det += change
+            with within_loop():
+                for stage, lent in zip(self.stages, self._lent(stacked, place), strict=True):
+                    y, change = stage.inverse_and_log_det(y, lent)
+                    log_det += change
             return place + 1, tf.ensure_shape(y, shape), log_det
 
         start = (tf.constant(0), y, tf.zeros(tf.shape(y)[:1], y.dtype))
@@ -79,10 +81,11 @@ class Repeated:
         def period(place: tf.Tensor, x: tf.Tensor, grad: tf.Tensor, *rows: tf.TensorArray) -> tuple[object, ...]:
             place, before = place - 1, [grad]
             found: list[tf.Tensor] = []
-            for stage, lent in reversed(list(zip(self.stages, self._lent(stacked, place), strict=True))):
-                x, grad, others = stage.gradients(after(x, before), lent, True, grad, grad_log_det)
-                before = [grad, *others]
-                found = [*others, *found]
+            with within_loop():
+                for stage, lent in reversed(list(zip(self.stages, self._lent(stacked, place), strict=True))):
+                    x, grad, others = stage.gradients(after(x, before), lent, True, grad, grad_log_det)
+                    before = [grad, *others]
+                    found = [*others, *found]
             written = [row.write(place, each) for row, each in zip(rows, found, strict=True)]
             return place, tf.ensure_shape(x, shape), tf.ensure_shape(grad, shape), *written
 

@@ -11,9 +11,9 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from tfsep.networks.dilated import DilatedConv
 from tfsep.networks.modulation import Modulation
 from tfsep.networks.perceptron import ResidualBlocks
-from tfsep.networks.wavenet import DilatedConv
 
 
 @keras.saving.register_keras_serializable("tfsep")

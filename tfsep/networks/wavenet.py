@@ -6,8 +6,7 @@ Layer i of input h (batch, time, width), with kernel K and dilation :math:`d_i =
           \qquad (r, o) = R_i g, \qquad h \leftarrow h + r, \quad skip \leftarrow skip + o.
 
 The output is a linear map of SiLU(skip), zero when initialised, so a coupling built on it starts as the identity.
-Each convolution is written as K shifted copies, concatenated, times one matrix: the form that runs fastest on CPUs and
-the only one whose gradient is fast inside XLA loops. Padding is by zeros.
+How a convolution is computed is chosen where it is traced (dilated.py). Padding is by zeros.
 
 Sources: van den Oord et al. 2016, section 2; Kim et al. 2019 (FloWaveNet), section 3.2, for the non-causal form.
 """
@@ -19,45 +18,8 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from tfsep.networks.dilated import DilatedConv
 from tfsep.networks.modulation import Modulation
-
-
-@keras.saving.register_keras_serializable("tfsep")
-class DilatedConv(keras.layers.Layer):
-    """Non-causal dilated convolution, (batch, time, in_channels) -> (batch, time, out_channels), as one matmul.
-
-    Args:
-        in_channels, out_channels: of the features in and out.
-        kernel_size: taps, an odd number.
-        dilation: samples from one tap to the next.
-
-    Raises:
-        ValueError: for an even kernel.
-    """
-
-    def __init__(self, in_channels: int, out_channels: int, kernel_size: int, dilation: int, **kwargs: Any) -> None:
-        """Build the weights."""
-        super().__init__(**kwargs)
-        self.built = True
-        if kernel_size % 2 == 0:
-            raise ValueError(f"kernel_size must be odd for a non-causal convolution, got {kernel_size}")
-        self.in_channels, self.out_channels = in_channels, out_channels
-        self.kernel_size, self.dilation = kernel_size, dilation
-        self.dense = keras.layers.Dense(out_channels, dtype=self.dtype_policy)
-        self.dense.build((None, None, in_channels * kernel_size))
-
-    def call(self, x: tf.Tensor) -> tf.Tensor:
-        """Convolve; the ends are padded with zeros."""
-        reach = (self.kernel_size // 2) * self.dilation
-        padded = tf.pad(x, [[0, 0], [reach, reach], [0, 0]])
-        time = tf.shape(x)[1] if x.shape[1] is None else x.shape[1]
-        taps = [padded[:, i * self.dilation : i * self.dilation + time] for i in range(self.kernel_size)]
-        return self.dense(tf.concat(taps, axis=-1))
-
-    def get_config(self) -> dict[str, Any]:
-        """Constructor arguments."""
-        own = {name: getattr(self, name) for name in ("in_channels", "out_channels", "kernel_size", "dilation")}
-        return {**super().get_config(), **own}
 
 
 @keras.saving.register_keras_serializable("tfsep")

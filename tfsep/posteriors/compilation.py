@@ -27,6 +27,7 @@ import tensorflow as tf
 
 from tfsep.errors import InputError
 from tfsep.posteriors.noise import portable
+from tfsep.tracing import XLA_LOOP, within
 
 LEAST_WORK = 2_000_000
 """Samples through each prior in one call from which compilation by XLA pays."""
@@ -58,7 +59,7 @@ class Programs:
         ]
 
         def run_portable(*arguments: tf.Tensor) -> tf.Tensor:
-            with portable():
+            with portable(), within(XLA_LOOP):
                 return run(*arguments)
 
         self._plain = tf.function(run, input_signature=signature, autograph=False)

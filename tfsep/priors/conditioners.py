@@ -47,7 +47,7 @@ def network_factory(
     if (rank, kind) not in NETWORKS:
         known = ", ".join(name for each, name in NETWORKS if each == rank)
         raise ValueError(f"the network of a prior over events {event_shape} must be one of {known}, got {network!r}")
-    layer, policy = NETWORKS[rank, kind], network_dtype(event_shape, dtype, precision)
+    layer, policy = NETWORKS[rank, kind], network_dtype(dtype, precision)
 
     def make(in_channels: int, out_channels: int) -> keras.layers.Layer:
         return layer(in_channels, out_channels, condition_width=condition_width, dtype=policy, **settings)
@@ -55,21 +55,21 @@ def network_factory(
     return make
 
 
-def network_dtype(event_shape: tuple[int, ...], dtype: str, precision: str | None) -> str:
+def network_dtype(dtype: str, precision: str | None) -> str:
     """The dtype policy of the conditioner networks.
 
-    With ``precision`` "bfloat16" they compute in bfloat16, over spectrograms only, and keep float32 weights; what they
-    give is cast back, so that the chain and its log-determinants stay in float32. None is the prior's own ``dtype``.
+    With ``precision`` "bfloat16" they compute in bfloat16 and keep float32 weights; what they give is cast back, so
+    that the chain and its log-determinants stay in float32. None is the prior's own ``dtype``.
 
     Raises:
-        ValueError: for another precision, or one that does not suit the events or the dtype.
+        ValueError: for another precision, or one that does not suit the dtype.
     """
     if precision is None:
         return dtype
-    if precision != "bfloat16" or len(event_shape) != 3 or dtype != "float32":
+    if precision != "bfloat16" or dtype != "float32":
         raise ValueError(
-            "precision must be None, or 'bfloat16' for the networks of a float32 prior over events (frame, bin, "
-            f"channel); got {precision!r} for a {dtype} prior over events {event_shape}"
+            "precision must be None, or 'bfloat16' for the networks of a float32 prior; "
+            f"got {precision!r} for a {dtype} prior"
         )
     return "mixed_bfloat16"
 

@@ -70,13 +70,17 @@ def lifting(
         network: settings of the predictors.
 
     Raises:
-        ValueError: for events of several channels, or of a shape that the levels cannot halve.
+        ValueError: for events of several channels, or of a shape that the levels cannot halve, or a precision that the
+            networks do not compute in.
     """
     if len(event_shape) not in (2, 3) or event_shape[-1] != 1:
         raise ValueError(f"a lifting flow is a density over events (time, 1) or (frame, bin, 1), got {event_shape}")
     if num_levels < 1 or num_steps < 1:
         raise ValueError(f"num_levels and num_steps must be at least 1, got {num_levels} and {num_steps}")
-    condition, policy = condition_width if sigma_range else 0, network_dtype(event_shape, dtype, precision)
+    if precision is not None and len(event_shape) == 2:
+        why = "whose predictors take Fourier transforms"
+        raise ValueError(f"precision must be None for a lifting flow over waves, {why}; got {precision!r}")
+    condition, policy = condition_width if sigma_range else 0, network_dtype(dtype, precision)
 
     def predictor(positions: tuple[int, ...]) -> NetworkFactory:
         def make(in_channels: int, out_channels: int) -> keras.layers.Layer:

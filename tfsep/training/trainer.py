@@ -17,6 +17,7 @@ import numpy as np
 import tensorflow as tf
 
 from tfsep.errors import InputError
+from tfsep.tracing import GRAPH, XLA, within
 from tfsep.training.flat_weights import FlatWeights
 from tfsep.training.optimiser import AveragedWeights, build_optimiser
 from tfsep.training.task import FitSettings, Task
@@ -144,9 +145,10 @@ class Trainer:
     def _objective_gradients(
         self, batch: tf.Tensor, seed: tf.Tensor
     ) -> tuple[tf.Tensor, dict[str, tf.Tensor], list[tf.Tensor]]:
-        with tf.GradientTape() as tape:
-            loss, metrics = self._task.objective(self.model, batch, seed)
-        found = tape.gradient(loss, self._variables)
+        with within(XLA if self._settings.jit_compile else GRAPH):
+            with tf.GradientTape() as tape:
+                loss, metrics = self._task.objective(self.model, batch, seed)
+            found = tape.gradient(loss, self._variables)
         unused = [v.path for v, g in zip(self.model.trainable_variables, found, strict=True) if g is None]
         if unused:
             _LOG.warning("task %s: the loss does not depend on %s", self._task.name, ", ".join(unused))

@@ -1,0 +1,142 @@
+"""Which way of computing a dilated convolution is the fastest here: the table by which layers choose.
+
+    python -m benchmarks.convolutions [--rounds=7] [--batch=4] [--length=2048] [--output=FILE]
+
+Times the convolution of :class:`tfsep.networks.dilated.DilatedConv` with its gradients in input and kernel, both ways
+in turns, for every dtype, number of channels and place where it can stand (in a graph, in a program compiled by XLA, in
+a loop of one), kernel 3, dilation 4. A row's figure is the median of the wall clock of one evaluation, in milliseconds.
+Writes ``tfsep/networks/dilated_ways.json``, whose rows of other devices stay, and prints the table. Run it on an idle
+machine.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from benchmarks import records
+from benchmarks.interleave import Turn, interleave
+from tfsep import tracing
+from tfsep.cli import runner
+from tfsep.errors import InputError
+
+CHANNELS = ((16, 32), (32, 64), (48, 96), (64, 64), (64, 128), (128, 128), (128, 256))
+DTYPES = ("float32", "bfloat16")
+PLACES = (tracing.GRAPH, tracing.XLA, tracing.XLA_LOOP)
+FIELDS = ("device", "place", "dtype", "in_channels", "out_channels")
+KERNEL_SIZE, DILATION, EVALUATIONS = 3, 4, 4
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command; returns its exit code."""
+    return runner.run(_measure, argv)
+
+
+def _measure(argv: Sequence[str]) -> int:
+    raw = argparse.RawDescriptionHelpFormatter
+    parse = runner.Parser(prog="convolutions", description=__doc__, formatter_class=raw)
+    parse.add_argument("--rounds", type=int, default=7, metavar="N", help="turns of each way (default: 7)")
+    parse.add_argument("--batch", type=int, default=4, metavar="N", help="events (default: 4)")
+    parse.add_argument("--length", type=int, default=2048, metavar="N", help="samples of an event (default: 2048)")
+    parse.add_argument("--output", metavar="FILE", help="the table (default: the one that layers choose by)")
+    args = parse.parse_args(argv)
+    for name in ("rounds", "batch", "length"):
+        if getattr(args, name) < 1:
+            raise InputError(f"--{name} must be at least 1, got {getattr(args, name)}")
+    runner.start_tensorflow()
+    from tfsep.networks import dilated
+
+    file = Path(args.output or dilated.TABLE)
+    rows = [
+        row(place, dtype, channels, args.batch, args.length, args.rounds)
+        for place in PLACES
+        for dtype in DTYPES
+        for channels in CHANNELS
+    ]
+    known = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else []
+    lines = ",\n".join(json.dumps(each) for each in records.merged(known, rows, FIELDS))
+    file.write_text(f"[\n{lines}\n]\n", encoding="utf-8")
+    print(table(rows))
+    return 0
+
+
+def row(
+    place: str, dtype: str, channels: tuple[int, int], batch: int, length: int, rounds: int
+) -> dict[str, Any]:
+    """Time both ways in one place; each is traced and run once before."""
+    from tfsep.networks import dilated
+
+    turns = {way: _evaluation(way, place, dtype, channels, (batch, length)) for way in dilated.WAYS}
+    times = interleave(turns, rounds)
+    milliseconds = {way: round(1000.0 * float(np.median([turn.wall for turn in times[way]])), 3) for way in times}
+    about = {"device": dilated.device(), "place": place, "dtype": dtype}
+    found = {**about, "in_channels": channels[0], "out_channels": channels[1], "ms": milliseconds}
+    print(json.dumps(found), file=sys.stderr, flush=True)
+    return found
+
+
+def _evaluation(
+    way: str, place: str, dtype: str, channels: tuple[int, int], shape: tuple[int, int]
+) -> Callable[[], Turn]:
+    """One way, compiled, as a turn of :data:`EVALUATIONS` gradients one after the other."""
+    import tensorflow as tf
+
+    from tfsep.networks.dilated import DilatedConv
+
+    policy = "float32" if dtype == "float32" else f"mixed_{dtype}"
+    layer = DilatedConv(*channels, KERNEL_SIZE, DILATION, way=way, dtype=policy)
+    random = np.random.default_rng(0)
+    x = tf.cast(random.standard_normal((*shape, channels[0])), dtype)
+    outward = tf.cast(random.standard_normal((*shape, channels[1])), dtype)
+
+    def gradient(x: tf.Tensor) -> tf.Tensor:
+        kernel = layer.dense.kernel.value
+        with tf.GradientTape() as tape:
+            tape.watch([x, kernel])
+            y = layer(x)
+        found = tape.gradient(y, [x, kernel], output_gradients=outward)
+        return x + 1e-3 * found[0] + 1e-6 * tf.cast(tf.reduce_sum(found[1]), x.dtype)
+
+    def loop(x: tf.Tensor) -> tf.Tensor:
+        return tf.while_loop(lambda i, _: i < EVALUATIONS, lambda i, x: (i + 1, gradient(x)), (tf.constant(0), x))[1]
+
+    def unrolled(x: tf.Tensor) -> tf.Tensor:
+        for _ in range(EVALUATIONS):
+            x = gradient(x)
+        return x
+
+    work = loop if place == tracing.XLA_LOOP else unrolled
+    run = tf.function(work, jit_compile=place != tracing.GRAPH, autograph=False)
+    run(x).numpy()
+
+    def turn() -> Turn:
+        wall, cpu = time.perf_counter(), time.process_time()
+        run(x).numpy()
+        return Turn((time.perf_counter() - wall) / EVALUATIONS, (time.process_time() - cpu) / EVALUATIONS)
+
+    return turn
+
+
+def table(rows: Sequence[dict[str, Any]]) -> str:
+    """The rows in Markdown, each with the way that layers take."""
+    ways = list(rows[0]["ms"])
+    lines = [
+        f"| device | place | dtype | channels in, out | {' | '.join(f'{way}, ms' for way in ways)} | taken |",
+        "|---" * (5 + len(ways)) + "|",
+    ]
+    for each in rows:
+        cells = [each["device"], each["place"], each["dtype"], f"{each['in_channels']}, {each['out_channels']}"]
+        cells += [f"{each['ms'][way]:.2f}" for way in ways]
+        lines.append("| " + " | ".join([*cells, min(ways, key=lambda way: each["ms"][way])]) + " |")
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

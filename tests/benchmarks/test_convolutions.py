@@ -1,0 +1,29 @@
+"""The table of convolutions: rows of other devices stay, and what is printed."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from benchmarks import convolutions
+
+
+def test_a_row_has_the_times_of_both_ways() -> None:
+    found = convolutions.row("graph", "float32", (2, 4), batch=1, length=16, rounds=1)
+    assert (found["place"], found["dtype"], found["in_channels"], found["out_channels"]) == ("graph", "float32", 2, 4)
+    assert set(found["ms"]) == {"taps", "convolution"} and min(found["ms"].values()) > 0.0
+    taken = min(found["ms"], key=lambda way: found["ms"][way])
+    assert convolutions.table([found]).endswith(f" | {taken} |")
+
+
+def test_rows_of_other_devices_stay(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(convolutions, "CHANNELS", ((2, 4),))
+    monkeypatch.setattr(convolutions, "PLACES", ("graph",))
+    file, other = tmp_path / "ways.json", {"device": "abacus", "place": "graph", "ms": {"taps": 1.0}}
+    file.write_text(json.dumps([other]))
+    assert convolutions.main(["--rounds=1", "--batch=1", "--length=16", f"--output={file}"]) == 0
+    rows = json.loads(file.read_text())
+    assert rows[0] == other and [row["dtype"] for row in rows[1:]] == ["float32", "bfloat16"]
+    assert convolutions.main(["--rounds=0", f"--output={file}"]) == 2

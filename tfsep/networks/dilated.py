@@ -1,0 +1,129 @@
+r"""Non-causal dilated convolution over time, computed in the way that was measured to be the faster one where it runs.
+
+With taps :math:`i = -\lfloor K/2 \rfloor \dots \lfloor K/2 \rfloor`, dilation d and zeros beyond the ends,
+:math:`y_t = b + \sum_i x_{t + d\,i} W_i`, computed as
+
+* *taps*: the K shifted copies of x, concatenated, times one matrix;
+* *convolution*: TensorFlow's own operation (oneDNN on CPUs, cuDNN on GPUs).
+
+Both give the same numbers up to rounding. Which is faster depends on the device, on the dtype, on the channels and on
+where the operation stands (tracing.py): in a graph, in a program compiled by XLA or in a loop of such a program, where
+the gradient of a convolution is slow. ``python -m benchmarks.convolutions``
+measures all of these on the machine at hand and writes ``dilated_ways.json`` beside this file, which is where
+:func:`fastest` looks. Priors that are stacked have a kernel each, which the operation cannot take.
+Where nothing was measured (another device, float64), taps serve, which run everywhere.
+"""
+
+from __future__ import annotations
+
+import functools
+import json
+import math
+from pathlib import Path
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from tfsep import tracing
+
+TAPS, CONVOLUTION = WAYS = ("taps", "convolution")
+TABLE = Path(__file__).with_name("dilated_ways.json")
+
+
+@functools.cache
+def measured() -> list[dict[str, Any]]:
+    """The rows of the table: device, place, dtype, in_channels, out_channels, and milliseconds by way."""
+    found: list[dict[str, Any]] = json.loads(TABLE.read_text(encoding="utf-8"))
+    return found
+
+
+@functools.cache
+def device() -> str:
+    """What the table calls the device that layers run on."""
+    if tf.config.list_physical_devices("GPU"):
+        return "GPU"
+    try:
+        with tf.init_scope(), tf.GradientTape() as tape:
+            x = tf.zeros((1, 8, 1))
+            tape.watch(x)
+            y = tf.nn.conv1d(x, tf.zeros((3, 1, 1)), 1, "SAME", dilations=2)
+        with tf.init_scope():
+            tape.gradient(y, x)
+    except (tf.errors.UnimplementedError, tf.errors.InvalidArgumentError):
+        return "CPU without oneDNN"  # whose kernels have no gradient of a dilated convolution
+    return "CPU"
+
+
+def fastest(place: str, dtype: str, in_channels: int, out_channels: int) -> str:
+    """The way whose measured time is least, by the row of this place whose channels are nearest (on a log scale)."""
+    rows = [row for row in measured() if (row["device"], row["place"], row["dtype"]) == (device(), place, dtype)]
+    if not rows:
+        return TAPS
+
+    def distance(row: dict[str, Any]) -> float:
+        return abs(math.log(row["in_channels"] / in_channels)) + abs(math.log(row["out_channels"] / out_channels))
+
+    times: dict[str, float] = min(rows, key=distance)["ms"]
+    return min(times, key=lambda way: times[way])
+
+
+@keras.saving.register_keras_serializable("tfsep")
+class DilatedConv(keras.layers.Layer):
+    """Non-causal dilated convolution, (batch, time, in_channels) -> (batch, time, out_channels); see the module's text.
+
+    Args:
+        in_channels, out_channels: of the features in and out.
+        kernel_size: taps, an odd number.
+        dilation: samples from one tap to the next.
+        way: "taps" or "convolution"; None takes the faster one, by the table, where the layer is traced.
+
+    Raises:
+        ValueError: for an even kernel, or another way.
+    """
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        kernel_size: int,
+        dilation: int,
+        way: str | None = None,
+        **kwargs: Any,
+    ) -> None:
+        """Build the weights."""
+        super().__init__(**kwargs)
+        self.built = True
+        if kernel_size % 2 == 0:
+            raise ValueError(f"kernel_size must be odd for a non-causal convolution, got {kernel_size}")
+        if way not in (None, *WAYS):
+            raise ValueError(f"way must be None, {TAPS!r} or {CONVOLUTION!r}, got {way!r}")
+        self.in_channels, self.out_channels = in_channels, out_channels
+        self.kernel_size, self.dilation, self.way = kernel_size, dilation, way
+        self.dense = keras.layers.Dense(out_channels, dtype=self.dtype_policy)
+        self.dense.build((None, None, in_channels * kernel_size))
+
+    def call(self, x: tf.Tensor) -> tf.Tensor:
+        """Convolve; the ends are padded with zeros."""
+        if self.kernel_size == 1:
+            return self.dense(x)
+        way = self.way or fastest(tracing.place(), x.dtype.name, self.in_channels, self.out_channels)
+        return self._convolution(x) if way == CONVOLUTION else self._taps(x)
+
+    def _convolution(self, x: tf.Tensor) -> tf.Tensor:
+        kernel = tf.cast(tf.convert_to_tensor(self.dense.kernel), x.dtype)
+        kernel = tf.reshape(kernel, (self.kernel_size, self.in_channels, self.out_channels))
+        bias = tf.cast(tf.convert_to_tensor(self.dense.bias), x.dtype)
+        return tf.nn.bias_add(tf.nn.conv1d(x, kernel, 1, "SAME", dilations=self.dilation), bias)
+
+    def _taps(self, x: tf.Tensor) -> tf.Tensor:
+        reach = (self.kernel_size // 2) * self.dilation
+        padded = tf.pad(x, [[0, 0], [reach, reach], [0, 0]])
+        time = tf.shape(x)[1] if x.shape[1] is None else x.shape[1]
+        taps = [padded[:, i * self.dilation : i * self.dilation + time] for i in range(self.kernel_size)]
+        return self.dense(tf.concat(taps, axis=-1))
+
+    def get_config(self) -> dict[str, Any]:
+        """Constructor arguments."""
+        own = ("in_channels", "out_channels", "kernel_size", "dilation", "way")
+        return {**super().get_config(), **{name: getattr(self, name) for name in own}}
