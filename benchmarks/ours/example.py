@@ -50,6 +50,16 @@ def build(prior: Mapping[str, Any], variant: Mapping[str, Any], seed: int) -> Fl
     return built
 
 
+def in_full_precision(model: FlowPrior, prior: Mapping[str, Any], variant: Mapping[str, Any]) -> FlowPrior:
+    """The float32 model with the weights of one in another precision; what peers must agree with."""
+    if "precision" not in variant:
+        return model
+    twin = build(prior, {name: value for name, value in variant.items() if name != "precision"}, seed=0)
+    for mine, other in zip(twin.weights, model.weights, strict=True):
+        mine.assign(other)
+    return twin
+
+
 def events(prior: FlowPrior, batch: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
     """Events (batch,) + event_shape of noise, and noise levels (batch,) through the prior's range."""
     random = np.random.default_rng(seed)

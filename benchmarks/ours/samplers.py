@@ -77,8 +77,9 @@ def _priors(
         x, _ = example.events(known[k], chains, seed=num_sources + k)
         levels = np.full(chains, sigma, np.float32)
         example.save(known[k], x, levels, file.format(k=k))
-        check += example.nats(known[k], x, levels)
-        check.append(float(sigma * np.sqrt(np.mean(known[k].score(x, levels).numpy() ** 2))))
+        exact = example.in_full_precision(known[k], prior, variant)
+        check += example.nats(exact, x, levels)
+        check.append(float(sigma * np.sqrt(np.mean(exact.score(x, levels).numpy() ** 2))))
     return known, check
 
 

@@ -13,7 +13,6 @@ import tensorflow as tf
 from benchmarks.case import Case
 from benchmarks.ours import example
 from tfsep.priors.base import Prior
-from tfsep.priors.flow import FlowPrior
 from tfsep.training.task import FitSettings, Task
 from tfsep.training.trainer import Trainer
 
@@ -41,7 +40,7 @@ def step(
     model = example.build(prior, variant or {}, seed=0)
     x, sigma = example.events(model, batch, seed=1)
     example.save(model, x, sigma, file)
-    check = example.nats(in_full_precision(model, prior, variant or {}), x, sigma)
+    check = example.nats(example.in_full_precision(model, prior, variant or {}), x, sigma)
 
     def build() -> keras.Model:
         return model
@@ -65,16 +64,6 @@ def step(
         return int(tf.config.experimental.get_memory_info(_DEVICE)["peak"] - rest)
 
     return Case(lambda: trainer.run(iterator, 1), check=check, prepared=prepared, rise=rise)
-
-
-def in_full_precision(model: FlowPrior, prior: Mapping[str, Any], variant: Mapping[str, Any]) -> FlowPrior:
-    """The float32 model with the weights of one in another precision."""
-    if "precision" not in variant:
-        return model
-    twin = example.build(prior, {name: value for name, value in variant.items() if name != "precision"}, seed=0)
-    for mine, other in zip(twin.weights, model.weights, strict=True):
-        mine.assign(other)
-    return twin
 
 
 def maximum_likelihood(prior: Prior, events: tf.Tensor, seed: tf.Tensor) -> tuple[tf.Tensor, dict[str, tf.Tensor]]:

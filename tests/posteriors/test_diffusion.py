@@ -46,7 +46,8 @@ def test_a_step_is_its_formula(order: str, constraint: str) -> None:
         ended = begin - 0.6 * (first + slope(ended, 0.8, constraint))
     expected = ended * (VARIANCES / (VARIANCES + 0.64))[:, np.newaxis]
     seed = np.array([0, 0], np.int32)
-    np.testing.assert_allclose(sampler.run(MIXTURE, begin, sampler.sigmas, seed), expected, atol=1e-5)
+    moved = sampler.run(MIXTURE, begin, sampler.sigmas, seed, np.array([0, 2], np.int32))
+    np.testing.assert_allclose(sampler.finish(moved, sampler.sigmas[-1]), expected, atol=1e-5)
 
 
 def test_churn_and_correction_keep_to_the_mixture() -> None:

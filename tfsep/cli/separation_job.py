@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
+import functools
 import math
 import shutil
 import sys
@@ -93,6 +95,7 @@ class SeparationJob:
         return failures
 
     def _separate(self, track: tracks.Track, info: AudioInfo) -> None:
+        from tfsep.posteriors import progress
         from tfsep.separation import stem_files, stream
 
         args = self.args
@@ -116,7 +119,11 @@ class SeparationJob:
         if args.verbose:
             kind = f"{info.format} {info.subtype}, {info.sample_rate} Hz, {info.channels} channels"
             print(f"{track.label}: {kind} -> {self.separator.sample_rate} Hz, {self.separator.name}", file=sys.stderr)
-        with stems, _progress(track.name, frames, info.sample_rate, args.quiet) as bar:
+        with (
+            stems,
+            _progress(track.name, frames, info.sample_rate, args.quiet) as bar,
+            progress.heard_by(functools.partial(_show_levels, bar)) if not bar.disable else contextlib.nullcontext(),
+        ):
             report = stream.separate_file(
                 self.separator,
                 track.path,
@@ -181,9 +188,14 @@ def _choose_device(tensorflow: Any, device: str, jobs: int) -> None:
         tensorflow.config.threading.set_inter_op_parallelism_threads(jobs)
 
 
+def _show_levels(bar: Any, kind: str, done: int, total: int) -> None:
+    """How far the sampler is on the segments at hand, behind a bar."""
+    bar.set_postfix_str(f"{kind}: level {done} of {total}")
+
+
 def _progress(name: str, frames: int, sample_rate: int, quiet: bool) -> Any:
     """A bar in seconds of sound, on terminals only."""
     from tqdm import tqdm
 
-    layout = "{desc}: {percentage:3.0f}% |{bar}| {n:.0f}/{total:.0f} s [{elapsed}<{remaining}]"
+    layout = "{desc}: {percentage:3.0f}% |{bar}| {n:.0f}/{total:.0f} s [{elapsed}<{remaining}{postfix}]"
     return tqdm(total=frames / sample_rate, desc=name, bar_format=layout, leave=False, disable=True if quiet else None)

@@ -106,22 +106,32 @@ class DilatedConv(keras.layers.Layer):
     def call(self, x: tf.Tensor) -> tf.Tensor:
         """Convolve; the ends are padded with zeros."""
         if self.kernel_size == 1:
-            return self.dense(x)
+            return tf.cast(self._product(x), self.variable_dtype)
         way = self.way or fastest(tracing.place(), x.dtype.name, self.in_channels, self.out_channels)
-        return self._convolution(x) if way == CONVOLUTION else self._taps(x)
+        return tf.cast(self._convolution(x) if way == CONVOLUTION else self._taps(x), self.variable_dtype)
+
+    def _parameters(self, x: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        """Kernel (tap * in, out) and bias (out,), as x is."""
+        kernel, bias = self.dense.kernel, self.dense.bias
+        return tf.cast(tf.convert_to_tensor(kernel), x.dtype), tf.cast(tf.convert_to_tensor(bias), x.dtype)
 
     def _convolution(self, x: tf.Tensor) -> tf.Tensor:
-        kernel = tf.cast(tf.convert_to_tensor(self.dense.kernel), x.dtype)
-        kernel = tf.reshape(kernel, (self.kernel_size, self.in_channels, self.out_channels))
-        bias = tf.cast(tf.convert_to_tensor(self.dense.bias), x.dtype)
-        return tf.nn.bias_add(tf.nn.conv1d(x, kernel, 1, "SAME", dilations=self.dilation), bias)
+        kernel, bias = self._parameters(x)
+        kernel = tf.reshape(kernel, (1, self.kernel_size, self.in_channels, self.out_channels))
+        y = tf.nn.conv2d(tf.expand_dims(x, 1), kernel, 1, "SAME", dilations=(1, self.dilation))
+        return tf.squeeze(tf.nn.bias_add(y, bias), 1)
 
     def _taps(self, x: tf.Tensor) -> tf.Tensor:
         reach = (self.kernel_size // 2) * self.dilation
         padded = tf.pad(x, [[0, 0], [reach, reach], [0, 0]])
         time = tf.shape(x)[1] if x.shape[1] is None else x.shape[1]
         taps = [padded[:, i * self.dilation : i * self.dilation + time] for i in range(self.kernel_size)]
-        return self.dense(tf.concat(taps, axis=-1))
+        return self._product(tf.concat(taps, axis=-1))
+
+    def _product(self, x: tf.Tensor) -> tf.Tensor:
+        kernel, bias = self._parameters(x)
+        y = tf.nn.bias_add(tf.matmul(tf.reshape(x, (-1, kernel.shape[0])), kernel), bias)
+        return tf.reshape(y, tf.concat([tf.shape(x)[:-1], kernel.shape[1:]], 0))
 
     def get_config(self) -> dict[str, Any]:
         """Constructor arguments."""

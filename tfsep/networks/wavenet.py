@@ -72,7 +72,8 @@ class WaveNet(keras.layers.Layer):
         self.outlets = [DilatedConv(width, 2 * width, 1, 1, dtype=policy) for _ in dilations]
         self.conditions = []
         if condition_width:
-            self.conditions = [Modulation(condition_width, 2 * width, conditioning, dtype=policy) for _ in dilations]
+            own = {"conditioning": conditioning, "dtype": self.variable_dtype}
+            self.conditions = [Modulation(condition_width, 2 * width, **own) for _ in dilations]
         self.last = keras.layers.Dense(out_channels, kernel_initializer="zeros", dtype=policy)
         self.last.build((None, None, width))
 

@@ -15,6 +15,7 @@ import tensorflow as tf
 
 from tfsep import mixing
 from tfsep.errors import InputError
+from tfsep.posteriors import progress
 from tfsep.posteriors.base import Posterior, answers_each, events_of, wave_priors
 from tfsep.posteriors.compilation import Programs
 from tfsep.posteriors.noise import is_portable, normal
@@ -37,9 +38,14 @@ class Annealed(Posterior):
             what is faster: stacked where XLA compiles, one by one in plain graphs.
         jit_compile: compile calls by XLA; None decides by their work (:mod:`tfsep.posteriors.compilation`).
 
+    Attributes:
+        divisible: whether levels can be run a few at a time, as chains carry nothing on but their sources.
+
     Raises:
         InputError: for priors that cannot serve, or settings out of range.
     """
+
+    divisible = True
 
     def __init__(
         self,
@@ -60,18 +66,40 @@ class Annealed(Posterior):
         self.priors = wave_priors(self.kind, priors, limits)
         self.num_sources, self.segment = len(self.priors), self.priors[0].event_shape[0]
         self.gains = mixing.gain_vector(self.num_sources, gains)
-        self._programs = Programs(self.run, self.num_sources, self.segment, jit_compile)
+        self._programs = Programs(self._run, self.num_sources, self.segment, jit_compile)
 
     @abc.abstractmethod
-    def run(self, mixture: tf.Tensor, sources: tf.Tensor, sigmas: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
-        """Take chains through the levels: (chain, source, segment) -> the same, not yet projected.
+    def run(
+        self, mixture: tf.Tensor, sources: tf.Tensor, sigmas: tf.Tensor, seed: tf.Tensor, levels: tf.Tensor
+    ) -> tf.Tensor:
+        """Take chains through some levels: (chain, source, segment) -> the same, not yet projected.
 
         Args:
             mixture: (chain, segment).
-            sources: where the chains begin, noise of the first level included.
+            sources: where the chains are, at the beginning with the noise of the first level.
             sigmas: (level,), the whole schedule or, after a warm start, its end.
             seed: two int32.
+            levels: two int32, the first level to run and the one at which to stop.
         """
+
+    def enter(self, mixture: tf.Tensor, sources: tf.Tensor) -> tf.Tensor:
+        """What is done to chains (chain, source, segment) before the first level; nothing by default."""
+        del mixture
+        return sources
+
+    def finish(self, sources: tf.Tensor, sigma: tf.Tensor) -> tf.Tensor:
+        """What is done to chains (chain, source, segment) after the last level, ``sigma``; nothing by default."""
+        del sigma
+        return sources
+
+    def _run(
+        self, mixture: tf.Tensor, sources: tf.Tensor, sigmas: tf.Tensor, seed: tf.Tensor, levels: tf.Tensor
+    ) -> tf.Tensor:
+        """Some levels, and what comes after the last."""
+        sources = self.run(mixture, sources, sigmas, seed, levels)
+        if type(self).finish is Annealed.finish:
+            return sources
+        return tf.cond(levels[1] < tf.shape(sigmas)[0], lambda: sources, lambda: self.finish(sources, sigmas[-1]))
 
     @property
     def stacked(self) -> bool:
@@ -85,6 +113,10 @@ class Annealed(Posterior):
     def chains_of(self, num_samples: int) -> int:
         """How many chains a mixture takes for so many samples."""
         return num_samples * self.num_chains
+
+    def reports(self) -> bool:
+        """Whether somebody listens to its levels; see :class:`Posterior`."""
+        return self.divisible and progress.is_heard()
 
     def compiles(self, num_samples: int, batch: int, started: bool = False) -> bool:
         """Whether :meth:`sample` outside graphs is compiled by XLA; see :class:`Posterior`."""
@@ -107,8 +139,10 @@ class Annealed(Posterior):
             sigmas = self.warm_sigmas
             start = check_start(self.kind, mixture, start, self.num_sources)
             sources = tf.tile(start, [num, 1, 1]) + sigmas[0] * noise
-        ends = self._programs(self.evaluations(len(sigmas)), mixtures, sources, sigmas, seed)
-        return tf.reshape(ends, [num, -1, self.num_sources, self.segment])
+        sources, evaluations = self.enter(mixtures, sources), self.evaluations(len(sigmas))
+        for levels in progress.parts(self.kind, len(sigmas)) if self.divisible else [(0, len(sigmas))]:
+            sources = self._programs(evaluations, mixtures, sources, sigmas, seed, levels)
+        return tf.reshape(sources, [num, -1, self.num_sources, self.segment])
 
     def sample(self, mixture: Any, num_samples: int, seed: Any, start: Any = None) -> tf.Tensor:
         """Run ``num_samples`` x ``num_chains`` chains; see :class:`Posterior`."""

@@ -69,6 +69,10 @@ class Posterior(abc.ABC):
         del num_samples, batch, started
         return False
 
+    def reports(self) -> bool:
+        """Whether somebody listens to its progress, of which :meth:`sample` can tell outside graphs alone."""
+        return False
+
 
 def wave_priors(kind: str, priors: Sequence[Prior] | None, sigmas: Sequence[float]) -> list[Prior]:
     """Check that priors can serve a sampler that moves waveforms through noise levels ``sigmas``.

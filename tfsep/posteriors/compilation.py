@@ -34,10 +34,10 @@ LEAST_WORK = 2_000_000
 
 
 class Programs:
-    """One sampler's loop, run(mixture, sources, sigmas, seed), as a plain graph and as programs compiled by XLA.
+    """One sampler's loop, run(mixture, sources, sigmas, seed, levels), as a plain graph and as programs of XLA.
 
     Args:
-        run: of (chain, segment), (chain, source, segment), (level,) float32 and two int32.
+        run: of (chain, segment), (chain, source, segment), (level,) float32, two int32 and two int32.
         num_sources: N.
         segment: samples.
         jit_compile: True compiles every call, False none; None those whose work reaches :data:`LEAST_WORK`. Calls from
@@ -56,6 +56,7 @@ class Programs:
             tf.TensorSpec([None, num_sources, segment], tf.float32),
             tf.TensorSpec([None], tf.float32),
             tf.TensorSpec([2], tf.int32),
+            tf.TensorSpec([2], tf.int32),
         ]
 
         def run_portable(*arguments: tf.Tensor) -> tf.Tensor:
@@ -71,9 +72,17 @@ class Programs:
             return False
         return self.jit_compile is True or evaluations * num_chains * self.segment >= LEAST_WORK
 
-    def __call__(self, evaluations: int, mixture: Any, sources: Any, sigmas: Any, seed: Any) -> tf.Tensor:
-        """Run the loop, (chain, source, segment); it is compiled once for each number of chains and of levels."""
-        arguments = (mixture, sources, tf.convert_to_tensor(sigmas, tf.float32), seed)
+    def __call__(
+        self, evaluations: int, mixture: Any, sources: Any, sigmas: Any, seed: Any, levels: tuple[int, int]
+    ) -> tf.Tensor:
+        """Run levels of the loop, (chain, source, segment); it is compiled once for each number of chains and levels.
+
+        Args:
+            evaluations: of each prior in the whole loop.
+            mixture, sources, sigmas, seed: see :meth:`tfsep.posteriors.annealed.Annealed.run`.
+            levels: the first to run, and the one at which to stop.
+        """
+        arguments = (mixture, sources, tf.convert_to_tensor(sigmas, tf.float32), seed, tf.constant(levels))
         if not tf.inside_function() and self.compiles(evaluations, int(mixture.shape[0])):
             return self._compiled(*arguments)
         return self._plain(*arguments)

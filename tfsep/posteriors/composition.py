@@ -78,6 +78,10 @@ class Composition(Posterior):
         """As its last stage."""
         return self.choice == "last" and self.stages[-1].has_spread
 
+    def reports(self) -> bool:
+        """Whether one of its stages does."""
+        return any(stage.reports() for stage in self.stages)
+
     def answers(self, mixture: Any, seed: Any, start: Any = None) -> list[tf.Tensor]:
         """The single best answer of each prefix of the stages: (batch, source, segment) each."""
         found: list[tf.Tensor] = []

@@ -108,8 +108,10 @@ class Diffusion(Annealed):
         """Those of the steps between levels, of their corrections, and the last; see :class:`Annealed`."""
         return (num_levels - 1) * ((2 if self.order == "heun" else 1) + self.num_corrections) + 1
 
-    def run(self, mixture: tf.Tensor, sources: tf.Tensor, sigmas: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
-        """Down the schedule, then Tweedie's step to no noise; see :class:`Annealed`."""
+    def run(
+        self, mixture: tf.Tensor, sources: tf.Tensor, sigmas: tf.Tensor, seed: tf.Tensor, levels: tf.Tensor
+    ) -> tf.Tensor:
+        """From each level to the next one; see :class:`Annealed`."""
 
         def descend(level: tf.Tensor, sources: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
             seeds = split(fold(seed, level), 2)
@@ -118,10 +120,17 @@ class Diffusion(Annealed):
                 moved = self._correct(mixture, moved, sigmas[level + 1], seeds[1])
             return level + 1, moved
 
-        last = tf.shape(sigmas)[0] - 1
-        begin = (0, self._constrain(mixture, sources))
-        sources = tf.while_loop(lambda level, _: level < last, descend, begin, parallel_iterations=1)[1]
-        return denoise_each(self.priors, sources, sigmas[-1], self.stacked)
+        stop = tf.minimum(levels[1], tf.shape(sigmas)[0] - 1)
+        begin = (levels[0], sources)
+        return tf.while_loop(lambda level, _: level < stop, descend, begin, parallel_iterations=1)[1]
+
+    def enter(self, mixture: tf.Tensor, sources: tf.Tensor) -> tf.Tensor:
+        """On the mixture; see :class:`Annealed`."""
+        return self._constrain(mixture, sources)
+
+    def finish(self, sources: tf.Tensor, sigma: tf.Tensor) -> tf.Tensor:
+        """Tweedie's step to no noise; see :class:`Annealed`."""
+        return denoise_each(self.priors, sources, sigma, self.stacked)
 
     def _step(
         self, mixture: tf.Tensor, sources: tf.Tensor, sigma: tf.Tensor, lower: tf.Tensor, seed: tf.Tensor

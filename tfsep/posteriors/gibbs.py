@@ -136,7 +136,9 @@ class Gibbs(Annealed):
         log_prob = log_prob_of_all(self.priors, projected, tf.constant(self.sigmas[-1]))
         return -tf.reshape(log_prob, tf.shape(ends)[:2])
 
-    def run(self, mixture: tf.Tensor, sources: tf.Tensor, sigmas: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
+    def run(
+        self, mixture: tf.Tensor, sources: tf.Tensor, sigmas: tf.Tensor, seed: tf.Tensor, levels: tf.Tensor
+    ) -> tf.Tensor:
         """One sweep at each level; see :class:`Annealed`."""
         column = tf.constant(self.gains)[:, tf.newaxis]
 
@@ -159,8 +161,8 @@ class Gibbs(Annealed):
             return level + 1, turns.sweep_in_any_order(mixture, sources, self.gains, renew, fold(seed, level))
 
         sweep = gibbs if self.update == "gibbs" else jacobi
-        total = tf.shape(sigmas)[0]
-        return tf.while_loop(lambda level, _: level < total, sweep, (0, sources), parallel_iterations=1)[1]
+        begin = (levels[0], sources)
+        return tf.while_loop(lambda level, _: level < levels[1], sweep, begin, parallel_iterations=1)[1]
 
     def _bounded(self, sources: tf.Tensor) -> tf.Tensor:
         if self.largest_amplitude is None:

@@ -121,16 +121,24 @@ class Langevin(Annealed):
         """One a step, with the density for adjusted ones, and the last step's; see :class:`Annealed`."""
         return num_levels * self.num_steps * (2 if self.metropolis else 1) + int(self.final_denoise)
 
-    def run(self, mixture: tf.Tensor, sources: tf.Tensor, sigmas: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
-        """All levels and steps; see :class:`Annealed`."""
+    def run(
+        self, mixture: tf.Tensor, sources: tf.Tensor, sigmas: tf.Tensor, seed: tf.Tensor, levels: tf.Tensor
+    ) -> tf.Tensor:
+        """All steps of each level; see :class:`Annealed`."""
 
         def anneal(level: tf.Tensor, sources: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
             return level + 1, self.walk(mixture, sources, sigmas[level], self.num_steps, fold(seed, level))[0]
 
-        total = tf.shape(sigmas)[0]
-        begin = (0, mixing.project(mixture, sources, self.gains))
-        sources = tf.while_loop(lambda level, _: level < total, anneal, begin, parallel_iterations=1)[1]
-        return denoise_each(self.priors, sources, sigmas[-1], self.stacked) if self.final_denoise else sources
+        begin = (levels[0], sources)
+        return tf.while_loop(lambda level, _: level < levels[1], anneal, begin, parallel_iterations=1)[1]
+
+    def enter(self, mixture: tf.Tensor, sources: tf.Tensor) -> tf.Tensor:
+        """On the mixture; see :class:`Annealed`."""
+        return mixing.project(mixture, sources, self.gains)
+
+    def finish(self, sources: tf.Tensor, sigma: tf.Tensor) -> tf.Tensor:
+        """Tweedie's step, if asked for; see :class:`Annealed`."""
+        return denoise_each(self.priors, sources, sigma, self.stacked) if self.final_denoise else sources
 
     def walk(
         self, mixture: tf.Tensor, sources: tf.Tensor, sigma: tf.Tensor, num_steps: int, seed: tf.Tensor

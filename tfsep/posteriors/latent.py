@@ -49,6 +49,7 @@ class Latent(Annealed):
     """
 
     kind = "latent"
+    divisible = False  # its steps have moments, which a part would forget
 
     def __init__(
         self,
@@ -81,8 +82,11 @@ class Latent(Annealed):
         """Draws of the priors, decoded from standard normal noise (chain, source, segment), of its shape."""
         return self.decode(noise)
 
-    def run(self, mixture: tf.Tensor, sources: tf.Tensor, sigmas: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
+    def run(
+        self, mixture: tf.Tensor, sources: tf.Tensor, sigmas: tf.Tensor, seed: tf.Tensor, levels: tf.Tensor
+    ) -> tf.Tensor:
         """All levels and steps; see :class:`Annealed`."""
+        del levels  # it goes through all of them at once
         pairs = zip(self.priors, events_of(sources), strict=True)
         latents = [prior.encode(events)[0][..., 0] for prior, events in pairs]
         total = tf.shape(sigmas)[0] * self.num_steps

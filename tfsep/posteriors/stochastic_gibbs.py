@@ -71,14 +71,16 @@ class StochasticGibbs(Annealed):
             if not prior.has_posterior_sample:
                 raise InputError(f"posterior {self.kind!r} draws clean events, which prior {prior.kind!r} cannot")
 
-    def run(self, mixture: tf.Tensor, sources: tf.Tensor, sigmas: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
-        """All levels and sweeps; see :class:`Annealed`."""
+    def run(
+        self, mixture: tf.Tensor, sources: tf.Tensor, sigmas: tf.Tensor, seed: tf.Tensor, levels: tf.Tensor
+    ) -> tf.Tensor:
+        """All sweeps of each level; see :class:`Annealed`."""
 
         def anneal(level: tf.Tensor, sources: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
             return level + 1, self.walk(mixture, sources, sigmas[level], self.num_sweeps, fold(seed, level))[0]
 
-        total = tf.shape(sigmas)[0]
-        return tf.while_loop(lambda level, _: level < total, anneal, (0, sources), parallel_iterations=1)[1]
+        begin = (levels[0], sources)
+        return tf.while_loop(lambda level, _: level < levels[1], anneal, begin, parallel_iterations=1)[1]
 
     def walk(
         self, mixture: tf.Tensor, sources: tf.Tensor, sigma: tf.Tensor, num_steps: int, seed: tf.Tensor

@@ -185,7 +185,8 @@ class Separator:
     def _program(self, num_samples: int, seed: int) -> Program:
         """The compiled separation of a chunk; it is traced once for each number of samples.
 
-        A posterior that compiles its loop by XLA is called outside this graph, where it keeps its own programs.
+        A posterior that compiles its loop by XLA, or tells of its progress, is called outside this graph, where it
+        keeps its own programs.
         """
         if num_samples not in self._compiled:
             segments_spec = tf.TensorSpec([None, self.segment], tf.float32)
@@ -201,7 +202,9 @@ class Separator:
         posterior = self.model.posterior
 
         def program(segments: np.ndarray, chunk: int) -> np.ndarray:
-            alone = isinstance(posterior, Posterior) and posterior.compiles(num_samples, len(segments))
+            alone = isinstance(posterior, Posterior) and (
+                posterior.reports() or posterior.compiles(num_samples, len(segments))
+            )
             function = graph.python_function if alone else graph
             return function(tf.constant(segments), pair, tf.constant(chunk)).numpy()
 
