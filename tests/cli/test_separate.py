@@ -185,6 +185,8 @@ def test_a_way_out_of_the_output_folder_is_refused(run: Separate, tmp_path: Path
         (["x.wav", "--output", "-"], "writes one stem"),
         (["x.wav", "y.wav", "--output=-", "--source=bass"], "takes a single input"),
         (["x.wav", "--priors=drums"], "--priors must be SOURCE=DIR,..., got 'drums'"),
+        (["x.wav", "--memory=-1"], "memory must be above 0 GB, got -1"),
+        (["x.wav", "--memory=nan"], "memory must be above 0 GB, got nan"),
         (["x.wav", "--overlap=0.99"], "overlap must lie in 0..0.9 of a segment, got 0.99"),
         (["x.wav", "--posterior=guess"], "no posterior of kind 'guess'"),
         (["x.wav", "--loud"], "unrecognized arguments: --loud"),

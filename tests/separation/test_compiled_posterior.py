@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from tfsep import posteriors, priors
-from tfsep.posteriors import compilation
+from tfsep.errors import InputError
+from tfsep.posteriors import compilation, progress
 from tfsep.separation.separator import Separator
 
 
@@ -41,3 +42,25 @@ def test_one_program_serves_all_full_chunks(monkeypatch: pytest.MonkeyPatch) -> 
     for name, stem in compiled(waveform).items():
         np.testing.assert_array_equal(stem, found[name])
     assert traced(compiled) == (1, 1)
+
+
+def test_a_budget_sets_how_many_segments_go_together(caplog: pytest.LogCaptureFixture) -> None:
+    plain = around(False)
+    bound = plain.model.posterior.memory(1) / 1e9
+    sizes = [Separator(plain.model, memory=factor * bound).chunk_size() for factor in (0.5, 1.0, 5.0, 1e6)]
+    assert sizes == [1, 1, 4, 256] and Separator(plain.model).chunk_size() == 8
+    assert Separator(plain.model, memory=8.0 * bound).chunk_size(num_samples=2) == 4
+    assert len(caplog.records) == 1 and "two: a segment may take" in caplog.text
+    with pytest.raises(InputError, match="memory must be above 0 GB, got -1"):
+        Separator(plain.model, memory=-1.0)
+
+
+def test_a_sampler_that_is_heard_gives_the_same_stems() -> None:
+    heard: list[tuple[str, int, int]] = []
+    separator, waveform = around(None), np.random.default_rng(0).normal(size=80).astype(np.float32)
+    expected = separator(waveform)
+    with progress.heard_by(lambda *told: heard.append(told)):
+        found = separator(waveform)
+    assert heard == [("langevin", 1, 2), ("langevin", 2, 2)] * 3
+    for name, stem in found.items():
+        np.testing.assert_allclose(stem, expected[name], atol=1e-5)

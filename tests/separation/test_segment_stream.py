@@ -17,7 +17,7 @@ MakeSeparator = Callable[..., Separator]
 
 
 def plan_of(separator: Separator, hop: int, num_samples: int = 1) -> Plan:
-    return Plan(8000, separator.segment, hop, separator.gains, num_samples, separator.chunk_size)
+    return Plan(8000, separator.segment, hop, separator.gains, num_samples, separator.chunk_size(num_samples))
 
 
 def program_of(separator: Separator, num_samples: int = 1, seed: int = 0) -> Program:

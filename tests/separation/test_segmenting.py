@@ -71,6 +71,13 @@ def test_the_seed_decides_and_chunks_differ(make_separator: MakeSeparator) -> No
     assert np.abs(stems((1, 0))[0] - stems((1, 0))[8]).max() > 0.1
 
 
+@pytest.mark.parametrize(
+    ("segments", "most", "size"), [(0.2, 8, 1), (1.0, 8, 1), (3.9, 8, 2), (99.0, 8, 8), (99.0, 256, 64)]
+)
+def test_as_many_segments_go_together_as_a_budget_holds(segments: float, most: int, size: int) -> None:
+    assert segmenting.chunk_within(segments, most) == size
+
+
 def test_chunk_sizes_are_powers_of_two() -> None:
     assert segmenting.chunk_sizes(8) == (1, 2, 4, 8)
     assert segmenting.chunk_sizes(1) == (1,)

@@ -42,6 +42,7 @@ def parser() -> argparse.ArgumentParser:
     add("--num_samples", type=int, default=1, metavar="N", help="posterior samples; above 1 their mean and each one")
     add("--seed", type=int, default=0, metavar="N", help="the same seed gives the same stems (default: 0)")
     add("--segment", type=float, metavar="SECONDS", help="length of a segment, where the posterior allows another")
+    add("--memory", type=float, metavar="GB", help="budget by which segments are separated at once (default: 2)")
     add("--overlap", "--segment_overlap", type=float, metavar="X", help="part of a segment shared with the next one")
     audio = parse.add_argument_group("audio")
     add = audio.add_argument

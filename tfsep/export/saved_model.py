@@ -42,7 +42,7 @@ class ServedModel(tf.Module):
         if separator.normalise:
             scale = separator.level_scales(waveform)
         stems = segmenting.separate_waveform(
-            separator.model.posterior, scale * waveform, separator.hop, 1, (0, 0), separator.chunk_size
+            separator.model.posterior, scale * waveform, separator.hop, 1, (0, 0), separator.chunk_size()
         )
         stems = stems[0] / scale[..., tf.newaxis] if separator.normalise else stems[0]
         return {name: stems[:, k] for k, name in enumerate(separator.sources)}

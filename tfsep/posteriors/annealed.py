@@ -18,6 +18,7 @@ from tfsep.errors import InputError
 from tfsep.posteriors import progress
 from tfsep.posteriors.base import Posterior, answers_each, events_of, wave_priors
 from tfsep.posteriors.compilation import Programs
+from tfsep.posteriors.memory import bytes_held
 from tfsep.posteriors.noise import is_portable, normal
 from tfsep.posteriors.schedule import warm
 from tfsep.priors.base import Prior
@@ -113,6 +114,10 @@ class Annealed(Posterior):
     def chains_of(self, num_samples: int) -> int:
         """How many chains a mixture takes for so many samples."""
         return num_samples * self.num_chains
+
+    def memory(self, num_samples: int) -> int:
+        """That of the loop, all chains of a segment; see :class:`Posterior`."""
+        return bytes_held(self._programs.plain(), self.chains_of(num_samples))
 
     def reports(self) -> bool:
         """Whether somebody listens to its levels; see :class:`Posterior`."""

@@ -69,6 +69,11 @@ class Posterior(abc.ABC):
         del num_samples, batch, started
         return False
 
+    def memory(self, num_samples: int) -> int | None:
+        """Bytes that :meth:`sample` may hold for one segment, an upper bound; None asks the graph it runs in."""
+        del num_samples
+        return None
+
     def reports(self) -> bool:
         """Whether somebody listens to its progress, of which :meth:`sample` can tell outside graphs alone."""
         return False

@@ -72,6 +72,10 @@ class Programs:
             return False
         return self.jit_compile is True or evaluations * num_chains * self.segment >= LEAST_WORK
 
+    def plain(self) -> Any:
+        """The plain graph, traced."""
+        return self._plain.get_concrete_function()
+
     def __call__(
         self, evaluations: int, mixture: Any, sources: Any, sigmas: Any, seed: Any, levels: tuple[int, int]
     ) -> tf.Tensor:

@@ -20,6 +20,7 @@ import tensorflow as tf
 
 from tfsep.errors import InputError
 from tfsep.posteriors.base import Posterior, denoise_each, residual_energy, wave_priors
+from tfsep.posteriors.memory import bytes_of
 from tfsep.priors.base import Prior
 
 CHOICES = ("last", "density", "residual")
@@ -77,6 +78,11 @@ class Composition(Posterior):
     def has_spread(self) -> bool:
         """As its last stage."""
         return self.choice == "last" and self.stages[-1].has_spread
+
+    def memory(self, num_samples: int) -> int:
+        """That of the stage that takes most."""
+        each = [stage.memory(num_samples) or bytes_of(stage.sample, self.segment, num_samples) for stage in self.stages]
+        return max(each)
 
     def reports(self) -> bool:
         """Whether one of its stages does."""

@@ -41,6 +41,11 @@ def chunk_sizes(largest: int) -> tuple[int, ...]:
     return tuple(2**power for power in range(largest.bit_length()))
 
 
+def chunk_within(segments: float, most: int = CHUNK_SIZE) -> int:
+    """The largest allowed chunk size of so many segments and of ``most``, a power of two; at least one segment."""
+    return max((size for size in chunk_sizes(most) if size <= segments), default=1)
+
+
 def default_hop(segment: int, overlap: float = 0.25) -> int:
     """Samples from one segment to the next when neighbours share the fraction ``overlap``.
 

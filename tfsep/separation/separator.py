@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
@@ -10,6 +11,7 @@ import tensorflow as tf
 
 from tfsep.errors import InputError
 from tfsep.posteriors.base import Posterior
+from tfsep.posteriors.memory import bytes_held
 from tfsep.separation import model_folder, segmenting
 from tfsep.separation.segment_stream import Plan, Program
 from tfsep.separation.stream import separate_blocks
@@ -18,6 +20,8 @@ DEFAULT_LEVEL = 0.1
 SAMPLE_RATES = (1000, 384000)
 _SILENT_LEVEL = 1e-8
 _BLOCK_FRAMES = 1 << 17
+_BUDGET, _LARGEST_CHUNK = 2.0, 256
+_LOG = logging.getLogger(__name__)
 
 
 class Separator:
@@ -28,14 +32,23 @@ class Separator:
             part of a segment shared with the next one (default 0.25); ``normalise`` says that the model wants its
             input at a root mean square of ``level`` (default 0.1), which the stems do not show.
         overlap: takes the place of the model's.
-        chunk_size: segments separated at once, a power of two.
+        memory: budget in GB, from which the number of segments separated at once follows: the largest power of two
+            whose bound (:mod:`tfsep.posteriors.memory`) keeps to it, at most 256. None is 2 GB, and at most 8
+            segments. Draws depend on that number, so another budget is another draw.
+        chunk_size: that number itself, a power of two; ``memory`` has no effect then.
 
     Raises:
-        InputError: for an overlap outside 0..0.9.
+        InputError: for an overlap outside 0..0.9, or a budget that is not positive.
         ValueError: for a ``chunk_size`` that is no power of two.
     """
 
-    def __init__(self, model: Any, overlap: float | None = None, chunk_size: int = segmenting.CHUNK_SIZE) -> None:
+    def __init__(
+        self,
+        model: Any,
+        overlap: float | None = None,
+        memory: float | None = None,
+        chunk_size: int | None = None,
+    ) -> None:
         self.model = model
         self.name: str = model.name
         self.sources: tuple[str, ...] = tuple(model.sources)
@@ -49,7 +62,9 @@ class Separator:
             self.hop: int = segmenting.default_hop(self.segment, overlap)
         except ValueError as error:
             raise InputError(str(error)) from error
-        self.chunk_size: int = segmenting.chunk_sizes(chunk_size)[-1]
+        if memory is not None and not memory > 0.0:
+            raise InputError(f"memory must be above 0 GB, got {memory:g}")
+        self.memory, self._chunk_size = memory, chunk_size and segmenting.chunk_sizes(chunk_size)[-1]
         self._compiled: dict[int, Any] = {}
 
     @classmethod
@@ -61,6 +76,7 @@ class Separator:
         steps: int | None = None,
         overlap: float | None = None,
         segment: float | None = None,
+        memory: float | None = None,
     ) -> Separator:
         """Load a bundled model by name, or a model folder.
 
@@ -71,12 +87,13 @@ class Separator:
             steps: of the posterior's iteration, where it has one.
             overlap: part of a segment shared with the next one, 0..0.9.
             segment: length of a segment in seconds in place of the model's, where its posterior allows another.
+            memory: budget in GB.
 
         Raises:
             InputError: if there is no such model, its folder is not sound, or an argument does not suit it.
         """
         model = model_folder.load_model(name, posterior=posterior, priors=priors, steps=steps, seconds=segment)
-        return cls(model, overlap=overlap)
+        return cls(model, overlap=overlap, memory=memory)
 
     def __call__(
         self, waveform: Any, sample_rate: int | None = None, num_samples: int = 1, seed: int = 0
@@ -156,8 +173,21 @@ class Separator:
             raise InputError(f"num_samples must be at least 1, got {num_samples}")
         if not 0 <= seed < 2**31:
             raise InputError(f"seed must lie in 0..{2**31 - 1}, got {seed}")
-        plan = Plan(self.sample_rate, self.segment, self.hop, self.gains, num_samples, self.chunk_size)
-        return separate_blocks(self._program(num_samples, seed), plan, blocks, sample_rate, channels, scale)
+        program, chunk_size = self._program(num_samples, seed), self.chunk_size(num_samples)
+        plan = Plan(self.sample_rate, self.segment, self.hop, self.gains, num_samples, chunk_size)
+        return separate_blocks(program, plan, blocks, sample_rate, channels, scale)
+
+    def chunk_size(self, num_samples: int = 1) -> int:
+        """How many segments are separated at once: a power of two, by the budget."""
+        if self._chunk_size:
+            return self._chunk_size
+        bound = self.model.posterior.memory(num_samples) if isinstance(self.model.posterior, Posterior) else None
+        if bound is None:
+            bound = bytes_held(self._graph(num_samples).get_concrete_function(), num_samples)
+        budget, most = (_BUDGET, segmenting.CHUNK_SIZE) if self.memory is None else (self.memory, _LARGEST_CHUNK)
+        if bound > 1e9 * budget:
+            _LOG.warning("%s: a segment may take %.1f GB, over the budget of %g", self.name, bound / 1e9, budget)
+        return segmenting.chunk_within(budget * 1e9 / max(bound, 1), most)
 
     def level_scale(self, blocks: Iterable[np.ndarray]) -> float:
         """The factor that brings blocks (channels, time) to the model's level; 1 for silence."""
@@ -182,12 +212,8 @@ class Separator:
         answer = self.stream(blocks, sample_rate, len(channels), num_samples, seed, scale)
         return np.concatenate([stems for _, stems in answer], axis=-1)
 
-    def _program(self, num_samples: int, seed: int) -> Program:
-        """The compiled separation of a chunk; it is traced once for each number of samples.
-
-        A posterior that compiles its loop by XLA, or tells of its progress, is called outside this graph, where it
-        keeps its own programs.
-        """
+    def _graph(self, num_samples: int) -> Any:
+        """The separation of a chunk as a graph; it is traced once for each number of samples."""
         if num_samples not in self._compiled:
             segments_spec = tf.TensorSpec([None, self.segment], tf.float32)
             pair_spec, chunk_spec = tf.TensorSpec([2], tf.int32), tf.TensorSpec([], tf.int32)
@@ -198,7 +224,15 @@ class Separator:
                 return segmenting.separate_chunk(self.model.posterior, segments, num_samples, chunk_seed)
 
             self._compiled[num_samples] = separate
-        graph, pair = self._compiled[num_samples], tf.constant([seed, 0], tf.int32)
+        return self._compiled[num_samples]
+
+    def _program(self, num_samples: int, seed: int) -> Program:
+        """The compiled separation of a chunk.
+
+        A posterior that compiles its loop by XLA, or tells of its progress, is called outside this graph, where it
+        keeps its own programs.
+        """
+        graph, pair = self._graph(num_samples), tf.constant([seed, 0], tf.int32)
         posterior = self.model.posterior
 
         def program(segments: np.ndarray, chunk: int) -> np.ndarray:
