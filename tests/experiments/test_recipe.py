@@ -245,3 +245,15 @@ def test_a_spectral_prior_says_how_long_its_cuts_are(tmp_path: Path) -> None:
     shape = {"domain": "log_stft", "event_shape": (16, 32, 1), "squeeze": 2}
     message = refusal(tmp_path, prior={**GLOW, **shape}, posteriors=())
     assert message == "a prior over 'log_stft' needs prior.length, the samples of a cut, to be trained"
+
+
+def test_gibbs_updates_choose_among_their_restarts_by_what_wins_on_validation_mixtures(
+    run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shutil.copytree(run, tmp_path / "run")
+    open_choice = recipe.posterior("gibbs", num_levels=2, num_restarts=3, choice="validation")
+    train(tmp_path / "run", posteriors=(open_choice,), num_validation=2)
+    said = next(line for line in capsys.readouterr().err.splitlines() if line.startswith("gibbs: restarts by "))
+    chosen = json.loads((tmp_path / "run" / "model" / "model.json").read_text())["posteriors"][0]["choice"]
+    assert chosen in ("residual", "density") and said.endswith(f"on 2 validation mixtures; keeps {chosen}")
+    assert load_model(str(tmp_path / "run" / "model")).posterior.choice == chosen

@@ -65,3 +65,11 @@ def test_the_choice_is_said_and_stored() -> None:
 def test_what_cannot_be_scored_counts_nothing() -> None:
     """Of a single source the mixture is the answer."""
     assert selection._mean(np.array([np.nan, np.nan])) == 0.0
+
+
+def test_the_criterion_that_answers_best_is_taken_and_the_first_of_equals() -> None:
+    samplers = {name: Near("gibbs", error) for name, error in (("residual", 0.5), ("density", 0.1))}
+    chosen, scores = selection.best_criterion(samplers, MIXTURES, 0.5 * TRUTH)
+    assert chosen == "density" and scores["density"] - scores["residual"] == pytest.approx(14.0, abs=0.5)
+    alike = {name: Near("gibbs", 0.5) for name in ("residual", "density")}
+    assert selection.best_criterion(alike, MIXTURES, 0.5 * TRUTH)[0] == "residual"

@@ -21,12 +21,14 @@ from tfsep.data.pipeline import SourceData
 from tfsep.experiments import calibration, selection
 from tfsep.metrics.si_sdr import si_sdri
 from tfsep.posteriors.amortised import Amortised
+from tfsep.posteriors.gibbs import CHOICES
 from tfsep.priors.base import Prior
 from tfsep.separation.model_folder import load_learned
 from tfsep.training import variational
 from tfsep.training.task import FitSettings, Task
 from tfsep.training.variational import ObjectiveSettings
 
+VALIDATION = "validation"
 _VALIDATION_STEP = -1
 _CALIBRATION_STEP = -2
 
@@ -138,6 +140,27 @@ def calibrated(
     print(f"temperatures {', '.join(f'{value:g}' for value in temperature)}", file=sys.stderr)
     print(calibration.as_text(found), file=sys.stderr, flush=True)
     return {**entry, "temperature": temperature}
+
+
+def decided(
+    entry: Mapping[str, Any],
+    trained: Sequence[Any],
+    data: SourceData,
+    names: Sequence[str],
+    gains: Sequence[float],
+    seed: int,
+    num: int,
+) -> dict[str, Any]:
+    """Gibbs updates' arguments with the choice of restarts that wins on ``num`` validation mixtures; prints it."""
+    criteria = CHOICES if all(prior.has_log_prob for prior in trained) else CHOICES[:1]
+    arguments = {**entry, "priors": trained, "gains": gains}
+    samplers = {choice: posteriors.build(**{**arguments, "choice": choice}) for choice in criteria}
+    segment = samplers[criteria[0]].segment
+    mixture, scaled = validation_mixtures(data, names, gains, segment, num, seed, _VALIDATION_STEP)
+    choice, scores = selection.best_criterion(samplers, mixture, scaled, seed % 2**31)
+    ladder = ", ".join(f"{name} {score:.2f} dB" for name, score in scores.items())
+    print(f"gibbs: restarts by {ladder} on {num} validation mixtures; keeps {choice}", file=sys.stderr, flush=True)
+    return {**entry, "choice": choice}
 
 
 def selected(

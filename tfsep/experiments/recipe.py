@@ -16,7 +16,7 @@ import keras
 from tfsep import mixing, posteriors, priors
 from tfsep.data.pipeline import SourceData
 from tfsep.errors import InputError
-from tfsep.experiments.posterior_training import calibrated, posterior_task, selected
+from tfsep.experiments.posterior_training import VALIDATION, calibrated, decided, posterior_task, selected
 from tfsep.experiments.prior_training import learned_prior, prior_task
 from tfsep.posteriors.registry import LEARNED
 from tfsep.separation import stages
@@ -66,7 +66,8 @@ def train(
         segment: samples of a segment; also the length of the priors' events where they do not say.
         prior: what each source's prior is made of (:func:`prior`); None for a model without priors.
         posteriors: what the posteriors are made of (:func:`posterior`), the default first. A composition comes after
-            the posteriors that its stages name; of its stages it keeps those that win on validation mixtures.
+            the posteriors that its stages name; of its stages it keeps those that win on validation mixtures, and so do
+            Gibbs updates with ``choice`` "validation" of the criteria that choose among their restarts.
         prior_fit, posterior_fit: how priors and learned posteriors are trained.
         validation: isolated sources never trained on, on which the parts are scored while they train; the same sources
             as the data's, at the same rate. None takes cuts of the data that no step draws.
@@ -134,6 +135,8 @@ def train(
             )
             model = fit(task, save_dir, how, seed, resume)
             entry = calibrated(entry, model, held_out, segment, seed, num_validation)
+        elif entry["kind"] == "gibbs" and entry.get("choice") == VALIDATION:
+            entry = decided(entry, in_order, held_out, separated, gains, seed, num_validation)
         elif entry["kind"] == stages.COMPOSITION:
             whole = composed(entry, list(made.values()), in_order, gains)
             entry = selected(entry, whole, held_out, separated, seed, num_validation)
@@ -221,5 +224,6 @@ def try_parts(
         elif entry["kind"] == stages.COMPOSITION:
             composed(entry, ready, built or [], gains)
         else:
-            posteriors.build(**{**entry, "priors": built, "gains": gains})
+            later = {"choice": "residual"} if (entry["kind"], entry.get("choice")) == ("gibbs", VALIDATION) else {}
+            posteriors.build(**{**entry, **later, "priors": built, "gains": gains})
         ready.append((entry, model))

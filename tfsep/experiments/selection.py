@@ -1,16 +1,19 @@
-"""Which stages a composition keeps: the prefix that scores best on validation mixtures, its first stage at least.
+"""What validation mixtures decide: the stages that a composition keeps, the criterion by which restarts are chosen.
 
-The validation mixtures are mixtures of unpaired isolated sources, so the choice needs no more than the training did.
+A composition keeps the prefix of its stages that scores best, its first stage at least. Gibbs updates from several
+starts keep the answer with the smallest residual or the likeliest one, whichever scores better. The validation mixtures
+are mixtures of unpaired isolated sources, so the choice needs no more than the training did.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from tfsep.metrics.si_sdr import si_sdri
+from tfsep.posteriors.base import Posterior
 from tfsep.posteriors.composition import Composition
 
 _BATCH = 16
@@ -62,6 +65,31 @@ def choose(composition: Composition, mixtures: np.ndarray, references: np.ndarra
             rows[place].append(_improvement(estimate, references[part], mixtures[part]))
     scores = tuple(_mean(np.concatenate(row)) for row in rows)
     return Choice(tuple(stage.kind for stage in composition.stages), scores, len(mixtures))
+
+
+def best_criterion(
+    samplers: Mapping[str, Posterior], mixtures: np.ndarray, references: np.ndarray, seed: int = 0
+) -> tuple[str, dict[str, float]]:
+    """Which of several samplers, alike but for how they choose among their restarts, answers best; the first of equals.
+
+    Args:
+        samplers: by criterion.
+        mixtures: (batch, segment).
+        references: (batch, source, segment), a_k s_k.
+        seed: of all of them, so that they choose among the same restarts.
+
+    Returns:
+        The criterion, and the SI-SDRi in dB of each over all sources and mixtures.
+    """
+    scores = {}
+    for criterion, sampler in samplers.items():
+        column, rows = np.asarray(sampler.gains, np.float32)[:, np.newaxis], []
+        for start in range(0, len(mixtures), _BATCH):
+            part = slice(start, start + _BATCH)
+            estimate = np.asarray(sampler.sample(mixtures[part], 1, (seed, start))[0]) * column
+            rows.append(_improvement(estimate, references[part], mixtures[part]))
+        scores[criterion] = _mean(np.concatenate(rows))
+    return max(scores, key=lambda criterion: scores[criterion]), scores
 
 
 def _improvement(estimate: np.ndarray, references: np.ndarray, mixtures: np.ndarray) -> np.ndarray:

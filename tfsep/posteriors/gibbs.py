@@ -46,7 +46,8 @@ class Gibbs(Annealed):
         polish_sigma, polish_levels: a second schedule from ``smallest_sigma`` down; 0 levels for none.
         damping: share of the way a Jacobi update goes, in 0..1.
         num_restarts: independent starts per mixture.
-        choice: of the restarts, "residual" or "density"; the latter needs priors with a log-density.
+        choice: of the restarts, "residual" or "density"; the latter needs priors with a log-density. (A training also
+            takes "validation" and puts the one in its place that wins on validation mixtures.)
         beginning: without a start, chains begin at "noise" of unit variance, or at "silence", so that each source is
             first offered the whole mixture: for sources whose level is no part of their prior.
         start_sigma: noise level at which a warm start begins; None is the middle of the schedule.
