@@ -4,7 +4,9 @@
 
 Four toy sources under the generator's own density (priors/ideal_toy.py, on a coarse grid of phases, finer where the
 answer is polished). Langevin and diffusion start from noise and from the true sources plus noise, the others
-from noise alone. The rows that fail take fewer mixtures, and the count is printed. Writes
+from noise alone. Samplers that can go on at their last level are then diagnosed there (posteriors/diagnostics.py): four
+chains on four of the mixtures, fifty draws each, ten steps apart; "R-hat" is the median over samples of the four
+sources, 1 where chains agree, and "effective draws" the median of what the two hundred draws are worth. Writes
 ``benchmarks/results/samplers.json`` and ``samplers.md``.
 """
 
@@ -24,6 +26,8 @@ from tfsep.cli import runner
 SAMPLE_RATE = 16000
 GRID: dict[str, Any] = {"num_phases": 16, "num_refined": 1, "num_subcells": 16}
 _BASIS = {"largest_sigma": 4.0, "smallest_sigma": 0.05, "num_levels": 10, "num_steps": 25, "delta": 1e-3}
+_TRACE: dict[str, int] = {"num_draws": 50, "num_chains": 4, "thin": 10}
+_TRACED = 4
 _POLISH = {"polish_sigma": 0.03, "polish_levels": 8}
 
 
@@ -49,6 +53,12 @@ ROWS = (
     Row("Langevin, soft", "langevin", _BASIS),
     Row("Langevin, exact constraint", "langevin", {**_BASIS, "exact": True}),
     Row("Langevin, exact constraint", "langevin", {**_BASIS, "exact": True, "start_sigma": 0.5}, True),
+    Row(
+        "Langevin, exact, Metropolis-adjusted",
+        "langevin",
+        {**_BASIS, "exact": True, "metropolis": True, "start_sigma": 0.5, "delta": 1e-4},
+        True,
+    ),
     Row("diffusion, projection", "diffusion", {"num_levels": 30}),
     Row(
         "diffusion, last source, churned",
@@ -114,6 +124,7 @@ def score(row: Row, num_mixtures: int, segment: int, seed: int) -> dict[str, Any
     begun = time.process_time()
     estimate = sampler.sample(mixture, 1, (seed, 0), start=sources if row.warm else None)[0].numpy()
     seconds = time.process_time() - begun
+    found = diagnosed(row, each, mixture[:_TRACED], sources[:_TRACED], seed)
     gained = si_sdri(estimate, sources, mixture[:, np.newaxis])
     return {
         "sampler": row.name,
@@ -127,20 +138,45 @@ def score(row: Row, num_mixtures: int, segment: int, seed: int) -> dict[str, Any
         "median_si_sdri": float(np.median(gained)),
         "fraction_above_10db": float(np.mean(si_sdr(estimate, sources) > 10.0)),
         "cpu_seconds": seconds,
+        **found,
+    }
+
+
+def diagnosed(row: Row, each: Sequence[Any], mixture: Any, sources: Any, seed: int) -> dict[str, float]:
+    """Acceptance, split R-hat and effective sample size of chains at the last level; nothing for what cannot go on."""
+    import numpy as np
+
+    from tfsep import posteriors
+    from tfsep.posteriors import diagnostics
+
+    undenoised = {"final_denoise": False} if row.kind == "langevin" else {}
+    sampler: Any = posteriors.build(row.kind, each, **{**row.settings, **undenoised})
+    if not hasattr(sampler, "walk"):
+        return {}
+    trace = diagnostics.trace(sampler, mixture, seed=(seed, 1), start=sources if row.warm else None, **_TRACE)
+    return {
+        "acceptance": float(np.mean(trace.acceptance)),
+        "split_r_hat": float(np.median(trace.split_r_hat())),
+        "effective_sample_size": float(np.median(trace.effective_sample_size())),
     }
 
 
 def table(records: Sequence[dict[str, Any]]) -> str:
     """The records as a Markdown table; scores in dB, processor seconds with the compilation of the graph."""
     lines = [
-        "| sampler, ideal prior | start | mixtures | SI-SDRi mean | median | sources > 10 dB | CPU seconds |",
-        "|---|---|---|---|---|---|---|",
+        "| sampler, ideal prior | start | mixtures | SI-SDRi mean | median | sources > 10 dB | CPU seconds "
+        "| moves taken | R-hat | effective draws of 200 |",
+        "|---|---|---|---|---|---|---|---|---|---|",
     ]
     for record in records:
+        diagnosis = ["-", "-", "-"]
+        if "split_r_hat" in record:
+            diagnosis = [f"{100 * record['acceptance']:.0f} %", f"{record['split_r_hat']:.2f}"]
+            diagnosis.append(f"{record['effective_sample_size']:.0f}")
         lines.append(
             f"| {record['sampler']} | {record['start']} | {record['num_mixtures']} | {record['mean_si_sdri']:.1f} "
             f"| {record['median_si_sdri']:.1f} | {100 * record['fraction_above_10db']:.0f} % "
-            f"| {record['cpu_seconds']:.0f} |"
+            f"| {record['cpu_seconds']:.0f} | {' | '.join(diagnosis)} |"
         )
     return "\n".join(lines)
 
