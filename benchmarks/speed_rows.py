@@ -116,6 +116,7 @@ _SERVED = Participant("benchmarks.ours.served:exported", at_home=True)
 _IN_PYTHON = Participant("benchmarks.ours.served:separator", at_home=True)
 ROWS = (
     _training("training, 1-D, 8 couplings", wave(8), 2, _WAVE, xla=False, rounds=1.5),
+    _training("training, 1-D, 8 couplings, XLA", wave(8), 2, _WAVE, xla=True, rounds=1.5),
     _training(f"training, 1-D, 8 couplings, {_name(_BFLOAT16)}", wave(8), 2, _WAVE, False, _BFLOAT16, rounds=1.5),
     *(_sampling(f"SGLD, {n} sources", n, 1, {"steps": 2}) for n in (2, 4, 8)),
     *(_sampling(f"SGLD, {n} sources, {_name(_BFLOAT16)}", n, 1, {"steps": 2}, _BFLOAT16) for n in (2, 4, 8)),

@@ -68,11 +68,27 @@ def smallest(*readings: Reading) -> Reading:
     return read
 
 
+def largest(*readings: Reading) -> Reading:
+    """The largest of the figures that are there, None if none is."""
+
+    def read(records: Sequence[Record]) -> float | None:
+        known = [value for reading in readings if (value := reading(records)) is not None]
+        return max(known, default=None)
+
+    return read
+
+
 _WAVE, _SGLD = "training, 1-D, 8 couplings", "SGLD, 4 sources"
 _GLOW = "training, 2-D, 3 levels of 4, precision=bfloat16"
 _SCAN = {n: f"training, 1-D, {n} couplings, recompute=scan" for n in (8, 32)}
 _LOOP = "PyTorch loop"
+_WAYS = ["", ", XLA", ", precision=bfloat16"]
 _FASTEST = [of(_GLOW, peer, "ratio") for peer in ("channels_last", "bf16", "channels_last, bf16", "compile")]
+
+
+def ours(row: str, peer: str, name: str = "ratio") -> Reading:
+    """A ratio of a row by the faster of the ways in which we compute it, each of which has a row of its own."""
+    return largest(*(of(row + way, peer, name) for way in _WAYS))
 
 
 def targets() -> list[Target]:
@@ -84,8 +100,8 @@ def targets() -> list[Target]:
     resident = {n: of(f"bin/separate, {n} s", "", "ours_mb") for n in (60, 300, 3600)}
     second = of("bin/separate, 30 s", "", "seconds")
     return [
-        Target("1-D training step, peer eager over tfsep", 2.0, True, of(_WAVE, "eager", "ratio")),
-        Target("1-D training step, torch.compile over tfsep", 1.5, True, of(_WAVE, "compile", "ratio")),
+        Target("1-D training step, peer eager over tfsep, the faster of our ways", 2.0, True, ours(_WAVE, "eager")),
+        Target("1-D training step, torch.compile over tfsep", 1.5, True, ours(_WAVE, "compile")),
         Target("2-D training step in bfloat16, peer eager over tfsep", 2.5, True, of(_GLOW, "eager", "ratio")),
         Target(
             "2-D training step in bfloat16, fastest of channels_last, bf16, both, compile",
@@ -93,8 +109,8 @@ def targets() -> list[Target]:
             True,
             smallest(*_FASTEST),
         ),
-        Target("SGLD of 4 sources, PyTorch loop over tfsep", 2.5, True, of(_SGLD, _LOOP, "ratio")),
-        Target("SGLD of 4 sources, by CPU time", 4.0, True, of(_SGLD, _LOOP, "ratio_cpu")),
+        Target("SGLD of 4 sources, PyTorch loop over tfsep, the faster of our ways", 2.5, True, ours(_SGLD, _LOOP)),
+        Target("SGLD of 4 sources, by CPU time", 4.0, True, ours(_SGLD, _LOOP, "ratio_cpu")),
         Target(
             "SGLD, 8 sources over 4",
             1.9,
