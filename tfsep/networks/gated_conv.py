@@ -2,7 +2,8 @@ r"""Gated 2-D convolutions for spectrograms, with the last layer zero when initi
 
 Each layer is :math:`h \leftarrow h + P\,[\tanh(u_a) \odot \mathrm{sigmoid}(u_b)]` with :math:`u = W \ast h + V c`, a
 k x k convolution W, a condition vector c and a pointwise P; the output is a linear map of SiLU(h), as in the couplings
-of Glow (Kingma and Dhariwal 2018, section 4) with gates in place of plain rectifiers.
+of Glow (Kingma and Dhariwal 2018, section 4) with gates in place of plain rectifiers. Under a mixed policy products are
+computed in the lower precision, gates and sums in the higher one.
 """
 
 from __future__ import annotations
@@ -61,7 +62,8 @@ class GatedConv(keras.layers.Layer):
         self.outlets = [keras.layers.Dense(width, dtype=policy) for _ in layers]
         self.conditions = []
         if condition_width:
-            self.conditions = [Modulation(condition_width, 2 * width, conditioning, dtype=policy) for _ in layers]
+            own = {"conditioning": conditioning, "dtype": self.variable_dtype}
+            self.conditions = [Modulation(condition_width, 2 * width, **own) for _ in layers]
         for layer in (*self.gated, *self.outlets):
             layer.build((None, None, None, width))
         self.last = keras.layers.Dense(out_channels, kernel_initializer="zeros", dtype=policy)
@@ -69,13 +71,13 @@ class GatedConv(keras.layers.Layer):
 
     def call(self, x: tf.Tensor, condition: tf.Tensor | None = None) -> tf.Tensor:
         """Apply the network; ``condition`` is (batch, condition_width)."""
-        hidden = self.first(x)
+        hidden = tf.cast(self.first(x), self.variable_dtype)
         for index, (gated, outlet) in enumerate(zip(self.gated, self.outlets, strict=True)):
-            both = gated(hidden)
+            both = tf.cast(gated(hidden), self.variable_dtype)
             if condition is not None and self.conditions:
                 both = self.conditions[index](both, condition)
             signal, gate = tf.split(both, 2, axis=-1)
-            hidden += outlet(tf.tanh(signal) * tf.sigmoid(gate))
+            hidden += tf.cast(outlet(tf.tanh(signal) * tf.sigmoid(gate)), self.variable_dtype)
         return self.last(tf.nn.silu(hidden))
 
     def get_config(self) -> dict[str, Any]:

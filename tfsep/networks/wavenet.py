@@ -6,7 +6,8 @@ Layer i of input h (batch, time, width), with kernel K and dilation :math:`d_i =
           \qquad (r, o) = R_i g, \qquad h \leftarrow h + r, \quad skip \leftarrow skip + o.
 
 The output is a linear map of SiLU(skip), zero when initialised, so a coupling built on it starts as the identity.
-How a convolution is computed is chosen where it is traced (dilated.py). Padding is by zeros.
+How a convolution is computed is chosen where it is traced (dilated.py). Padding is by zeros. Under a mixed policy
+products are computed in the lower precision, gates and sums in the higher one, which is also the faster way on CPUs.
 
 Sources: van den Oord et al. 2016, section 2; Kim et al. 2019 (FloWaveNet), section 3.2, for the non-causal form.
 """
