@@ -127,6 +127,11 @@ def _in_turns(row: Row, bench: Bench) -> list[Record]:
         found = interleave(turns, bench.rounds(row))
         own = sum(turn.cpu * units.get(name, 1) for name, taken in found.items() for turn in taken)
         others = (busy_seconds() - busy - own) / (time.monotonic() - start)
+        for name, each in made.items():
+            if name in refused:
+                continue
+            side = row.ours if name == "ours" else row.peers[name]
+            each["mb"] = (home if side.at_home else abroad).ask("peak", name)["bytes"] / 1e6
     finally:
         for name, side in {"ours": row.ours, **row.peers}.items():
             (home if side.at_home else abroad).ask("drop", name)
@@ -136,6 +141,7 @@ def _in_turns(row: Row, bench: Bench) -> list[Record]:
         "others": max(0.0, others),
         **_own(found, flops),
         "first": made["ours"]["first"],
+        "ours_mb": made["ours"]["mb"],
     }
     records: list[Record] = [{"peer": name, **base, "refused": why} for name, why in refused.items()]
     records += [
@@ -188,7 +194,7 @@ def _against(ours: list[Turn], peer: list[Turn]) -> Record:
 
 
 def _start(made: Mapping[str, Any]) -> Record:
-    return {"theirs_first": made["first"], "apart": made["apart"]}
+    return {"theirs_first": made["first"], "theirs_mb": made["mb"], "apart": made["apart"]}
 
 
 def _memory(row: Row, bench: Bench) -> list[Record]:

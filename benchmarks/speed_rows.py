@@ -96,9 +96,9 @@ def _sampling(
     return Row(name, TIME, next(iter(calls)).removesuffix("s"), shared, ours, peers)
 
 
-def _separation(seconds: int, runs: float) -> Row:
-    setting = {"model": "songs", "seconds": seconds}
-    return Row(f"bin/separate, {seconds} s", COMMAND, "file", setting, Participant(""), {}, runs)
+def _separation(seconds: int, runs: float, model: str = "songs") -> Row:
+    name = "bin/separate" if model == "songs" else f"bin/separate --model={model}"
+    return Row(f"{name}, {seconds} s", COMMAND, "file", {"model": model, "seconds": seconds}, Participant(""), {}, runs)
 
 
 _WAVE = {"eager": _EAGER, "compile": _COMPILED, "normflows": {"library": "normflows"}}
@@ -134,6 +134,7 @@ ROWS = (
         _training(f"memory, {n} couplings, {_name(_INVERSE)}", wave(n, 16384), 4, {}, True, _INVERSE, kind=MEMORY)
         for n in (4, 12, 16)
     ),
+    _separation(10, 0.3, "toy"),
     _separation(10, 0.5),
     _separation(30, 0.3),
     _separation(60, 0.1),

@@ -18,6 +18,7 @@ _TIMES = (
     "share of peak (by CPU time)",
     "floor, ms",
     "trace and compile, s (peer)",
+    "memory, MB (peer)",
     "cores others used",
 )
 _MEMORY = ("row", "peer", "tfsep, MB", "peer, MB", "peer / tfsep", "tfsep, s a step", "peer, s a step")
@@ -80,7 +81,8 @@ def _time(record: Record) -> list[str]:
     share = f"{_percent(record, 'share')} ({_percent(record, 'share_cpu')})"
     first = f"{_number(record, 'first')} ({_number(record, 'theirs_first')})"
     cells = [record["row"], record["peer"], scale("ours"), scale("theirs"), ratio]
-    return [*cells, _number(record, "ratio_cpu"), share, scale("floor"), first, f"{record['others']:.1f}"]
+    memory = f"{_number(record, 'ours_mb')} ({_number(record, 'theirs_mb')})"
+    return [*cells, _number(record, "ratio_cpu"), share, scale("floor"), first, memory, f"{record['others']:.1f}"]
 
 
 def _memory(record: Record) -> list[str]:

@@ -7,10 +7,11 @@ are what is scored.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+import keras
 import numpy as np
 import tensorflow as tf
 
@@ -41,6 +42,7 @@ def build(prior: Mapping[str, Any], variant: Mapping[str, Any], seed: int) -> Fl
     Raises:
         InputError: if it is no flow.
     """
+    keras.utils.set_random_seed(seed)
     built = priors.build(**prior, **variant)
     if not isinstance(built, FlowPrior):
         raise InputError(f"peers know flows alone, got a prior of kind {built.kind!r}")
@@ -58,6 +60,18 @@ def in_full_precision(model: FlowPrior, prior: Mapping[str, Any], variant: Mappi
     for mine, other in zip(twin.weights, model.weights, strict=True):
         mine.assign(other)
     return twin
+
+
+def rise(once: Callable[[], object]) -> int:
+    """Bytes by which memory rises within a call, above where it rests, by the count of TensorFlow's allocator.
+
+    TensorFlow keeps freed memory, so that the resident set says nothing; what it counts is pieces of 256 KB and more.
+    """
+    device = "GPU:0" if tf.config.list_physical_devices("GPU") else "CPU:0"
+    tf.config.experimental.reset_memory_stats(device)
+    rest = tf.config.experimental.get_memory_info(device)["current"]
+    once()
+    return int(tf.config.experimental.get_memory_info(device)["peak"] - rest)
 
 
 def events(prior: FlowPrior, batch: int, seed: int) -> tuple[np.ndarray, np.ndarray]:

@@ -10,6 +10,7 @@ import tensorflow as tf
 
 from benchmarks.case import Case
 from benchmarks.ours import example
+from tfsep.posteriors.annealed import Annealed
 from tfsep.posteriors.gibbs import Gibbs
 from tfsep.posteriors.langevin import Langevin
 from tfsep.priors.flow import FlowPrior
@@ -44,7 +45,7 @@ def langevin(
     fixed: dict[str, Any] = {"delta": 1e-4 * sigma**2, "final_denoise": False}
     built = Langevin(known, **levels, **fixed, **(posterior or {}))
     mixture = _mixture(known[0])
-    return Case(lambda: built.chains(mixture, chains, _SEED).numpy(), steps, check)
+    return _case(built, mixture, chains, steps, check)
 
 
 def gibbs(
@@ -63,7 +64,14 @@ def gibbs(
     bounds: dict[str, Any] = {"num_restarts": chains, "largest_amplitude": 1.0}
     built = Gibbs(known, **schedule, **bounds, **(posterior or {}))
     mixture = _mixture(known[0])
-    return Case(lambda: built.chains(mixture, chains, _SEED).numpy(), levels, check)
+    return _case(built, mixture, chains, levels, check)
+
+
+def _case(built: Annealed, mixture: tf.Tensor, chains: int, units: int, check: list[float]) -> Case:
+    def once() -> object:
+        return built.chains(mixture, chains, _SEED).numpy()
+
+    return Case(once, units, check, rise=lambda: example.rise(once))
 
 
 def _priors(

@@ -9,6 +9,7 @@ import tensorflow as tf
 
 import tfsep
 from benchmarks.case import Case
+from benchmarks.ours import example
 from tfsep.export.saved_model import export
 
 
@@ -22,7 +23,7 @@ def exported(model: str, seconds: float, file: str) -> Case:
     def once() -> dict[str, np.ndarray]:
         return {name: stem.numpy() for name, stem in served.signatures["serving_default"](waveform=waveform).items()}
 
-    return Case(once, check=[_level(stem) for _, stem in sorted(once().items())])
+    return Case(once, check=[_level(stem) for _, stem in sorted(once().items())], rise=lambda: example.rise(once))
 
 
 def separator(model: str, seconds: float, file: str) -> Case:
@@ -34,7 +35,7 @@ def separator(model: str, seconds: float, file: str) -> Case:
     def once() -> dict[str, np.ndarray]:
         return loaded(waveform, sample_rate=loaded.sample_rate)
 
-    return Case(once, check=[_level(stem) for _, stem in sorted(once().items())])
+    return Case(once, check=[_level(stem) for _, stem in sorted(once().items())], rise=lambda: example.rise(once))
 
 
 def _waveform(loaded: tfsep.Separator, seconds: float) -> np.ndarray:

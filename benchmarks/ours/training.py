@@ -16,7 +16,6 @@ from tfsep.priors.base import Prior
 from tfsep.training.task import FitSettings, Task
 from tfsep.training.trainer import Trainer
 
-_DEVICE = "CPU:0"
 _FIT = {"learning_rate": 1e-4, "warmup_steps": 1, "decay": "constant", "clip_norm": 1.0}
 
 
@@ -56,14 +55,10 @@ def step(
     iterator = trainer.iterator()
     prepared = time.perf_counter() - start
 
-    def rise() -> int:
-        # TensorFlow keeps freed memory, so that the resident set says nothing; its allocator counts.
-        tf.config.experimental.reset_memory_stats(_DEVICE)
-        rest = tf.config.experimental.get_memory_info(_DEVICE)["current"]
-        trainer.run(iterator, 1)
-        return int(tf.config.experimental.get_memory_info(_DEVICE)["peak"] - rest)
+    def once() -> object:
+        return trainer.run(iterator, 1)
 
-    return Case(lambda: trainer.run(iterator, 1), check=check, prepared=prepared, rise=rise)
+    return Case(once, check=check, prepared=prepared, rise=lambda: example.rise(once))
 
 
 def maximum_likelihood(prior: Prior, events: tf.Tensor, seed: tf.Tensor) -> tuple[tf.Tensor, dict[str, tf.Tensor]]:

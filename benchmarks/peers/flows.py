@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from benchmarks.peers.device import DEVICE
 from benchmarks.peers.layers import ActNorm, Coupling, InvertibleConv, Split, squeeze
 from benchmarks.peers.networks import GatedConv, NoiseEmbedding, WaveNet
 
@@ -81,9 +82,9 @@ def load(prior: Mapping[str, Any], file: str) -> tuple[Flow, Tensor, Tensor]:
     Raises:
         ValueError: unless the file has every weight of the model and no other.
     """
-    flow = Flow(prior)
+    flow = Flow(prior).to(DEVICE)
     stored = dict(np.load(file))
-    events, sigma = torch.from_numpy(stored.pop("events")), torch.from_numpy(stored.pop("sigma"))
+    events, sigma = (torch.from_numpy(stored.pop(name)).to(DEVICE) for name in ("events", "sigma"))
     wanted = {name.replace("embedding.dense", "embedding"): value for name, value in flow.state_dict().items()}
     if wanted.keys() != stored.keys():
         raise ValueError(f"weights differ: {sorted(wanted.keys() ^ stored.keys())[:6]}")

@@ -5,9 +5,10 @@ from __future__ import annotations
 import torch
 
 from benchmarks.case import Case
+from benchmarks.peers.device import DEVICE
 
 
 def product(size: int, dtype: str) -> Case:
     """(size, size) by (size, size) in "float32" or "bfloat16"."""
-    a, b = (torch.randn(size, size).to(getattr(torch, dtype)) for _ in range(2))
+    a, b = (torch.randn(size, size, device=DEVICE).to(getattr(torch, dtype)) for _ in range(2))
     return Case(lambda: (a @ b)[0, 0].item(), flops=2.0 * size**3)

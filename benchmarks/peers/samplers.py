@@ -14,6 +14,7 @@ from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
 from benchmarks.case import Case
+from benchmarks.peers.device import rise
 from benchmarks.peers.flows import Flow, load
 
 _RELATIVE_STEP = 1e-4
@@ -106,4 +107,5 @@ def gibbs(
 
 def _case(once: Any, sources: list[Source], units: int, compiled: bool) -> Case:
     check = [number for source in sources for number in source.check()]
-    return Case(once, units, check, flops=None if compiled else sum(source.flops() for source in sources))
+    flops = None if compiled else sum(source.flops() for source in sources)
+    return Case(lambda: once().cpu(), units, check, flops=flops, rise=rise(once))

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from benchmarks.case import Case
+from benchmarks.peers.device import DEVICE, rise
 from benchmarks.peers.flows import load
 from benchmarks.peers.libraries import rebuilt
 
@@ -50,7 +51,7 @@ def step(
     def loss() -> Tensor:
         levels = torch.exp(low + (high - low) * torch.rand(batch))
         noisy = events + levels.view(-1, *[1] * (events.dim() - 1)) * torch.randn_like(events)
-        with torch.autocast("cpu", dtype=torch.bfloat16, enabled=bfloat16):
+        with torch.autocast(DEVICE, dtype=torch.bfloat16, enabled=bfloat16):
             return -density(noisy, levels).mean() / flow.dimensions
 
     def once() -> float:
@@ -61,7 +62,7 @@ def step(
         optimiser.step()
         return value.item()
 
-    return Case(once, check=check, flops=None if compiled else _flops(once))
+    return Case(once, check=check, flops=None if compiled else _flops(once), rise=rise(once))
 
 
 def _flops(once: Any) -> float:

@@ -64,11 +64,11 @@ def test_a_training_step_is_of_the_same_model(
 
 
 def test_our_step_is_checked_on_what_it_writes(tmp_path: Path) -> None:
-    ours = training.step(WAVE, 3, str(tmp_path / "model.npz"))
-    assert ours.check == pytest.approx(written(WAVE, 3, str(tmp_path / "other.npz")), abs=1e-6)
+    ours = training.step(WAVE, 512, str(tmp_path / "model.npz"))
+    assert ours.check == pytest.approx(written(WAVE, 512, str(tmp_path / "other.npz")), abs=1e-6)
     assert ours.prepared > 0.0 and ours.rise is not None
     ours.once()
-    assert ours.rise() > 3 * 64 * 4
+    assert ours.rise() > 512 * 64 * 4
 
 
 @pytest.mark.parametrize("which", ["langevin", "gibbs"])

@@ -55,11 +55,11 @@ def test_the_tables_say_what_the_records_say() -> None:
     times = found["times"].splitlines()
     assert times[2] == (
         "| training, 1-D, 8 couplings | eager | 200 | 500 | **2.50** (2.25 to 2.75) | 3 | 50 % (60 %) | 100 "
-        "| 11 (0.6) | 0.0 |"
+        "| 11 (0.6) | - (-) | 0.0 |"
     )
-    refused = "| training, 1-D, 8 couplings | bf16 | 200 | - | refused: differ | - | - (-) | - | 11 (-) | 0.0 |"
+    refused = "| training, 1-D, 8 couplings | bf16 | 200 | - | refused: differ | - | - (-) | - | 11 (-) | - (-) | 0.0 |"
     assert times[3] == refused
-    assert times[1] == "|" + "---|" * 10
+    assert times[1] == "|" + "---|" * 11
     assert found["memory"].splitlines()[2] == "| memory, 12 couplings | eager | 112 | 600 | 5.36 | 1 | 2 |"
     scaled = parts([*RECORDS, {**RECORD, "row": "scaling, 1024 samples"}])
     assert scaled["times"] == found["times"] and "| scaling, 1024 samples | eager |" in scaled["scaling"]

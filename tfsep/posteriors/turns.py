@@ -8,6 +8,7 @@ one architecture can be evaluated as one. Every chain's order is uniform over al
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Sequence
 
 import tensorflow as tf
@@ -46,11 +47,25 @@ def sweep_in_any_order(
         offered = tf.gather(sources, chosen, batch_dims=1) + rest
         for k in range(num_sources):
             rows = tf.where(chosen == k)
-            answer = renew(k, tf.gather_nd(offered, rows), place)
-            sources = tf.tensor_scatter_nd_update(sources, tf.pad(rows, [[0, 0], [0, 1]], constant_values=k), answer)
+            renewed = functools.partial(_renewed, sources, offered, rows, k, place, renew)
+            # Operations of some networks refuse a batch of nobody.
+            sources = tf.cond(tf.shape(rows)[0] > 0, renewed, lambda same=sources: same)
         return place + 1, sources
 
     return tf.while_loop(lambda place, _: place < num_sources, turn, (0, sources), parallel_iterations=1)[1]
+
+
+def _renewed(
+    sources: tf.Tensor,
+    offered: tf.Tensor,
+    rows: tf.Tensor,
+    k: int,
+    place: tf.Tensor,
+    renew: Callable[[int, tf.Tensor, tf.Tensor], tf.Tensor],
+) -> tf.Tensor:
+    """Sources (chain, source, time) with source k of the chains ``rows``, (some chains, 1), renewed."""
+    answer = renew(k, tf.gather_nd(offered, rows), place)
+    return tf.tensor_scatter_nd_update(sources, tf.pad(rows, [[0, 0], [0, 1]], constant_values=k), answer)
 
 
 def sweep_in_groups(

@@ -1,0 +1,27 @@
+"""Where the peers run: on the GPU, as tfsep does, if PyTorch sees one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+
+DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
+if DEVICE == "cuda":
+    torch.set_default_device(DEVICE)
+
+
+def rise(once: Callable[[], object]) -> Callable[[], int] | None:
+    """What counts the bytes by which a GPU's memory rises within a call; None on a CPU, where the kernel counts."""
+    if DEVICE == "cpu":
+        return None
+
+    def count() -> int:
+        torch.cuda.synchronize()
+        torch.cuda.reset_peak_memory_stats()
+        rest = torch.cuda.memory_allocated()
+        once()
+        torch.cuda.synchronize()
+        return torch.cuda.max_memory_allocated() - rest
+
+    return count
