@@ -31,7 +31,7 @@ CHANNELS = ((16, 32), (32, 64), (48, 96), (64, 64), (64, 128), (128, 128), (128,
 DTYPES = ("float32", "bfloat16")
 PLACES = (tracing.GRAPH, tracing.XLA, tracing.XLA_LOOP)
 FIELDS = ("device", "place", "dtype", "in_channels", "out_channels")
-KERNEL_SIZE, DILATION, EVALUATIONS = 3, 4, 4
+KERNEL_SIZE, DILATION, EVALUATIONS = 3, 4, 2
 
 
 def main(argv: Sequence[str] | None = None) -> int:
