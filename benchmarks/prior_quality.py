@@ -1,11 +1,12 @@
 """How good the priors of toy models are: the tables of accuracy, sharpness and likelihood, made by one command.
 
-    python -m benchmarks.prior_quality [--model=NAME|DIR ...] [--num_examples=2048] [--seed=0] [--json]
+    python -m benchmarks.prior_quality [--model=NAME|DIR ...] [--num_examples=2048] [--num_denoised=N] [--seed=0]
 
 All models are tested on the same held-out cuts of the grid of keys, each in its own domain; numbers of different
 domains are never set against each other. Beside them stand the ideal prior, the toy generator's own density, and the
 Wiener filter. Writes ``benchmarks/results/prior_quality.json`` and ``prior_quality.md``; models that were measured
-before and are not asked for stay in them, and so does the ideal prior of the same cuts.
+before and are not asked for stay in them, and so does the ideal prior of the same cuts. ``--num_denoised`` measures
+the denoising, the slow half for a flow, on the first N of the cuts; the table says on how many.
 """
 
 from __future__ import annotations
@@ -36,12 +37,16 @@ def _measure(argv: Sequence[str]) -> int:
     )
     parse.add_argument("--model", action="append", metavar="NAME|DIR", help="repeatable (default: toy)")
     parse.add_argument("--num_examples", type=int, default=2048, metavar="N", help="cuts a source (default: 2048)")
+    parse.add_argument("--num_denoised", type=int, metavar="N", help="of them, cuts that are denoised (default: all)")
     parse.add_argument("--seed", type=int, default=0, metavar="N", help="of cuts and noise")
     parse.add_argument("--json", action="store_true", help="print the records instead of the tables")
     parse.add_argument("--output", default=str(RESULTS), metavar="DIR", help="where the two files go")
     args = parse.parse_args(argv)
     if args.num_examples < 2:
         raise InputError(f"--num_examples must be at least 2, got {args.num_examples}")
+    denoised = args.num_examples if args.num_denoised is None else args.num_denoised
+    if not 1 <= denoised <= args.num_examples:
+        raise InputError(f"--num_denoised must lie in 1..{args.num_examples}, got {denoised}")
     runner.start_tensorflow()
     from tfsep.experiments import tested_priors
 
@@ -49,9 +54,10 @@ def _measure(argv: Sequence[str]) -> int:
     known = results.read(args.output, "prior_quality")
     for model in args.model or ["toy"]:
         tested = tested_priors.load(model)
-        measured.append(_record(tested, args.num_examples, args.seed))
+        measured.append(_record(tested, args.num_examples, denoised, args.seed))
         if ideal_of(measured[-1], [*known, *measured]) is None:
-            measured.append(_record(tested_priors.ideal(tested, num_rounds=3), args.num_examples, args.seed))
+            best = tested_priors.ideal(tested, num_rounds=3)
+            measured.append(_record(best, args.num_examples, args.num_examples, args.seed))
         print(f"{model}: done", file=sys.stderr, flush=True)
     text = results.keep(args.output, "prior_quality", measured, ("model", "kinds", "waves"), tables)
     print(json.dumps(measured, indent=1) if args.json else text)
@@ -64,15 +70,15 @@ def ideal_of(record: dict[str, Any], records: Sequence[dict[str, Any]]) -> dict[
     return next((each for each in same if each["model"] == IDEAL), None)
 
 
-def _record(tested: Any, num: int, seed: int) -> dict[str, Any]:
+def _record(tested: Any, num: int, denoised: int, seed: int) -> dict[str, Any]:
     """Measure one set of priors."""
     waves = f"{tested.length} samples at {tested.sample_rate} Hz of {', '.join(tested.sources)}"
     kinds = ", ".join(dict.fromkeys(prior.kind for prior in tested.priors.values()))
-    about = {"model": tested.name, "kinds": kinds, "num_examples": num, "seed": seed, "waves": waves}
-    return {**about, **_scores(tested, num, seed)}
+    about = {"model": tested.name, "kinds": kinds, "num_examples": num, "num_denoised": denoised, "seed": seed}
+    return {**about, "waves": waves, **_scores(tested, num, denoised, seed)}
 
 
-def _scores(tested: Any, num: int, seed: int) -> dict[str, Any]:
+def _scores(tested: Any, num: int, denoised: int, seed: int) -> dict[str, Any]:
     """Accuracy, own log-densities and denoising errors of a set of priors."""
     from tfsep.experiments import cross_likelihood, denoising, isolated_cuts, prior_scorer
 
@@ -87,7 +93,7 @@ def _scores(tested: Any, num: int, seed: int) -> dict[str, Any]:
             found["own"][f"{sigma:g}"] = {source: means[source][source] for source in tested.sources}
             if sigma == ACCURACY_SIGMA:
                 found |= cross_likelihood.discrimination(table, tested.sources)
-    return {**found, "denoising": denoising.table(tested, cuts, judges, None, num)}
+    return {**found, "denoising": denoising.table(tested, cuts, judges, None, denoised)}
 
 
 def tables(records: Sequence[dict[str, Any]]) -> str:
@@ -112,15 +118,16 @@ def _accuracies(records: Sequence[dict[str, Any]]) -> str:
 def _errors(records: Sequence[dict[str, Any]]) -> str:
     heads = " | ".join(f"rmse at sigma {sigma:g}" for sigma in records[0]["denoising"]["sigmas"])
     lines = [
-        f"| model | domain | {heads} | over the ideal prior's | over the Wiener filter's |",
-        "|---" * (4 + len(records[0]["denoising"]["sigmas"])) + "|",
+        f"| model | domain | cuts a source | {heads} | over the ideal prior's | over the Wiener filter's |",
+        "|---" * (5 + len(records[0]["denoising"]["sigmas"])) + "|",
     ]
     for record in records:
         ideal = ideal_of(record, records) if record["domain"] == "wave" else None
         means = record["denoising"]["mean"]
         errors = ["-" if value is None else f"{value:.4f}" for value in means["prior"]]
-        best = _ratios(means["prior"], ideal["denoising"]["mean"]["prior"]) if ideal else "-"
-        cells = [record["model"], record["domain"], *errors, best, _ratios(means["prior"], means["wiener"])]
+        ratios = [_ratios(means["prior"], ideal["denoising"]["mean"]["prior"]) if ideal else "-"]
+        ratios.append(_ratios(means["prior"], means["wiener"]))
+        cells = [record["model"], record["domain"], str(record["num_denoised"]), *errors, *ratios]
         lines.append("| " + " | ".join(cells) + " |")
     return "\n".join(lines)
 

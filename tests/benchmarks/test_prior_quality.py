@@ -10,6 +10,7 @@ RECORD: dict[str, Any] = {
     "model": "m",
     "kinds": "glow",
     "num_examples": 8,
+    "num_denoised": 4,
     "seed": 0,
     "waves": "2 samples",
     "domain": "wave",
@@ -36,13 +37,13 @@ def test_an_ideal_prior_is_that_of_the_same_cuts() -> None:
 def test_the_tables_set_a_prior_beside_the_ideal_one() -> None:
     text = prior_quality.tables([RECORD, BEST])
     assert "| m | glow | wave | 8 | 50.0 % | sine 50.0 % |" in text
-    assert "| m | wave | - | 0.2000 | -, 2.00 | -, 0.50 |" in text
-    assert "| ideal prior | wave | 0.3000 | 0.1000 | 1.00, 1.00 | 0.60, 0.25 |" in text
+    assert "| m | wave | 4 | - | 0.2000 | -, 2.00 | -, 0.50 |" in text
+    assert "| ideal prior | wave | 4 | 0.3000 | 0.1000 | 1.00, 1.00 | 0.60, 0.25 |" in text
     assert "| m | 0.500 | 0.750 | 0.250 |" in text
     assert text.index("ideal prior") < text.index("| m |")
 
 
 def test_spectrograms_have_no_ideal_prior_beside_them() -> None:
     text = prior_quality.tables([{**RECORD, "domain": "log_stft"}, BEST])
-    assert "| m | log_stft | - | 0.2000 | - | -, 0.50 |" in text
+    assert "| m | log_stft | 4 | - | 0.2000 | - | -, 0.50 |" in text
     assert "| m | 0.500" not in text
