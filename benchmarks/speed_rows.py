@@ -126,7 +126,7 @@ ROWS = (
     _sampling(f"Gibbs, 4 sources, {_name(_BFLOAT16)}", 4, 4, {"levels": 1}, _BFLOAT16),
     _training("training, 1-D, 32 couplings", wave(32), 2, {}, xla=False, rounds=0.5),
     *(
-        _training(f"training, 1-D, {n} couplings, {_name(_SCAN)}", wave(n), 2, {}, False, _SCAN, rounds=0.5)
+        _training(f"training, 1-D, {n} couplings, {_name(_SCAN)}", wave(n), 2, {}, True, _SCAN, rounds=0.5)
         for n in (8, 32)
     ),
     _training("memory, 12 couplings", wave(12, 16384), 4, {"eager": _EAGER}, xla=True, kind=MEMORY),

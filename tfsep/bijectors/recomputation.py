@@ -24,6 +24,7 @@ from collections.abc import Callable, Sequence
 
 import tensorflow as tf
 
+from tfsep import tracing
 from tfsep.bijectors.chain import Join, Leave, Stage, after
 from tfsep.bijectors.scan import Repeated, folded
 
@@ -42,7 +43,8 @@ def inverse_and_log_det(stages: Sequence[Stage | Leave | Join], y: tf.Tensor, wa
     Args:
         stages: from the data's side to the latents', each :class:`Leave` before its :class:`Join`.
         y: events.
-        way: "step", "inverse" or "scan", where a stage's input comes from on the way back.
+        way: "step", "inverse" or "scan", where a stage's input comes from on the way back; "scan" loops where XLA
+            compiles (tracing.py) and is "inverse" elsewhere.
 
     Raises:
         ValueError: for another way.
@@ -50,7 +52,9 @@ def inverse_and_log_det(stages: Sequence[Stage | Leave | Join], y: tf.Tensor, wa
     """
     if way not in WAYS[1:]:
         raise ValueError(f"recomputation must be one of {', '.join(WAYS[1:])}, got {way!r}")
-    chain: Chain = folded(stages) if way == "scan" else list(stages)
+    # A loop within the loop of a trainer is what TensorFlow's memory optimiser breaks in plain graphs.
+    loops = way == "scan" and tracing.place() in (tracing.XLA, tracing.XLA_LOOP)
+    chain: Chain = folded(stages) if loops else list(stages)
     flat = [parameter for stage in chain if isinstance(stage, Stage | Repeated) for parameter in stage.parameters]
 
     @tf.custom_gradient

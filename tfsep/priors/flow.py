@@ -87,7 +87,8 @@ class FlowPrior(keras.Model, Stackable):
         Args:
             way: "none" keeps all that they need; "step" keeps each step's input and evaluates its network twice;
                 "inverse" keeps the latents only and inverts the steps, so that memory is flat in their number; "scan"
-                does so in a loop over steps that repeat. All give the same gradients, and no derivatives of the score.
+                does so in a loop over steps that repeat, where XLA compiles. All give the same gradients, and no
+                derivatives of the score.
 
         Raises:
             ValueError: for another way.
