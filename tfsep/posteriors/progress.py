@@ -40,6 +40,5 @@ def parts(kind: str, num_levels: int) -> Iterator[tuple[int, int]]:
     for first in range(0, num_levels, step):
         last = min(first + step, num_levels)
         yield first, last
-        listener = _listener.get()
-        if listener is not None and not tf.inside_function():
+        if (listener := _listener.get()) and is_heard():
             listener(kind, last, num_levels)

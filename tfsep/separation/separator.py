@@ -66,6 +66,7 @@ class Separator:
             raise InputError(f"memory must be above 0 GB, got {memory:g}")
         self.memory, self._chunk_size = memory, chunk_size and segmenting.chunk_sizes(chunk_size)[-1]
         self._compiled: dict[int, Any] = {}
+        self._chunk_sizes: dict[int, int] = {}
 
     @classmethod
     def load(
@@ -178,9 +179,15 @@ class Separator:
         return separate_blocks(program, plan, blocks, sample_rate, channels, scale)
 
     def chunk_size(self, num_samples: int = 1) -> int:
-        """How many segments are separated at once: a power of two, by the budget."""
+        """How many segments are separated at once: a power of two, by the budget; found once for each num_samples."""
         if self._chunk_size:
             return self._chunk_size
+        if num_samples not in self._chunk_sizes:
+            self._chunk_sizes[num_samples] = self._within_budget(num_samples)
+        return self._chunk_sizes[num_samples]
+
+    def _within_budget(self, num_samples: int) -> int:
+        """The largest chunk whose bound keeps to the budget; says so where not even one segment does."""
         bound = self.model.posterior.memory(num_samples) if isinstance(self.model.posterior, Posterior) else None
         if bound is None:
             bound = bytes_held(self._graph(num_samples).get_concrete_function(), num_samples)
