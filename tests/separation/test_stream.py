@@ -56,7 +56,7 @@ def test_what_goes_in_comes_out(
     assert sum(progress) == time
 
 
-@pytest.mark.parametrize("settings", [{}, {"normalise": True}])
+@pytest.mark.parametrize("settings", [{}, {"normalise": True}, {"stereo": "mid_side"}, {"stereo": "wiener"}])
 def test_blocks_do_not_show(make_separator: MakeSeparator, tmp_path: Path, settings: dict) -> None:
     separator = make_separator(noise=0.2, settings=settings)
     waveform = song(2, 50001)

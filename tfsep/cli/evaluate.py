@@ -38,6 +38,7 @@ def parser() -> argparse.ArgumentParser:
     add("--baselines", default="", metavar="NAME,...", help="nmf, hpss, ica: slower ones beside mixture and ideal mask")
     add("--calibration", action="store_true", help="coverage of 50 %% and 90 %% intervals from 39 posterior samples")
     add("--overlap", type=float, metavar="X", help="part of a segment shared with the next one, 0..0.9")
+    add("--stereo", metavar="MODE", help="how channels are heard: each, mid_side or wiener (default: the model's)")
     return parse
 
 
@@ -55,7 +56,8 @@ def _evaluate(argv: Sequence[str]) -> int:
         from tfsep.separation.separator import Separator
     priors = runner.parse_priors(args.priors)
     separator = Separator.load(
-        args.model, posterior=args.posterior, priors=priors, steps=args.steps, overlap=args.overlap
+        args.model, posterior=args.posterior, priors=priors, steps=args.steps, overlap=args.overlap,
+        stereo=args.stereo,
     )
     if args.data in TOY_DATA:
         num_mixtures = args.num_mixtures or _TOY_MIXTURES

@@ -132,6 +132,7 @@ def settings(
         "Samples": str(args.num_samples),
         "Seed": str(args.seed),
         "Segments": f"{segment}, overlap {overlap}",
+        "Stereo": separator.stereo,
         "Part": part if args.start or args.duration else "the whole input",
         "Stems": f"{stem_format.format}, {stem_format.bits}, clip mode {stem_format.clip_mode}",
         "Command": command_line(args, options, separator.name),

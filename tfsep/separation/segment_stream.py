@@ -13,6 +13,7 @@ import numpy as np
 
 from tfsep.audio import overlap_add
 from tfsep.errors import JobError
+from tfsep.separation import stereo
 from tfsep.separation.segmenting import chunk_sizes
 
 Program = Callable[[np.ndarray, int], np.ndarray]
@@ -29,6 +30,7 @@ class Plan:
         gains: a_1..a_N of the mixing model.
         num_samples: posterior samples drawn.
         chunk_size: segments separated at once, a power of two.
+        stereo: what channels have to do with each other, one of :data:`tfsep.separation.stereo.MODES`.
     """
 
     sample_rate: int
@@ -37,6 +39,7 @@ class Plan:
     gains: tuple[float, ...]
     num_samples: int
     chunk_size: int
+    stereo: str = stereo.EACH
 
     @property
     def stems_shape(self) -> tuple[int, int]:
@@ -51,7 +54,8 @@ class SegmentStream:
         program: maps segments (batch, segment) and the chunk's number to stems
             (batch, num_samples, source, segment) at mixture scale.
         plan: how the model is run.
-        channels: channels of the waveform; each is separated on its own.
+        channels: channels of the waveform; each is separated on its own, and where the plan says so their answers are
+            filtered together.
     """
 
     def __init__(self, program: Program, plan: Plan, channels: int) -> None:
@@ -119,6 +123,8 @@ class SegmentStream:
         while len(self._results) >= self._channels:
             rows, self._results = self._results[: self._channels], self._results[self._channels :]
             stems = np.stack(rows, axis=2)
+            if self._plan.stereo == stereo.WIENER:
+                stems = stereo.filtered(stems)
             if not (self._rows or self._results):
                 stems = _shifted(stems, self._repeated)
             self._sum += stems * self._window

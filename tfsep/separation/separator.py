@@ -14,6 +14,7 @@ from tfsep.posteriors.base import Posterior
 from tfsep.posteriors.memory import bytes_held
 from tfsep.separation import model_folder, segmenting
 from tfsep.separation.segment_stream import Plan, Program
+from tfsep.separation.stereo import EACH, stereo_mode
 from tfsep.separation.stream import separate_blocks
 
 DEFAULT_LEVEL = 0.1
@@ -30,15 +31,18 @@ class Separator:
     Args:
         model: as :func:`tfsep.separation.model_folder.load_model` returns it. Of its settings, ``overlap`` is the
             part of a segment shared with the next one (default 0.25); ``normalise`` says that the model wants its
-            input at a root mean square of ``level`` (default 0.1), which the stems do not show.
+            input at a root mean square of ``level`` (default 0.1), which the stems do not show; ``stereo`` is what
+            the channels of a song have to do with each other, one of :data:`tfsep.separation.stereo.MODES` (default
+            "each").
         overlap: takes the place of the model's.
         memory: budget in GB, from which the number of segments separated at once follows: the largest power of two
             whose bound (:mod:`tfsep.posteriors.memory`) keeps to it, at most 256. None is 2 GB, and at most 8
             segments. Draws depend on that number, so another budget is another draw.
         chunk_size: that number itself, a power of two; ``memory`` has no effect then.
+        stereo: takes the place of the model's.
 
     Raises:
-        InputError: for an overlap outside 0..0.9, or a budget that is not positive.
+        InputError: for an overlap outside 0..0.9, a budget that is not positive, or an unknown ``stereo``.
         ValueError: for a ``chunk_size`` that is no power of two.
     """
 
@@ -48,6 +52,7 @@ class Separator:
         overlap: float | None = None,
         memory: float | None = None,
         chunk_size: int | None = None,
+        stereo: str | None = None,
     ) -> None:
         self.model = model
         self.name: str = model.name
@@ -65,6 +70,7 @@ class Separator:
         if memory is not None and not memory > 0.0:
             raise InputError(f"memory must be above 0 GB, got {memory:g}")
         self.memory, self._chunk_size = memory, chunk_size and segmenting.chunk_sizes(chunk_size)[-1]
+        self.stereo = stereo_mode(model.settings.get("stereo", EACH) if stereo is None else stereo)
         self._compiled: dict[int, Any] = {}
         self._chunk_sizes: dict[int, int] = {}
 
@@ -78,6 +84,7 @@ class Separator:
         overlap: float | None = None,
         segment: float | None = None,
         memory: float | None = None,
+        stereo: str | None = None,
     ) -> Separator:
         """Load a bundled model by name, or a model folder.
 
@@ -89,12 +96,13 @@ class Separator:
             overlap: part of a segment shared with the next one, 0..0.9.
             segment: length of a segment in seconds in place of the model's, where its posterior allows another.
             memory: budget in GB.
+            stereo: what the channels of a song have to do with each other, in place of the model's.
 
         Raises:
             InputError: if there is no such model, its folder is not sound, or an argument does not suit it.
         """
         model = model_folder.load_model(name, posterior=posterior, priors=priors, steps=steps, seconds=segment)
-        return cls(model, overlap=overlap, memory=memory)
+        return cls(model, overlap=overlap, memory=memory, stereo=stereo)
 
     def __call__(
         self, waveform: Any, sample_rate: int | None = None, num_samples: int = 1, seed: int = 0
@@ -102,7 +110,7 @@ class Separator:
         """Separate one waveform.
 
         Args:
-            waveform: (time,) or (channels, time), linear samples, finite; each channel is separated on its own.
+            waveform: (time,) or (channels, time), linear samples, finite; channels of one song.
             sample_rate: of the waveform, 1,000 to 384,000 Hz; None is the model's.
             num_samples: posterior samples.
             seed: 0..2^31 - 1; the same seed gives the same stems.
@@ -120,7 +128,7 @@ class Separator:
             raise InputError(f"sample_rate must lie in {SAMPLE_RATES[0]}..{SAMPLE_RATES[1]} Hz, got {sample_rate}")
         channels = waveform[np.newaxis] if waveform.ndim == 1 else waveform
         scale = self.level_scale([channels]) if self.normalise else 1.0
-        stems = self._gather(channels, rate, num_samples, seed, scale)
+        stems = self._gather(channels, rate, num_samples, seed, scale, self.stereo)
         stems = stems.reshape(*stems.shape[:2], *waveform.shape)
         return {name: stems[0, k] if num_samples == 1 else stems[:, k] for k, name in enumerate(self.sources)}
 
@@ -153,6 +161,7 @@ class Separator:
         num_samples: int = 1,
         seed: int = 0,
         scale: Any = 1.0,
+        stereo: str | None = None,
     ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         """Separate blocks as they arrive; see :func:`tfsep.separation.stream.separate_blocks`.
 
@@ -162,7 +171,9 @@ class Separator:
             channels: how many.
             num_samples: independent posterior samples, at least 1.
             seed: 0..2^31 - 1.
-            scale: what the mixture is multiplied by for the model, and the stems divided by; one or (channels, 1).
+            scale: what the mixture is multiplied by for the model, and the stems divided by; one or, with ``stereo``
+                "each", (channels, 1).
+            stereo: in place of the model's; "each" where channels have nothing to do with each other.
 
         Returns:
             Pairs of the mixture (channels, time) and its stems (num_samples, source, channels, time).
@@ -175,7 +186,8 @@ class Separator:
         if not 0 <= seed < 2**31:
             raise InputError(f"seed must lie in 0..{2**31 - 1}, got {seed}")
         program, chunk_size = self._program(num_samples, seed), self.chunk_size(num_samples)
-        plan = Plan(self.sample_rate, self.segment, self.hop, self.gains, num_samples, chunk_size)
+        mode = self.stereo if stereo is None else stereo_mode(stereo)
+        plan = Plan(self.sample_rate, self.segment, self.hop, self.gains, num_samples, chunk_size, mode)
         return separate_blocks(program, plan, blocks, sample_rate, channels, scale)
 
     def chunk_size(self, num_samples: int = 1) -> int:
@@ -212,11 +224,13 @@ class Separator:
         audible = root_mean_square > _SILENT_LEVEL
         return tf.where(audible, self.level / tf.where(audible, root_mean_square, 1.0), 1.0)
 
-    def _gather(self, channels: np.ndarray, sample_rate: int, num_samples: int, seed: int, scale: Any) -> np.ndarray:
+    def _gather(
+        self, channels: np.ndarray, sample_rate: int, num_samples: int, seed: int, scale: Any, stereo: str = EACH
+    ) -> np.ndarray:
         """Stems of a whole array: (channels, time) -> (num_samples, source, channels, time)."""
         starts = range(0, channels.shape[1], _BLOCK_FRAMES)
         blocks = (channels[:, start : start + _BLOCK_FRAMES] for start in starts)
-        answer = self.stream(blocks, sample_rate, len(channels), num_samples, seed, scale)
+        answer = self.stream(blocks, sample_rate, len(channels), num_samples, seed, scale, stereo)
         return np.concatenate([stems for _, stems in answer], axis=-1)
 
     def _graph(self, num_samples: int) -> Any:

@@ -1,7 +1,8 @@
 """Songs of any length in flat memory: blocks in, aligned blocks of stems out, disk to disk.
 
 The path of a block: soxr to the model's rate, segments, the posterior, crossfade, soxr back to the file's rate, and
-there the exact projection onto the mixture, which has waited in a queue meanwhile. So the stems sum to the mixture at
+there the exact projection onto the mixture, which has waited in a queue meanwhile. Two channels may be heard as mid and
+side, and filtered together (stereo.py), between the two resamplers. So the stems sum to the mixture at
 the file's own rate; what lies above the model's band goes to the stems that are heard just below (high_band.py).
 """
 
@@ -20,7 +21,7 @@ from tfsep.audio import files
 from tfsep.audio.blocks import cut
 from tfsep.audio.resample import StreamResampler
 from tfsep.errors import JobError
-from tfsep.separation import consistency, high_band
+from tfsep.separation import consistency, high_band, stereo
 from tfsep.separation.segment_stream import Plan, Program, SegmentStream
 
 if TYPE_CHECKING:
@@ -73,9 +74,12 @@ def separate_blocks(
     if high_band.reaches(plan.sample_rate, sample_rate):
         meter = high_band.HighBandShares(leading, plan.gains, plan.sample_rate, sample_rate)
     shares = _Queue(leading)
+    turning = channels == 2 and plan.stereo != stereo.EACH
 
     def advance(block: np.ndarray, last: bool) -> None:
-        separated = segments.push(to_model.push(np.float32(scale) * block, last), last) / np.float32(scale)
+        heard = to_model.push(np.float32(scale) * block, last)
+        separated = segments.push(stereo.turned(heard, 0) if turning else heard, last) / np.float32(scale)
+        separated = stereo.turned(separated, 2) if turning else separated
         restored = to_file.push(separated.reshape(math.prod(leading), -1), last).reshape(*leading, -1)
         if last:
             missing = len(mixture) - len(stems) - restored.shape[-1]
