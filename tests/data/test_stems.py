@@ -128,6 +128,18 @@ def test_several_roots_are_one_collection_and_words_exclude_tracks(tmp_path: Pat
         StemsData(roots, sources=("drums", "bass"), sample_rate=RATE, exclude=["Band"])
 
 
+def test_a_root_named_twice_weighs_twice_and_is_kept_once(tmp_path: Path) -> None:
+    write(tmp_path / "a" / "train" / "one", drums=flat(0.2), bass=flat(0.1))
+    write(tmp_path / "b" / "train" / "two", drums=flat(0.3), bass=flat(0.8))
+    roots = [str(tmp_path / name) for name in ("a", "a", "a", "b")]
+    found = StemsData(roots, sources=("drums", "bass"), sample_rate=RATE)
+    assert found._reels["drums"].samples.shape[0] == 2 * LONG
+    assert found._reels["drums"].lengths.tolist() == [LONG] * 4
+    drawn = levels(found, "drums")
+    loud = np.isclose(drawn, stems.TRACK_RMS * 2.0 / 3.0, rtol=1e-3)
+    assert loud.sum() == np.isclose(drawn, drawn[loud][0]).sum() and 0.68 < loud.mean() < 0.82
+
+
 def test_silent_stems_are_left_out(tmp_path: Path) -> None:
     write(tmp_path / "train" / "one", drums=flat(0.1), bass=flat(0.0))
     write(tmp_path / "train" / "two", drums=flat(0.0), bass=flat(0.0))

@@ -128,6 +128,16 @@ def test_a_posterior_may_start_where_another_training_ended(untrained: list[Any]
     assert differs
 
 
+def test_masks_may_be_the_start_of_a_posterior_with_more_stages(untrained: list[Any], tmp_path: Path) -> None:
+    train(tmp_path / "first", posteriors=[MASKS])
+    refined = {**MASKS, "refine": {"block": 16, "width": 8, "num_layers": 2}}
+    train(tmp_path / "second", posteriors=[refined], posterior_start=str(tmp_path / "first" / "model"))
+    first, more = load_model(tmp_path / "first" / "model").posterior, untrained[1].build()
+    assert len(more.weights) > len(first.weights)
+    mixture = tf.random.stateless_normal((2, first.segment), (1, 2))
+    np.testing.assert_allclose(first(mixture)[0], more(mixture)[0], atol=1e-5)
+
+
 def test_a_start_of_another_make_is_refused(untrained: list[Any], tmp_path: Path) -> None:
     train(tmp_path / "first", posteriors=[MASKS])
     wide = recipe.posterior("amortised", network_settings={"width": 9, "num_blocks": 1})

@@ -144,3 +144,16 @@ def test_large_weights_go_into_parts_and_come_back(tmp_path: Path, monkeypatch: 
     (tmp_path / "large.1.safetensors").unlink()
     with pytest.raises(InputError, match=r"large\.1\.safetensors: the weights of this model are missing"):
         weights.load(model, file)
+
+
+def test_the_first_weights_of_a_model_alone(tmp_path: Path) -> None:
+    masks, whole = network(3, 2), network(3, 2, 5, seed=1)
+    weights.save(masks, tmp_path / "masks.safetensors")
+    assert "weights are of another model" in refusal(whole, tmp_path / "masks.safetensors")
+    last = whole.get_weights()[4:]
+    weights.load(whole, tmp_path / "masks.safetensors", leading=True)
+    for found, wanted in zip(whole.get_weights(), [*masks.get_weights(), *last], strict=True):
+        np.testing.assert_array_equal(found, wanted)
+    weights.save(whole, tmp_path / "whole.safetensors")
+    with pytest.raises(InputError, match="4 arrays of given shapes are needed, 6 were found"):
+        weights.load(masks, tmp_path / "whole.safetensors", leading=True)

@@ -64,11 +64,14 @@ class Reel:
 
     @classmethod
     def of(cls, recordings: Sequence[Recording]) -> Reel:
-        """Splice recordings of (channels, time) int16 samples, each with its scale."""
+        """Splice recordings of (channels, time) int16 samples, each with its scale; the same array is kept once."""
         lengths = np.array([samples.shape[1] for samples, _ in recordings], np.int64)
+        different = {id(samples): samples for samples, _ in recordings}
+        ends = np.cumsum([samples.shape[1] for samples in different.values()])
+        starts = dict(zip(different, [0, *ends[:-1].tolist()], strict=True))
         return cls(
-            tf.constant(np.concatenate([samples.T.reshape(-1) for samples, _ in recordings])),
-            np.concatenate([[0], np.cumsum(lengths)[:-1]]),
+            tf.constant(np.concatenate([samples.T.reshape(-1) for samples in different.values()])),
+            np.array([starts[id(samples)] for samples, _ in recordings], np.int64),
             lengths,
             np.array([scale for _, scale in recordings], np.float32),
             recordings[0][0].shape[0],

@@ -47,7 +47,7 @@ class StemsData(RecordedSources):
     """Stems as a data set of isolated sources; the other settings are those of its base class.
 
     Attributes:
-        roots: folders in the layout above.
+        roots: folders in the layout above; one that is named twice weighs twice, and is kept once.
         split: sub-folder of each root.
         exclude: tracks whose folder names contain one of these words are left out.
         only: where there are any, tracks whose folder names contain none of these words are left out.
@@ -72,9 +72,12 @@ class StemsData(RecordedSources):
         if not 0.0 <= self.same_track <= 1.0:
             raise InputError(f"same_track must be a share from 0 to 1, got {self.same_track}")
         recordings: dict[str, list[Recording]] = {source: [] for source in self.sources}
+        read: dict[Path, dict[str, Recording]] = {}
         for track in self._tracks():
             if self._chosen(track.name):
-                self._read_track(track, recordings)
+                if track not in read:
+                    read[track] = self._read_track(track)
+                self._append(read[track], recordings)
         self._splice(recordings, f"no track under {', '.join(map(str, self.roots))} has an audible {{}} stem")
 
     def _tracks(self) -> Iterator[Path]:
@@ -87,21 +90,24 @@ class StemsData(RecordedSources):
         named = any(word in track for word in self.only) or not self.only
         return named and not any(word in track for word in self.exclude)
 
-    def _read_track(self, track: Path, recordings: dict[str, list[Recording]]) -> None:
-        """Append the audible stems of a track, and which recording of each source they are; -1 where there is none."""
+    def _read_track(self, track: Path) -> dict[str, Recording]:
+        """The audible stems of a track."""
         paths = {source: path for source in self.sources if (path := stem_path(track, source)) is not None}
         stems = {source: read_recording(path, self.sample_rate, self.channels) for source, path in paths.items()}
         if not stems:
-            return
+            return {}
         mixture = np.zeros(max(stem.shape[1] for stem in stems.values()), np.float64)
         for stem in stems.values():
             mixture[: stem.shape[1]] += stem.mean(axis=0)
         level = TRACK_RMS / max(float(np.sqrt(np.mean(mixture**2))), 1e-9)
+        return {source: made for source, stem in stems.items() if (made := packed(stem, level)) is not None}
+
+    def _append(self, track: dict[str, Recording], recordings: dict[str, list[Recording]]) -> None:
+        """Append the stems of a track, and which recording of each source they are; -1 where there is none."""
         row = [-1] * len(self.sources)
-        for source, stem in stems.items():
-            if (recording := packed(stem, level)) is not None:
-                row[self.sources.index(source)] = len(recordings[source])
-                recordings[source].append(recording)
+        for source, recording in track.items():
+            row[self.sources.index(source)] = len(recordings[source])
+            recordings[source].append(recording)
         if max(row) >= 0:
             self._rows.append(row)
 

@@ -79,7 +79,7 @@ def train(
             takes the priors trained here.
         paired: train learned posteriors on sources that belong together: the supervised baseline.
         posterior_start: a model whose learned posterior gives the first weights, to be trained further on other data;
-            its kind and settings must be the same.
+            its kind and settings must be the same, but that it may lack the stages behind its masks.
         num_examples: isolated cuts of each source from which priors are learned whose weights follow at once.
         background: isolated sounds that denoisers learn to tell their source from, instead of from white noise alone;
             the model folder says so, and samplers that need scores refuse them.

@@ -178,6 +178,8 @@ def load_model(
 def load_learned(model: Posterior, name: str | Path) -> None:
     """Give a learned posterior the weights that a model's posterior of its kind has.
 
+    The model's may lack the stages behind its masks, which then keep their first weights: masks come first.
+
     Raises:
         InputError: if the model has none of the kind, or it has other settings.
     """
@@ -185,7 +187,7 @@ def load_learned(model: Posterior, name: str | Path) -> None:
     found = _by_kind(describe(folder)).get(model.kind)
     if found is None or "weights" not in found:
         raise InputError(f"model {str(name)!r} has no learned posterior of kind {model.kind!r} to start from")
-    weights.load(model, folder / found["weights"])
+    weights.load(model, folder / found["weights"], leading=True)
 
 
 def _load_posterior(

@@ -38,8 +38,14 @@ def save(model: keras.Model, file: Path, half: bool = False) -> None:
         os.replace(temporary, target)
 
 
-def load(model: Any, file: Path) -> None:
+def load(model: Any, file: Path, leading: bool = False) -> None:
     """Read weights into a model of the same kind and settings.
+
+    Args:
+        model: whose weights are replaced.
+        file: the first of its files.
+        leading: the file may hold only the first of the model's weights, those of a model with fewer parts; the rest
+            stays as it is.
 
     Raises:
         InputError: if a file is missing, is no safetensors file, or belongs to another model.
@@ -59,14 +65,16 @@ def load(model: Any, file: Path) -> None:
         number += 1
     wanted = {_key(place): tuple(variable.shape) for place, variable in enumerate(model.weights)}
     found = {key: tuple(value.shape) for key, value in arrays.items()}
-    if wanted != found:
+    needed = {key: wanted[key] for key in sorted(wanted)[: len(found)]} if leading and found else wanted
+    if needed != found:
         raise InputError(
             f"{file}: the weights are of another model: {len(wanted)} arrays of given shapes are needed, "
             f"{len(found)} were found and {sum(found.get(key) == shape for key, shape in wanted.items())} fit"
         )
     if not all(np.isfinite(value).all() for value in arrays.values()):
         raise InputError(f"{file}: weights must be finite")
-    model.set_weights([arrays[_key(place)].astype(old.dtype) for place, old in enumerate(model.get_weights())])
+    before = model.get_weights()
+    model.set_weights([arrays.get(_key(place), old).astype(old.dtype) for place, old in enumerate(before)])
 
 
 def _part(file: Path, number: int) -> Path:
