@@ -59,9 +59,10 @@ def fitted(entry: Mapping[str, Any], priors: Sequence[Any]) -> dict[str, Any]:
     low = max(prior.smallest_sigma for prior in priors)
     high = min(prior.largest_sigma for prior in priors)
     found = dict(entry)
+    if found["kind"] in ("gibbs", "langevin", "diffusion"):
+        found["largest_amplitude"] = _LOUDEST
     if found["kind"] == "gibbs":
         found.setdefault("largest_sigma", 8.0)
-        found["largest_amplitude"] = _LOUDEST
     if found["kind"] in ("diffusion", "stochastic_gibbs"):
         found.setdefault("largest_sigma", 8.0)
     if "largest_sigma" in found:

@@ -74,6 +74,24 @@ class CoinPrior(WavePrior):
         return (self.denoise(x, sigma) - x) / column**2
 
 
+class RunawayPrior(WavePrior):
+    """A denoiser that answers twice what it hears, as a network may far from all that it has learned."""
+
+    kind = "runaway"
+
+    def denoise(self, x: Any, sigma: Any) -> tf.Tensor:
+        return 2.0 * x
+
+    def score(self, x: Any, sigma: Any = None) -> tf.Tensor:
+        return x / tf.cast(sigma, x.dtype) ** 2
+
+
+@pytest.fixture
+def runaway_priors() -> list[Prior]:
+    """Two priors over 16 samples that run away."""
+    return [RunawayPrior(16), RunawayPrior(16)]
+
+
 @pytest.fixture
 def gaussian_priors() -> Callable[..., list[GaussianPrior]]:
     """Make Gaussian priors with different means and covariances: gaussian_priors(num_sources, time)."""

@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import math
 import zlib
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -79,9 +78,13 @@ class RecordedSources:
         if self.channels not in CHANNELS:
             raise InputError(f"channels must be one of {', '.join(CHANNELS)}, got {self.channels!r}")
 
-    def _splice(self, recordings: Mapping[str, Sequence[Recording]], missing: str) -> None:
-        """Fill the reels; ``missing`` is the complaint about a source without any recording, with {} for its name."""
-        for source, found in recordings.items():
+    def _splice(self, recordings: dict[str, list[Recording]], missing: str) -> None:
+        """Fill the reels, and empty ``recordings``, of which no second copy should last.
+
+        ``missing`` is the complaint about a source without any recording, with {} for its name.
+        """
+        for source in list(recordings):
+            found = recordings.pop(source)
             if not found:
                 raise InputError(missing.format(repr(source)))
             self._reels[source] = Reel.of(found)

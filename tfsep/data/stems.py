@@ -78,6 +78,7 @@ class StemsData(RecordedSources):
                 if track not in read:
                     read[track] = self._read_track(track)
                 self._append(read[track], recordings)
+        read.clear()
         self._splice(recordings, f"no track under {', '.join(map(str, self.roots))} has an audible {{}} stem")
 
     def _tracks(self) -> Iterator[Path]:

@@ -16,7 +16,7 @@ import tensorflow as tf
 from tfsep import mixing
 from tfsep.errors import InputError
 from tfsep.posteriors import progress
-from tfsep.posteriors.base import Posterior, answers_each, events_of, wave_priors
+from tfsep.posteriors.base import Posterior, answers_each, denoise_each, events_of, wave_priors
 from tfsep.posteriors.compilation import Programs
 from tfsep.posteriors.memory import bytes_held
 from tfsep.posteriors.noise import is_portable, normal
@@ -38,6 +38,9 @@ class Annealed(Posterior):
         stacked: evaluate priors of one architecture as one (:mod:`tfsep.priors.stacked`); others go one by one. None is
             what is faster: stacked where XLA compiles, one by one in plain graphs.
         jit_compile: compile calls by XLA; None decides by their work (:mod:`tfsep.posteriors.compilation`).
+        largest_amplitude: what no clean source exceeds, so neither does its posterior mean: denoised sources are
+            clipped to it, and scores are those of the clipped means, which keeps a blunt or a learned prior from
+            running away where it has not been; None where the sources have no such bound.
 
     Attributes:
         divisible: whether levels can be run a few at a time, as chains carry nothing on but their sources.
@@ -58,11 +61,14 @@ class Annealed(Posterior):
         num_chains: int = 1,
         stacked: bool | None = None,
         jit_compile: bool | None = False,
+        largest_amplitude: float | None = None,
     ) -> None:
         """Check what is given."""
         if num_chains < 1:
             raise InputError(f"num_chains must be at least 1, got {num_chains}")
-        self.num_chains, self._stacked = num_chains, stacked
+        if largest_amplitude is not None and not largest_amplitude > 0.0:
+            raise InputError(f"largest_amplitude must be above 0, got {largest_amplitude:g}")
+        self.num_chains, self._stacked, self.largest_amplitude = num_chains, stacked, largest_amplitude
         self.sigmas, self.warm_sigmas = sigmas, warm(sigmas, start_sigma)
         self.priors = wave_priors(self.kind, priors, limits)
         self.num_sources, self.segment = len(self.priors), self.priors[0].event_shape[0]
@@ -101,6 +107,23 @@ class Annealed(Posterior):
         if type(self).finish is Annealed.finish:
             return sources
         return tf.cond(levels[1] < tf.shape(sigmas)[0], lambda: sources, lambda: self.finish(sources, sigmas[-1]))
+
+    def bounded(self, means: tf.Tensor) -> tf.Tensor:
+        """Posterior means within the largest amplitude."""
+        if self.largest_amplitude is None:
+            return means
+        return tf.clip_by_value(means, -self.largest_amplitude, self.largest_amplitude)
+
+    def denoised(self, sources: tf.Tensor, sigma: tf.Tensor) -> tf.Tensor:
+        """Each source denoised by its own prior, within bounds: (chain, source, segment) -> the same."""
+        return self.bounded(denoise_each(self.priors, sources, sigma, self.stacked))
+
+    def scores(self, sources: tf.Tensor, sigma: tf.Tensor) -> tf.Tensor:
+        """Each source's score under its own prior, that of its mean within bounds: (chain, source, segment)."""
+        score = answers_each(self.priors, "score", sources, sigma, self.stacked)
+        if self.largest_amplitude is None:
+            return score
+        return (self.bounded(sources + sigma**2 * score) - sources) / sigma**2
 
     @property
     def stacked(self) -> bool:
@@ -167,11 +190,6 @@ def check_start(kind: str, mixture: tf.Tensor, start: Any, num_sources: int) -> 
     if not start.shape.is_compatible_with(wanted):
         raise InputError(f"the start of {kind!r} must be (batch, source, segment) = {wanted}, got {start.shape}")
     return tf.ensure_shape(tf.cast(start, tf.float32), wanted)
-
-
-def score_each(priors: Sequence[Prior], sources: tf.Tensor, sigma: tf.Tensor, stacked: bool = False) -> tf.Tensor:
-    """Each source's score under its own prior: (batch, source, time) -> the same."""
-    return answers_each(priors, "score", sources, sigma, stacked)
 
 
 def log_prob_of_all(priors: Sequence[Prior], sources: tf.Tensor, sigma: tf.Tensor) -> tf.Tensor:

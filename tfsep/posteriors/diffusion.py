@@ -26,8 +26,8 @@ import tensorflow as tf
 
 from tfsep import mixing
 from tfsep.errors import InputError
-from tfsep.posteriors.annealed import Annealed, score_each
-from tfsep.posteriors.base import denoise_each, needs_score
+from tfsep.posteriors.annealed import Annealed
+from tfsep.posteriors.base import needs_score
 from tfsep.posteriors.noise import fold, normal, shape_of, split
 from tfsep.posteriors.schedule import karras
 from tfsep.priors.base import Prior
@@ -52,6 +52,7 @@ class Diffusion(Annealed):
         correction_step: their length in units of sigma^2.
         num_chains: chains averaged into one sample.
         start_sigma: noise level at which a warm start begins; None is the middle of the schedule.
+        largest_amplitude: what no clean source exceeds, to which posterior means are held; None for no bound.
         stacked: evaluate priors of one architecture as one; None where XLA compiles.
         jit_compile: compile by XLA; None decides by the work of a call (:mod:`tfsep.posteriors.compilation`).
 
@@ -76,6 +77,7 @@ class Diffusion(Annealed):
         correction_step: float = 0.1,
         num_chains: int = 1,
         start_sigma: float | None = None,
+        largest_amplitude: float | None = None,
         stacked: bool | None = None,
         jit_compile: bool | None = None,
     ) -> None:
@@ -87,7 +89,9 @@ class Diffusion(Annealed):
             raise InputError(f"churn and num_corrections must be at least 0, got {churn:g} and {num_corrections}")
         sigmas = karras(largest_sigma, smallest_sigma, num_levels, rho)
         limits = [largest_sigma, smallest_sigma]
-        super().__init__(priors, gains, sigmas, limits, start_sigma, num_chains, stacked, jit_compile)
+        super().__init__(
+            priors, gains, sigmas, limits, start_sigma, num_chains, stacked, jit_compile, largest_amplitude
+        )
         needs_score(self.kind, self.priors)
         self.order, self.constraint, self.largest_sigma = order, constraint, largest_sigma
         self.churn = min(churn / num_levels, _MOST_CHURN)
@@ -130,7 +134,7 @@ class Diffusion(Annealed):
 
     def finish(self, sources: tf.Tensor, sigma: tf.Tensor) -> tf.Tensor:
         """Tweedie's step to no noise; see :class:`Annealed`."""
-        return denoise_each(self.priors, sources, sigma, self.stacked)
+        return self.denoised(sources, sigma)
 
     def _step(
         self, mixture: tf.Tensor, sources: tf.Tensor, sigma: tf.Tensor, lower: tf.Tensor, seed: tf.Tensor
@@ -160,7 +164,7 @@ class Diffusion(Annealed):
 
     def _drift(self, sources: tf.Tensor, sigma: tf.Tensor) -> tf.Tensor:
         """The score in the coordinates of the constraint, as a move of all sources."""
-        score = score_each(self.priors, sources, sigma, self.stacked)
+        score = self.scores(sources, sigma)
         if self.constraint == "projection":
             return mixing.project_tangent(score, self.gains)
         ratios = tf.constant(self.gains)[:, tf.newaxis] / self.gains[-1]

@@ -25,7 +25,7 @@ from tfsep import mixing
 from tfsep.errors import InputError
 from tfsep.posteriors import turns
 from tfsep.posteriors.annealed import Annealed, log_prob_of_all
-from tfsep.posteriors.base import denoise_each, needs_log_prob, residual_energy
+from tfsep.posteriors.base import needs_log_prob, residual_energy
 from tfsep.posteriors.noise import fold, is_portable
 from tfsep.posteriors.schedule import geometric
 from tfsep.priors.base import Prior
@@ -51,8 +51,7 @@ class Gibbs(Annealed):
         beginning: without a start, chains begin at "noise" of unit variance, or at "silence", so that each source is
             first offered the whole mixture: for sources whose level is no part of their prior.
         start_sigma: noise level at which a warm start begins; None is the middle of the schedule.
-        largest_amplitude: what no clean source exceeds, so neither does its posterior mean: denoised sources are
-            clipped to it, which keeps a blunt prior from running away; None where the sources have no such bound.
+        largest_amplitude: what no clean source exceeds, to which denoised ones are clipped; None for no bound.
         stacked: evaluate priors of one architecture as one, in Jacobi updates and compiled ones; None where XLA
             compiles.
         jit_compile: compile by XLA. None decides by the work of a call (:mod:`tfsep.posteriors.compilation`), for Gibbs
@@ -93,9 +92,7 @@ class Gibbs(Annealed):
                 "damping must lie in 0..1, num_restarts be at least 1 and polish_levels at least 0, "
                 f"got {damping:g}, {num_restarts} and {polish_levels}"
             )
-        if largest_amplitude is not None and not largest_amplitude > 0.0:
-            raise InputError(f"largest_amplitude must be above 0, got {largest_amplitude:g}")
-        self.largest_amplitude, self.choice, self.beginning = largest_amplitude, choice, beginning
+        self.choice, self.beginning = choice, beginning
         self.update, self.damping, self.num_restarts = update, damping, num_restarts
         sigmas = geometric(largest_sigma, smallest_sigma, num_levels)
         if polish_levels:
@@ -104,7 +101,10 @@ class Gibbs(Annealed):
         limits = [largest_sigma, polish_sigma if polish_levels else smallest_sigma]
         if update == "gibbs" and jit_compile is None:
             jit_compile = False
-        super().__init__(priors, gains, sigmas, limits, start_sigma, stacked=stacked, jit_compile=jit_compile)
+        super().__init__(
+            priors, gains, sigmas, limits, start_sigma, stacked=stacked, jit_compile=jit_compile,
+            largest_amplitude=largest_amplitude,
+        )
         if choice == "density":
             needs_log_prob(self.kind, "the choice by density", self.priors)
 
@@ -143,29 +143,21 @@ class Gibbs(Annealed):
         """One sweep at each level; see :class:`Annealed`."""
         column = tf.constant(self.gains)[:, tf.newaxis]
 
-        def denoised(level: tf.Tensor, offered: tf.Tensor) -> tf.Tensor:
-            return self._bounded(denoise_each(self.priors, offered, sigmas[level], self.stacked))
-
         def jacobi(level: tf.Tensor, sources: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
             offered = sources + mixing.residual(mixture, sources, self.gains)[:, tf.newaxis, :] / column
-            return level + 1, sources + self.damping * (denoised(level, offered) - sources)
+            return level + 1, sources + self.damping * (self.denoised(offered, sigmas[level]) - sources)
 
         def gibbs(level: tf.Tensor, sources: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
             if is_portable():
-                renew_all = functools.partial(denoised, level)
+                renew_all = functools.partial(self.denoised, sigma=sigmas[level])
                 return level + 1, turns.sweep_in_groups(mixture, sources, self.gains, renew_all, fold(seed, level))
 
             def renew(k: int, offered: tf.Tensor, place: tf.Tensor) -> tf.Tensor:
                 del place
-                return self._bounded(self.priors[k].denoise(offered[..., tf.newaxis], sigmas[level])[..., 0])
+                return self.bounded(self.priors[k].denoise(offered[..., tf.newaxis], sigmas[level])[..., 0])
 
             return level + 1, turns.sweep_in_any_order(mixture, sources, self.gains, renew, fold(seed, level))
 
         sweep = gibbs if self.update == "gibbs" else jacobi
         begin = (levels[0], sources)
         return tf.while_loop(lambda level, _: level < levels[1], sweep, begin, parallel_iterations=1)[1]
-
-    def _bounded(self, sources: tf.Tensor) -> tf.Tensor:
-        if self.largest_amplitude is None:
-            return sources
-        return tf.clip_by_value(sources, -self.largest_amplitude, self.largest_amplitude)

@@ -27,8 +27,8 @@ import tensorflow as tf
 
 from tfsep import mixing
 from tfsep.errors import InputError
-from tfsep.posteriors.annealed import Annealed, log_prob_of_all, score_each
-from tfsep.posteriors.base import denoise_each, needs_log_prob, needs_score
+from tfsep.posteriors.annealed import Annealed, log_prob_of_all
+from tfsep.posteriors.base import needs_log_prob, needs_score
 from tfsep.posteriors.noise import fold, normal, shape_of, split, uniform
 from tfsep.posteriors.schedule import geometric
 from tfsep.priors.base import Prior
@@ -50,6 +50,7 @@ class Langevin(Annealed):
         final_denoise: end with a Tweedie step; the exact projection that ends every run follows it.
         num_chains: chains averaged into one sample.
         start_sigma: noise level at which a warm start begins; None is the middle of the schedule.
+        largest_amplitude: what no clean source exceeds, to which posterior means are held; None for no bound.
         stacked: evaluate priors of one architecture as one; None where XLA compiles.
         jit_compile: compile by XLA; None decides by the work of a call (:mod:`tfsep.posteriors.compilation`).
 
@@ -76,6 +77,7 @@ class Langevin(Annealed):
         final_denoise: bool = True,
         num_chains: int = 1,
         start_sigma: float | None = None,
+        largest_amplitude: float | None = None,
         stacked: bool | None = None,
         jit_compile: bool | None = None,
     ) -> None:
@@ -86,7 +88,9 @@ class Langevin(Annealed):
             raise InputError(f"likelihood_ratio must be above 0 (exact is its limit), got {likelihood_ratio:g}")
         sigmas = geometric(largest_sigma, smallest_sigma, num_levels)
         limits = [largest_sigma, smallest_sigma]
-        super().__init__(priors, gains, sigmas, limits, start_sigma, num_chains, stacked, jit_compile)
+        super().__init__(
+            priors, gains, sigmas, limits, start_sigma, num_chains, stacked, jit_compile, largest_amplitude
+        )
         needs_score(self.kind, self.priors)
         self.num_steps, self.relative_step = num_steps, delta / smallest_sigma**2
         self.likelihood_ratio, self.exact, self.final_denoise = likelihood_ratio, exact, final_denoise
@@ -138,7 +142,7 @@ class Langevin(Annealed):
 
     def finish(self, sources: tf.Tensor, sigma: tf.Tensor) -> tf.Tensor:
         """Tweedie's step, if asked for; see :class:`Annealed`."""
-        return denoise_each(self.priors, sources, sigma, self.stacked) if self.final_denoise else sources
+        return self.denoised(sources, sigma) if self.final_denoise else sources
 
     def walk(
         self, mixture: tf.Tensor, sources: tf.Tensor, sigma: tf.Tensor, num_steps: int, seed: tf.Tensor
@@ -206,7 +210,7 @@ class Langevin(Annealed):
         return tangent + factor * (direction - tangent)
 
     def _gradient(self, mixture: tf.Tensor, sources: tf.Tensor, sigma: tf.Tensor) -> tf.Tensor:
-        score = score_each(self.priors, sources, sigma, self.stacked)
+        score = self.scores(sources, sigma)
         if self.exact:
             return score
         return score + mixing.gradient(mixture, sources, self.likelihood_ratio * sigma, self.gains)
