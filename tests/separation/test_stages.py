@@ -10,6 +10,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from tfsep.data import toy
+from tfsep.data.oscillators import KINDS
 from tfsep.errors import InputError
 from tfsep.export import saved_model
 from tfsep.separation import stages
@@ -95,3 +97,28 @@ def test_stages_that_are_none_are_refused(given: Any, rule: str) -> None:
     known = {"amortised": MASKS, "gibbs": GIBBS, "composition": BY_NAME}
     with pytest.raises(InputError, match=rule):
         stages.used_stages({"kind": "composition", "stages": given}, known)
+
+
+def test_silence_reaches_the_samplers_of_a_posterior() -> None:
+    known = {each["kind"]: each for each in (MASKS, GIBBS)}
+    assert stages.with_silence(GIBBS, known, 0.1) == {**GIBBS, "silence_probability": 0.1}
+    whole = stages.with_silence({**FROM_MASKS, "keep": 2}, known, 0.2)
+    assert whole["stages"] == ["amortised", {**WARM, "silence_probability": 0.2}] and whole["keep"] is None
+    for entry in (MASKS, {"kind": "composition", "stages": ["amortised"]}):
+        with pytest.raises(InputError, match="learned silence from its data"):
+            stages.with_silence(entry, known, 0.1)
+    with pytest.raises(InputError, match="silence must be a probability from 0 to below 1, got 1"):
+        stages.with_silence(GIBBS, known, 1.0)
+
+
+def test_a_model_told_that_sources_may_be_absent_finds_it() -> None:
+    """The bundled toy model on mixtures without a square, of which its own settings make something loud."""
+    references = np.stack([toy.examples(name, 4, 2048, 16000, 3) for name in KINDS], axis=1) / np.float32(4)
+    references[:, KINDS.index("square")] = 0.0
+    mixture = references.sum(axis=1)
+    levels = []
+    for silence in (None, 0.1):
+        stems = Separator.load("toy", posterior="gibbs", silence=silence).separate_batch(mixture)[0]
+        absent = np.mean(stems[:, KINDS.index("square")] ** 2, axis=-1) / np.mean(mixture**2, axis=-1)
+        levels.append(10.0 * np.log10(np.median(absent) + 1e-12))
+    assert levels[1] < -60.0 < -20.0 < levels[0], levels

@@ -45,6 +45,7 @@ def parser() -> argparse.ArgumentParser:
     add("--memory", type=float, metavar="GB", help="budget by which segments are separated at once (default: 2)")
     add("--overlap", "--segment_overlap", type=float, metavar="X", help="part of a segment shared with the next one")
     add("--stereo", metavar="MODE", help="how channels are heard: each, mid_side or wiener (default: the model's)")
+    add("--silence", type=float, metavar="P", help="how likely each source is absent, for samplers over priors")
     audio = parse.add_argument_group("audio")
     add = audio.add_argument
     add("--two_stems", metavar="SOURCE", help="write SOURCE and no_SOURCE, everything else")

@@ -125,6 +125,7 @@ def load_model(
     priors: Mapping[str, str] | None = None,
     steps: int | None = None,
     seconds: float | None = None,
+    silence: float | None = None,
 ) -> Model:
     """Load a model with one of its posteriors.
 
@@ -136,6 +137,8 @@ def load_model(
         steps: iterations of an iterative posterior (levels of gibbs, say, steps per level of langevin).
         seconds: length of a segment in place of the model's own, for a learned posterior over a short-time plane
             (resized.py).
+        silence: how likely each source is absent, in place of what the posterior, or a composition's samplers, were
+            built with; learned posteriors know that from their data.
 
     Raises:
         InputError: for anything that is missing, unknown or does not fit together.
@@ -155,6 +158,8 @@ def load_model(
         if entry["kind"] not in _STEPS:
             raise InputError(f"posterior {entry['kind']!r} has no steps to set; those of {', '.join(_STEPS)} can be")
         entry[_STEPS[entry["kind"]]] = steps
+    if silence is not None:
+        entry = stages.with_silence(entry, _by_kind(description), silence)
     segment = int(description["segment"])
     if seconds is not None:
         segment = resized_segment(entry, seconds, int(description["sample_rate"]))

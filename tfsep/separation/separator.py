@@ -85,6 +85,7 @@ class Separator:
         segment: float | None = None,
         memory: float | None = None,
         stereo: str | None = None,
+        silence: float | None = None,
     ) -> Separator:
         """Load a bundled model by name, or a model folder.
 
@@ -97,11 +98,14 @@ class Separator:
             segment: length of a segment in seconds in place of the model's, where its posterior allows another.
             memory: budget in GB.
             stereo: what the channels of a song have to do with each other, in place of the model's.
+            silence: how likely each source is absent, 0..1, for posteriors that sample by priors with a density.
 
         Raises:
             InputError: if there is no such model, its folder is not sound, or an argument does not suit it.
         """
-        model = model_folder.load_model(name, posterior=posterior, priors=priors, steps=steps, seconds=segment)
+        model = model_folder.load_model(
+            name, posterior=posterior, priors=priors, steps=steps, seconds=segment, silence=silence
+        )
         return cls(model, overlap=overlap, memory=memory, stereo=stereo)
 
     def __call__(

@@ -64,3 +64,28 @@ def built_stages(entry: Entry, known: Mapping[str, Entry], build: Callable[[Entr
     """Arguments of a composition with the stages that it uses built by ``build``, and no others."""
     stages = [build(stage) for stage in used_stages(entry, known)]
     return {**entry, "stages": stages, "keep": None}
+
+
+def with_silence(entry: Entry, known: Mapping[str, Entry], probability: float) -> dict[str, Any]:
+    """The arguments of a posterior that may find sources absent; of a composition, those of its samplers.
+
+    Args:
+        entry: arguments of the posterior.
+        known: the model's posteriors by kind.
+        probability: of each source's silence, from 0 (never) to below 1.
+
+    Raises:
+        InputError: for a probability out of range, or if no part of it samples by priors.
+    """
+    if not 0.0 <= probability < 1.0:
+        raise InputError(f"silence must be a probability from 0 to below 1, got {probability:g}")
+    if entry["kind"] == COMPOSITION:
+        found = [
+            stage["kind"] if stage["kind"] in LEARNED else {**stage, "silence_probability": probability}
+            for stage in used_stages(entry, known)
+        ]
+        if not all(isinstance(stage, str) for stage in found):
+            return {**entry, "stages": found, "keep": None}
+    elif entry["kind"] not in LEARNED:
+        return {**entry, "silence_probability": probability}
+    raise InputError(f"posterior {entry['kind']!r} learned silence from its data and takes no probability of it")
