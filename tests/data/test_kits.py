@@ -35,7 +35,8 @@ def kit(tmp_path: Path) -> Path:
 
 
 def played(kit: Path, *notes: Note, seconds: float = 1.0) -> np.ndarray:
-    return kits.struck(Part("drums", 0, notes), 60.0, seconds, kit, RATE, np.random.default_rng(0))
+    strokes = kits.drawn_strokes(kit, RATE, np.random.default_rng(0))
+    return kits.struck(Part("drums", 0, notes), 60.0, seconds, strokes, RATE)
 
 
 def test_names_say_which_drum_a_file_is(kit: Path) -> None:

@@ -1,7 +1,8 @@
 """Render training songs with stems, from MIDI files or from a built-in composer, by fluidsynth and soundfonts.
 
 With --voices, tunes are sung by recorded speech, resynthesised (pip install 'tfsep[singing]'). With --kits, the drums
-of every other song are recorded strokes.
+of every other song are recorded strokes. With --synthesised, a share of the parts is played by a built-in synthesiser
+and drum machine, each with a sound of its own; with --synthesised 1 neither fluidsynth nor a soundfont is needed.
 
 Writes OUTPUT/SPLIT/TRACK/SOURCE.flac and song.json, which says how a track was made; bin/train reads the layout as it
 is (gin/data/stems.gin). A track depends on the seed, the split and its number alone. Tracks that lie there already
@@ -36,6 +37,7 @@ def parser() -> argparse.ArgumentParser:
     add("--soundfont", action="append", default=[], metavar="FILE", help="SF2 or SF3; may be repeated, parts draw one")
     add("--voices", metavar="DIR", help="speech, one sub-folder for each speaker, who sing the leads (default: none)")
     add("--kits", metavar="DIR", help="drum kits, a sub-folder of strokes each, for every other song (default: none)")
+    add("--synthesised", type=float, default=0.0, metavar="SHARE", help="of the parts, by the built-in synthesiser (0)")
     programs = "General MIDI program of drums, bass, other or lead, instead of random ones; may be repeated (lead=73)"
     add("--program", action="append", default=[], metavar="GROUP=N", help=programs)
     add("--output", required=True, metavar="DIR", help="where the songs go")
@@ -92,8 +94,11 @@ def _settings(args: argparse.Namespace) -> RenderSettings:
         raise InputError(f"--sources must be four different names, got {args.sources!r}")
     if not _is_name(args.split):
         raise InputError(f"--split must be the name of a folder, got {args.split!r}")
-    if not args.soundfont:
-        raise InputError(f"--soundfont must be given at least once (Debian: {synthesiser.DEBIAN_FONTS})")
+    if not 0.0 <= args.synthesised <= 1.0:
+        raise InputError(f"--synthesised must be a share from 0 to 1, got {args.synthesised:g}")
+    if not args.soundfont and args.synthesised < 1.0:
+        rule = f"--soundfont must be given at least once (Debian: {synthesiser.DEBIAN_FONTS}), or --synthesised 1"
+        raise InputError(f"{rule}, by which none is needed")
     fonts = tuple(synthesiser.check_soundfont(path) for path in args.soundfont)
     midi: tuple[Path, ...] = ()
     if args.midi != BUILTIN:
@@ -104,11 +109,12 @@ def _settings(args: argparse.Namespace) -> RenderSettings:
         voices = tuple(speech.singers(args.voices))
         speech.package()
     struck = () if args.kits is None else tuple(kits.drum_kits(args.kits))
-    synthesiser.program()
+    if args.synthesised < 1.0:
+        synthesiser.program()
     programs = _programs(args.program)
     settings = {name: getattr(args, name) for name in ("split", "seconds", "seed", "sample_rate", "channels")}
     folder = Path(args.output)
-    players: dict[str, Any] = {"voices": voices, "kits": struck, "programs": programs}
+    players: dict[str, Any] = {"voices": voices, "kits": struck, "programs": programs, "synthesised": args.synthesised}
     return RenderSettings(fonts, folder, midi, sources=names, **players, **settings)
 
 

@@ -81,7 +81,7 @@ def drum_kits(folder: str | Path) -> list[Path]:
 
 
 def struck(
-    part: Part, tempo: float, seconds: float, kit: Path, sample_rate: int, rng: np.random.Generator
+    part: Part, tempo: float, seconds: float, kit: Mapping[str, np.ndarray], sample_rate: int
 ) -> np.ndarray:
     """Play a part of drums on a kit.
 
@@ -89,16 +89,19 @@ def struck(
         part: the notes; drums outside General MIDI's are left out.
         tempo: beats per minute.
         seconds: of sound; what would sound longer is cut off.
-        kit: a folder of :func:`drum_kits`.
+        kit: a stroke (2, time) for each of its drums.
         sample_rate: Hz.
-        rng: draws one file for each drum.
 
     Returns:
         (2, round(seconds sample_rate)) float32.
     """
     length = round(seconds * sample_rate)
     sound = np.zeros((2, length), np.float32)
-    drums = _drawn(kit, {note.pitch for note in part.notes}, sample_rate, rng)
+    drums = {
+        number: next((kit[drum] for drum in players if drum in kit), None)
+        for numbers, players in PLAYED_BY.items()
+        for number in numbers
+    }
     for note in part.notes:
         start = round(note.start * 60.0 / tempo * sample_rate)
         stroke = drums.get(note.pitch)
@@ -109,19 +112,11 @@ def struck(
     return sound
 
 
-def _drawn(kit: Path, pitches: set[int], sample_rate: int, rng: np.random.Generator) -> Mapping[int, np.ndarray]:
-    """A stroke (2, time) with a peak of 1 for each drum of General MIDI that is needed, one file a drum of the kit."""
-    known = strokes(kit)
-    files = {drum: paths[int(rng.integers(len(paths)))] for drum, paths in known.items()}
-    read: dict[str, np.ndarray] = {}
-    found: dict[int, np.ndarray] = {}
-    for numbers, players in PLAYED_BY.items():
-        drum = next((drum for drum in players if drum in files), None)
-        for pitch in pitches.intersection(numbers):
-            if drum is None:
-                continue
-            if drum not in read:
-                wave = read_recording(files[drum], sample_rate, "one")[:, : round(STROKE_SECONDS * sample_rate)]
-                read[drum] = wave / max(float(np.abs(wave).max()), 1e-6)
-            found[pitch] = read[drum]
+def drawn_strokes(kit: Path, sample_rate: int, rng: np.random.Generator) -> dict[str, np.ndarray]:
+    """A stroke (2, time) with a peak of 1 for each drum of a folder of :func:`drum_kits`, one file drawn for each."""
+    found = {}
+    for drum, paths in strokes(kit).items():
+        path = paths[int(rng.integers(len(paths)))]
+        wave = read_recording(path, sample_rate, "one")[:, : round(STROKE_SECONDS * sample_rate)]
+        found[drum] = wave / max(float(np.abs(wave).max()), 1e-6)
     return found

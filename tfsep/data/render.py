@@ -7,7 +7,8 @@ track has a peak of 0.9.
 
 Without voices the lead is played by an instrument under the name of the fourth source. With voices it is sung in four
 songs of five (singing.py), in two takes at once in some; in the fifth an instrument plays it, and it belongs to other.
-With kits the drums of every other song are recorded strokes (kits.py).
+With kits the drums of every other song are recorded strokes (kits.py). A share of the parts may be played by the
+built-in synthesiser and drum machine (subtractive.py, drum_machine.py), each with a sound of its own.
 """
 
 from __future__ import annotations
@@ -23,8 +24,9 @@ import numpy as np
 
 from tfsep.audio import files
 from tfsep.audio.atomic import replacing
+from tfsep.data import drum_machine, subtractive
 from tfsep.data.effects import random_effects
-from tfsep.data.kits import struck
+from tfsep.data.kits import drawn_strokes, struck
 from tfsep.data.midi_files import excerpt, read_song
 from tfsep.data.score import Part, Song
 from tfsep.data.singing import sing
@@ -46,7 +48,7 @@ LEVELS_DB = {"drums": 0.0, "bass": -1.0, "other": -5.0, "lead": -1.0}
 SPREAD_DB = 5.0
 PEAK = 0.9
 SUNG, DOUBLED, STRUCK = 0.8, 0.25, 0.5
-SOUNDFONT, SPEECH, KIT = "soundfont", "singer", "kit"
+SOUNDFONT, SPEECH, KIT, SYNTHESISER = "soundfont", "singer", "kit", "synthesiser"
 DESCRIPTION = "song.json"
 
 
@@ -67,6 +69,7 @@ class RenderSettings:
         voices: folders of speech, one of them drawn for each song; empty: an instrument plays the lead.
         kits: folders of recorded strokes, one of them drawn for every other song's drums; empty: soundfonts alone.
         programs: General MIDI programs, 0..127, that a group draws from instead of its usual ones.
+        synthesised: share of the parts that the built-in synthesiser or drum machine plays.
     """
 
     soundfonts: tuple[Path, ...]
@@ -81,6 +84,7 @@ class RenderSettings:
     voices: tuple[Path, ...] = ()
     kits: tuple[Path, ...] = ()
     programs: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
+    synthesised: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -139,7 +143,14 @@ def _played(
     if player.kind == SPEECH:
         return _sung(part, tempo, settings, player.origin, rng)
     if player.kind == KIT:
-        return struck(part, tempo, settings.seconds, player.origin, settings.sample_rate, rng)
+        strokes = drawn_strokes(player.origin, settings.sample_rate, rng)
+        return struck(part, tempo, settings.seconds, strokes, settings.sample_rate)
+    if player.kind == SYNTHESISER and player.group == "drums":
+        strokes = drum_machine.random_strokes(settings.sample_rate, rng)
+        return struck(part, tempo, settings.seconds, strokes, settings.sample_rate)
+    if player.kind == SYNTHESISER:
+        patch = subtractive.random_patch(player.group, rng)
+        return subtractive.play(part, tempo, settings.seconds, patch, settings.sample_rate, rng)
     voice = replace(part, program=player.program)
     return synthesise(voice, tempo, settings.seconds, player.origin, settings.sample_rate)
 
@@ -147,12 +158,14 @@ def _played(
 def _player(group: str, settings: RenderSettings, rng: np.random.Generator) -> Player:
     """Draw who plays a part; with voices the lead is sung, or played as one more of the others."""
     programs = group
-    if group == "drums" and settings.kits and rng.uniform() < STRUCK:
-        return Player(group, 0, settings.kits[int(rng.integers(len(settings.kits)))], KIT)
     if group == "lead" and settings.voices:
         if rng.uniform() < SUNG:
             return Player(group, 0, settings.voices[int(rng.integers(len(settings.voices)))], SPEECH)
         group, programs = "other", "solo"
+    if settings.synthesised and rng.uniform() < settings.synthesised:
+        return Player(group, 0, Path("built-in"), SYNTHESISER)
+    if group == "drums" and settings.kits and rng.uniform() < STRUCK:
+        return Player(group, 0, settings.kits[int(rng.integers(len(settings.kits)))], KIT)
     program = int(rng.choice(settings.programs.get(programs, PROGRAMS[programs])))
     return Player(group, program, settings.soundfonts[int(rng.integers(len(settings.soundfonts)))])
 
@@ -187,8 +200,9 @@ def _write(path: Path, sound: np.ndarray, settings: RenderSettings) -> None:
 
 def _described(song: Song, players: list[Player], settings: RenderSettings, index: int) -> dict[str, Any]:
     """What song.json says."""
-    left_out = ("soundfonts", "output", "midi", "voices", "kits", "programs")
+    left_out = ("soundfonts", "output", "midi", "voices", "kits", "programs", "synthesised")
     made = {key: value for key, value in asdict(settings).items() if key not in left_out}
+    made |= {"synthesised": settings.synthesised} if settings.synthesised else {}
     played = []
     for part, player in zip(song.parts, players, strict=True):
         program = {"program": player.program} if player.kind == SOUNDFONT else {}
