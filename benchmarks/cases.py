@@ -3,10 +3,10 @@
     python -m benchmarks.cases [--model=toy] [--num_mixtures=48] [--num_cases=3] [--seed=0] [--output=docs/cases]
 
 Of held-out mixtures of one second, those whose worst source is best and worst separated. Each is written as a
-picture, found stems beside true ones, and as a sound: the mixture, then each found stem. The table says what remains
-of a failure with the *ideal prior*, the toy generator's own density, in the same posterior, and with the last stage of
-the posterior started at the true sources: a failure that the first mends is the prior's, one that the second mends is
-the search's. Both are run on full segments without overlap. Writes ``<output>/cases.md`` as well.
+picture, found stems beside true ones, and as a sound: the mixture, each found stem, each true one. The table says what
+remains of a failure with the *ideal prior*, the toy generator's own density, in the same posterior, and with the last
+stage of the posterior started at the true sources: a failure that the first mends is the prior's, one that the second
+mends is the search's. Both are run on full segments without overlap. Writes ``<output>/cases.md`` as well.
 """
 
 from __future__ import annotations
@@ -118,7 +118,7 @@ def _write(path: Path, separator: Any, mixture: Any, found: Any, true: Any) -> N
     rates = dict.fromkeys(signals, separator.sample_rate)
     figures.separation_picture(signals, rates, path.with_suffix(".png"))
     gap = np.zeros(round(_GAP * separator.sample_rate), np.float32)
-    parts = [part for wave in (mixture, *found) for part in (wave, gap)]
+    parts = [part for wave in (mixture, *found, *true) for part in (wave, gap)]
     soundfile.write(path.with_suffix(".flac"), np.concatenate(parts), separator.sample_rate)
 
 
@@ -133,7 +133,7 @@ def _table(names: Sequence[str], sources: Sequence[str], columns: dict[str, Any]
 
 def _shown(name: str) -> str:
     """The picture of a case, and a link to its sound."""
-    sound = f"[The mixture, then each found stem in the order of the table]({name}.flac)"
+    sound = f"[The mixture, each found stem in the order of the table, each true one]({name}.flac)"
     return f"## {name}\n\n![{name}]({name}.png)\n\n{sound}"
 
 
