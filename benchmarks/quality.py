@@ -168,7 +168,12 @@ def _rows_with(
 
 
 def _kinds_of_priors(description: Mapping[str, Any]) -> str:
-    return "/".join(sorted({prior["kind"] for prior in description["priors"].values()})) or "-"
+    """The kinds of a model's priors; a denoiser that remembers is told from one that does not."""
+    kinds = {
+        f"{prior['kind']} ({prior['network']})" if prior.get("network") == "retrieval" else prior["kind"]
+        for prior in description["priors"].values()
+    }
+    return "/".join(sorted(kinds)) or "-"
 
 
 def score(row: Row, args: argparse.Namespace, seen: Sequence[str]) -> dict[str, Any]:

@@ -167,7 +167,9 @@ def configure(path: Path, stems: Path) -> list[str]:
         # These use the priors of all sources, so there must be one source alone.
         params.append(f"toy.sources = ['{source}']")
     if "posterior/objective.exchanges" in bound:
-        params += ["posterior/objective.exchanges = ()", "train.posterior_start = None"]
+        params.append("posterior/objective.exchanges = ()")
+    if "train.posterior_start" in bound:
+        params.append("train.posterior_start = None")
     config.parse([str(path)], params)
     return [source] if "train.prior" in bound else []
 

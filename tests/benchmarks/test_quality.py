@@ -101,3 +101,12 @@ def test_a_sampler_that_runs_away_is_a_row_that_says_so(tmp_path: Path, monkeypa
     assert record["failed"] == "the model's stems must be finite, got NaN or infinity"
     line = quality.table([record, quality.score(row, args, [])]).splitlines()[-1]
     assert line == f"| toy | one | ideal_toy | gibbs | 2 | failed: {record['failed']} | - | - | - | - |"
+
+
+def test_a_denoiser_that_remembers_is_told_from_one_that_does_not() -> None:
+    def label(**prior: Any) -> str:
+        return quality._kinds_of_priors({"priors": {"sine": prior, "square": prior}})
+
+    assert label(kind="score", network="spectral_gain") == "score"
+    assert label(kind="score", network="retrieval") == "score (retrieval)"
+    assert quality._kinds_of_priors({"priors": {}}) == "-"
