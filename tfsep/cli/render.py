@@ -4,6 +4,8 @@ With --voices, tunes are sung by recorded speech, resynthesised (pip install 'tf
 of every other song are recorded strokes. With --synthesised, a share of the parts is played by a built-in synthesiser
 and drum machine, each with a sound of its own; with --synthesised 1 neither fluidsynth nor a soundfont is needed.
 
+With --stems, songs that have stems already are made again at other pitches and tempi, track after track.
+
 Writes OUTPUT/SPLIT/TRACK/SOURCE.flac and song.json, which says how a track was made; bin/train reads the layout as it
 is (gin/data/stems.gin). A track depends on the seed, the split and its number alone. Tracks that lie there already
 just as they would be made are kept, so an interrupted command goes on. The folder of each track goes to stdout.
@@ -12,9 +14,10 @@ just as they would be made are kept, so an interrupted command goes on. The fold
 from __future__ import annotations
 
 import argparse
+import functools
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -24,6 +27,7 @@ from tfsep.errors import InputError, JobError
 
 if TYPE_CHECKING:
     from tfsep.data.render import RenderSettings
+    from tfsep.data.variants import VariantSettings
 
 BUILTIN = "builtin"
 RATES = (44100, 22050)
@@ -38,6 +42,9 @@ def parser() -> argparse.ArgumentParser:
     add("--voices", metavar="DIR", help="speech, one sub-folder for each speaker, who sing the leads (default: none)")
     add("--kits", metavar="DIR", help="drum kits, a sub-folder of strokes each, for every other song (default: none)")
     add("--synthesised", type=float, default=0.0, metavar="SHARE", help="of the parts, by the built-in synthesiser (0)")
+    add("--stems", metavar="DIR", help="vary the songs in DIR/SPLIT/TRACK/SOURCE.flac instead of rendering notes")
+    add("--pitch", type=float, default=2.0, metavar="S", help="with --stems, largest shift in semitones (default: 2)")
+    add("--tempo", type=float, default=1.1, metavar="X", help="with --stems, largest change as a factor (default: 1.1)")
     programs = "General MIDI program of drums, bass, other or lead, instead of random ones; may be repeated (lead=73)"
     add("--program", action="append", default=[], metavar="GROUP=N", help=programs)
     add("--output", required=True, metavar="DIR", help="where the songs go")
@@ -59,12 +66,9 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _render(argv: Sequence[str]) -> int:
     args = parser().parse_args(argv)
-    settings = _settings(args)
-    failed = 0
+    make, failed = _maker(args), 0
     with ThreadPoolExecutor(args.jobs) as pool, _progress(args.songs) as bar:
-        from tfsep.data.render import render_song
-
-        waiting = [pool.submit(render_song, settings, index) for index in range(args.songs)]
+        waiting = [pool.submit(make, index) for index in range(args.songs)]
         try:
             for done in as_completed(waiting):
                 error = done.exception()
@@ -81,19 +85,47 @@ def _render(argv: Sequence[str]) -> int:
     return JobError.exit_code if failed else 0
 
 
-def _settings(args: argparse.Namespace) -> RenderSettings:
-    """Refuse what cannot be rendered before the first song is begun."""
-    from tfsep.data import kits, midi_files, speech, synthesiser
-    from tfsep.data.render import RenderSettings
-
+def _maker(args: argparse.Namespace) -> Callable[[int], Path]:
+    """What makes song number k; refuses what cannot be made before the first song is begun."""
     for name, lowest, highest in (("songs", 1, 99999), ("seed", 0, 2**32 - 1), ("jobs", 1, 256), ("seconds", 1, 3600)):
         if not lowest <= getattr(args, name) <= highest:
             raise InputError(f"--{name} must lie in {lowest}..{highest}, got {getattr(args, name)}")
+    if not _is_name(args.split):
+        raise InputError(f"--split must be the name of a folder, got {args.split!r}")
+    if args.stems is not None:
+        from tfsep.data.variants import vary_song
+
+        return functools.partial(vary_song, _variants(args))
+    from tfsep.data.render import render_song
+
+    return functools.partial(render_song, _settings(args))
+
+
+def _variants(args: argparse.Namespace) -> VariantSettings:
+    """How songs are varied."""
+    from tfsep.data import stems
+    from tfsep.data.variants import VariantSettings
+
+    notes = ("soundfont", "voices", "kits", "synthesised", "program")
+    given = [f"--{name}" for name in notes if getattr(args, name)]
+    if given or args.midi != BUILTIN:
+        raise InputError(f"--stems varies songs that sound already and takes no {', '.join(given) or '--midi'}")
+    if not 0.0 <= args.pitch <= 24.0 or not 1.0 <= args.tempo <= 4.0:
+        raise InputError(f"--pitch must lie in 0..24 and --tempo in 1..4, got {args.pitch:g} and {args.tempo:g}")
+    stems.track_folders(args.stems, args.split)
+    names = ("split", "seconds", "seed", "sample_rate", "channels", "pitch", "tempo")
+    how = {name: getattr(args, name) for name in names}
+    return VariantSettings(Path(args.stems), Path(args.output), **how)
+
+
+def _settings(args: argparse.Namespace) -> RenderSettings:
+    """How notes are rendered."""
+    from tfsep.data import kits, midi_files, speech, synthesiser
+    from tfsep.data.render import RenderSettings
+
     names = tuple(args.sources.split(","))
     if len(names) != 4 or len(set(names)) < 4 or not all(_is_name(name) for name in names):
         raise InputError(f"--sources must be four different names, got {args.sources!r}")
-    if not _is_name(args.split):
-        raise InputError(f"--split must be the name of a folder, got {args.split!r}")
     if not 0.0 <= args.synthesised <= 1.0:
         raise InputError(f"--synthesised must be a share from 0 to 1, got {args.synthesised:g}")
     if not args.soundfont and args.synthesised < 1.0:

@@ -13,7 +13,6 @@ built-in synthesiser and drum machine (subtractive.py, drum_machine.py), each wi
 
 from __future__ import annotations
 
-import json
 import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
@@ -22,14 +21,13 @@ from typing import Any
 
 import numpy as np
 
-from tfsep.audio import files
-from tfsep.audio.atomic import replacing
 from tfsep.data import drum_machine, subtractive
 from tfsep.data.effects import random_effects
 from tfsep.data.kits import drawn_strokes, struck
 from tfsep.data.midi_files import excerpt, read_song
 from tfsep.data.score import Part, Song
 from tfsep.data.singing import sing
+from tfsep.data.song_folder import kept_or_made
 from tfsep.data.speech import recorded_speech
 from tfsep.data.synthesiser import synthesise
 from tfsep.data.tunes import compose
@@ -49,7 +47,6 @@ SPREAD_DB = 5.0
 PEAK = 0.9
 SUNG, DOUBLED, STRUCK = 0.8, 0.25, 0.5
 SOUNDFONT, SPEECH, KIT, SYNTHESISER = "soundfont", "singer", "kit", "synthesiser"
-DESCRIPTION = "song.json"
 
 
 @dataclass(frozen=True)
@@ -106,23 +103,19 @@ def render_song(settings: RenderSettings, index: int) -> Path:
     rng = np.random.default_rng([settings.seed, zlib.crc32(settings.split.encode()), index])
     song = _song(settings, index, rng)
     folder = settings.output / settings.split / song.name
-    description = folder / DESCRIPTION
     players = [_player(part.group, settings, rng) for part in song.parts]
-    described = json.dumps(_described(song, players, settings, index), indent=1) + "\n"
-    if description.is_file() and description.read_text(encoding="utf-8") == described:
-        return folder
-    description.unlink(missing_ok=True)
-    shape = (2, round(settings.seconds * settings.sample_rate))
-    heard = {player.group for player in players}
-    stems = {group: np.zeros(shape, np.float32) for group in GROUPS if group in heard}
-    for part, player in zip(song.parts, players, strict=True):
-        sound = _played(part, song.tempo, settings, player, rng)
-        stems[player.group] += random_effects(sound, player.group, settings.sample_rate, rng)
-    for group, sound in balanced(stems, rng).items():
-        _write(folder / f"{settings.sources[GROUPS.index(group)]}.flac", sound, settings)
-    with replacing(description) as temporary:
-        temporary.write_text(described, encoding="utf-8")
-    return folder
+
+    def make() -> dict[str, np.ndarray]:
+        shape = (2, round(settings.seconds * settings.sample_rate))
+        heard = {player.group for player in players}
+        stems = {group: np.zeros(shape, np.float32) for group in GROUPS if group in heard}
+        for part, player in zip(song.parts, players, strict=True):
+            sound = _played(part, song.tempo, settings, player, rng)
+            stems[player.group] += random_effects(sound, player.group, settings.sample_rate, rng)
+        return {settings.sources[GROUPS.index(group)]: sound for group, sound in balanced(stems, rng).items()}
+
+    about = _described(song, players, settings, index)
+    return kept_or_made(folder, about, make, settings.sample_rate, settings.channels)
 
 
 def _song(settings: RenderSettings, index: int, rng: np.random.Generator) -> Song:
@@ -190,12 +183,6 @@ def balanced(stems: dict[str, np.ndarray], rng: np.random.Generator) -> dict[str
     peaks = [float(np.abs(sound).max()) for sound in (*scaled.values(), sum(scaled.values()))]
     gain = PEAK / max(*peaks, 1e-9)
     return {group: np.asarray(gain * sound, np.float32) for group, sound in scaled.items()}
-
-
-def _write(path: Path, sound: np.ndarray, settings: RenderSettings) -> None:
-    sound = sound if settings.channels == 2 else sound.mean(axis=0, keepdims=True)
-    with files.Writer(path, settings.sample_rate, settings.channels, "16", "flac") as writer:
-        writer.write(sound)
 
 
 def _described(song: Song, players: list[Player], settings: RenderSettings, index: int) -> dict[str, Any]:
