@@ -137,8 +137,7 @@ def load_model(
         steps: iterations of an iterative posterior (levels of gibbs, say, steps per level of langevin).
         seconds: length of a segment in place of the model's own, for a learned posterior over a short-time plane
             (resized.py).
-        silence: how likely each source is absent, in place of what the posterior, or a composition's samplers, were
-            built with; learned posteriors know that from their data.
+        silence: how likely each source is absent, in place of what the samplers were built with.
 
     Raises:
         InputError: for anything that is missing, unknown or does not fit together.
@@ -181,9 +180,7 @@ def load_model(
 
 
 def load_learned(model: Posterior, name: str | Path) -> None:
-    """Give a learned posterior the weights that a model's posterior of its kind has.
-
-    The model's may lack the stages behind its masks, which then keep their first weights: masks come first.
+    """Give a learned posterior the weights that a model's posterior of its kind, which may lack later stages, has.
 
     Raises:
         InputError: if the model has none of the kind, or it has other settings.
