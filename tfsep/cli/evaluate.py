@@ -37,6 +37,7 @@ def parser() -> argparse.ArgumentParser:
     add("--steps", type=int, metavar="N", help="steps of the posterior's iteration")
     add("--baselines", default="", metavar="NAME,...", help="nmf, hpss, ica: slower ones beside mixture and ideal mask")
     add("--calibration", action="store_true", help="coverage of 50 %% and 90 %% intervals from 39 posterior samples")
+    add("--bss_eval", action="store_true", help="SDR, ISR, SIR and SAR too, medians of tracks (museval; slow)")
     add("--overlap", type=float, metavar="X", help="part of a segment shared with the next one, 0..0.9")
     add("--stereo", metavar="MODE", help="how channels are heard: each, mid_side or wiener (default: the model's)")
     return parse
@@ -53,6 +54,7 @@ def _evaluate(argv: Sequence[str]) -> int:
     runner.start_tensorflow()
     with runner.quiet_stderr():
         from tfsep.experiments import baseline_scores, separation_scores
+        from tfsep.experiments.bss_scores import BssScores
         from tfsep.separation.separator import Separator
     priors = runner.parse_priors(args.priors)
     separator = Separator.load(
@@ -71,7 +73,8 @@ def _evaluate(argv: Sequence[str]) -> int:
     baselines = baseline_scores.build(names, separator.sources, args.data, args.seed)
     with _progress() as bar:
         record = separation_scores.evaluate(
-            separator, batches, args.data, args.seed, bar.update, baselines, args.calibration
+            separator, batches, args.data, args.seed, bar.update, baselines, args.calibration,
+            BssScores() if args.bss_eval else None,
         )
     print(separation_scores.as_text(record))
     if args.json:

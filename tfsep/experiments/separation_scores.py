@@ -20,7 +20,8 @@ from tfsep.audio.resample import resample
 from tfsep.baselines.classical import ideal_ratio_mask
 from tfsep.data import musdb, stems, toy
 from tfsep.errors import InputError, JobError
-from tfsep.experiments import calibration
+from tfsep.experiments import bss_scores, calibration
+from tfsep.experiments.bss_scores import BssScores
 from tfsep.metrics import si_sdr
 from tfsep.separation.separator import Separator
 
@@ -189,6 +190,7 @@ def evaluate(
     progress: Callable[[int], object] | None = None,
     baselines: Mapping[str, Callable[[Batch], np.ndarray]] | None = None,
     calibrate: bool = False,
+    bss: BssScores | None = None,
 ) -> dict[str, Any]:
     """Separate mixtures and score the answers.
 
@@ -200,6 +202,7 @@ def evaluate(
         progress: is told the number of mixtures of each finished batch.
         baselines: further methods, each from a batch to estimates (batch, source, time).
         calibrate: count how often intervals of posterior samples cover the truth, as ``calibration``.
+        bss: scores each answer by BSS Eval too, as ``bss_eval``.
 
     Returns:
         The record that bin/evaluate writes: scores in dB per source and over all, of the model and of the baselines
@@ -221,6 +224,8 @@ def evaluate(
         scores["model"].add(estimates, batch.references)
         for name, method in methods.items():
             scores[name].add(method(batch), batch.references)
+        if bss is not None:
+            bss.add(estimates, batch.references, batch.mixture, batch.sample_rate, batch.song)
         if calibrate:
             coverage.add(*drawn(separator, batch, seed))
         if progress is not None:
@@ -238,6 +243,7 @@ def evaluate(
         "real_time_factor": seconds / sound,
         "silent": int(np.isnan(tables["model"]).sum()),
         **({"calibration": coverage.record(separator.sources)} if calibrate else {}),
+        **({"bss_eval": bss.record(separator.sources)} if bss is not None else {}),
     }
 
 
@@ -281,6 +287,8 @@ def as_text(record: Mapping[str, Any]) -> str:
         lines.append(f"{name:18}{'':9}{cells}   median{_cell(row['median_si_sdri'])}")
     if "calibration" in record:
         lines.append(calibration.as_text(record["calibration"]))
+    if "bss_eval" in record:
+        lines.append(bss_scores.as_text(record["bss_eval"]))
     lines.append(f"{record['seconds']:.1f} s of separation, {record['real_time_factor']:.3f} of the sound's own time")
     return "\n".join(lines)
 
