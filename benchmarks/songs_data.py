@@ -103,7 +103,7 @@ def _collect(argv: Sequence[str]) -> int:
 
 
 def _say(package: str, count: int) -> None:
-    print(f"{package}: {f'{count} folders' if count else 'not installed, passed over'}", file=sys.stderr)
+    print(f"{package}: {f'{count} folders' if count else 'none found, passed over'}", file=sys.stderr)
 
 
 def recorded(package: Package, root: Path, output: Path, seconds: float) -> int:
@@ -135,7 +135,8 @@ def _read(path: Path) -> np.ndarray | None:
         if shutil.which("ffmpeg") is None:
             return None
         command = ["ffmpeg", "-v", "error", "-i", str(path), "-f", "f32le", "-ac", "1", "-ar", str(RATE), "-"]
-        return np.frombuffer(subprocess.run(command, capture_output=True, check=False).stdout, np.float32)
+        sound = np.frombuffer(subprocess.run(command, capture_output=True, check=False).stdout, np.float32)
+        return sound if sound.size else None
     try:
         sound, rate = files.read(path)
     except JobError:
@@ -144,43 +145,50 @@ def _read(path: Path) -> np.ndarray | None:
 
 
 def spoken(output: Path) -> int:
-    """Let the voices of flite and espeak-ng say a few sentences; returns how many there are."""
+    """Let the voices of flite and espeak-ng say a few sentences; returns how many could."""
     commands = {f"flite_{voice}": ["flite", "-voice", voice, "-o", "{}", "-t"] for voice in FLITE}
     commands |= {f"espeak_{voice}": ["espeak-ng", "-v", voice, "-s", "140", "-w", "{}"] for voice in ESPEAK}
     found = {speaker: words for speaker, words in commands.items() if shutil.which(words[0]) is not None}
+    count = 0
     for speaker, words in found.items():
         (output / speaker).mkdir(parents=True, exist_ok=True)
+        codes = []
         for place, sentence in enumerate(SENTENCES):
             target = str(output / speaker / f"{place:03d}.wav")
-            subprocess.run([*(target if word == "{}" else word for word in words), sentence], check=True)
-    return len(found)
+            command = [*(target if word == "{}" else word for word in words), sentence]
+            codes.append(subprocess.run(command, capture_output=True, check=False).returncode)
+        count += not any(codes)
+    return count
 
 
 def loops(folder: Path, output: Path) -> int:
-    """Drum loops, repeated to 12 s; those with tones in them are left out."""
+    """Drum loops, repeated to 12 s or more, but those with tones in them; returns how many could be read."""
     chosen = [path for path in _sorted(folder, "loop_*.flac") if not re.search("drone|garzul|perc", path.name)]
+    count = 0
     for path in chosen:
         sound = _read(path)
         if sound is not None:
             times = int(np.ceil(LOOP_SECONDS * RATE / len(sound)))
             _write(output / "train" / path.stem / "drums.flac", np.tile(sound, times))
-    return len(chosen)
+            count += 1
+    return count
 
 
 def guitars(folder: Path, output: Path) -> int:
-    """The guitars of songs, the stretch of 70 s whose median second is loudest."""
-    found = _sorted(folder, "*/*/guitar.ogg")
-    for path in found:
+    """The guitars of songs, the stretch of 70 s whose median second is loudest; returns how many could be read."""
+    count = 0
+    for path in _sorted(folder, "*/*/guitar.ogg"):
         sound = _read(path)
-        if sound is None:
+        whole = 0 if sound is None else len(sound) // RATE
+        if sound is None or whole < 1:
             continue
-        whole = len(sound) // RATE
         power = np.mean(sound[: whole * RATE].reshape(whole, RATE) ** 2, axis=1)
         length = min(round(GUITAR_SECONDS), whole)
         first = max(range(whole - length + 1), key=lambda second: float(np.median(power[second : second + length])))
         song = path.parent.name.replace(" ", "_")
         _write(output / "train" / song / "other.flac", sound[first * RATE : (first + length) * RATE])
-    return len(found)
+        count += 1
+    return count
 
 
 def _sorted(folder: Path, pattern: str) -> list[Path]:

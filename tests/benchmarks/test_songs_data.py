@@ -50,7 +50,7 @@ def test_folders_are_what_rendering_and_training_read(
     write(root / "games/fretsonfire/data/songs/one/my song/guitar.ogg", 20.0)
     assert songs_data.main([f"--output={output}", f"--root={root}", "--seconds=15"]) == 0
     said = capsys.readouterr().err
-    assert "ktuberling-data: 1 folders" in said and "klettres-data: not installed, passed over" in said
+    assert "ktuberling-data: 1 folders" in said and "klettres-data: none found, passed over" in said
     assert [path.name for path in speech.singers(output / "voices")] == ["ktuberling_en"]
     assert len(list((output / "voices" / "ktuberling_en").iterdir())) == 4
     drums = StemsData([str(output / "loops")], sources=("drums",), sample_rate=RATE)

@@ -13,6 +13,7 @@ from tfsep.audio import files
 from tfsep.data import effects, render, synthesiser
 from tfsep.data.render import RenderSettings, render_song
 from tfsep.data.score import Note, Part
+from tfsep.data.song_folder import kept_or_made
 from tfsep.errors import InputError, JobError
 
 RATE = 22050
@@ -129,3 +130,16 @@ def test_a_song_is_stems_that_hang_on_the_seed_alone(tmp_path: Path) -> None:
     written = (tracks[0] / "bass.flac").stat().st_ino
     render_song(settings[0], 2)
     assert (tracks[0] / "bass.flac").stat().st_ino == written
+
+
+def test_stems_of_an_earlier_make_do_not_stay(tmp_path: Path) -> None:
+    sound = np.zeros((2, 100), np.float32)
+    folder = tmp_path / "train" / "song"
+    kept_or_made(folder, {"make": 1}, lambda: {"drums": sound, "vocals": sound}, RATE, 2)
+    kept_or_made(folder, {"make": 2}, lambda: {"drums": sound}, RATE, 1)
+    assert sorted(path.name for path in folder.iterdir()) == ["drums.flac", "song.json"]
+
+    def never() -> dict[str, np.ndarray]:
+        raise AssertionError("it lies there already")
+
+    assert kept_or_made(folder, {"make": 2}, never, RATE, 1) == folder

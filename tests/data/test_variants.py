@@ -59,7 +59,7 @@ def test_a_folder_of_stems_is_varied(tmp_path: Path) -> None:
         about = json.loads((folder / "song.json").read_text())
         bass, drums = (files.read(folder / f"{name}.flac")[0] for name in ("bass", "drums"))
         assert bass.shape == drums.shape == (1, round(1.2 * RATE))
-        own = {"a": 300.0, "b": 600.0}[about["track"]]
+        own = {"a": 300.0, "b": 600.0}[Path(about["track"]).name]
         assert peak(bass) == pytest.approx(own * 2.0 ** (about["semitones"] / 12.0), rel=0.006)
         assert peak(drums) == pytest.approx(1000.0, rel=0.004)
         assert abs(about["semitones"]) <= 4.0 and 1 / 1.3 <= about["faster"] <= 1.3
@@ -79,7 +79,7 @@ def test_a_folder_of_stems_is_varied(tmp_path: Path) -> None:
         (["--pitch=30"], "--pitch must lie in 0..24 and --tempo in 1..4, got 30 and 1.1"),
         (["--tempo=0.9"], "got 2 and 0.9"),
         (["--soundfont=x.sf2"], "--stems varies songs that sound already and takes no --soundfont"),
-        (["--midi=x"], "takes no --midi"),
+        (["--midi=x", "--sources=a,b,c,d"], "takes no --midi, --sources"),
         ([], "has no track folders"),
     ],
 )
@@ -88,3 +88,16 @@ def test_what_cannot_be_varied_is_refused(
 ) -> None:
     assert command.main([f"--stems={tmp_path}", f"--output={tmp_path / 'out'}", *arguments]) == 2
     assert rule in capsys.readouterr().err
+
+
+def test_stems_of_different_lengths_stay_together_and_a_track_without_any_is_named(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write(tmp_path / "songs" / "train" / "a" / "bass.wav", tone(300.0))
+    write(tmp_path / "songs" / "train" / "a" / "vocals.wav", tone(700.0, 0.1))
+    write(tmp_path / "songs" / "train" / "b" / "mixture.wav", tone(500.0))
+    argv = [f"--stems={tmp_path / 'songs'}", f"--output={tmp_path / 'out'}", "--songs=4", "--seconds=1"]
+    assert command.main([*argv, "--sample_rate=22050", "--jobs=1"]) == 1
+    assert "/b has no stems" in capsys.readouterr().err
+    for folder in (tmp_path / "out" / "train").iterdir():
+        assert {files.info(path).frames for path in folder.glob("*.flac")} == {RATE}

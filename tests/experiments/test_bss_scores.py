@@ -7,6 +7,7 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
+from tfsep.errors import InputError
 from tfsep.experiments import bss_scores, separation_scores
 from tfsep.experiments.bss_scores import BssScores
 from tfsep.experiments.separation_scores import Batch
@@ -57,3 +58,9 @@ def test_evaluate_records_them(monkeypatch: pytest.MonkeyPatch, capsys: pytest.C
     assert set(record["bss_eval"]) == {"model", "mixture"}
     assert "BSS Eval SIR" in separation_scores.as_text(record)
     assert "bss_eval" not in separate(Named(), [batch], "songs")
+
+
+def test_without_museval_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bss_scores.importlib.util, "find_spec", lambda _: None)
+    with pytest.raises(InputError, match="needs the package museval"):
+        BssScores()

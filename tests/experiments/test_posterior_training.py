@@ -138,6 +138,13 @@ def test_masks_may_be_the_start_of_a_posterior_with_more_stages(untrained: list[
     np.testing.assert_allclose(first(mixture)[0], more(mixture)[0], atol=1e-5)
 
 
+def test_a_start_of_fewer_sources_is_refused(untrained: list[Any], tmp_path: Path) -> None:
+    train(tmp_path / "first", posteriors=[MASKS])
+    more = ToyData(sources=("sine", "square", "triangle"))
+    with pytest.raises(InputError, match="is no start for 3 sources, it has 2"):
+        train(tmp_path / "second", posteriors=[MASKS], data=more, posterior_start=str(tmp_path / "first" / "model"))
+
+
 def test_a_start_of_another_make_is_refused(untrained: list[Any], tmp_path: Path) -> None:
     train(tmp_path / "first", posteriors=[MASKS])
     wide = recipe.posterior("amortised", network_settings={"width": 9, "num_blocks": 1})

@@ -87,6 +87,16 @@ def test_silence_and_one_channel_are_left_alone(stems: np.ndarray) -> None:
     np.testing.assert_array_equal(stereo.filtered(stems.astype(np.float32)), stems)
 
 
+@pytest.mark.parametrize("peak", [1e-5, 1e-7, 1e-12, 1e-20, 1e-30])
+def test_a_click_in_silence_passes(peak: float) -> None:
+    """As a lossy decoder or the end of a resampler's tail leaves it."""
+    stems = np.zeros((1, 3, 2, TIME), np.float32)
+    stems[0, :, 0, 5000] = peak * np.array([0.5, 0.3, 0.2])
+    found = stereo.filtered(stems)
+    assert np.isfinite(found).all()
+    np.testing.assert_allclose(found.sum(axis=1), stems.sum(axis=1), atol=1e-5 * peak)
+
+
 @pytest.mark.parametrize("mode", stereo.MODES)
 def test_modes_of_a_separator(make_separator: MakeSeparator, mode: str) -> None:
     """Bands are linear in the waveform, so turning channels changes nothing; the mixture is kept by every mode."""

@@ -37,7 +37,7 @@ def parser() -> argparse.ArgumentParser:
     add("--steps", type=int, metavar="N", help="steps of the posterior's iteration")
     add("--baselines", default="", metavar="NAME,...", help="nmf, hpss, ica: slower ones beside mixture and ideal mask")
     add("--calibration", action="store_true", help="coverage of 50 %% and 90 %% intervals from 39 posterior samples")
-    add("--bss_eval", action="store_true", help="SDR, ISR, SIR and SAR too, medians of tracks (museval; slow)")
+    add("--bss_eval", action="store_true", help="SDR, ISR, SIR and SAR too, medians of tracks (extra eval; slow)")
     add("--overlap", type=float, metavar="X", help="part of a segment shared with the next one, 0..0.9")
     add("--stereo", metavar="MODE", help="how channels are heard: each, mid_side or wiener (default: the model's)")
     return parse

@@ -1,14 +1,16 @@
 """Render training songs with stems, from MIDI files or from a built-in composer, by fluidsynth and soundfonts.
 
 With --voices, tunes are sung by recorded speech, resynthesised (pip install 'tfsep[singing]'). With --kits, the drums
-of every other song are recorded strokes. With --synthesised, a share of the parts is played by a built-in synthesiser
-and drum machine, each with a sound of its own; with --synthesised 1 neither fluidsynth nor a soundfont is needed.
+of every other song are recorded strokes. With --synthesised, a share of the parts that nobody sings is played by a
+built-in synthesiser and drum machine, each with a sound of its own, and kits take every other of the remaining drums;
+with --synthesised 1 neither fluidsynth nor a soundfont is needed.
 
 With --stems, songs that have stems already are made again at other pitches and tempi, track after track.
 
 Writes OUTPUT/SPLIT/TRACK/SOURCE.flac and song.json, which says how a track was made; bin/train reads the layout as it
-is (gin/data/stems.gin). A track depends on the seed, the split and its number alone. Tracks that lie there already
-just as they would be made are kept, so an interrupted command goes on. The folder of each track goes to stdout.
+is (gin/data/stems.gin). A track depends on the seed, the split and its number alone (and on what --stems holds). Tracks
+that lie there already just as they would be made are kept, so an interrupted command goes on. The folder of each track
+goes to stdout.
 """
 
 from __future__ import annotations
@@ -30,6 +32,7 @@ if TYPE_CHECKING:
     from tfsep.data.variants import VariantSettings
 
 BUILTIN = "builtin"
+SOURCES = ("drums", "bass", "other", "vocals")
 RATES = (44100, 22050)
 
 
@@ -41,7 +44,7 @@ def parser() -> argparse.ArgumentParser:
     add("--soundfont", action="append", default=[], metavar="FILE", help="SF2 or SF3; may be repeated, parts draw one")
     add("--voices", metavar="DIR", help="speech, one sub-folder for each speaker, who sing the leads (default: none)")
     add("--kits", metavar="DIR", help="drum kits, a sub-folder of strokes each, for every other song (default: none)")
-    add("--synthesised", type=float, default=0.0, metavar="SHARE", help="of the parts, by the built-in synthesiser (0)")
+    add("--synthesised", type=float, default=0.0, metavar="X", help="share of unsung parts for the built-in synth (0)")
     add("--stems", metavar="DIR", help="vary the songs in DIR/SPLIT/TRACK/SOURCE.flac instead of rendering notes")
     add("--pitch", type=float, default=2.0, metavar="S", help="with --stems, largest shift in semitones (default: 2)")
     add("--tempo", type=float, default=1.1, metavar="X", help="with --stems, largest change as a factor (default: 1.1)")
@@ -55,7 +58,7 @@ def parser() -> argparse.ArgumentParser:
     add("--jobs", type=int, default=os.cpu_count() or 1, metavar="N", help="songs at a time (default: all cores)")
     add("--sample_rate", type=int, choices=RATES, default=RATES[0], help="Hz (default: 44100)")
     add("--channels", type=int, choices=(1, 2), default=2, help="of the stems (default: 2)")
-    add("--sources", default="drums,bass,other,vocals", metavar="NAMES", help="names of drums, bass, other and lead")
+    add("--sources", default=",".join(SOURCES), metavar="NAMES", help="names of drums, bass, other and lead")
     return parse
 
 
@@ -108,8 +111,10 @@ def _variants(args: argparse.Namespace) -> VariantSettings:
 
     notes = ("soundfont", "voices", "kits", "synthesised", "program")
     given = [f"--{name}" for name in notes if getattr(args, name)]
-    if given or args.midi != BUILTIN:
-        raise InputError(f"--stems varies songs that sound already and takes no {', '.join(given) or '--midi'}")
+    given += ["--midi"] if args.midi != BUILTIN else []
+    given += ["--sources"] if args.sources != ",".join(SOURCES) else []
+    if given:
+        raise InputError(f"--stems varies songs that sound already and takes no {', '.join(given)}")
     if not 0.0 <= args.pitch <= 24.0 or not 1.0 <= args.tempo <= 4.0:
         raise InputError(f"--pitch must lie in 0..24 and --tempo in 1..4, got {args.pitch:g} and {args.tempo:g}")
     stems.track_folders(args.stems, args.split)

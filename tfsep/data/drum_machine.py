@@ -1,8 +1,8 @@
 r"""A drum machine, its sounds drawn at random: sweeps, noise and metal, as electronic kits are made.
 
-A kick or a tom is a sine whose frequency falls, :math:`f(t) = f_1 + (f_0 - f_1) e^{-t / \tau}`; a snare is two sines
-and noise, a clap noise in four bursts, hats and cymbals high-passed noise with squares of frequencies in no harmonic
-ratio. All of them decay exponentially.
+A kick or a tom is a sine whose frequency falls, :math:`f(t) = f_1 + (f_0 - f_1) e^{-t / \tau}`; a snare is such a
+sine and noise, a clap noise in four bursts, hats and cymbals high-passed noise with squares of frequencies in no
+harmonic ratio. All of them decay exponentially.
 """
 
 from __future__ import annotations

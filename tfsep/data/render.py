@@ -7,8 +7,9 @@ track has a peak of 0.9.
 
 Without voices the lead is played by an instrument under the name of the fourth source. With voices it is sung in four
 songs of five (singing.py), in two takes at once in some; in the fifth an instrument plays it, and it belongs to other.
-With kits the drums of every other song are recorded strokes (kits.py). A share of the parts may be played by the
-built-in synthesiser and drum machine (subtractive.py, drum_machine.py), each with a sound of its own.
+A share of the parts that nobody sings may be played by the built-in synthesiser and drum machine (subtractive.py,
+drum_machine.py), each with a sound of its own. With kits every other of the remaining parts of drums is recorded
+strokes (kits.py).
 """
 
 from __future__ import annotations
@@ -66,7 +67,7 @@ class RenderSettings:
         voices: folders of speech, one of them drawn for each song; empty: an instrument plays the lead.
         kits: folders of recorded strokes, one of them drawn for every other song's drums; empty: soundfonts alone.
         programs: General MIDI programs, 0..127, that a group draws from instead of its usual ones.
-        synthesised: share of the parts that the built-in synthesiser or drum machine plays.
+        synthesised: share of the parts nobody sings that the built-in synthesiser or drum machine plays.
     """
 
     soundfonts: tuple[Path, ...]

@@ -1,7 +1,7 @@
 """The folder of a song that a command made: its stems and ``song.json``, which says how, and so whether it is the one.
 
-A folder whose description is just what is asked for is kept as it is; in another the description goes first and comes
-last, so that a folder which has one is whole.
+A folder whose description is just what is asked for is kept as it is. In another the description goes first, then the
+stems of the earlier make, and comes last, so that a folder which has one is whole.
 """
 
 from __future__ import annotations
@@ -41,7 +41,8 @@ def kept_or_made(
     description, described = folder / DESCRIPTION, json.dumps(about, indent=1) + "\n"
     if description.is_file() and description.read_text(encoding="utf-8") == described:
         return folder
-    description.unlink(missing_ok=True)
+    for earlier in (description, *folder.glob("*.flac")) if folder.is_dir() else ():
+        earlier.unlink(missing_ok=True)
     for source, sound in make().items():
         heard = sound if channels == 2 else sound.mean(axis=0, keepdims=True)
         with files.Writer(folder / f"{source}.flac", sample_rate, channels, "16", "flac") as writer:

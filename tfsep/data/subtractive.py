@@ -4,9 +4,10 @@ A note is a sum of oscillators with a band-limited saw, pulse, triangle or sine 
 
 .. math:: x(t) = \sum_i g_i\, w_i\big(\phi_i(t)\big), \qquad \phi_i' = f\, 2^{o_i + (d_i + v \sin 2\pi r t) / 1200},
 
-detuned by d_i cents, o_i octaves apart and with a vibrato of v cents; one modulates the phase of the others in some
-patches (frequency modulation). A resonant low-pass filter follows, its corner f 2^{c + s e(t)} swept by an envelope
-e(t) = exp(-t / tau), then attack, decay, sustain and release. Jumps of saws and pulses are smoothed by polyBLEPs.
+detuned by d_i cents, o_i octaves apart and with a vibrato of v cents. In some patches a sine at a ratio of its own
+frequency modulates the phase of each, less and less over 0.4 s (frequency modulation). A resonant low-pass filter
+follows, its corner f 2^{c + s e(t)} swept by an envelope e(t) = exp(-t / tau), then attack, decay, sustain and release.
+Jumps of saws and pulses are smoothed by polyBLEPs.
 
 Sources: Valimaki and Huovilainen 2007 (polyBLEP); Chowning 1973 (frequency modulation); Bristow-Johnson's cookbook (the
 filter's coefficients).

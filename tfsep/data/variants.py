@@ -21,6 +21,7 @@ from tfsep.audio.resample import resample
 from tfsep.data import stems
 from tfsep.data.reels import SUFFIXES
 from tfsep.data.song_folder import kept_or_made
+from tfsep.errors import JobError
 
 UNPITCHED = ("drums",)
 _FINE = 48000
@@ -68,7 +69,7 @@ def vary_song(settings: VariantSettings, index: int) -> Path:
     place = float(rng.uniform())
     left_out = ("root", "output", "pitch", "tempo")
     about: dict[str, Any] = {key: value for key, value in asdict(settings).items() if key not in left_out}
-    about |= {"index": index, "track": track.name, "semitones": round(semitones, 4), "faster": round(faster, 4)}
+    about |= {"index": index, "track": str(track), "semitones": round(semitones, 4), "faster": round(faster, 4)}
     folder = settings.output / settings.split / f"{track.name} {settings.seed}-{index:05d}"
 
     def make() -> dict[str, np.ndarray]:
@@ -78,11 +79,15 @@ def vary_song(settings: VariantSettings, index: int) -> Path:
             for name, (sound, rate) in found.items()
             if name != "mixture"
         }
-        length = round(settings.seconds * faster * settings.sample_rate)
-        first = round(place * max(max(sound.shape[1] for sound in sounds.values()) - length, 0))
+        if not sounds:
+            raise JobError(f"{track} has no stems")
+        longest = max(sound.shape[1] for sound in sounds.values())
+        length = min(round(settings.seconds * faster * settings.sample_rate), longest)
+        first = round(place * (longest - length))
+        whole = {name: np.pad(sound, ((0, 0), (0, longest - sound.shape[1]))) for name, sound in sounds.items()}
         return {
             name: varied(sound[:, first : first + length], 0.0 if name in UNPITCHED else semitones, faster)
-            for name, sound in sounds.items()
+            for name, sound in whole.items()
         }
 
     return kept_or_made(folder, about, make, settings.sample_rate, settings.channels)

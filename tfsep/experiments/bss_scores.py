@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import importlib.util
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
+from tfsep.errors import InputError
 from tfsep.metrics.bss_eval import SCORES, bss_eval, track_medians
 
 
@@ -14,7 +16,13 @@ class BssScores:
     """Adds up the track scores of an answer and of the mixture taken as every estimate."""
 
     def __init__(self) -> None:
-        """Start from no track."""
+        """Start from no track.
+
+        Raises:
+            InputError: if museval, of the extra ``eval``, is not installed.
+        """
+        if importlib.util.find_spec("museval") is None:
+            raise InputError("BSS Eval needs the package museval, which is not installed: pip install 'tfsep[eval]'")
         self._tracks: dict[str, list[dict[str, np.ndarray]]] = {"model": [], "mixture": []}
 
     def add(self, estimates: np.ndarray, references: np.ndarray, mixture: np.ndarray, rate: int, song: bool) -> None:

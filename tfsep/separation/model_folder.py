@@ -130,14 +130,13 @@ def load_model(
     """Load a model with one of its posteriors.
 
     Args:
-        name: name under :func:`models_folder`, or a folder.
-        posterior: kind of posterior; None is the model's first, or, where ``priors`` is given, the first that uses
-            priors and, where they add a source, nothing else.
+        name: under :func:`models_folder`, or a folder.
+        posterior: its kind; None is the model's first, or, where ``priors`` is given, the first that uses priors and,
+            where they add a source, nothing else.
         priors: {source: model folder} from which priors are taken instead; further sources are added to the model's.
         steps: iterations of an iterative posterior (levels of gibbs, say, steps per level of langevin).
-        seconds: length of a segment in place of the model's own, for a learned posterior over a short-time plane
-            (resized.py).
-        silence: how likely each source is absent, in place of what the samplers were built with.
+        seconds: length of a segment in place of the model's own, for a learned posterior (resized.py).
+        silence: how likely each source is absent, in place of what samplers were built with.
 
     Raises:
         InputError: for anything that is missing, unknown or does not fit together.
@@ -183,10 +182,12 @@ def load_learned(model: Posterior, name: str | Path) -> None:
     """Give a learned posterior the weights that a model's posterior of its kind, which may lack later stages, has.
 
     Raises:
-        InputError: if the model has none of the kind, or it has other settings.
+        InputError: if the model has none of the kind, or it has other sources or settings.
     """
-    folder = find_model(name)
-    found = _by_kind(describe(folder)).get(model.kind)
+    description = describe(folder := find_model(name))
+    found = _by_kind(description).get(model.kind)
+    if (has := len(description["sources"])) != model.num_sources:
+        raise InputError(f"model {str(name)!r} is no start for {model.num_sources} sources, it has {has}")
     if found is None or "weights" not in found:
         raise InputError(f"model {str(name)!r} has no learned posterior of kind {model.kind!r} to start from")
     weights.load(model, folder / found["weights"], leading=True)

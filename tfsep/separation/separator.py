@@ -98,7 +98,7 @@ class Separator:
             segment: length of a segment in seconds in place of the model's, where its posterior allows another.
             memory: budget in GB.
             stereo: what the channels of a song have to do with each other, in place of the model's.
-            silence: how likely each source is absent, 0..1, for posteriors that sample by priors with a density.
+            silence: how likely each source is absent, from 0 to below 1, for samplers by priors with a density.
 
         Raises:
             InputError: if there is no such model, its folder is not sound, or an argument does not suit it.

@@ -85,7 +85,7 @@ def with_silence(entry: Entry, known: Mapping[str, Entry], probability: float) -
             for stage in used_stages(entry, known)
         ]
         if not all(isinstance(stage, str) for stage in found):
-            return {**entry, "stages": found, "keep": None}
+            return {**entry, "stages": found, "keep": None, "silence_probability": probability}
     elif entry["kind"] not in LEARNED:
         return {**entry, "silence_probability": probability}
     raise InputError(f"posterior {entry['kind']!r} learned silence from its data and takes no probability of it")

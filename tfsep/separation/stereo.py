@@ -14,9 +14,9 @@ of one segment, a vector over channels, and the mixture :math:`x = \sum_k y_k`,
     R_k(f) = C \frac{\sum_t y_k y_k^H}{\sum_t |y_k|^2}, \quad
     \hat y_k = v_k R_k \Big(\sum_j v_j R_j\Big)^{-1} x,
 
-the bars being means over the C channels. The filter is that of Duong, Vincent and Gribonval (2010), and the estimates
-of place are one step of its EM updates; its power spectra are :math:`|y_k|^2` there. With the geometric mean in their
-place sources that sit at one place keep the masks they came with, which were fitted to ratios of magnitudes, where
+the bars being means over the C channels. The filter is that of Duong, Vincent and Gribonval (2010), the places weighed
+by power instead of updated by EM; its power spectra are :math:`|y_k|^2` there. With the geometric mean in their place
+sources that sit at one place keep the masks they came with, which were fitted to ratios of magnitudes, where
 power would sharpen them. Draws keep their distance from their mean, which alone is filtered.
 """
 
@@ -59,7 +59,8 @@ def _filter(stems: tf.Tensor) -> tf.Tensor:
     power = tf.reduce_mean(tf.abs(spectra) ** 2, axis=1)
     total = tf.reduce_mean(tf.abs(mixture) ** 2, axis=0)
     least = _LEAST_POWER * tf.reduce_mean(total) + _TINY
-    spread = tf.cast(tf.sqrt((power + least) * (total + least)), spectra.dtype)
+    # Each root by itself: the product of two small powers is no number of float32.
+    spread = tf.cast(tf.sqrt(power + least) * tf.sqrt(total + least), spectra.dtype)
     place = tf.einsum("kctf,kdtf->kfcd", spectra, tf.math.conj(spectra))
     trace = tf.math.real(tf.linalg.trace(place))[..., tf.newaxis, tf.newaxis]
     num_channels = tf.shape(stems)[1]
