@@ -1,7 +1,7 @@
 """The main job on bundled input: eight toy mixtures and ten seconds of a real song, taken apart and scored.
 
 Writes the toy mixtures and all stems below OUTPUT and prints, for both, SI-SDR per source beside the mixture as the
-estimate and an ideal ratio mask. The song is not among those the models were trained on.
+estimate and an ideal ratio mask. The songs model heard isolated stems of this song, and never the song.
 """
 
 from __future__ import annotations
