@@ -36,6 +36,7 @@ def font(tmp_path: Path) -> Path:
         (["--soundfont=FONT", "--voices=empty"], "--voices must be a folder with one folder of speech for each singer"),
         (["--soundfont=FONT", "--program=lead=128"], "--program must be one of drums, bass, other, lead, '='"),
         (["--soundfont=FONT", "--program=flute"], "got 'flute'"),
+        (["--soundfont=FONT", "--pitch=3"], "--pitch and --tempo vary the songs of --stems, which is not given"),
     ],
 )
 def test_what_is_refused(

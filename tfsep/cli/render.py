@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 
 BUILTIN = "builtin"
 SOURCES = ("drums", "bass", "other", "vocals")
+PITCH, TEMPO = 2.0, 1.1
 RATES = (44100, 22050)
 
 
@@ -46,8 +47,8 @@ def parser() -> argparse.ArgumentParser:
     add("--kits", metavar="DIR", help="drum kits, a sub-folder of strokes each, for every other song (default: none)")
     add("--synthesised", type=float, default=0.0, metavar="X", help="share of unsung parts for the built-in synth (0)")
     add("--stems", metavar="DIR", help="vary the songs in DIR/SPLIT/TRACK/SOURCE.flac instead of rendering notes")
-    add("--pitch", type=float, default=2.0, metavar="S", help="with --stems, largest shift in semitones (default: 2)")
-    add("--tempo", type=float, default=1.1, metavar="X", help="with --stems, largest change as a factor (default: 1.1)")
+    add("--pitch", type=float, default=PITCH, metavar="S", help="with --stems, largest shift in semitones (2)")
+    add("--tempo", type=float, default=TEMPO, metavar="X", help="with --stems, largest change as a factor (1.1)")
     programs = "General MIDI program of drums, bass, other or lead, instead of random ones; may be repeated (lead=73)"
     add("--program", action="append", default=[], metavar="GROUP=N", help=programs)
     add("--output", required=True, metavar="DIR", help="where the songs go")
@@ -95,6 +96,8 @@ def _maker(args: argparse.Namespace) -> Callable[[int], Path]:
             raise InputError(f"--{name} must lie in {lowest}..{highest}, got {getattr(args, name)}")
     if not _is_name(args.split):
         raise InputError(f"--split must be the name of a folder, got {args.split!r}")
+    if args.stems is None and (args.pitch, args.tempo) != (PITCH, TEMPO):
+        raise InputError("--pitch and --tempo vary the songs of --stems, which is not given")
     if args.stems is not None:
         from tfsep.data.variants import vary_song
 

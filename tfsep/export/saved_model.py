@@ -2,8 +2,9 @@
 
 ``BASE/<version>/`` holds one signature, ``serving_default``: waveform [batch, time] float32 at the model's sample rate
 to one output [batch, time] for each source, at mixture scale, so that the outputs sum to the waveform. Both sizes are
-free; every waveform of a batch is separated on its own. The answer is that of the Separator for seed 0. What a client
-must know beside the signature stands in ``assets.extra/tfsep.json``.
+free; every waveform of a batch is separated on its own. The answer is that of ``Separator.separate_batch`` for seed 0:
+channels of one song know nothing of each other here (stereo.py). What a client must know beside the signature stands in
+``assets.extra/tfsep.json``.
 """
 
 from __future__ import annotations
