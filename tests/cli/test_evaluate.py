@@ -129,8 +129,11 @@ def test_folder_of_songs(call: Run, tmp_path: Path) -> None:
     mixture = found["baselines"]["mixture"]["sources"]["drums"]["si_sdr"]
     assert mixture == pytest.approx((expected + 2 * -3.0) / 3, abs=0.5)
     assert "bass" in out and "-" in out
-    code, _, _ = call(evaluate.main, "--model=songs", "--data=data", "--num_mixtures=1", "--json=r.json")
+    code, _, _ = call(
+        evaluate.main, "--model=songs", "--data=data", "--num_mixtures=1", "--without=bass", "--json=r.json"
+    )
     assert code == 0 and record(tmp_path / "r.json")["num_mixtures"] == 1
+    assert set(record(tmp_path / "r.json")["sources"]) == {"drums", "other", "vocals"}
 
 
 def test_a_musdb_root_and_both_of_its_mixtures(call: Run, tmp_path: Path) -> None:

@@ -79,6 +79,19 @@ def test_two_stems_and_one(run: Separate, tmp_path: Path) -> None:
     assert code == 2 and "one of drums, bass, other, vocals, got 'flute'" in err
 
 
+def test_without_a_source_that_is_not_there(run: Separate, tmp_path: Path) -> None:
+    waveform = song(1)
+    write(tmp_path / "x.wav", waveform)
+    code, out, _ = run("x.wav", "--without=bass", "--without=vocals", "--num_samples=2")
+    assert code == 0
+    assert [Path(path).name for path in out if "sample" not in path] == ["drums.wav", "other.wav"]
+    drums, other = (files.read(path)[0] for path in out if "sample" not in path)
+    np.testing.assert_allclose(drums + other, waveform, atol=1e-6)
+    code, out, err = run("x.wav", "--without=flute", "--output=flutes")
+    assert code == 2 and "left out (drums, bass, other, vocals), got 'flute'" in err
+    assert not (tmp_path / "flutes").exists()
+
+
 def test_samples_part_and_format(run: Separate, tmp_path: Path) -> None:
     write(tmp_path / "x.wav", song(2, 44100), 44100)
     code, out, _ = run(

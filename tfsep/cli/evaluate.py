@@ -40,6 +40,7 @@ def parser() -> argparse.ArgumentParser:
     add("--bss_eval", action="store_true", help="SDR, ISR, SIR and SAR too, medians of tracks (extra eval; slow)")
     add("--overlap", type=float, metavar="X", help="part of a segment shared with the next one, 0..0.9")
     add("--stereo", metavar="MODE", help="how channels are heard: each, mid_side or wiener (default: the model's)")
+    add("--without", action="append", default=[], metavar="SOURCE", help="a source that no mixture has; repeatable")
     return parse
 
 
@@ -59,7 +60,7 @@ def _evaluate(argv: Sequence[str]) -> int:
     priors = runner.parse_priors(args.priors)
     separator = Separator.load(
         args.model, posterior=args.posterior, priors=priors, steps=args.steps, overlap=args.overlap,
-        stereo=args.stereo,
+        stereo=args.stereo, without=args.without,
     )
     if args.data in TOY_DATA:
         num_mixtures = args.num_mixtures or _TOY_MIXTURES

@@ -23,6 +23,7 @@ def parser() -> argparse.ArgumentParser:
     add("--posterior", metavar="NAME", help="kind of posterior, where the model offers several")
     add("--steps", type=int, metavar="N", help="steps of the posterior's iteration")
     add("--overlap", type=float, metavar="X", help="part of a segment shared with the next one, 0..0.9")
+    add("--without", action="append", default=[], metavar="SOURCE", help="a source that is not there; repeatable")
     return parse
 
 
@@ -39,7 +40,9 @@ def _export(argv: Sequence[str]) -> int:
     with runner.quiet_stderr():
         from tfsep.export import saved_model
         from tfsep.separation.separator import Separator
-    separator = Separator.load(args.model, posterior=args.posterior, steps=args.steps, overlap=args.overlap)
+    separator = Separator.load(
+        args.model, posterior=args.posterior, steps=args.steps, overlap=args.overlap, without=args.without
+    )
     with runner.quiet_stderr():
         folder = saved_model.export(separator, args.output)
     print(folder)

@@ -46,6 +46,7 @@ def parser() -> argparse.ArgumentParser:
     add("--overlap", "--segment_overlap", type=float, metavar="X", help="part of a segment shared with the next one")
     add("--stereo", metavar="MODE", help="how channels are heard: each, mid_side or wiener (default: the model's)")
     add("--silence", type=float, metavar="P", help="how likely each source is absent, for samplers over priors")
+    add("--without", action="append", default=[], metavar="SOURCE", help="a source that is not there; repeatable")
     audio = parse.add_argument_group("audio")
     add = audio.add_argument
     add("--two_stems", metavar="SOURCE", help="write SOURCE and no_SOURCE, everything else")

@@ -56,7 +56,7 @@ class SeparationJob:
         self.separator: Separator = Separator.load(
             args.model, posterior=args.posterior, priors=priors, steps=args.steps, overlap=args.overlap,
             segment=args.segment, memory=args.memory, stereo=args.stereo,
-            silence=args.silence,
+            silence=args.silence, without=args.without,
         )
         posterior = self.separator.model.posterior
         if args.num_samples > 1 and not posterior.has_spread and not args.quiet:

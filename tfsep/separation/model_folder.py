@@ -26,6 +26,7 @@ from tfsep.posteriors.registry import LEARNED
 from tfsep.priors.base import Prior
 from tfsep.separation import stages, weights
 from tfsep.separation.description import FORMAT, MODEL_FILE, read_description
+from tfsep.separation.present import PRESENT, load_reduced, mean_gains, without_sources
 from tfsep.separation.resized import resized_segment
 
 _STEPS = {
@@ -126,6 +127,7 @@ def load_model(
     steps: int | None = None,
     seconds: float | None = None,
     silence: float | None = None,
+    without: Sequence[str] = (),
 ) -> Model:
     """Load a model with one of its posteriors.
 
@@ -137,32 +139,34 @@ def load_model(
         steps: iterations of an iterative posterior (levels of gibbs, say, steps per level of langevin).
         seconds: length of a segment in place of the model's own, for a learned posterior (resized.py).
         silence: how likely each source is absent, in place of what samplers were built with.
+        without: sources of the model that the mixtures do not have (present.py).
 
     Raises:
         InputError: for anything that is missing, unknown or does not fit together.
     """
     folder = find_model(name)
-    description = describe(folder)
+    description = without_sources(describe(folder), without)
     sources = list(description["sources"])
     gains: list[float] = list(description["gains"])
     for source in priors or {}:
+        if source in without:
+            raise InputError(f"a prior was given for {source!r}, which is to be left out")
         if source not in sources:
             sources.append(source)
-            mean = len(set(gains)) == 1 and abs(sum(gains) - 1.0) < 1e-6
-            gains = [1.0 / len(sources)] * len(sources) if mean else [*gains, 1.0]
+            gains = [1.0 / len(sources)] * len(sources) if mean_gains(gains) else [*gains, 1.0]
     added = not set(priors or {}) <= set(description["sources"])
-    entry = dict(_choose(description, posterior, bool(priors), added, folder.name))
+    entry = dict(stages.chosen(description, posterior, bool(priors), added, folder.name))
     if steps is not None:
         if entry["kind"] not in _STEPS:
             raise InputError(f"posterior {entry['kind']!r} has no steps to set; those of {', '.join(_STEPS)} can be")
         entry[_STEPS[entry["kind"]]] = steps
     if silence is not None:
-        entry = stages.with_silence(entry, _by_kind(description), silence)
+        entry = stages.with_silence(entry, stages.by_kind(description), silence)
     segment = int(description["segment"])
     if seconds is not None:
         segment = resized_segment(entry, seconds, int(description["sample_rate"]))
     loaded = None
-    if stages.needs_priors(entry, _by_kind(description)):
+    if stages.needs_priors(entry, stages.by_kind(description)):
         folders = {source: (priors or {}).get(source, folder) for source in sources}
         _check_rates({place: describe(place)["sample_rate"] for place in dict.fromkeys([folder, *folders.values()])})
         loaded = [load_prior(place, source) for source, place in folders.items()]
@@ -185,7 +189,7 @@ def load_learned(model: Posterior, name: str | Path) -> None:
         InputError: if the model has none of the kind, or it has other sources or settings.
     """
     description = describe(folder := find_model(name))
-    found = _by_kind(description).get(model.kind)
+    found = stages.by_kind(description).get(model.kind)
     if (has := len(description["sources"])) != model.num_sources:
         raise InputError(f"model {str(name)!r} is no start for {model.num_sources} sources, it has {has}")
     if found is None or "weights" not in found:
@@ -202,44 +206,22 @@ def _load_posterior(
 ) -> Posterior:
     """Build a posterior of a model folder with its weights, or the stages of a composition with theirs."""
     arguments = {**entry, "gains": gains}
-    file = arguments.pop("weights", None)
+    file, present = arguments.pop("weights", None), arguments.pop(PRESENT, None)
     if entry["kind"] in LEARNED:
         arguments |= {"num_sources": len(gains), "segment": description["segment"]}
     else:
         arguments["priors"] = loaded
     if entry["kind"] == stages.COMPOSITION:
+        known = stages.by_kind(description)
         arguments = stages.built_stages(
-            arguments, _by_kind(description), lambda stage: _load_posterior(stage, folder, description, gains, loaded)
+            arguments, known, lambda stage: _load_posterior(stage, folder, description, gains, loaded)
         )
+    if present is not None and file is not None:
+        return load_reduced(present, arguments, posterior_kinds.build, lambda whole: weights.load(whole, folder / file))
     built = posterior_kinds.build(**arguments)
     if file is not None:
         weights.load(built, folder / file)
     return built
-
-
-def _by_kind(description: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
-    return {entry["kind"]: entry for entry in description["posteriors"]}
-
-
-def _choose(
-    description: Mapping[str, Any], wanted: str | None, own_priors: bool, added: bool, name: str
-) -> Mapping[str, Any]:
-    """The description of the posterior to use: where priors are given one that uses them, and if these add a source
-    one that has learned nothing of the model's sources.
-    """
-    known = _by_kind(description)
-
-    def fits(entry: Mapping[str, Any]) -> bool:
-        return stages.needs_priors(entry, known) and not (added and stages.is_learned(entry, known))
-
-    offered = {kind: entry for kind, entry in known.items() if not own_priors or fits(entry)}
-    if wanted is None and offered:
-        return next(iter(offered.values()))
-    if wanted in offered:
-        return offered[wanted]
-    rule = ("that needs only priors " if added else "that uses priors ") if own_priors else ""
-    names = ", ".join(offered) or "none"
-    raise InputError(f"model {name!r} has no posterior {rule}of kind {wanted or 'any'!r}; it has {names}")
 
 
 def _check_rates(rates: Mapping[str | Path, int]) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -86,6 +86,7 @@ class Separator:
         memory: float | None = None,
         stereo: str | None = None,
         silence: float | None = None,
+        without: Sequence[str] = (),
     ) -> Separator:
         """Load a bundled model by name, or a model folder.
 
@@ -99,12 +100,13 @@ class Separator:
             memory: budget in GB.
             stereo: what the channels of a song have to do with each other, in place of the model's.
             silence: how likely each source is absent, from 0 to below 1, for samplers by priors with a density.
+            without: sources of the model that the mixtures certainly do not have.
 
         Raises:
             InputError: if there is no such model, its folder is not sound, or an argument does not suit it.
         """
         model = model_folder.load_model(
-            name, posterior=posterior, priors=priors, steps=steps, seconds=segment, silence=silence
+            name, posterior=posterior, priors=priors, steps=steps, seconds=segment, silence=silence, without=without
         )
         return cls(model, overlap=overlap, memory=memory, stereo=stereo)
 

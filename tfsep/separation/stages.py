@@ -89,3 +89,29 @@ def with_silence(entry: Entry, known: Mapping[str, Entry], probability: float) -
     elif entry["kind"] not in LEARNED:
         return {**entry, "silence_probability": probability}
     raise InputError(f"posterior {entry['kind']!r} learned silence from its data and takes no probability of it")
+
+
+def by_kind(description: Mapping[str, Any]) -> dict[str, Entry]:
+    """The posteriors that a model's description has, by their kind."""
+    return {entry["kind"]: entry for entry in description["posteriors"]}
+
+
+def chosen(
+    description: Mapping[str, Any], wanted: str | None, own_priors: bool, added: bool, name: str
+) -> Entry:
+    """The description of the posterior to use: where priors are given one that uses them, and if these add a source
+    one that has learned nothing of the model's sources.
+    """
+    known = by_kind(description)
+
+    def fits(entry: Mapping[str, Any]) -> bool:
+        return needs_priors(entry, known) and not (added and is_learned(entry, known))
+
+    offered = {kind: entry for kind, entry in known.items() if not own_priors or fits(entry)}
+    if wanted is None and offered:
+        return next(iter(offered.values()))
+    if wanted in offered:
+        return offered[wanted]
+    rule = ("that needs only priors " if added else "that uses priors ") if own_priors else ""
+    names = ", ".join(offered) or "none"
+    raise InputError(f"model {name!r} has no posterior {rule}of kind {wanted or 'any'!r}; it has {names}")
