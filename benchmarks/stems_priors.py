@@ -8,6 +8,9 @@ of all sources pooled; ``contrastive`` fine-tunes what came of the first, by gin
 ``<real>/train`` in turn: it trains ``priors`` further on --songs and on all real songs but one, by likelihood alone and
 contrastively, tests the one before and after under the priors of the sources it has, and adds it to
 ``benchmarks/results/prior_test_left_out.json``. Each training resumes where it stood.
+
+With ``--more`` the priors hear further stems: gin/stems_prior_wide.gin and gin/contrastive_stems_wide.gin, folders
+``wide <job>``, and ``wide`` rows in the record beside those that are there.
 """
 
 from __future__ import annotations
@@ -27,6 +30,7 @@ from tfsep.errors import InputError, JobError
 
 JOBS = ("priors", "background", "contrastive", "left_out")
 LEFT_OUT = "prior_test_left_out.json"
+_SHARE = 30
 _KEPT = ("num_examples", "sigma", "accuracy", "mean_auroc", "accuracy_per_source", "by_sigma", "scores", "referee")
 
 
@@ -40,6 +44,7 @@ def _make(argv: Sequence[str]) -> int:
     parse = runner.Parser(prog="stems_priors", description=__doc__, formatter_class=layout)
     parse.add_argument("--songs", required=True, metavar="DIR", help="stems with a training split")
     parse.add_argument("--real", metavar="DIR", help="stems of real songs, of which each is left out once")
+    parse.add_argument("--more", action="append", default=[], metavar="DIR", help="further stems to train on; repeatable")
     parse.add_argument("--only", action="append", choices=JOBS, help="one of the jobs, repeatable")
     parse.add_argument("--song", action="append", metavar="WORD", help="songs to leave out: those named so, repeatable")
     parse.add_argument("--num_examples", type=int, default=64, metavar="N", help="test cuts a source (default: 64)")
@@ -49,15 +54,17 @@ def _make(argv: Sequence[str]) -> int:
     jobs = args.only or [job for job in JOBS if job != "left_out" or args.real]
     if "left_out" in jobs and not args.real:
         raise InputError("left_out needs --real, a folder of stems")
-    runs, priors = Path(args.runs), Path(args.runs) / "priors"
+    wide, kind = ("wide ", "_wide") if args.more else ("", "")
+    runs, heard = Path(args.runs), [args.songs, *args.more]
+    priors = runs / f"{wide}priors"
     if "priors" in jobs:
-        _train("stems_prior", priors, [args.songs], [])
+        _train(f"stems_prior{kind}", priors, heard, [])
     if "background" in jobs:
-        _train("stems_background", runs / "background", [args.songs], [])
+        _train("stems_background", runs / f"{wide}background", heard, [])
     if "contrastive" in jobs:
-        _train("contrastive_stems", runs / "contrastive", [args.songs], [_from(priors)])
+        _train(f"contrastive_stems{kind}", runs / f"{wide}contrastive", heard, [_from(priors)])
     for song in _chosen(args.real, args.song) if "left_out" in jobs else ():
-        _leave_out(song, args, priors, runs / f"without {song}")
+        _leave_out(song, args, priors, runs / f"{wide}without {song}")
     return 0
 
 
@@ -87,8 +94,10 @@ def _train(gin: str, folder: Path, roots: Sequence[str], settings: Sequence[str]
 def _leave_out(song: str, args: argparse.Namespace, priors: Path, folder: Path) -> None:
     """Fine-tune without a song in both ways, test on it before and after, keep the record."""
     settings, alone = [_from(priors), f"stems.exclude={[song]!r}"], folder.with_name(f"likelihood {folder.name}")
-    _train("contrastive_stems", alone, [args.songs, args.real], [*settings, "fine_tune.weight=0.0"])
-    _train("contrastive_stems", folder, [args.songs, args.real], settings)
+    # Three real songs among hundreds would hardly be heard.
+    roots = [args.songs, *args.more, *[args.real] * (_SHARE if args.more else 1)]
+    _train("contrastive_stems", alone, roots, [*settings, "fine_tune.weight=0.0"])
+    _train(f"contrastive_stems{'_wide' if args.more else ''}", folder, roots, settings)
     found, sources = {}, [f"--source={source}" for source in _heard(args.real, song, priors / "model")]
     # The classifier of the last test hears the other real songs, as the fine-tuning did.
     for when, run in (("none", priors), ("likelihood", alone), ("contrastive", folder)):
@@ -98,8 +107,9 @@ def _leave_out(song: str, args: argparse.Namespace, priors: Path, folder: Path) 
         size = [f"--num_examples={args.num_examples}", f"--json={file}"]
         _call(prior_test.main, [*given, *size, *sources, *study])
         record = json.loads(file.read_text(encoding="utf-8"))
-        found[when] = {name: record[name] for name in _KEPT if name in record}
-        print(f"{song}, {when}: accuracy {record['accuracy']:.3f}", file=sys.stderr, flush=True)
+        name = f"wide, {when}" if args.more else when
+        found[name] = {entry: record[entry] for entry in _KEPT if entry in record}
+        print(f"{song}, {name}: accuracy {record['accuracy']:.3f}", file=sys.stderr, flush=True)
     keep(Path(args.results), song, found)
 
 
@@ -117,10 +127,10 @@ def _heard(real: str, song: str, model: Path) -> list[str]:
 
 
 def keep(results: Path, song: str, record: dict[str, Any]) -> None:
-    """Add the record of a song that was left out, in place of an earlier one."""
+    """Add what was found of a song that was left out, in place of earlier findings of the same names."""
     file = results / LEFT_OUT
     known = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {"songs": {}}
-    known["songs"][song] = record
+    known["songs"][song] = {**known["songs"].get(song, {}), **record}
     results.mkdir(parents=True, exist_ok=True)
     file.write_text(json.dumps(known, indent=1) + "\n", encoding="utf-8")
 
