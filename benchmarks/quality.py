@@ -138,7 +138,7 @@ def _rows_of(
 
     kind = entry["kind"]
     known = {each["kind"]: each for each in description["posteriors"]}
-    uses = _kinds_of_priors(description) if stages.needs_priors(entry, known) else "-"
+    uses = _kinds_of_priors(description, entry.get("priors")) if stages.needs_priors(entry, known) else "-"
     for each in data:
         yield Row(label, uses, kind, each, lambda: Separator.load(name, posterior=kind))
 
@@ -167,11 +167,14 @@ def _rows_with(
         )
 
 
-def _kinds_of_priors(description: Mapping[str, Any]) -> str:
-    """The kinds of a model's priors; a denoiser that remembers is told from one that does not."""
+def _kinds_of_priors(description: Mapping[str, Any], used: Mapping[str, str] | None = None) -> str:
+    """The kinds of a model's priors, of those ``used`` (by source) where it has several sets; a denoiser that remembers
+    is told from one that does not.
+    """
+    names = (used or {}).values() or description["priors"]
     kinds = {
         f"{prior['kind']} ({prior['network']})" if prior.get("network") == "retrieval" else prior["kind"]
-        for prior in description["priors"].values()
+        for prior in (description["priors"][name] for name in names)
     }
     return "/".join(sorted(kinds)) or "-"
 

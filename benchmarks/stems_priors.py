@@ -44,7 +44,7 @@ def _make(argv: Sequence[str]) -> int:
     parse = runner.Parser(prog="stems_priors", description=__doc__, formatter_class=layout)
     parse.add_argument("--songs", required=True, metavar="DIR", help="stems with a training split")
     parse.add_argument("--real", metavar="DIR", help="stems of real songs, of which each is left out once")
-    parse.add_argument("--more", action="append", default=[], metavar="DIR", help="further stems to train on; repeatable")
+    parse.add_argument("--more", action="append", default=[], metavar="DIR", help="further stems, repeatable")
     parse.add_argument("--only", action="append", choices=JOBS, help="one of the jobs, repeatable")
     parse.add_argument("--song", action="append", metavar="WORD", help="songs to leave out: those named so, repeatable")
     parse.add_argument("--num_examples", type=int, default=64, metavar="N", help="test cuts a source (default: 64)")

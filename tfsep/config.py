@@ -50,6 +50,7 @@ TABLE = (
     Entry("posterior", "tfsep.experiments.recipe", "posterior"),
     Entry("train", "tfsep.experiments.recipe", "train", closed=("save_dir", "seed", "resume")),
     Entry("fine_tune", "tfsep.experiments.fine_tuning", "fine_tune", closed=("save_dir", "seed", "resume")),
+    Entry("refine", "tfsep.experiments.refining", "refine", closed=("save_dir", "seed", "resume")),
 )
 _REGISTERED: dict[str, Entry] = {}
 

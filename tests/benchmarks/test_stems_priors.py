@@ -24,10 +24,11 @@ def test_songs_are_chosen_by_words(tmp_path: Path) -> None:
 
 
 def test_a_song_measured_again_takes_its_own_place(tmp_path: Path) -> None:
-    for song, name, accuracy in (("one", "none", 0.5), ("two", "none", 0.6), ("one", "wide", 0.8), ("one", "none", 0.7)):
+    found = (("one", "none", 0.5), ("two", "none", 0.6), ("one", "wide", 0.8), ("one", "none", 0.7))
+    for song, name, accuracy in found:
         stems_priors.keep(tmp_path / "new", song, {name: accuracy})
-    found = json.loads((tmp_path / "new" / stems_priors.LEFT_OUT).read_text())
-    assert found == {"songs": {"one": {"none": 0.7, "wide": 0.8}, "two": {"none": 0.6}}}
+    kept = json.loads((tmp_path / "new" / stems_priors.LEFT_OUT).read_text())
+    assert kept == {"songs": {"one": {"none": 0.7, "wide": 0.8}, "two": {"none": 0.6}}}
 
 
 def test_a_song_is_tested_on_the_stems_that_it_has(tmp_path: Path) -> None:

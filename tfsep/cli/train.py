@@ -1,4 +1,4 @@
-"""Train the priors and posteriors that gin files describe, or fine-tune those of a model (fine_tune).
+"""Train the priors and posteriors that gin files describe, fine-tune a model's (fine_tune), or add to it (refine).
 
 Everything goes to SAVE_DIR: checkpoints, training curves and TensorBoard events in one folder per model, the gin
 configuration in use as config.gin, and run.json, by which a later call knows the run again. The same command resumes
@@ -55,7 +55,8 @@ def _train(argv: Sequence[str]) -> int:
         claim(save_dir, args.seed, config.bindings(), args.resume)
         _write_config(save_dir)
         try:
-            run = "fine_tune" if any(name.startswith("fine_tune.") for name in config.bindings()) else "train"
+            bound = {name.partition(".")[0] for name in config.bindings()}
+            run = next((name for name in ("fine_tune", "refine") if name in bound), "train")
             config.call(run, lambda: _write_config(save_dir), save_dir=save_dir, seed=args.seed, resume=args.resume)
         finally:
             _write_config(save_dir)

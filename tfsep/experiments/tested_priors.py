@@ -125,7 +125,7 @@ def load(model: str, sources: Sequence[str] | None = None, background: str | Non
         InputError: if the model cannot be read, has no prior of a source, or its priors cannot be compared.
     """
     description = model_folder.describe(model)
-    known = [name for name in description["priors"] if name != BACKGROUND]
+    known = [name for name in description["priors"] if name in description["sources"]]
     chosen = known if sources is None else list(dict.fromkeys(sources))
     for source in chosen:
         if source not in known:

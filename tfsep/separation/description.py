@@ -3,8 +3,10 @@
 ``format`` is 1; then ``sources``, ``sample_rate`` (Hz), ``segment`` (samples), ``gains``, ``priors`` {source: arguments
 of :func:`tfsep.priors.build` and "weights"}, ``posteriors`` [arguments of :func:`tfsep.posteriors.build` and "weights"
 where learned], the first being the default, and ``settings`` of the separator (such as ``overlap``). The last three may
-be absent. What was fitted on validation mixtures stands with a posterior's arguments: ``temperature`` of a learned one,
-``keep`` and ``scores`` of a composition, whose ``stages`` are explained in stages.py.
+be absent. ``priors`` may hold more than the sources' own: ``background`` for likelihood ratios (experiments/), and a
+second set for posteriors whose entry has ``priors`` {source: name of the prior that it uses}. What was fitted on
+validation mixtures stands with a posterior's arguments: ``temperature`` of a learned one, ``keep`` and ``scores`` of a
+composition, whose ``stages`` are explained in stages.py.
 """
 
 from __future__ import annotations
@@ -61,7 +63,10 @@ def _are_numbers(value: Any) -> bool:
 
 def _are_parts(values: Iterable[Any]) -> bool:
     return all(
-        isinstance(part, dict) and isinstance(part.get("kind"), str) and isinstance(part.get("weights", ""), str)
+        isinstance(part, dict)
+        and isinstance(part.get("kind"), str)
+        and isinstance(part.get("weights", ""), str)
+        and isinstance(part.get("priors", {}), dict)
         for part in values
     )
 

@@ -169,7 +169,11 @@ def load_model(
     if stages.needs_priors(entry, stages.by_kind(description)):
         folders = {source: (priors or {}).get(source, folder) for source in sources}
         _check_rates({place: describe(place)["sample_rate"] for place in dict.fromkeys([folder, *folders.values()])})
-        loaded = [load_prior(place, source) for source, place in folders.items()]
+        own = entry.get("priors", {})
+        loaded = [
+            load_prior(place, source if source in (priors or {}) else own.get(source, source))
+            for source, place in folders.items()
+        ]
     built = _load_posterior(entry, folder, {**description, "segment": segment}, gains, loaded)
     return Model(
         name=label(folder),
@@ -206,7 +210,7 @@ def _load_posterior(
 ) -> Posterior:
     """Build a posterior of a model folder with its weights, or the stages of a composition with theirs."""
     arguments = {**entry, "gains": gains}
-    file, present = arguments.pop("weights", None), arguments.pop(PRESENT, None)
+    file, present, _ = (arguments.pop(name, None) for name in ("weights", PRESENT, "priors"))
     if entry["kind"] in LEARNED:
         arguments |= {"num_sources": len(gains), "segment": description["segment"]}
     else:
@@ -268,6 +272,11 @@ def save_model(
     for arguments, posterior in posteriors:
         file = f"posteriors/{arguments['kind']}.safetensors"
         description["posteriors"].append({**arguments, **_store(posterior, folder, file, half)})
+    write_description(folder, description)
+
+
+def write_description(folder: Path, description: Mapping[str, Any]) -> None:
+    """Write ``model.json`` whole or not at all; the folder is created if absent."""
     folder.mkdir(parents=True, exist_ok=True)
     temporary = folder / (MODEL_FILE + ".part")
     temporary.write_text(json.dumps(description, indent=2) + "\n", encoding="utf-8")

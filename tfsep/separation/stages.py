@@ -14,7 +14,7 @@ from tfsep.posteriors.base import Posterior
 from tfsep.posteriors.composition import kept
 from tfsep.posteriors.registry import LEARNED
 
-COMPOSITION = "composition"
+COMPOSITION, FULL = "composition", "full"
 Entry = Mapping[str, Any]
 
 
@@ -100,9 +100,10 @@ def chosen(
     description: Mapping[str, Any], wanted: str | None, own_priors: bool, added: bool, name: str
 ) -> Entry:
     """The description of the posterior to use: where priors are given one that uses them, and if these add a source
-    one that has learned nothing of the model's sources.
+    one that has learned nothing of the model's sources. "full" is the composition.
     """
     known = by_kind(description)
+    wanted = COMPOSITION if wanted == FULL else wanted
 
     def fits(entry: Mapping[str, Any]) -> bool:
         return needs_priors(entry, known) and not (added and is_learned(entry, known))
