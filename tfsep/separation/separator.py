@@ -92,7 +92,7 @@ class Separator:
 
         Args:
             name: a name under ``models/``, or a folder.
-            posterior: the kind of posterior, where the model offers several.
+            posterior: the kind of posterior, where the model offers several; "full" is its composition.
             priors: {source: folder of its prior}, in place of the model's own.
             steps: of the posterior's iteration, where it has one.
             overlap: part of a segment shared with the next one, 0..0.9.
