@@ -133,8 +133,8 @@ def load_model(
 
     Args:
         name: under :func:`models_folder`, or a folder.
-        posterior: its kind, "full" the composition; None is the model's first, or, where ``priors`` is given, the first that uses priors and,
-            where they add a source, nothing else.
+        posterior: its kind, "full" the composition; None is the model's first, or, where ``priors`` is given, the
+            first that uses priors and, where they add a source, nothing else.
         priors: {source: model folder} from which priors are taken instead; further sources are added to the model's.
         steps: iterations of an iterative posterior (levels of gibbs, say, steps per level of langevin).
         seconds: length of a segment in place of the model's own, for a learned posterior (resized.py).
