@@ -20,6 +20,7 @@ from tfsep.errors import InputError
 
 FORMAT = 1
 MODEL_FILE = "model.json"
+ENTRIES = ("format", "sources", "sample_rate", "segment", "gains", "priors", "posteriors", "settings")
 
 
 def read_description(file: Path) -> dict[str, Any]:

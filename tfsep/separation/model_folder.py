@@ -25,7 +25,7 @@ from tfsep.posteriors.base import Posterior
 from tfsep.posteriors.registry import LEARNED
 from tfsep.priors.base import Prior
 from tfsep.separation import stages, weights
-from tfsep.separation.description import FORMAT, MODEL_FILE, read_description
+from tfsep.separation.description import ENTRIES, FORMAT, MODEL_FILE, read_description
 from tfsep.separation.present import PRESENT, load_reduced, mean_gains, without_sources
 from tfsep.separation.resized import resized_segment
 
@@ -279,7 +279,8 @@ def write_description(folder: Path, description: Mapping[str, Any]) -> None:
     """Write ``model.json`` whole or not at all; the folder is created if absent."""
     folder.mkdir(parents=True, exist_ok=True)
     temporary = folder / (MODEL_FILE + ".part")
-    temporary.write_text(json.dumps(description, indent=2) + "\n", encoding="utf-8")
+    ordered = {name: description[name] for name in ENTRIES if name in description}
+    temporary.write_text(json.dumps(ordered, indent=2) + "\n", encoding="utf-8")
     os.replace(temporary, folder / MODEL_FILE)
 
 

@@ -154,8 +154,7 @@ class Trainer:
             _LOG.warning("task %s: the loss does not depend on %s", self._task.name, ", ".join(unused))
         gradients = [tf.zeros_like(v) if g is None else g for v, g in zip(self._variables, found, strict=True)]
         gradients = [tf.convert_to_tensor(each) for each in gradients]
-        numbers = {name: tf.cast(value, tf.float32) for name, value in metrics.items()}
-        return tf.cast(loss, tf.float32), numbers, self.flat.join(gradients)
+        return tf.cast(loss, tf.float32), {k: tf.cast(v, tf.float32) for k, v in metrics.items()}, gradients
 
     def _replica_gradients(self, batch: tf.Tensor, seed: tf.Tensor) -> tuple[tf.Tensor, list[tf.Tensor]]:
         """Returns the reported numbers (loss, gradient norm, metrics by name) and the clipped global gradient."""
@@ -164,7 +163,8 @@ class Trainer:
             place = context.replica_id_in_sync_group
             seed = tf.random.experimental.stateless_fold_in(seed, place)
             batch = tf.nest.map_structure(lambda whole: self._share(whole, place), batch)
-        loss, metrics, gradients = self._local_gradients(batch, seed)
+        loss, metrics, every = self._local_gradients(batch, seed)
+        gradients = self.flat.join(every)
         if self._replicas > 1:
             loss, metrics, gradients = context.all_reduce(tf.distribute.ReduceOp.MEAN, (loss, metrics, gradients))
         norm = tf.linalg.global_norm(gradients)
