@@ -9,8 +9,8 @@ of all sources pooled; ``contrastive`` fine-tunes what came of the first, by gin
 contrastively, tests the one before and after under the priors of the sources it has, and adds it to
 ``benchmarks/results/prior_test_left_out.json``. Each training resumes where it stood.
 
-With ``--more`` the priors hear further stems: gin/stems_prior_wide.gin and gin/contrastive_stems_wide.gin, folders
-``wide <job>``, and ``wide`` rows in the record beside those that are there.
+With ``--more`` the priors hear further stems: folders ``wide <job>``, and ``wide`` rows in the record beside those that
+are there. ``--way`` leaves out a song in some of the ways only.
 """
 
 from __future__ import annotations
@@ -29,6 +29,7 @@ from tfsep.data.stems import track_folders
 from tfsep.errors import InputError, JobError
 
 JOBS = ("priors", "background", "contrastive", "left_out")
+WAYS = ("none", "likelihood", "contrastive")
 LEFT_OUT = "prior_test_left_out.json"
 _SHARE = 30
 _KEPT = ("num_examples", "sigma", "accuracy", "mean_auroc", "accuracy_per_source", "by_sigma", "scores", "referee")
@@ -47,6 +48,7 @@ def _make(argv: Sequence[str]) -> int:
     parse.add_argument("--more", action="append", default=[], metavar="DIR", help="further stems, repeatable")
     parse.add_argument("--only", action="append", choices=JOBS, help="one of the jobs, repeatable")
     parse.add_argument("--song", action="append", metavar="WORD", help="songs to leave out: those named so, repeatable")
+    parse.add_argument("--way", action="append", choices=WAYS, help="of leaving out, repeatable (default: all)")
     parse.add_argument("--num_examples", type=int, default=64, metavar="N", help="test cuts a source (default: 64)")
     parse.add_argument("--runs", default="runs/stems_priors", metavar="DIR", help="where the trainings are")
     parse.add_argument("--results", default=str(RESULTS), metavar="DIR", help="where the record is")
@@ -54,15 +56,15 @@ def _make(argv: Sequence[str]) -> int:
     jobs = args.only or [job for job in JOBS if job != "left_out" or args.real]
     if "left_out" in jobs and not args.real:
         raise InputError("left_out needs --real, a folder of stems")
-    wide, kind = ("wide ", "_wide") if args.more else ("", "")
+    wide = "wide " if args.more else ""
     runs, heard = Path(args.runs), [args.songs, *args.more]
     priors = runs / f"{wide}priors"
     if "priors" in jobs:
-        _train(f"stems_prior{kind}", priors, heard, [])
+        _train("stems_prior", priors, heard, [])
     if "background" in jobs:
         _train("stems_background", runs / f"{wide}background", heard, [])
     if "contrastive" in jobs:
-        _train(f"contrastive_stems{kind}", runs / f"{wide}contrastive", heard, [_from(priors)])
+        _train("contrastive_stems", runs / f"{wide}contrastive", heard, [_from(priors)])
     for song in _chosen(args.real, args.song) if "left_out" in jobs else ():
         _leave_out(song, args, priors, runs / f"{wide}without {song}")
     return 0
@@ -96,12 +98,17 @@ def _leave_out(song: str, args: argparse.Namespace, priors: Path, folder: Path) 
     settings, alone = [_from(priors), f"stems.exclude={[song]!r}"], folder.with_name(f"likelihood {folder.name}")
     # Three real songs among hundreds would hardly be heard.
     roots = [args.songs, *args.more, *[args.real] * (_SHARE if args.more else 1)]
-    _train("contrastive_stems", alone, roots, [*settings, "fine_tune.weight=0.0"])
-    _train(f"contrastive_stems{'_wide' if args.more else ''}", folder, roots, settings)
+    runs = {"none": priors, "likelihood": alone, "contrastive": folder}
+    ways = [way for way in runs if args.way is None or way in args.way]
+    if "likelihood" in ways:
+        _train("contrastive_stems", alone, roots, [*settings, "fine_tune.weight=0.0"])
+    if "contrastive" in ways:
+        _train("contrastive_stems", folder, roots, settings)
     found, sources = {}, [f"--source={source}" for source in _heard(args.real, song, priors / "model")]
     # The classifier of the last test hears the other real songs, as the fine-tuning did.
-    for when, run in (("none", priors), ("likelihood", alone), ("contrastive", folder)):
-        study = ["--study=referee"] if run == folder else []
+    folder.mkdir(parents=True, exist_ok=True)
+    for when in ways:
+        run, study = runs[when], ["--study=referee"] if when == "contrastive" else []
         file = folder / f"{when}.json"
         given = [f"--model={run / 'model'}", f"--data={args.real}", "--split=train", f"--track={song}", "--resample"]
         size = [f"--num_examples={args.num_examples}", f"--json={file}"]

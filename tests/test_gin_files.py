@@ -60,7 +60,6 @@ SLOW = (
     "songs_supervised.gin",
     "stems_background.gin",
     "stems_prior.gin",
-    "stems_prior_wide.gin",
     "toy_both.gin",
     "toy_dreamt.gin",
     "toy_elbo.gin",
