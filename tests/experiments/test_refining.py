@@ -91,10 +91,17 @@ def test_an_added_source_joins_the_second_set(folders: Path, tmp_path: Path) -> 
     assert model.posterior.kind == "gibbs" and model.sources == (*NAMES, "triangle")
 
 
+def test_a_model_is_not_written_over_itself(folders: Path, tmp_path: Path) -> None:
+    folder = refined(folders, tmp_path, "sharp", posteriors=[GIBBS])
+    with pytest.raises(InputError, match="refine.model would be written over itself"):
+        refine(tmp_path / "run", str(folder), str(folders / "sharp"), [GIBBS], data())
+
+
 @pytest.mark.parametrize(
     ("changes", "complaint"),
     [
         ({"priors": "one"}, "refine.priors must have a prior for each of sine, square at 16000 Hz, .* has sine at"),
+        ({"name": "../x"}, "refine.name must be fit for the name of a file, got '../x'"),
         ({"data": data(12000)}, "refine.data must have the sources sine, square at 16000 Hz"),
         ({"posteriors": [MASKS]}, "refine.posteriors must need priors, and 'amortised' is learned from mixtures"),
     ],

@@ -51,9 +51,14 @@ def refine(
         resume: has no effect; the work takes minutes.
 
     Raises:
-        InputError: for sources or rates that differ, or posteriors that are learned or do not fit.
+        InputError: for sources or rates that differ, posteriors that are learned or do not fit, a name that is none
+            for a file, or a model that would be written over itself.
     """
     del resume
+    if not name or Path(name).name != name:
+        raise InputError(f"refine.name must be fit for the name of a file, got {name!r}")
+    if model_folder.find_model(model).resolve() == (Path(save_dir) / "model").resolve():
+        raise InputError(f"refine.model would be written over itself: give another save_dir than {save_dir}")
     description = model_folder.describe(model)
     sources, rate = tuple(description["sources"]), description["sample_rate"]
     other = model_folder.describe(priors)

@@ -68,6 +68,7 @@ def _are_parts(values: Iterable[Any]) -> bool:
         and isinstance(part.get("kind"), str)
         and isinstance(part.get("weights", ""), str)
         and isinstance(part.get("priors", {}), dict)
+        and all(isinstance(name, str) for name in part.get("priors", {}).values())
         for part in values
     )
 
