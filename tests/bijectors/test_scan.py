@@ -15,7 +15,7 @@ def chain(forms: str) -> list[Stage | Leave | Join]:
     splits = {"(": Leave(1), ")": Join()}
 
     def stage(form: str | None) -> Stage:
-        return Stage(lambda lent: pytest.fail("made"), lambda lent: contextlib.nullcontext(), (), form)
+        return Stage(lambda lent: pytest.fail("made"), lambda lent: contextlib.nullcontext(), form=form)
 
     return [splits.get(form) or stage(None if form == "-" else form) for form in forms]
 

@@ -44,6 +44,21 @@ def test_gradients_are_equal(flow_case: Any, noise_events: Events, way: str) -> 
     compare(found, expected, 1e-5)
 
 
+@pytest.mark.parametrize("share", [0.0, 0.3, 0.5, 0.7, 0.9])
+@pytest.mark.parametrize("way", WAYS)
+def test_gradients_are_equal_where_a_share_is_computed_anew(
+    case_named: Any, noise_events: Events, way: str, share: float
+) -> None:
+    """The chain is cut before, between and behind the splits of its levels."""
+    flow = case_named("glow_wave").scrambled()
+    x, sigma = tf.constant(noise_events(flow, 4), tf.float32), tf.constant([0.1, 0.3, 1.0, 4.0])
+    expected = gradients(flow, x, sigma)
+    flow.set_recompute(way, share)
+    with tracing.within(tracing.XLA):
+        found = gradients(flow, x, sigma)
+    compare(found, expected, 1e-5)
+
+
 @pytest.mark.parametrize("way", [*WAYS[:2], pytest.param("scan", marks=pytest.mark.slow)])
 def test_gradients_are_equal_in_double_precision(flow_case: Any, noise_events: Events, way: str) -> None:
     flow = flow_case.scrambled(dtype="float64")

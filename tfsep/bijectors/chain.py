@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Hashable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
+import keras
 import tensorflow as tf
 
+from tfsep.bijectors import rows
 from tfsep.bijectors.step import Step
 
 
@@ -20,15 +23,22 @@ class Stage:
         make: parameters -> the step.
         lend: parameters -> a context in which the step is made and used; whatever it reads there, its network's
             weights among it, comes from them.
-        parameters: float tensors, all that the step depends on.
+        given: float tensors that the step depends on beside its weights.
+        weights: variables that it depends on.
         form: equal for stages that differ in their parameters only, whose shapes are equal too; None for one that is
             like no other.
     """
 
     make: Callable[[Sequence[tf.Tensor]], Step]
     lend: Callable[[Sequence[tf.Tensor]], AbstractContextManager[Any]]
-    parameters: tuple[tf.Tensor, ...]
+    given: tuple[tf.Tensor, ...] = ()
+    weights: tuple[keras.Variable, ...] = ()
     form: Hashable = None
+
+    @cached_property
+    def parameters(self) -> tuple[tf.Tensor, ...]:
+        """All that the step depends on, as tensors: what is given and the values of the weights."""
+        return (*self.given, *(rows.value(weight) for weight in self.weights))
 
     def inverse_and_log_det(self, y: tf.Tensor, lent: Sequence[tf.Tensor]) -> tuple[tf.Tensor, tf.Tensor]:
         """Data to latent with these parameters: the latents and log|det| (batch,), in nats."""

@@ -11,9 +11,13 @@ its input back, evaluates its network once more, hands the gradient on, and forg
 * ``scan``: rebuilt likewise, stages that repeat as a loop (scan.py), so that neither tracing nor compiling grows with
   their number.
 
-Networks are evaluated twice on the way forward and back instead of once. Left to itself the rebuilding, which needs no
-gradient, would run ahead through the whole chain and keep everything after all: each stage therefore waits for all
-gradients of the one before it, by a zero that is computed from them, which graphs and XLA respect alike.
+Networks are evaluated twice on the way forward and back instead of once. A ``share`` below 1 leaves the last stages,
+which the way back meets first, to plain backpropagation: they are the cheapest to keep, since nothing else is held
+while their turn comes.
+
+Left to itself the rebuilding, which needs no gradient, would run ahead through the whole chain and keep everything
+after all: each stage therefore waits for all gradients of the one before it, by a zero that is computed from them,
+which graphs and XLA respect alike.
 
 Sources: Gomez et al. 2017 (RevNet), section 3.2; Chen et al. 2016 for keeping the inputs.
 """
@@ -21,6 +25,7 @@ Sources: Gomez et al. 2017 (RevNet), section 3.2; Chen et al. 2016 for keeping t
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import tensorflow as tf
 
@@ -35,7 +40,9 @@ _ONCE = "a chain with recomputation gives first derivatives only; take recompute
 Chain = Sequence[Stage | Leave | Join | Repeated]
 
 
-def inverse_and_log_det(stages: Sequence[Stage | Leave | Join], y: tf.Tensor, way: str) -> tuple[tf.Tensor, tf.Tensor]:
+def inverse_and_log_det(
+    stages: Sequence[Stage | Leave | Join], y: tf.Tensor, way: str, share: float = 1.0
+) -> tuple[tf.Tensor, tf.Tensor]:
     """Data to latent through a chain: (batch,) + event_shape -> the latents and log|det| (batch,), in nats.
 
     The gradients, in y and in the parameters of every stage, are those of the steps applied in a row.
@@ -52,25 +59,36 @@ def inverse_and_log_det(stages: Sequence[Stage | Leave | Join], y: tf.Tensor, wa
     """
     if way not in WAYS[1:]:
         raise ValueError(f"recomputation must be one of {', '.join(WAYS[1:])}, got {way!r}")
+    check_share(share)
+    end = round(share * len(stages))
     # A loop within the loop of a trainer is what TensorFlow's memory optimiser breaks in plain graphs.
     loops = way == "scan" and tracing.place() in (tracing.XLA, tracing.XLA_LOOP)
-    chain: Chain = folded(stages) if loops else list(stages)
+    chain: Chain = folded(stages[:end]) if loops else list(stages[:end])
     flat = [parameter for stage in chain if isinstance(stage, Stage | Repeated) for parameter in stage.parameters]
 
     @tf.custom_gradient
-    def run(y: tf.Tensor, *parameters: tf.Tensor) -> tuple[tuple[tf.Tensor, tf.Tensor], Callable[..., list[tf.Tensor]]]:
+    def run(y: tf.Tensor, *parameters: tf.Tensor) -> tuple[tuple[tf.Tensor, ...], Callable[..., list[tf.Tensor]]]:
         lent = _shares(chain, parameters)
-        z, log_det, inputs = _forward(chain, lent, y)
+        log_det, inputs, *ends = _forward(chain, lent, y, [])
 
-        def gradient(grad_z: tf.Tensor, grad_log_det: tf.Tensor) -> list[tf.Tensor]:
+        def gradient(grad_log_det: tf.Tensor, *grads: tf.Tensor) -> list[tf.Tensor]:
             kept = inputs if way == "step" else None
-            found = _Backward(chain, lent, kept, grad_log_det).run(z, grad_z)
+            found = _Backward(chain, lent, kept, grad_log_det).run(ends, grads)
             return [_once(each) for each in found]
 
-        return (z, log_det), gradient
+        return (log_det, *ends), gradient
 
-    z, log_det = run(y, *flat)
-    return z, log_det
+    log_det, *ends = run(y, *flat)
+    rest = list(stages[end:])
+    own = [stage.parameters if isinstance(stage, Stage) else () for stage in rest]
+    more, _, z = _forward(rest, own, ends[0], ends[1:])
+    return z, log_det + more
+
+
+def check_share(share: float) -> None:
+    """Refuse a share of a chain outside 0..1 with a ValueError."""
+    if not 0.0 <= share <= 1.0:
+        raise ValueError(f"recompute_share must lie in 0..1, got {share!r}")
 
 
 @tf.custom_gradient
@@ -94,10 +112,14 @@ def _shares(chain: Chain, parameters: Sequence[tf.Tensor]) -> list[Sequence[tf.T
 
 
 def _forward(
-    chain: Chain, lent: Sequence[Sequence[tf.Tensor]], y: tf.Tensor
-) -> tuple[tf.Tensor, tf.Tensor, list[tf.Tensor]]:
-    """Data to latent: the latents, log|det|, and the input of each element."""
-    log_det, waiting, inputs = tf.zeros(tf.shape(y)[:1], y.dtype), [], []
+    chain: Chain, lent: Sequence[Sequence[tf.Tensor]], y: tf.Tensor, waiting: Sequence[tf.Tensor]
+) -> tuple[Any, ...]:
+    """Data to latent, while what left before ``waiting`` stands by.
+
+    Returns:
+        log|det|, the input of each element, the latents, and the channels that wait still.
+    """
+    log_det, beside, inputs = tf.zeros(tf.shape(y)[:1], y.dtype), list(waiting), []
     for stage, parameters in zip(chain, lent, strict=True):
         inputs.append(y)
         if isinstance(stage, Stage | Repeated):
@@ -105,10 +127,10 @@ def _forward(
             log_det += change
         elif isinstance(stage, Leave):
             y, leaving = tf.split(y, [stage.num_kept, y.shape[-1] - stage.num_kept], axis=-1)
-            waiting.append(leaving)
+            beside.append(leaving)
         else:
-            y = tf.concat([y, waiting.pop()], axis=-1)
-    return y, log_det, inputs
+            y = tf.concat([y, beside.pop()], axis=-1)
+    return log_det, inputs, y, *beside
 
 
 class _Backward:
@@ -130,10 +152,17 @@ class _Backward:
         self.waiting: list[tuple[tf.Tensor, tf.Tensor]] = []
         self.joined = _joined_channels(chain)
 
-    def run(self, x: tf.Tensor, grad: tf.Tensor) -> list[tf.Tensor]:
-        """The gradients in the events and in all parameters, in their order."""
+    def run(self, ends: Sequence[tf.Tensor], grads: Sequence[tf.Tensor]) -> list[tf.Tensor]:
+        """The gradients in the events and in all parameters, in their order.
+
+        Args:
+            ends: the latents, and the channels that wait beside them.
+            grads: the gradients in each.
+        """
+        (x, *beside), (grad, *beside_grads) = ends, grads
+        self.waiting.extend(zip(beside, beside_grads, strict=True))
         found: list[list[tf.Tensor]] = []
-        before: list[tf.Tensor] = [grad]
+        before: list[tf.Tensor] = list(grads)
         for place in reversed(range(len(self.chain))):
             stage = self.chain[place]
             if isinstance(stage, Stage | Repeated):

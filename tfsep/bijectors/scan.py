@@ -14,6 +14,7 @@ from functools import cached_property
 import tensorflow as tf
 
 from tfsep.bijectors.chain import Join, Leave, Stage, after
+from tfsep.bijectors.rows import Block, blocks
 from tfsep.tracing import within_loop
 
 
@@ -33,17 +34,27 @@ class Repeated:
         return self.periods[0]
 
     @cached_property
+    def blocks(self) -> list[Block]:
+        """The parameters of all periods, those of each in rows."""
+        return blocks(
+            [[each for stage in period for each in (*stage.given, *stage.weights)] for period in self.periods]
+        )
+
+    @property
     def parameters(self) -> tuple[tf.Tensor, ...]:
-        """Those of one period after each other, each (period, ...) over all periods."""
-        every = ([each for stage in period for each in stage.parameters] for period in self.periods)
-        return tuple(tf.stack(same) for same in zip(*every, strict=True))
+        """The rows of every block, (period, entries) each."""
+        return tuple(block.rows for block in self.blocks)
 
     def _lent(self, stacked: Sequence[tf.Tensor], period: tf.Tensor) -> list[list[tf.Tensor]]:
         """The parameters of each stage of a period."""
-        values, shares = [tf.gather(each, period) for each in stacked], []
+        values: dict[int, tf.Tensor] = {}
+        for block, rows in zip(self.blocks, stacked, strict=True):
+            values |= zip(block.members, block.split(tf.gather(rows, period)), strict=True)
+        shares, start = [], 0
         for stage in self.stages:
-            shares.append(values[: len(stage.parameters)])
-            values = values[len(stage.parameters) :]
+            end = start + len(stage.given) + len(stage.weights)
+            shares.append([values[place] for place in range(start, end)])
+            start = end
         return shares
 
     def inverse_and_log_det(self, y: tf.Tensor, stacked: Sequence[tf.Tensor]) -> tuple[tf.Tensor, tf.Tensor]:
@@ -86,7 +97,8 @@ class Repeated:
                     x, grad, others = stage.gradients(after(x, before), lent, True, grad, grad_log_det)
                     before = [grad, *others]
                     found = [*others, *found]
-            written = [row.write(place, each) for row, each in zip(rows, found, strict=True)]
+            joined = [block.join([found[member] for member in block.members]) for block in self.blocks]
+            written = [row.write(place, each) for row, each in zip(rows, joined, strict=True)]
             return place, tf.ensure_shape(x, shape), tf.ensure_shape(grad, shape), *written
 
         start = (tf.constant(count), x, grad, *rows)

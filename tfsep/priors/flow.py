@@ -43,7 +43,8 @@ class FlowPrior(keras.Model, Stackable):
         dtype: "float32", or "float64" where numbers decide.
 
     Attributes:
-        recompute: what the gradient of the log-density computes anew instead of keeping it; see :meth:`set_recompute`.
+        recompute, recompute_share: what the gradient of the log-density computes anew instead of keeping it; see
+            :meth:`set_recompute`.
 
     Raises:
         ValueError: for a ``sigma_range`` out of order, or what the layers refuse. Methods of a clean flow refuse
@@ -52,6 +53,7 @@ class FlowPrior(keras.Model, Stackable):
 
     has_latents = True
     recompute: str = "none"
+    recompute_share: float = 1.0
 
     def __init__(
         self,
@@ -81,7 +83,7 @@ class FlowPrior(keras.Model, Stackable):
 
     __repr__ = __str__ = Prior.__repr__
 
-    def set_recompute(self, way: str) -> None:
+    def set_recompute(self, way: str, share: float = 1.0) -> None:
         """Choose what gradients of the log-density compute anew; before any graph is traced.
 
         Args:
@@ -89,13 +91,16 @@ class FlowPrior(keras.Model, Stackable):
                 "inverse" keeps the latents only and inverts the steps, so that memory is flat in their number; "scan"
                 does so in a loop over steps that repeat, where XLA compiles. All give the same gradients, and no
                 derivatives of the score.
+            share: of the steps, in 0..1, from the data's side, that this is done for; the others keep what they need,
+                which takes memory and saves time.
 
         Raises:
-            ValueError: for another way.
+            ValueError: for another way or share.
         """
         if way not in recomputation.WAYS:
             raise ValueError(f"recompute must be one of {', '.join(recomputation.WAYS)}, got {way!r}")
-        self.recompute = way
+        recomputation.check_share(share)
+        self.recompute, self.recompute_share = way, share
 
     def _events(self, x: Any) -> tf.Tensor:
         x = tf.convert_to_tensor(x)
@@ -141,7 +146,8 @@ class FlowPrior(keras.Model, Stackable):
         if self.recompute == "none":
             return self.bijector(sigma).inverse_and_log_det(x)
         x, scaled = self._scale(sigma).inverse_and_log_det(x)
-        z, log_det = recomputation.inverse_and_log_det(self.flow.chain(self._condition(sigma)), x, self.recompute)
+        chain = self.flow.chain(self._condition(sigma))
+        z, log_det = recomputation.inverse_and_log_det(chain, x, self.recompute, self.recompute_share)
         return z, scaled + log_det
 
     def decode(self, z: Any, sigma: Any = None) -> tf.Tensor:

@@ -75,7 +75,7 @@ def lending(
     def lend(lent: Sequence[tf.Tensor]) -> keras.StatelessScope:
         return keras.StatelessScope(state_mapping=list(zip(weights, lent[len(given) :], strict=True)))
 
-    return Stage(make, lend, (*given, *(tf.convert_to_tensor(weight) for weight in weights)), form)
+    return Stage(make, lend, given, tuple(weights), form)
 
 
 class ActNormLayer(FlowLayer):

@@ -51,6 +51,7 @@ def build(
     length: int | None = None,
     front_end: Mapping[str, Any] | None = None,
     recompute: str = "none",
+    recompute_share: float = 1.0,
     **settings: Any,
 ) -> Prior:
     """Build an untrained prior.
@@ -63,6 +64,7 @@ def build(
         front_end: settings of the domain's front end.
         recompute: of a flow, what gradients of its log-density compute anew instead of keeping it: "none", "step",
             "inverse" or "scan" (:meth:`tfsep.priors.flow.FlowPrior.set_recompute`).
+        recompute_share: of the flow's steps, in 0..1, from the data's side, that this is done for.
         settings: the kind's own.
 
     Raises:
@@ -77,11 +79,15 @@ def build(
     try:
         prior = KINDS[kind](front_end=analysis, event_shape=shape, **settings)
         if isinstance(prior, FlowPrior):
-            prior.set_recompute(recompute)
-        elif recompute != "none":
-            raise ValueError(f"only flows have steps to compute anew: recompute must be 'none', got {recompute!r}")
+            prior.set_recompute(recompute, recompute_share)
+        elif (recompute, recompute_share) != ("none", 1.0):
+            given = f"{recompute!r} and {recompute_share!r}"
+            raise ValueError(
+                f"only flows have steps to compute anew: recompute must be 'none' and recompute_share 1, got {given}"
+            )
     except (TypeError, ValueError) as error:
         raise InputError(f"prior {kind!r} over {domain!r} events {shape}: {error}") from error
     where = {"kind": kind, "domain": domain, "event_shape": shape, "front_end": dict(front_end or {})}
-    prior.settings = {**where, "recompute": recompute, **settings}
+    share = {} if recompute_share == 1.0 else {"recompute_share": recompute_share}
+    prior.settings = {**where, "recompute": recompute, **share, **settings}
     return prior

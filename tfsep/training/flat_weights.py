@@ -2,17 +2,21 @@
 
 An optimiser's operations on each of some hundreds of variables cost more time to trace, and on small variables to run,
 than those on one vector of the same length: there are one vector of matrices, one of scalars and vectors, and as many
-again of each further dtype. Within a call of many steps the long vectors lead and the variables follow.
+again of each further dtype. Within a call of many steps the long vectors lead and the variables follow; a flow whose
+steps are a loop reads its weights from the vectors themselves (``tfsep.bijectors.rows``).
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import contextlib
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import keras
 import numpy as np
 import tensorflow as tf
+
+from tfsep.bijectors import rows
 
 
 class FlatWeights:
@@ -29,6 +33,12 @@ class FlatWeights:
         for place, variable in enumerate(self._variables):
             groups.setdefault((variable.dtype.name, variable.shape.rank >= 2), []).append(place)
         self._places = list(groups.values())
+        self._starts: dict[int, rows.Place] = {}
+        for number, places in enumerate(self._places):
+            start = 0
+            for place in places:
+                self._starts[id(self._variables[place])] = (number, start)
+                start += int(np.prod(self._variables[place].shape))
         self.vectors = [
             keras.Variable(value.numpy(), dtype=dtype, name="matrices" if matrices else "vectors")
             for (dtype, matrices), value in zip(groups, self.join(self._variables), strict=True)
@@ -44,6 +54,33 @@ class FlatWeights:
         """One value for each variable, of its shape -> one for each of :attr:`vectors`."""
         flat = [tf.reshape(tf.convert_to_tensor(value), [-1]) for value in values]
         return [tf.concat([flat[place] for place in places], 0) for places in self._places]
+
+    @contextlib.contextmanager
+    def lent(self) -> Iterator[Loan]:
+        """Within the block, what can do so reads the weights from :attr:`vectors`; the loan tells what it was."""
+        loan = Loan(self.vectors)
+        with rows.held(rows.Holder(lambda parameter: self._starts.get(id(_variable(parameter))), loan.borrow)):
+            yield loan
+
+    def total(self, gradients: Sequence[tf.Tensor | None], of_vectors: Sequence[tf.Tensor | None]) -> list[tf.Tensor]:
+        """Gradients in the variables (None: lent) and in the vectors (None: nothing lent), as those in the vectors."""
+        joined = [self._padded(gradients, places) for places in self._places]
+        return [each if more is None else each + more for each, more in zip(joined, of_vectors, strict=True)]
+
+    def _padded(self, gradients: Sequence[tf.Tensor | None], places: Sequence[int]) -> tf.Tensor:
+        """The gradients in the variables of one vector behind each other, zeros where there is none."""
+        pieces: list[tf.Tensor] = []
+        missing = 0
+        for place in places:
+            gradient = gradients[place]
+            if gradient is None:
+                missing += int(np.prod(self._variables[place].shape))
+                continue
+            pieces += [tf.zeros([missing], gradient.dtype)] if missing else []
+            pieces.append(tf.reshape(gradient, [-1]))
+            missing = 0
+        pieces += [tf.zeros([missing], self._variables[places[-1]].dtype)] if missing else []
+        return tf.concat(pieces, 0)
 
     def split(self, vectors: Sequence[Any]) -> list[tf.Tensor]:
         """The inverse of :meth:`join`."""
@@ -64,3 +101,30 @@ class FlatWeights:
         values = self.split([vector.value for vector in self.vectors] if vectors is None else vectors)
         for variable, value in zip(self._variables, values, strict=True):
             variable.assign(value)
+
+
+class Loan:
+    """What was read from the vectors in place of variables.
+
+    Attributes:
+        tensors: number of a vector -> the vector, as it was read.
+        variables: identities of the variables that were read there.
+    """
+
+    def __init__(self, vectors: Sequence[keras.Variable]) -> None:
+        """Nothing yet."""
+        self._vectors = vectors
+        self.tensors: dict[int, tf.Tensor] = {}
+        self.variables: set[int] = set()
+
+    def borrow(self, number: int, parameters: Sequence[Any]) -> tf.Tensor:
+        """A vector as a tensor, from which these parameters are read."""
+        self.variables.update(id(_variable(parameter)) for parameter in parameters)
+        if number not in self.tensors:
+            self.tensors[number] = tf.convert_to_tensor(self._vectors[number].value)
+        return self.tensors[number]
+
+
+def _variable(parameter: Any) -> Any:
+    """The variable of TensorFlow behind one of Keras; anything else is itself."""
+    return parameter.value if isinstance(parameter, keras.Variable) else parameter

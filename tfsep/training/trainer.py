@@ -68,6 +68,7 @@ class Trainer:
         self._update_alone = tf.function(self._update_here, jit_compile=settings.jit_compile)
         self._run = tf.function(self._run_steps)
         self._names: list[str] = []
+        self._lending = False
 
     def state(self) -> dict[str, list[tf.Variable] | tf.Variable]:
         """Returns everything that a checkpoint must hold, as flat lists in a fixed order."""
@@ -105,7 +106,11 @@ class Trainer:
 
     def run(self, iterator: Iterator[tf.Tensor], num_steps: int) -> StepReport:
         """Runs up to `num_steps` steps without a return to the host; ends early at a step that is not finite."""
+        if self._lending:
+            self.flat.take()
         done, sums, bad = self._run(iterator, tf.constant(num_steps, tf.int64))
+        if self._lending:
+            self.flat.give()
         values = dict(zip(self._names, sums.numpy().tolist(), strict=True))
         bad_step = int(bad.numpy())
         return StepReport(int(done.numpy()), values, None if bad_step < 0 else bad_step)
@@ -144,17 +149,22 @@ class Trainer:
 
     def _objective_gradients(
         self, batch: tf.Tensor, seed: tf.Tensor
-    ) -> tuple[tf.Tensor, dict[str, tf.Tensor], list[tf.Tensor]]:
-        with within(XLA if self._settings.jit_compile else GRAPH):
+    ) -> tuple[tf.Tensor, dict[str, tf.Tensor], list[tf.Tensor | None], list[tf.Tensor | None]]:
+        """Returns loss, metrics, and the gradients in the variables, or in the vectors for those read from there."""
+        with within(XLA if self._settings.jit_compile else GRAPH), self.flat.lent() as loan:
             with tf.GradientTape() as tape:
                 loss, metrics = self._task.objective(self.model, batch, seed)
-            found = tape.gradient(loss, self._variables)
-        unused = [v.path for v, g in zip(self.model.trainable_variables, found, strict=True) if g is None]
+            lent = list(loan.tensors.values())
+            found = tape.gradient(loss, [*lent, *self._variables])
+        of_vectors = dict(zip(loan.tensors, found, strict=False))
+        found = [None if each is None else tf.convert_to_tensor(each) for each in found[len(lent) :]]
+        known = [g is not None or id(v) in loan.variables for v, g in zip(self._variables, found, strict=True)]
+        unused = [v.path for v, used in zip(self.model.trainable_variables, known, strict=True) if not used]
         if unused:
             _LOG.warning("task %s: the loss does not depend on %s", self._task.name, ", ".join(unused))
-        gradients = [tf.zeros_like(v) if g is None else g for v, g in zip(self._variables, found, strict=True)]
-        gradients = [tf.convert_to_tensor(each) for each in gradients]
-        return tf.cast(loss, tf.float32), {k: tf.cast(v, tf.float32) for k, v in metrics.items()}, gradients
+        self._lending |= bool(lent)
+        metrics = {k: tf.cast(v, tf.float32) for k, v in metrics.items()}
+        return tf.cast(loss, tf.float32), metrics, found, [of_vectors.get(k) for k in range(len(self.flat.vectors))]
 
     def _replica_gradients(self, batch: tf.Tensor, seed: tf.Tensor) -> tuple[tf.Tensor, list[tf.Tensor]]:
         """Returns the reported numbers (loss, gradient norm, metrics by name) and the clipped global gradient."""
@@ -163,8 +173,8 @@ class Trainer:
             place = context.replica_id_in_sync_group
             seed = tf.random.experimental.stateless_fold_in(seed, place)
             batch = tf.nest.map_structure(lambda whole: self._share(whole, place), batch)
-        loss, metrics, every = self._local_gradients(batch, seed)
-        gradients = self.flat.join(every)
+        loss, metrics, *found = self._local_gradients(batch, seed)
+        gradients = self.flat.total(*found)
         if self._replicas > 1:
             loss, metrics, gradients = context.all_reduce(tf.distribute.ReduceOp.MEAN, (loss, metrics, gradients))
         norm = tf.linalg.global_norm(gradients)
@@ -188,7 +198,8 @@ class Trainer:
             self.average.update(decay)
         else:
             self._update_alone(gradients, decay)
-        self.flat.give()
+        if not self._lending:
+            self.flat.give()
         return self.step.assign_add(1, read_value=True)
 
     def _one_step(self, batch: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
@@ -215,6 +226,7 @@ class Trainer:
             good = tf.cast(finite, tf.int64)
             return done + good, sums + tf.where(finite, values, 0.0), good * bad + (1 - good) * here
 
-        self.flat.take()
+        if not self._lending:
+            self.flat.take()
         start = (tf.constant(0, tf.int64), tf.zeros([len(self._names)]), tf.constant(-1, tf.int64))
         return tf.while_loop(going, advance, start, parallel_iterations=1)
