@@ -7,7 +7,7 @@ the marks ``<!-- table RECORD NAME -->`` and ``<!-- end -->`` of the page, and t
 ``docs/prior_test``, between ``<!-- figure RECORD NAME -->`` and ``<!-- end -->``. With --only, records are made one at
 a time; with --keep nothing is run and the page is made from the records there are.
 
-The records ``contrastive`` and ``toy_stft`` are of models that are not bundled, made where these have been trained by
+The records ``likelihood`` and ``toy_stft`` are of models that are not bundled, made where these have been trained by
 benchmarks/stems_priors.py and by gin/glow_stft.gin; ``left_out`` comes from the former. What has no record, or no such
 study in it, is said to be not measured.
 """
@@ -39,11 +39,11 @@ TOY = {
 }
 STEMS = {
     "stems": ["--model=songs", "--study=all"],
-    "contrastive": ["--study=peakedness", "--study=single"],
+    "likelihood": ["--study=published", "--study=peakedness", "--study=single", "--study=referee"],
 }
 #: Folders of --runs where the models of records lie that are not bundled, and what trains them.
 TRAINED = {
-    "contrastive": ("stems_priors/contrastive", "python -m benchmarks.stems_priors"),
+    "likelihood": ("stems_priors/priors", "python -m benchmarks.stems_priors"),
     "toy_stft": ("glow_stft", "bin/train --gin_file=gin/glow_stft.gin --save_dir=runs/glow_stft"),
 }
 #: The figures that the page shows, of those that a record gives.

@@ -1,16 +1,15 @@
 """Trains the priors of stems that docs/prior_test.md is about, and tests them song by song where each is left out.
 
-    python -m benchmarks.stems_priors --songs=DIR [--real=DIR] [--only=JOB]... [--runs=DIR]
+    python -m benchmarks.stems_priors --songs=DIR [--more=DIR]... [--real=DIR] [--only=JOB]... [--runs=DIR]
 
-``priors`` trains gin/stems_prior.gin on the training split of --songs, ``background`` gin/stems_background.gin, a prior
-of all sources pooled; ``contrastive`` fine-tunes what came of the first, by gin/contrastive_stems.gin. All end in
-``<runs>/<job>/model``; the priors of the bundled ``songs`` are those of the first two. ``left_out`` takes the songs of
-``<real>/train`` in turn: it trains ``priors`` further on --songs and on all real songs but one, by likelihood alone and
-contrastively, tests the one before and after under the priors of the sources it has, and adds it to
-``benchmarks/results/prior_test_left_out.json``. Each training resumes where it stood.
-
-With ``--more`` the priors hear further stems: folders ``wide <job>``, and ``wide`` rows in the record beside those that
-are there. ``--way`` leaves out a song in some of the ways only.
+``priors`` trains gin/stems_prior.gin on the training splits of --songs and of every --more, by likelihood alone, and
+``background`` gin/stems_background.gin, a prior of all sources pooled; ``contrastive`` goes on from the first, by
+gin/contrastive_stems.gin. All end in ``<runs>/<job>/model``; the priors of the bundled ``songs`` are those of the last
+two. ``left_out`` takes the songs of ``<real>/train`` in turn and tests each under the priors of the sources it has, in
+four ways, each an entry of ``benchmarks/results/prior_test_left_out.json``: under ``priors`` (``likelihood``) and
+``contrastive`` as they are, which heard no song of --real, and under both trained further, as they were trained, on all
+of these songs but the one (``likelihood_real``, ``contrastive_real``; gin/stems_further.gin). Each training resumes
+where it stood.
 """
 
 from __future__ import annotations
@@ -29,9 +28,9 @@ from tfsep.data.stems import track_folders
 from tfsep.errors import InputError, JobError
 
 JOBS = ("priors", "background", "contrastive", "left_out")
-WAYS = ("none", "likelihood", "contrastive")
+WAYS = ("likelihood", "likelihood_real", "contrastive", "contrastive_real")
 LEFT_OUT = "prior_test_left_out.json"
-_SHARE = 30
+_SHARE = 10
 _KEPT = ("num_examples", "sigma", "accuracy", "mean_auroc", "accuracy_per_source", "by_sigma", "scores", "referee")
 
 
@@ -56,17 +55,15 @@ def _make(argv: Sequence[str]) -> int:
     jobs = args.only or [job for job in JOBS if job != "left_out" or args.real]
     if "left_out" in jobs and not args.real:
         raise InputError("left_out needs --real, a folder of stems")
-    wide = "wide " if args.more else ""
     runs, heard = Path(args.runs), [args.songs, *args.more]
-    priors = runs / f"{wide}priors"
     if "priors" in jobs:
-        _train("stems_prior", priors, heard, [])
+        _train("stems_prior", runs / "priors", heard, [])
     if "background" in jobs:
-        _train("stems_background", runs / f"{wide}background", heard, [])
+        _train("stems_background", runs / "background", heard, [])
     if "contrastive" in jobs:
-        _train("contrastive_stems", runs / f"{wide}contrastive", heard, [_from(priors)])
+        _train("contrastive_stems", runs / "contrastive", heard, [_from(runs / "priors")])
     for song in _chosen(args.real, args.song) if "left_out" in jobs else ():
-        _leave_out(song, args, priors, runs / f"{wide}without {song}")
+        _leave_out(song, args, runs)
     return 0
 
 
@@ -93,30 +90,27 @@ def _train(gin: str, folder: Path, roots: Sequence[str], settings: Sequence[str]
     _call(train.main, [f"--gin_file=gin/{gin}.gin", f"--save_dir={folder}", *given])
 
 
-def _leave_out(song: str, args: argparse.Namespace, priors: Path, folder: Path) -> None:
-    """Fine-tune without a song in both ways, test on it before and after, keep the record."""
-    settings, alone = [_from(priors), f"stems.exclude={[song]!r}"], folder.with_name(f"likelihood {folder.name}")
+def _leave_out(song: str, args: argparse.Namespace, runs: Path) -> None:
+    """Test on a song, under priors that heard no other real song and under those that heard all others; keep it."""
     # Three real songs among hundreds would hardly be heard.
     roots = [args.songs, *args.more, *[args.real] * (_SHARE if args.more else 1)]
-    runs = {"none": priors, "likelihood": alone, "contrastive": folder}
-    ways = [way for way in runs if args.way is None or way in args.way]
-    if "likelihood" in ways:
-        _train("contrastive_stems", alone, roots, [*settings, "fine_tune.weight=0.0"])
-    if "contrastive" in ways:
-        _train("contrastive_stems", folder, roots, settings)
-    found, sources = {}, [f"--source={source}" for source in _heard(args.real, song, priors / "model")]
-    # The classifier of the last test hears the other real songs, as the fine-tuning did.
-    folder.mkdir(parents=True, exist_ok=True)
-    for when in ways:
-        run, study = runs[when], ["--study=referee"] if when == "contrastive" else []
-        file = folder / f"{when}.json"
+    found, sources = {}, [f"--source={source}" for source in _heard(args.real, song, runs / "priors" / "model")]
+    for way in args.way or WAYS:
+        started, _, real = way.partition("_")
+        run = start = runs / {"likelihood": "priors"}.get(started, started)
+        if real:
+            run = runs / f"{way} without {song}"
+            weight = [] if started == "contrastive" else ["fine_tune.weight=0.0"]
+            _train("stems_further", run, roots, [_from(start), f"stems.exclude={[song]!r}", *weight])
+        # The classifier of the last test hears the other real songs, as the further training did.
+        study = ["--study=referee"] if way == "contrastive_real" else []
+        file = runs / f"{way} {song}.json"
         given = [f"--model={run / 'model'}", f"--data={args.real}", "--split=train", f"--track={song}", "--resample"]
         size = [f"--num_examples={args.num_examples}", f"--json={file}"]
         _call(prior_test.main, [*given, *size, *sources, *study])
         record = json.loads(file.read_text(encoding="utf-8"))
-        name = f"wide, {when}" if args.more else when
-        found[name] = {entry: record[entry] for entry in _KEPT if entry in record}
-        print(f"{song}, {name}: accuracy {record['accuracy']:.3f}", file=sys.stderr, flush=True)
+        found[way] = {entry: record[entry] for entry in _KEPT if entry in record}
+        print(f"{song}, {way}: accuracy {record['accuracy']:.3f}", file=sys.stderr, flush=True)
     keep(Path(args.results), song, found)
 
 

@@ -143,8 +143,12 @@ def test_every_change_hangs_on_seed_and_step_alone(tmp_path: Path) -> None:
 def test_of_several_places_the_first_audible_one_is_taken() -> None:
     loud, quiet = np.full(50, 0.5, np.float32), np.full(50, 5e-4, np.float32)
     tried = np.array([[quiet, loud, quiet], [loud, 2 * loud, quiet], [2 * loud, 3 * loud, 2 * quiet]])
-    found = recordings.first_audible(tf.constant(tried)).numpy()
+    others = np.arange(9).reshape(3, 3, 1)
+    found, beside = recordings.first_audible(tf.constant(tried), tf.constant(others))
     np.testing.assert_array_equal(found, [loud, loud, 2 * quiet])
+    np.testing.assert_array_equal(beside[:, 0], [3, 1, 8])
+    alone, _ = recordings.first_audible(tf.constant(tried[2:]), tf.constant(others[2:]))
+    np.testing.assert_array_equal(alone, tried[2])
 
 
 def test_more_tries_find_sound_among_silence(tmp_path: Path) -> None:

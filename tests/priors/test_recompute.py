@@ -30,9 +30,10 @@ def test_another_way_is_refused() -> None:
         priors.build("glow", recompute="all", **SMALL)
 
 
-def test_a_share_out_of_range_is_refused() -> None:
-    with pytest.raises(InputError, match=r"recompute_share must lie in 0\.\.1, got 1\.5"):
-        priors.build("glow", recompute="inverse", recompute_share=1.5, **SMALL)
+@pytest.mark.parametrize("number", [-1, 1.5])
+def test_a_number_of_steps_that_is_none_is_refused(number: float) -> None:
+    with pytest.raises(InputError, match=f"recompute_kept must be a whole number of at least 0, got {number}"):
+        priors.build("glow", recompute="inverse", recompute_kept=number, **SMALL)
 
 
 def test_only_flows_recompute() -> None:
@@ -57,11 +58,11 @@ def test_a_derivative_of_the_score_is_refused() -> None:
 
 
 def test_a_model_folder_keeps_the_setting(tmp_path: Path) -> None:
-    settings = {"kind": "glow", "recompute": "inverse", "recompute_share": 0.5, **SMALL}
+    settings = {"kind": "glow", "recompute": "inverse", "recompute_kept": 2, **SMALL}
     prior: Any = priors.build(**settings)
     save_model(tmp_path / "model", ["one"], 16000, 16, [1.0], {"one": (settings, prior)}, [])
     loaded: Any = load_prior(tmp_path / "model", "one")
-    assert (loaded.recompute, loaded.recompute_share) == ("inverse", 0.5)
+    assert (loaded.recompute, loaded.recompute_kept) == ("inverse", 2)
     x = np.random.default_rng(0).normal(size=(2, 16, 1))
     np.testing.assert_array_equal(loaded.score(x, 0.3), prior.score(x, 0.3))
 

@@ -11,9 +11,9 @@ its input back, evaluates its network once more, hands the gradient on, and forg
 * ``scan``: rebuilt likewise, stages that repeat as a loop (scan.py), so that neither tracing nor compiling grows with
   their number.
 
-Networks are evaluated twice on the way forward and back instead of once. A ``share`` below 1 leaves the last stages,
-which the way back meets first, to plain backpropagation: they are the cheapest to keep, since nothing else is held
-while their turn comes.
+Networks are evaluated twice on the way forward and back instead of once. The last stages, which the way back meets
+first, may be left to plain backpropagation: so many more networks' memory, whatever the depth, for so many fewer
+evaluations; while their turn comes nothing else is held.
 
 Left to itself the rebuilding, which needs no gradient, would run ahead through the whole chain and keep everything
 after all: each stage therefore waits for all gradients of the one before it, by a zero that is computed from them,
@@ -41,7 +41,7 @@ Chain = Sequence[Stage | Leave | Join | Repeated]
 
 
 def inverse_and_log_det(
-    stages: Sequence[Stage | Leave | Join], y: tf.Tensor, way: str, share: float = 1.0
+    stages: Sequence[Stage | Leave | Join], y: tf.Tensor, way: str, num_kept: int = 0
 ) -> tuple[tf.Tensor, tf.Tensor]:
     """Data to latent through a chain: (batch,) + event_shape -> the latents and log|det| (batch,), in nats.
 
@@ -59,8 +59,8 @@ def inverse_and_log_det(
     """
     if way not in WAYS[1:]:
         raise ValueError(f"recomputation must be one of {', '.join(WAYS[1:])}, got {way!r}")
-    check_share(share)
-    end = round(share * len(stages))
+    check_kept(num_kept)
+    end = max(len(stages) - num_kept, 0)
     # A loop within the loop of a trainer is what TensorFlow's memory optimiser breaks in plain graphs.
     loops = way == "scan" and tracing.place() in (tracing.XLA, tracing.XLA_LOOP)
     chain: Chain = folded(stages[:end]) if loops else list(stages[:end])
@@ -85,10 +85,10 @@ def inverse_and_log_det(
     return z, log_det + more
 
 
-def check_share(share: float) -> None:
-    """Refuse a share of a chain outside 0..1 with a ValueError."""
-    if not 0.0 <= share <= 1.0:
-        raise ValueError(f"recompute_share must lie in 0..1, got {share!r}")
+def check_kept(num_kept: int) -> None:
+    """Refuse a number of stages below 0 with a ValueError."""
+    if num_kept < 0 or num_kept != int(num_kept):
+        raise ValueError(f"recompute_kept must be a whole number of at least 0, got {num_kept!r}")
 
 
 @tf.custom_gradient

@@ -45,7 +45,8 @@ class RecordedSources:
             recordings shorter than a cut are used too.
         channels: "mean" of all channels, or "one" of the first two, drawn for each cut.
         filter_db: largest gain of each bell of the band filter in either direction.
-        tries: places at which a cut is looked for until one is audible (an RMS above 0.001); if none is, the last.
+        tries: places at which a cut is looked for until one is audible (an RMS above 0.001, before the band filter); if
+            none is, the last.
     """
 
     sources: tuple[str, ...] = ("drums", "bass", "other", "vocals")
@@ -107,21 +108,17 @@ class RecordedSources:
         """
         if source not in self._reels:
             raise InputError(f"source must be one of {', '.join(self.sources)}, got {source!r}")
-        cut = self._draw(source, num * self.tries, length, seed)
-        return cut if self.tries == 1 else first_audible(tf.reshape(cut, (self.tries, num, length)))
-
-    def _draw(self, source: str, num: int, length: int, seed: Any) -> tf.Tensor:
-        """Cuts at one place each: (num, length) float32."""
         reel = self._reels[source]
         reach = math.ceil(length * self.speed) + 1
-        table = uniform((num, 4), seed, source)
+        table = uniform((num * self.tries, 4), seed, source)
         recording, start, speed = self._places(source, table[:, 0], table[:, 1], reach, seed)
-        more = uniform((num, 1 + 3 * _BELLS), seed, f"{source}, more")
+        more = uniform((num * self.tries, 1 + 3 * _BELLS), seed, f"{source}, more")
         channel = tf.cast(more[:, 0] * reel.channels, tf.int64)
         cut = reel.read(recording, start, speed, length, channel)
-        if self.filter_db > 0.0:
-            cut = equalised(cut, tf.reshape(more[:, 1:], (num, _BELLS, 3)), self.filter_db, self.sample_rate)
-        return cut * self._gains(table[:, 2], table[:, 3])[:, tf.newaxis]
+        cut *= self._gains(table[:, 2], table[:, 3])[:, tf.newaxis]
+        bells = tf.reshape(more[:, 1:], (self.tries, num, _BELLS, 3))
+        cut, bells = first_audible(tf.reshape(cut, (self.tries, num, length)), bells)
+        return equalised(cut, bells, self.filter_db, self.sample_rate) if self.filter_db > 0.0 else cut
 
     def _places(
         self, source: str, chance: tf.Tensor, speed: tf.Tensor, reach: int, seed: Any
@@ -144,12 +141,22 @@ class RecordedSources:
         return tf.cast(gain * tf.sign(side - 0.5) if self.polarity else gain, tf.float32)
 
 
-def first_audible(cuts: tf.Tensor) -> tf.Tensor:
-    """Of each column of cuts (try, num, time) the first with an RMS above 0.001, or the last: (num, time)."""
+def first_audible(cuts: tf.Tensor, others: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    """Of each column of cuts (try, num, time) the first with an RMS above 0.001, or the last.
+
+    Args:
+        cuts: (try, num, time).
+        others: (try, num, ...), what goes with each cut.
+
+    Returns:
+        The cuts (num, time), and what goes with them (num, ...).
+    """
+    if cuts.shape[0] == 1:
+        return cuts[0], others[0]
     audible = tf.reduce_mean(cuts**2, axis=-1) > AUDIBLE**2
     audible = tf.concat([audible[:-1], tf.ones_like(audible[-1:])], axis=0)
-    chosen = tf.argmax(tf.cast(audible, tf.int32), axis=0)
-    return tf.gather(tf.transpose(cuts, (1, 0, 2)), chosen, batch_dims=1)
+    chosen = tf.stack([tf.argmax(tf.cast(audible, tf.int32), axis=0), tf.range(cuts.shape[1], dtype=tf.int64)], axis=1)
+    return tf.gather_nd(cuts, chosen), tf.gather_nd(others, chosen)
 
 
 def uniform(shape: tuple[int, int], seed: Any, name: str) -> tf.Tensor:

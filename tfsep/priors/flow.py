@@ -43,7 +43,7 @@ class FlowPrior(keras.Model, Stackable):
         dtype: "float32", or "float64" where numbers decide.
 
     Attributes:
-        recompute, recompute_share: what the gradient of the log-density computes anew instead of keeping it; see
+        recompute, recompute_kept: what the gradient of the log-density computes anew instead of keeping it; see
             :meth:`set_recompute`.
 
     Raises:
@@ -53,7 +53,7 @@ class FlowPrior(keras.Model, Stackable):
 
     has_latents = True
     recompute: str = "none"
-    recompute_share: float = 1.0
+    recompute_kept: int = 0
 
     def __init__(
         self,
@@ -83,7 +83,7 @@ class FlowPrior(keras.Model, Stackable):
 
     __repr__ = __str__ = Prior.__repr__
 
-    def set_recompute(self, way: str, share: float = 1.0) -> None:
+    def set_recompute(self, way: str, num_kept: int = 0) -> None:
         """Choose what gradients of the log-density compute anew; before any graph is traced.
 
         Args:
@@ -91,16 +91,16 @@ class FlowPrior(keras.Model, Stackable):
                 "inverse" keeps the latents only and inverts the steps, so that memory is flat in their number; "scan"
                 does so in a loop over steps that repeat, where XLA compiles. All give the same gradients, and no
                 derivatives of the score.
-            share: of the steps, in 0..1, from the data's side, that this is done for; the others keep what they need,
-                which takes memory and saves time.
+            num_kept: steps at the latents' end, at least 0 (a normalisation, a mixing of channels and a coupling are
+                one each), that keep what they need all the same, which takes memory and saves time.
 
         Raises:
-            ValueError: for another way or share.
+            ValueError: for another way or number.
         """
         if way not in recomputation.WAYS:
             raise ValueError(f"recompute must be one of {', '.join(recomputation.WAYS)}, got {way!r}")
-        recomputation.check_share(share)
-        self.recompute, self.recompute_share = way, share
+        recomputation.check_kept(num_kept)
+        self.recompute, self.recompute_kept = way, num_kept
 
     def _events(self, x: Any) -> tf.Tensor:
         x = tf.convert_to_tensor(x)
@@ -147,7 +147,7 @@ class FlowPrior(keras.Model, Stackable):
             return self.bijector(sigma).inverse_and_log_det(x)
         x, scaled = self._scale(sigma).inverse_and_log_det(x)
         chain = self.flow.chain(self._condition(sigma))
-        z, log_det = recomputation.inverse_and_log_det(chain, x, self.recompute, self.recompute_share)
+        z, log_det = recomputation.inverse_and_log_det(chain, x, self.recompute, self.recompute_kept)
         return z, scaled + log_det
 
     def decode(self, z: Any, sigma: Any = None) -> tf.Tensor:

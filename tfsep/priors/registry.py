@@ -51,7 +51,7 @@ def build(
     length: int | None = None,
     front_end: Mapping[str, Any] | None = None,
     recompute: str = "none",
-    recompute_share: float = 1.0,
+    recompute_kept: int = 0,
     **settings: Any,
 ) -> Prior:
     """Build an untrained prior.
@@ -64,7 +64,7 @@ def build(
         front_end: settings of the domain's front end.
         recompute: of a flow, what gradients of its log-density compute anew instead of keeping it: "none", "step",
             "inverse" or "scan" (:meth:`tfsep.priors.flow.FlowPrior.set_recompute`).
-        recompute_share: of the flow's steps, in 0..1, from the data's side, that this is done for.
+        recompute_kept: steps at the latents' end that this is not done for.
         settings: the kind's own.
 
     Raises:
@@ -79,15 +79,15 @@ def build(
     try:
         prior = KINDS[kind](front_end=analysis, event_shape=shape, **settings)
         if isinstance(prior, FlowPrior):
-            prior.set_recompute(recompute, recompute_share)
-        elif (recompute, recompute_share) != ("none", 1.0):
-            given = f"{recompute!r} and {recompute_share!r}"
+            prior.set_recompute(recompute, recompute_kept)
+        elif (recompute, recompute_kept) != ("none", 0):
+            given = f"{recompute!r} and {recompute_kept!r}"
             raise ValueError(
-                f"only flows have steps to compute anew: recompute must be 'none' and recompute_share 1, got {given}"
+                f"only flows have steps to compute anew: recompute must be 'none' and recompute_kept 0, got {given}"
             )
     except (TypeError, ValueError) as error:
         raise InputError(f"prior {kind!r} over {domain!r} events {shape}: {error}") from error
     where = {"kind": kind, "domain": domain, "event_shape": shape, "front_end": dict(front_end or {})}
-    share = {} if recompute_share == 1.0 else {"recompute_share": recompute_share}
-    prior.settings = {**where, "recompute": recompute, **share, **settings}
+    kept = {"recompute_kept": recompute_kept} if recompute_kept else {}
+    prior.settings = {**where, "recompute": recompute, **kept, **settings}
     return prior
