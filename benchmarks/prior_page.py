@@ -7,8 +7,9 @@ the marks ``<!-- table RECORD NAME -->`` and ``<!-- end -->`` of the page, and t
 ``docs/prior_test``, between ``<!-- figure RECORD NAME -->`` and ``<!-- end -->``. With --only, records are made one at
 a time; with --keep nothing is run and the page is made from the records there are.
 
-The records ``likelihood`` and ``toy_stft`` are of models that are not bundled, made where these have been trained by
-benchmarks/stems_priors.py and by gin/glow_stft.gin; ``left_out`` comes from the former. What has no record, or no such
+The records ``rendered``, ``likelihood`` and ``toy_stft`` are of models that are not bundled, made where these have been
+trained by benchmarks/stems_priors.py (the first without --more) and by gin/glow_stft.gin; ``left_out`` comes from the
+former. What has no record, or no such
 study in it, is said to be not measured.
 """
 
@@ -39,18 +40,21 @@ TOY = {
 }
 STEMS = {
     "stems": ["--model=songs", "--study=all"],
-    "likelihood": ["--study=published", "--study=peakedness", "--study=single", "--study=referee"],
+    "rendered": ["--study=published", "--study=peakedness", "--study=single", "--study=referee"],
+    "likelihood": [],
 }
 #: Folders of --runs where the models of records lie that are not bundled, and what trains them.
 TRAINED = {
-    "likelihood": ("stems_priors/priors", "python -m benchmarks.stems_priors"),
+    "rendered": ("stems_rendered/priors", "python -m benchmarks.stems_priors --runs=runs/stems_rendered"),
+    "likelihood": ("stems_priors/priors", "python -m benchmarks.stems_priors --more=DIR"),
     "toy_stft": ("glow_stft", "bin/train --gin_file=gin/glow_stft.gin --save_dir=runs/glow_stft"),
 }
 #: The figures that the page shows, of those that a record gives.
 SHOWN = {
     "toy": ("histograms", "peakedness_line", "curvature"),
     "toy_stft": ("published",),
-    "stems": ("histograms", "published", "peakedness_line", "peakedness_latent"),
+    "rendered": ("histograms", "published", "peakedness_line", "peakedness_latent"),
+    "stems": ("histograms",),
 }
 _MARK = re.compile(r"(<!-- (table|figure) (\S+) (\S+) -->\n).*?(<!-- end -->)", re.DOTALL)
 

@@ -53,6 +53,13 @@ def record() -> dict[str, Any]:
     }  # fmt: skip
 
 
+def test_songs_that_were_left_out_have_a_mean() -> None:
+    better = {way: {**found, "accuracy": 0.85} for way, found in SONGS["A - B"].items()}
+    text = prior_tables.left_out({"songs": {**SONGS, "C - D": better}})
+    assert "| mean of 2 | none | 80.0 % | - | - | 0.900 | 0.900 | 75.0 % | - |" in text
+    assert "| mean of 2 | contrastive | 80.0 % | - | - | 0.900 | 0.900 | 80.0 % | 75.0 % |" in text
+
+
 def test_every_table_says_what_the_record_holds() -> None:
     expected = {
         "cross_likelihood": "| sine | **1.000** | -2.000 |\n| square | 0.500 | **-1.000** |",
@@ -121,12 +128,12 @@ def test_records_of_models_that_are_not_bundled_wait_for_them(tmp_path: Path) ->
     assert set(prior_page._jobs("songs", tmp_path, None)) == {*bundled, "stems"}
     with pytest.raises(InputError, match="of .*glow_stft/model: run bin/train --gin_file=gin/glow_stft.gin"):
         prior_page._jobs(None, tmp_path, ["toy_stft"])
-    with pytest.raises(InputError, match="of .*contrastive/model: run python -m benchmarks.stems_priors first"):
-        prior_page._jobs("songs", tmp_path, ["toy", "contrastive"])
-    model = tmp_path / "stems_priors" / "contrastive" / "model"
+    with pytest.raises(InputError, match="of .*priors/model: run python -m benchmarks.stems_priors --more=DIR first"):
+        prior_page._jobs("songs", tmp_path, ["toy", "likelihood"])
+    model = tmp_path / "stems_priors" / "priors" / "model"
     model.mkdir(parents=True)
-    found = prior_page._jobs("songs", tmp_path, ["contrastive"])
-    assert list(found) == ["contrastive"] and f"--model={model}" in found["contrastive"]
+    found = prior_page._jobs("songs", tmp_path, ["likelihood"])
+    assert list(found) == ["likelihood"] and f"--model={model}" in found["likelihood"]
 
 
 def test_the_committed_page_has_marks_for_known_tables_only() -> None:

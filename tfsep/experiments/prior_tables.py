@@ -157,22 +157,33 @@ def stems(record: Record) -> str:
 
 
 def left_out(record: Record) -> str:
-    """Songs that were left out of a fine-tuning, each tested by itself, before it and after."""
+    """Songs, each tested under priors that were trained without it in several ways, and the means over songs."""
+    songs = record["songs"]
+    names = max((found["accuracy_per_source"] for tests in songs.values() for found in tests.values()), key=len)
     rows = []
-    every = [found["accuracy_per_source"] for tests in record["songs"].values() for found in tests.values()]
-    names = max(every, key=len)
-    for song, tests in record["songs"].items():
-        for when, found in tests.items():
+    for song, tests in songs.items():
+        for way, found in tests.items():
             heard = found["accuracy_per_source"]
             shares = [percent(heard[name]) if name in heard else "-" for name in names]
-            best = max(found["scores"], key=lambda name: found["scores"][name]["accuracy"])
-            own = f"{percent(found['scores'][best]['accuracy'])} ({best.replace('_', ' ')})"
-            ratio = f"{found['scores']['likelihood_ratio']['mean_auroc']:.3f}"
-            judge = percent(found["referee"]["cuts"]["accuracy"]) if "referee" in found else "-"
-            row = [song, when, percent(found["accuracy"]), *shares, f"{found['mean_auroc']:.3f}", ratio, own, judge]
-            rows.append(row)
+            method = max(found["scores"], key=lambda name: found["scores"][name]["accuracy"]).replace("_", " ")
+            first, *others = _figures([found])
+            others[2] += f" ({method})"
+            rows.append([song, way, first, *shares, *others])
+    for way in dict.fromkeys(way for tests in songs.values() for way in tests):
+        first, *others = _figures([tests[way] for tests in songs.values() if way in tests])
+        rows.append([f"mean of {len(songs)}", way, first, *["-"] * len(names), *others])
     heads = ["mean AUROC", "of the likelihood ratio", "best of all methods", "referee (a classifier)"]
-    return grid(["song left out", "fine-tuning", "accuracy", *names, *heads], rows)
+    return grid(["song left out", "priors", "accuracy", *names, *heads], rows)
+
+
+def _figures(tests: Sequence[Record]) -> list[str]:
+    """Means over tests: accuracy, AUROC, that of the likelihood ratio, the best method's accuracy, the referee's."""
+    judges = [found["referee"]["cuts"]["accuracy"] for found in tests if "referee" in found]
+    accuracy, auroc = (_mean([found[name] for found in tests]) or 0.0 for name in ("accuracy", "mean_auroc"))
+    ratio = _mean([found["scores"]["likelihood_ratio"]["mean_auroc"] for found in tests]) or 0.0
+    best = _mean([max(score["accuracy"] for score in found["scores"].values()) for found in tests]) or 0.0
+    judge = percent(sum(judges) / len(judges)) if judges else "-"
+    return [percent(accuracy), f"{auroc:.3f}", f"{ratio:.3f}", percent(best), judge]
 
 
 TABLES: dict[str, Callable[[Record], str]] = {
