@@ -112,6 +112,7 @@ _GLOW = {
     "nflows": {"library": "nflows"},
 }
 _INVERSE, _SCAN, _BFLOAT16 = {"recompute": "inverse"}, {"recompute": "scan"}, {"precision": "bfloat16"}
+_SOME = {**_INVERSE, "recompute_kept": 14, **_BFLOAT16}
 _SERVED = Participant("benchmarks.ours.served:exported", at_home=True)
 _IN_PYTHON = Participant("benchmarks.ours.served:separator", at_home=True)
 ROWS = (
@@ -132,6 +133,13 @@ ROWS = (
     _training("memory, 12 couplings", wave(12, 16384), 4, {"eager": _EAGER}, xla=True, kind=MEMORY),
     *(
         _training(f"memory, {n} couplings, {_name(_INVERSE)}", wave(n, 16384), 4, {}, True, _INVERSE, kind=MEMORY)
+        for n in (4, 12, 16)
+    ),
+    _training(
+        f"memory, 12 couplings, {_name(_BFLOAT16)}", wave(12, 16384), 4, {}, False, _BFLOAT16, kind=MEMORY
+    ),
+    *(
+        _training(f"memory, {n} couplings, {_name(_SOME)}", wave(n, 16384), 4, {}, False, _SOME, kind=MEMORY)
         for n in (4, 12, 16)
     ),
     _separation(10, 0.3, "toy"),
