@@ -163,7 +163,7 @@ def _link(figure: Path) -> str:
 def _caption(record: dict[str, Any], table: str) -> str:
     """What a table is about, in a line."""
     if "songs" in record:
-        return f"{len(record['songs'])} real songs, each tested under priors fine-tuned without it."
+        return f"{len(record['songs'])} real songs, each tested under priors that never heard it."
     kinds = ", ".join(dict.fromkeys(record["kinds"].values()))
     sigma = "no noise" if record["sigma"] is None else f"sigma {record['sigma']:g}"
     num = record["num_small" if table in ("peakedness", "single", "shifts") else "num_examples"]

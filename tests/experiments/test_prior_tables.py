@@ -100,7 +100,7 @@ def test_a_page_is_filled_and_filled_again(tmp_path: Path, capsys: pytest.Captur
     page.write_text("<!-- table left_out left_out -->\n<!-- end -->")
     (tmp_path / "prior_test_left_out.json").write_text(json.dumps({"songs": SONGS}))
     assert prior_page.main(arguments) == 0
-    assert "1 real songs, each tested under priors fine-tuned without it." in page.read_text()
+    assert "1 real songs, each tested under priors that never heard it." in page.read_text()
 
 
 def test_records_of_stems_need_a_folder(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
