@@ -58,7 +58,7 @@ class FlatWeights:
     @contextlib.contextmanager
     def lent(self) -> Iterator[Loan]:
         """Within the block, what can do so reads the weights from :attr:`vectors`; the loan tells what it was."""
-        loan = Loan(self.vectors)
+        loan = Loan([tf.convert_to_tensor(vector.value) for vector in self.vectors])
         with rows.held(rows.Holder(lambda parameter: self._starts.get(id(_variable(parameter))), loan.borrow)):
             yield loan
 
@@ -104,25 +104,22 @@ class FlatWeights:
 
 
 class Loan:
-    """What was read from the vectors in place of variables.
+    """Long vectors, and what was read from them in place of variables.
 
     Attributes:
-        tensors: number of a vector -> the vector, as it was read.
+        vectors: as they were read.
         variables: identities of the variables that were read there.
     """
 
-    def __init__(self, vectors: Sequence[keras.Variable]) -> None:
+    def __init__(self, vectors: Sequence[tf.Tensor]) -> None:
         """Nothing yet."""
-        self._vectors = vectors
-        self.tensors: dict[int, tf.Tensor] = {}
+        self.vectors = list(vectors)
         self.variables: set[int] = set()
 
     def borrow(self, number: int, parameters: Sequence[Any]) -> tf.Tensor:
-        """A vector as a tensor, from which these parameters are read."""
+        """A vector, from which these parameters are read."""
         self.variables.update(id(_variable(parameter)) for parameter in parameters)
-        if number not in self.tensors:
-            self.tensors[number] = tf.convert_to_tensor(self._vectors[number].value)
-        return self.tensors[number]
+        return self.vectors[number]
 
 
 def _variable(parameter: Any) -> Any:

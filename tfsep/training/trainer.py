@@ -151,20 +151,19 @@ class Trainer:
         self, batch: tf.Tensor, seed: tf.Tensor
     ) -> tuple[tf.Tensor, dict[str, tf.Tensor], list[tf.Tensor | None], list[tf.Tensor | None]]:
         """Returns loss, metrics, and the gradients in the variables, or in the vectors for those read from there."""
-        with within(XLA if self._settings.jit_compile else GRAPH), self.flat.lent() as loan:
-            with tf.GradientTape() as tape:
+        with within(XLA if self._settings.jit_compile else GRAPH):
+            with tf.GradientTape() as tape, self.flat.lent() as loan:
                 loss, metrics = self._task.objective(self.model, batch, seed)
-            lent = list(loan.tensors.values())
-            found = tape.gradient(loss, [*lent, *self._variables])
-        of_vectors = dict(zip(loan.tensors, found, strict=False))
-        found = [None if each is None else tf.convert_to_tensor(each) for each in found[len(lent) :]]
-        known = [g is not None or id(v) in loan.variables for v, g in zip(self._variables, found, strict=True)]
+            found = tape.gradient(loss, [*loan.vectors, *self._variables])
+        found = [None if each is None else tf.convert_to_tensor(each) for each in found]
+        of_vectors, gradients = found[: len(loan.vectors)], found[len(loan.vectors) :]
+        known = [g is not None or id(v) in loan.variables for v, g in zip(self._variables, gradients, strict=True)]
         unused = [v.path for v, used in zip(self.model.trainable_variables, known, strict=True) if not used]
         if unused:
             _LOG.warning("task %s: the loss does not depend on %s", self._task.name, ", ".join(unused))
-        self._lending |= bool(lent)
+        self._lending |= bool(loan.variables)
         metrics = {k: tf.cast(v, tf.float32) for k, v in metrics.items()}
-        return tf.cast(loss, tf.float32), metrics, found, [of_vectors.get(k) for k in range(len(self.flat.vectors))]
+        return tf.cast(loss, tf.float32), metrics, gradients, of_vectors
 
     def _replica_gradients(self, batch: tf.Tensor, seed: tf.Tensor) -> tuple[tf.Tensor, list[tf.Tensor]]:
         """Returns the reported numbers (loss, gradient norm, metrics by name) and the clipped global gradient."""
