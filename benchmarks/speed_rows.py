@@ -112,7 +112,10 @@ _GLOW = {
     "nflows": {"library": "nflows"},
 }
 _INVERSE, _SCAN, _BFLOAT16 = {"recompute": "inverse"}, {"recompute": "scan"}, {"precision": "bfloat16"}
-_SOME = {**_INVERSE, "recompute_kept": 14, **_BFLOAT16}
+_SOME = {**_INVERSE, "recompute_kept": 10, **_BFLOAT16}
+_OURS = "benchmarks.ours.training:step"
+_RECOMPUTED = Participant(_OURS, {"variant": _SOME}, at_home=True)
+_KEPT = Participant(_OURS, {"variant": _BFLOAT16}, at_home=True)
 _SERVED = Participant("benchmarks.ours.served:exported", at_home=True)
 _IN_PYTHON = Participant("benchmarks.ours.served:separator", at_home=True)
 ROWS = (
@@ -141,6 +144,10 @@ ROWS = (
     *(
         _training(f"memory, {n} couplings, {_name(_SOME)}", wave(n, 16384), 4, {}, False, _SOME, kind=MEMORY)
         for n in (4, 12, 16)
+    ),
+    Row(
+        f"training, 1-D, 12 couplings of 16,384 samples, {_name(_SOME)}", TIME, "step",
+        {"prior": wave(12, 16384), "batch": 4}, _RECOMPUTED, {"nothing recomputed": _KEPT}, 0.8,
     ),
     _separation(10, 0.3, "toy"),
     _separation(10, 0.5),

@@ -81,7 +81,7 @@ def largest(*readings: Reading) -> Reading:
 _WAVE, _SGLD, _DOUBLE = "training, 1-D, 8 couplings", "SGLD, 4 sources", "SGLD, 8 sources"
 _GLOW = "training, 2-D, 3 levels of 4, precision=bfloat16"
 _SCAN = {n: f"training, 1-D, {n} couplings, recompute=scan" for n in (8, 32)}
-_SOME = "recompute=inverse, recompute_kept=14, precision=bfloat16"
+_SOME = "recompute=inverse, recompute_kept=10, precision=bfloat16"
 _LOOP = "PyTorch loop"
 _WAYS = ["", ", XLA", ", precision=bfloat16"]
 _FASTEST = [of(_GLOW, peer, "ratio") for peer in ("channels_last", "bf16", "channels_last, bf16", "compile")]
@@ -96,7 +96,7 @@ def targets() -> list[Target]:
     """All targets, in the order in which they were set."""
     rebuilt = {n: f"memory, {n} couplings, {_SOME}" for n in (4, 12, 16)}
     memory = {n: of(name, "", "ours_mb") for n, name in rebuilt.items()}
-    kept = "memory, 12 couplings"
+    kept, costly = "memory, 12 couplings", f"training, 1-D, 12 couplings of 16,384 samples, {_SOME}"
     song = {n: of(f"bin/separate, {n} s", "", "ours") for n in (10, 30, 60, 300)}
     resident = {n: of(f"bin/separate, {n} s", "", "ours_mb") for n in (60, 300, 3600)}
     second = of("bin/separate, 30 s", "", "seconds")
@@ -130,7 +130,7 @@ def targets() -> list[Target]:
             f"training step at 12 couplings, {_SOME} over precision=bfloat16",
             1.3,
             False,
-            quotient(of(rebuilt[12], "", "ours"), of(f"{kept}, precision=bfloat16", "", "ours")),
+            quotient(of(costly, "nothing recomputed", "ours"), of(costly, "nothing recomputed", "theirs")),
         ),
         Target("trace and compile, 8 couplings, s", 12.0, False, of(_WAVE, "", "first")),
         Target(

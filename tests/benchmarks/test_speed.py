@@ -44,10 +44,16 @@ MEMORY = [
         "theirs": 2.0,
     }
     | {"ours_mb": 100.0 + n, "theirs_mb": 600.0, "ratio_mb": 600.0 / (100.0 + n)}
-    for n, how in ((12, ""), (12, ", precision=bfloat16"), *((n, f", {speed_targets._SOME}") for n in (4, 12, 16)))
+    for n, how in ((12, ""), *((n, f", {speed_targets._SOME}") for n in (4, 12, 16)))
 ]
 SONG = {"row": "bin/separate, 30 s", "kind": "command", "unit": "file", "peer": "-", "ours": 6.0, "ours_cpu": 9.0}
-RECORDS = [RECORD, REFUSED, *MEMORY, {**SONG, "ours_mb": 900.0, "seconds": 30}]
+COSTLY = {
+    **RECORD,
+    "row": f"training, 1-D, 12 couplings of 16,384 samples, {speed_targets._SOME}",
+    "peer": "nothing recomputed",
+    "theirs": 0.16,
+}
+RECORDS = [RECORD, REFUSED, *MEMORY, COSTLY, {**SONG, "ours_mb": 900.0, "seconds": 30}]
 
 
 def test_the_tables_say_what_the_records_say() -> None:
@@ -82,7 +88,7 @@ def test_a_target_is_reached_missed_or_not_measured() -> None:
     some = speed_targets._SOME
     assert f"| training memory, 16 couplings over 4, {some} | <= 1.3 | 1.12 | yes |" in rows
     assert f"| training memory at 12 couplings, peer eager over tfsep, {some} | >= 5 | 5.36 | yes |" in rows
-    assert f"| training step at 12 couplings, {some} over precision=bfloat16 | <= 1.3 | 1.00 | yes |" in rows
+    assert f"| training step at 12 couplings, {some} over precision=bfloat16 | <= 1.3 | 1.25 | yes |" in rows
     assert "| real-time factor of a song of 30 s | <= 0.3 | 0.20 | yes |" in rows
     slow = parts([{**RECORD, "ratio": 1.5}, {**RECORD, "row": f"{RECORD['row']}, XLA", "ratio": 1.75}])["targets"]
     assert "| 1-D training step, peer eager over tfsep, the faster of our ways | >= 2 | 1.75 | no |" in slow
@@ -101,7 +107,7 @@ def test_every_target_reads_a_row_that_exists() -> None:
     names = {row.name for row in ROWS}
     everything = [
         {"row": row.name, "peer": peer, "kind": row.kind, "seconds": 30}
-        | dict.fromkeys(("ours", "ours_mb", "theirs_mb", "ratio", "ratio_cpu", "share", "first"), 1.0)
+        | dict.fromkeys(("ours", "theirs", "ours_mb", "theirs_mb", "ratio", "ratio_cpu", "share", "first"), 1.0)
         for row in ROWS
         for peer in row.peers or {"-": None}
     ]
@@ -115,7 +121,8 @@ def test_rows_share_one_architecture_with_their_peers() -> None:
     assert sum(layer["num_levels"] * layer["num_steps"] for layer in (wave(2), wave(4), wave(8), wave(32))) == 46
     for row in ROWS:
         if row.kind == TIME and "prior" in row.shared and "32" not in row.name:
-            assert row.ours.at_home and not any(peer.at_home for peer in row.peers.values())
+            at_home = {name for name, peer in row.peers.items() if peer.at_home}
+            assert row.ours.at_home and at_home <= {"nothing recomputed"}
             shape = tuple(row.shared["prior"]["event_shape"])
             small = {"width": 2, "num_layers": 1, "num_steps": 2}
             assert priors.build(**{**row.shared["prior"], **small}).event_shape == shape

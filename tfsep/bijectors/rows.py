@@ -62,14 +62,11 @@ class Block:
     shapes: tuple[Any, ...]
     rows: tf.Tensor
 
-    def split(self, row: tf.Tensor) -> list[tf.Tensor]:
-        """The parameters (of each shape) of a row (entries,)."""
-        parts = [row] if len(self.shapes) == 1 else tf.split(row, [math.prod(shape) for shape in self.shapes])
-        return [tf.reshape(part, shape) for part, shape in zip(parts, self.shapes, strict=True)]
-
-    def join(self, values: Sequence[tf.Tensor]) -> tf.Tensor:
-        """The inverse of :meth:`split`."""
-        return tf.concat([tf.reshape(value, [-1]) for value in values], 0)
+    def columns(self, rows: tf.Tensor) -> list[tf.Tensor]:
+        """Each member's entries in rows of these shapes, (period, entries of the member)."""
+        if len(self.members) == 1:
+            return [rows]
+        return tf.split(rows, [math.prod(shape) for shape in self.shapes], axis=1)
 
 
 def blocks(periods: Sequence[Sequence[Parameter]]) -> list[Block]:
