@@ -106,11 +106,7 @@ class Trainer:
 
     def run(self, iterator: Iterator[tf.Tensor], num_steps: int) -> StepReport:
         """Runs up to `num_steps` steps without a return to the host; ends early at a step that is not finite."""
-        if self._lending:
-            self.flat.take()
         done, sums, bad = self._run(iterator, tf.constant(num_steps, tf.int64))
-        if self._lending:
-            self.flat.give()
         values = dict(zip(self._names, sums.numpy().tolist(), strict=True))
         bad_step = int(bad.numpy())
         return StepReport(int(done.numpy()), values, None if bad_step < 0 else bad_step)
@@ -225,7 +221,10 @@ class Trainer:
             good = tf.cast(finite, tf.int64)
             return done + good, sums + tf.where(finite, values, 0.0), good * bad + (1 - good) * here
 
-        if not self._lending:
-            self.flat.take()
+        self.flat.take()
         start = (tf.constant(0, tf.int64), tf.zeros([len(self._names)]), tf.constant(-1, tf.int64))
-        return tf.while_loop(going, advance, start, parallel_iterations=1)
+        done, sums, bad = tf.while_loop(going, advance, start, parallel_iterations=1)
+        if self._lending:
+            with tf.control_dependencies([done]):
+                self.flat.give()
+        return done, sums, bad
