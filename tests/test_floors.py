@@ -20,7 +20,7 @@ MOST_LINES = 300
 
 # Lowest first. Errors and words stand under everything, the mixing model included.
 FLOORS = (
-    ("errors", "axes", "tracing"),
+    ("errors", "axes", "tracing", "holding"),
     ("mixing",),
     ("audio", "metrics"),
     ("data", "networks", "bijectors"),

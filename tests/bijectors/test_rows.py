@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tfsep.bijectors.rows import Block, Holder, blocks, held
+from tfsep.bijectors.rows import Block, blocks
+from tfsep.holding import Holder, held
 
 SHAPES = ((2, 3), (4,), (1, 5))
 PERIODS = 3

@@ -3,49 +3,23 @@
 A trainer holds its weights in long vectors (``tfsep.training.flat_weights``). Where those of a period lie side by side
 in one of them, and those of the next period behind them, the matrix is a view of that vector: nothing is stacked for
 the way to the latents, nothing taken apart for the gradient, and neither tracing nor compiling grows with the number
-of periods. Whoever holds such vectors says so with :func:`held`; all other parameters are stacked.
+of periods. Who holds such vectors says so (``tfsep.holding``); all other parameters are stacked.
 """
 
 from __future__ import annotations
 
-import contextlib
-import contextvars
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 import keras
 import tensorflow as tf
 
-Place = tuple[int, int]
+from tfsep import holding
+from tfsep.holding import Place
+
 Parameter: TypeAlias = tf.Tensor | keras.Variable
-
-
-@dataclass(frozen=True)
-class Holder:
-    """Long vectors in which variables lie.
-
-    Attributes:
-        place: variable -> number of its vector and its first entry there, or None.
-        borrow: number of a vector, and the variables that are read from it -> the vector, as a tensor.
-    """
-
-    place: Callable[[Any], Place | None]
-    borrow: Callable[[int, Sequence[Any]], tf.Tensor]
-
-
-_holder: contextvars.ContextVar[Holder | None] = contextvars.ContextVar("holder", default=None)
-
-
-@contextlib.contextmanager
-def held(holder: Holder) -> Iterator[None]:
-    """What is traced in this block reads the weights of periods from the holder's vectors, where they lie in rows."""
-    token = _holder.set(holder)
-    try:
-        yield
-    finally:
-        _holder.reset(token)
 
 
 @dataclass(frozen=True)
@@ -93,7 +67,7 @@ def _stacked(periods: Sequence[Sequence[Parameter]], member: int) -> Block:
 
 def _views(periods: Sequence[Sequence[Parameter]]) -> list[Block]:
     """Blocks that are views of the holder's vectors."""
-    holder = _holder.get()
+    holder = holding.holder()
     if holder is None:
         return []
     grouped: dict[int, list[tuple[int, int]]] = {}

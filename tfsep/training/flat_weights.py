@@ -16,7 +16,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from tfsep.bijectors import rows
+from tfsep import holding
 
 
 class FlatWeights:
@@ -33,7 +33,7 @@ class FlatWeights:
         for place, variable in enumerate(self._variables):
             groups.setdefault((variable.dtype.name, variable.shape.rank >= 2), []).append(place)
         self._places = list(groups.values())
-        self._starts: dict[int, rows.Place] = {}
+        self._starts: dict[int, holding.Place] = {}
         for number, places in enumerate(self._places):
             start = 0
             for place in places:
@@ -59,7 +59,7 @@ class FlatWeights:
     def lent(self) -> Iterator[Loan]:
         """Within the block, what can do so reads the weights from :attr:`vectors`; the loan tells what it was."""
         loan = Loan([tf.convert_to_tensor(vector.value) for vector in self.vectors])
-        with rows.held(rows.Holder(lambda parameter: self._starts.get(id(_variable(parameter))), loan.borrow)):
+        with holding.held(holding.Holder(lambda parameter: self._starts.get(id(_variable(parameter))), loan.borrow)):
             yield loan
 
     def total(self, gradients: Sequence[tf.Tensor | None], of_vectors: Sequence[tf.Tensor | None]) -> list[tf.Tensor]:
