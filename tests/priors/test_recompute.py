@@ -36,6 +36,11 @@ def test_a_number_of_steps_that_is_none_is_refused(number: float) -> None:
         priors.build("glow", recompute="inverse", recompute_kept=number, **SMALL)
 
 
+def test_steps_to_keep_where_all_are_kept_are_refused() -> None:
+    with pytest.raises(InputError, match="recompute_kept must be 0 where nothing is computed anew"):
+        priors.build("glow", recompute_kept=2, **SMALL)
+
+
 def test_only_flows_recompute() -> None:
     with pytest.raises(InputError, match="only flows have steps"):
         priors.build("gaussian", length=16, variances=0.3, recompute="inverse")

@@ -46,7 +46,7 @@ class Repeated:
         return tuple(block.rows for block in self.blocks)
 
     def _columns(self, stacked: Sequence[tf.Tensor]) -> dict[int, tf.Tensor]:
-        """Each parameter of a period, (period, entries): rows are taken apart before a loop, which XLA does faster."""
+        """Each parameter of a period, (period, entries): rows are taken apart once, before a loop."""
         found: dict[int, tf.Tensor] = {}
         for block, rows in zip(self.blocks, stacked, strict=True):
             found |= zip(block.members, block.columns(rows), strict=True)

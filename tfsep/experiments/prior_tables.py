@@ -170,8 +170,9 @@ def left_out(record: Record) -> str:
             others[2] += f" ({method})"
             rows.append([song, way, first, *shares, *others])
     for way in dict.fromkeys(way for tests in songs.values() for way in tests):
-        first, *others = _figures([tests[way] for tests in songs.values() if way in tests])
-        rows.append([f"mean of {len(songs)}", way, first, *["-"] * len(names), *others])
+        tested = [tests[way] for tests in songs.values() if way in tests]
+        first, *others = _figures(tested)
+        rows.append([f"mean of {len(tested)}", way, first, *["-"] * len(names), *others])
     heads = ["mean AUROC", "of the likelihood ratio", "best of all methods", "referee (a classifier)"]
     return grid(["song left out", "priors", "accuracy", *names, *heads], rows)
 

@@ -95,11 +95,13 @@ class FlowPrior(keras.Model, Stackable):
                 one each), that keep what they need all the same, which takes memory and saves time.
 
         Raises:
-            ValueError: for another way or number.
+            ValueError: for another way or number, or steps to keep where all are kept.
         """
         if way not in recomputation.WAYS:
             raise ValueError(f"recompute must be one of {', '.join(recomputation.WAYS)}, got {way!r}")
         recomputation.check_kept(num_kept)
+        if way == "none" and num_kept:
+            raise ValueError(f"recompute_kept must be 0 where nothing is computed anew, got {num_kept}")
         self.recompute, self.recompute_kept = way, num_kept
 
     def _events(self, x: Any) -> tf.Tensor:
