@@ -1,12 +1,12 @@
 """Which way of computing a dilated convolution is the fastest here: the table by which layers choose.
 
-    python -m benchmarks.convolutions [--rounds=7] [--batch=4] [--length=2048] [--output=FILE]
+    python -m benchmarks.convolutions [--rounds=7] [--batch=4] [--length=2048] [--record=FILE] [--output=FILE]
 
 Times the convolution of :class:`tfsep.networks.dilated.DilatedConv` with its gradients in input and kernel, both ways
 in turns, for every dtype, number of channels and place where it can stand (in a graph, in a program compiled by XLA, in
 a loop of one), kernel 3, dilation 4. A row's figure is the median of the wall clock of one evaluation, in milliseconds.
 Writes ``tfsep/networks/dilated_ways.json``, whose rows of other devices stay, and prints the table. Run it on an idle
-machine.
+machine. With ``--record`` nothing is timed: rows are those that ``benchmarks.carried.speed`` measured on a GPU.
 """
 
 from __future__ import annotations
@@ -45,6 +45,7 @@ def _measure(argv: Sequence[str]) -> int:
     parse.add_argument("--rounds", type=int, default=7, metavar="N", help="turns of each way (default: 7)")
     parse.add_argument("--batch", type=int, default=4, metavar="N", help="events (default: 4)")
     parse.add_argument("--length", type=int, default=2048, metavar="N", help="samples of an event (default: 2048)")
+    parse.add_argument("--record", metavar="FILE", help="what benchmarks.carried.speed measured on a GPU")
     parse.add_argument("--output", metavar="FILE", help="the table (default: the one that layers choose by)")
     args = parse.parse_args(argv)
     for name in ("rounds", "batch", "length"):
@@ -54,7 +55,7 @@ def _measure(argv: Sequence[str]) -> int:
     from tfsep.networks import dilated
 
     file = Path(args.output or dilated.TABLE)
-    rows = [
+    rows = measured_elsewhere(args.record) if args.record else [
         row(place, dtype, channels, args.batch, args.length, args.rounds)
         for place in PLACES
         for dtype in DTYPES
@@ -65,6 +66,30 @@ def _measure(argv: Sequence[str]) -> int:
     file.write_text(f"[\n{lines}\n]\n", encoding="utf-8")
     print(table(rows))
     return 0
+
+
+def measured_elsewhere(record: str) -> list[dict[str, Any]]:
+    """The rows of a record of benchmarks.carried.speed, as those of the device "GPU".
+
+    Raises:
+        InputError: for a file without such rows.
+    """
+    from benchmarks.carried.rows import CONVOLUTION, ROWS
+
+    known = {each.name: each.shared for each in ROWS if "channels" in each.shared}
+    file = Path(record)
+    timed = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else []
+    rows = []
+    for each in timed:
+        if each["row"] in known and "ratio" in each:
+            shared = known[each["row"]]
+            milliseconds = {"taps": round(1e3 * each["ours"], 3), CONVOLUTION: round(1e3 * each["theirs"], 3)}
+            about = {"device": "GPU", "place": shared["place"], "dtype": shared["dtype"]}
+            channels = dict(zip(("in_channels", "out_channels"), shared["channels"], strict=True))
+            rows.append({**about, **channels, "ms": milliseconds})
+    if not rows:
+        raise InputError(f"--record must be a file with rows of dilated convolutions, {record} has none")
+    return rows
 
 
 def row(
@@ -88,40 +113,46 @@ def _evaluation(
     """One way, compiled, as a turn of :data:`EVALUATIONS` gradients one after the other."""
     import tensorflow as tf
 
+    random = np.random.default_rng(0)
+    x, outward = (tf.cast(random.standard_normal((*shape, each)), dtype) for each in channels)
+    run = tf.function(evaluations(way, place, dtype, channels), jit_compile=place != tracing.GRAPH, autograph=False)
+    run(x, outward).numpy()
+
+    def turn() -> Turn:
+        wall, cpu = time.perf_counter(), time.process_time()
+        run(x, outward).numpy()
+        return Turn((time.perf_counter() - wall) / EVALUATIONS, (time.process_time() - cpu) / EVALUATIONS)
+
+    return turn
+
+
+def evaluations(way: str, place: str, dtype: str, channels: tuple[int, int]) -> Callable[..., Any]:
+    """:data:`EVALUATIONS` gradients in a row, of events (batch, time, in) and outward gradients (batch, time, out)."""
+    import tensorflow as tf
+
     from tfsep.networks.dilated import DilatedConv
 
     policy = "float32" if dtype == "float32" else f"mixed_{dtype}"
     layer = DilatedConv(*channels, KERNEL_SIZE, DILATION, way=way, dtype=policy)
-    random = np.random.default_rng(0)
-    x = tf.cast(random.standard_normal((*shape, channels[0])), dtype)
-    outward = tf.cast(random.standard_normal((*shape, channels[1])), dtype)
 
-    def gradient(x: tf.Tensor) -> tf.Tensor:
+    def gradient(x: tf.Tensor, outward: tf.Tensor) -> tf.Tensor:
         kernel = layer.dense.kernel.value
         with tf.GradientTape() as tape:
             tape.watch([x, kernel])
             y = layer(x)
-        found = tape.gradient(y, [x, kernel], output_gradients=outward)
+        found = tape.gradient(y, [x, kernel], output_gradients=tf.cast(outward, y.dtype))
         return x + 1e-3 * found[0] + 1e-6 * tf.cast(tf.reduce_sum(found[1]), x.dtype)
 
-    def loop(x: tf.Tensor) -> tf.Tensor:
-        return tf.while_loop(lambda i, _: i < EVALUATIONS, lambda i, x: (i + 1, gradient(x)), (tf.constant(0), x))[1]
+    def loop(x: tf.Tensor, outward: tf.Tensor) -> tf.Tensor:
+        start = (tf.constant(0), x)
+        return tf.while_loop(lambda i, _: i < EVALUATIONS, lambda i, x: (i + 1, gradient(x, outward)), start)[1]
 
-    def unrolled(x: tf.Tensor) -> tf.Tensor:
+    def unrolled(x: tf.Tensor, outward: tf.Tensor) -> tf.Tensor:
         for _ in range(EVALUATIONS):
-            x = gradient(x)
+            x = gradient(x, outward)
         return x
 
-    work = loop if place == tracing.XLA_LOOP else unrolled
-    run = tf.function(work, jit_compile=place != tracing.GRAPH, autograph=False)
-    run(x).numpy()
-
-    def turn() -> Turn:
-        wall, cpu = time.perf_counter(), time.process_time()
-        run(x).numpy()
-        return Turn((time.perf_counter() - wall) / EVALUATIONS, (time.process_time() - cpu) / EVALUATIONS)
-
-    return turn
+    return loop if place == tracing.XLA_LOOP else unrolled
 
 
 def table(rows: Sequence[dict[str, Any]]) -> str:

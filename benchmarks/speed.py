@@ -74,7 +74,8 @@ def _measure(argv: Sequence[str]) -> int:
     known = results.read(args.output, "speed")
     speed_picture.draw(speed_table.in_order(known), Path(args.output) / "speed.png")
     page = Path(args.page)
-    page.write_text(filled(page.read_text(encoding="utf-8"), known), encoding="utf-8")
+    elsewhere = results.read(args.output, "speed_gpu")
+    page.write_text(filled(page.read_text(encoding="utf-8"), known, elsewhere), encoding="utf-8")
     return 0 if sound else 1
 
 
@@ -93,13 +94,18 @@ def _row(row: Row, bench: Bench, folder: str) -> bool:
     return not any("refused" in record for record in found)
 
 
-def filled(page: str, records: Sequence[Record]) -> str:
+def filled(page: str, records: Sequence[Record], elsewhere: Sequence[Record] = ()) -> str:
     """A page with the tables of records between its marks ``<!-- table speed NAME -->`` and ``<!-- end -->``.
+
+    Args:
+        page: Markdown.
+        records: of this command.
+        elsewhere: of benchmarks.carried.speed.
 
     Raises:
         InputError: for a mark with another name.
     """
-    tables = speed_table.parts(records)
+    tables = speed_table.parts(records, elsewhere)
 
     def table(mark: re.Match[str]) -> str:
         if mark[2] not in tables:

@@ -27,7 +27,6 @@ from tfsep.errors import JobError
 
 _SIZE = 1536
 _TURNS = 3
-_PRODUCT = {"size": _SIZE, "dtype": "float32"}
 _PRODUCTS = ("benchmarks.ours.products:product", "benchmarks.peers.products:product")
 _SONG = REPOSITORY / "examples" / "test"
 
@@ -41,6 +40,7 @@ class Bench:
         repeats: rounds of a row that asks for 1.0.
         variant: how our priors are computed, merged into every row's.
         products: what makes the matrix product of either side, at home and abroad.
+        size: of the two square matrices.
     """
 
     def __init__(
@@ -51,8 +51,10 @@ class Bench:
         repeats: int,
         variant: Mapping[str, Any],
         products: tuple[str, str] = _PRODUCTS,
+        size: int = _SIZE,
     ) -> None:
         """Start nothing yet."""
+        self.size = size
         self._products = {True: products[0], False: products[1]}
         self._pythons = {True: home, False: abroad}
         self.folder, self.repeats, self.variant = folder, repeats, dict(variant)
@@ -71,7 +73,8 @@ class Bench:
         key = (at_home, threads)
         if key not in self._workers:
             self._workers[key] = self.fresh(*key)
-            self._workers[key].ask("make", "product", call=self._products[at_home], setting=_PRODUCT)
+            setting = {"size": self.size, "dtype": "float32"}
+            self._workers[key].ask("make", "product", call=self._products[at_home], setting=setting)
         return self._workers[key]
 
     def setting(self, row: Row, side: Participant, ours: bool) -> dict[str, Any]:
@@ -140,7 +143,7 @@ def _in_turns(row: Row, bench: Bench) -> list[Record]:
     base = {
         "rounds": bench.rounds(row),
         "others": max(0.0, others),
-        **_own(found, flops),
+        **_own(found, flops, bench.size),
         "first": made["ours"]["first"],
         "ours_mb": made["ours"]["mb"],
     }
@@ -163,10 +166,10 @@ def _turn(worker: Worker, name: str, per_call: int) -> Callable[[], Turn]:
     return lambda: worker.turn(name, per_call)
 
 
-def _own(found: Mapping[str, list[Turn]], flops: float | None) -> Record:
+def _own(found: Mapping[str, list[Turn]], flops: float | None, size: int) -> Record:
     """What is known of ours alone."""
     ours = found["ours"]
-    peaks = {which: _peaks(found, which) for which in ("wall", "cpu")}
+    peaks = {which: _peaks(found, which, size) for which in ("wall", "cpu")}
     record: Record = {"ours": median(ours), "ours_cpu": median(ours, "cpu")}
     record["peak_gflops"] = float(np.median(peaks["wall"])) / 1e9
     if flops:
@@ -177,10 +180,10 @@ def _own(found: Mapping[str, list[Turn]], flops: float | None) -> Record:
     return record
 
 
-def _peaks(found: Mapping[str, list[Turn]], which: str) -> np.ndarray:
+def _peaks(found: Mapping[str, list[Turn]], which: str, size: int) -> np.ndarray:
     """Operations a second of the faster product in each round, by wall clock or by CPU time."""
     products = [[getattr(turn, which) for turn in found[name]] for name in found if name.startswith("product")]
-    return 2.0 * _SIZE**3 / np.min(products, axis=0)
+    return 2.0 * size**3 / np.min(products, axis=0)
 
 
 def _against(ours: list[Turn], peer: list[Turn]) -> Record:

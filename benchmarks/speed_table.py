@@ -26,22 +26,28 @@ _COMMANDS = ("command", "wall, s", "CPU, s", "real-time factor", "resident peak,
 _TARGETS = ("target", "wanted", "measured", "reached")
 
 
-def parts(records: Sequence[Record]) -> dict[str, str]:
-    """Each table by name: "times", "memory", "commands", "targets", "scaling"."""
-    times = _of(records, TIME)
-    scaling = [record for record in times if record["row"].startswith("scaling")]
+def parts(records: Sequence[Record], elsewhere: Sequence[Record] = ()) -> dict[str, str]:
+    """Each table by name: "times", "memory", "commands", "targets", "scaling"; and "gpu", of records from elsewhere."""
+    timed = _of(records, TIME)
+    scaling = [record for record in timed if record["row"].startswith("scaling")]
     return {
-        "times": _table(_TIMES, (_time(record) for record in times if record not in scaling)),
+        "times": _table(_TIMES, (_time(record) for record in timed if record not in scaling)),
         "memory": _table(_MEMORY, map(_memory, _of(records, MEMORY))),
         "commands": _table(_COMMANDS, map(_command, _of(records, COMMAND))),
         "targets": _table(_TARGETS, (target.cells(records) for target in targets())),
         "scaling": _table(_TIMES, map(_time, scaling)),
+        "gpu": times([record for record in elsewhere if not record["row"].startswith("dilated")]),
     }
+
+
+def times(records: Sequence[Record]) -> str:
+    """The times against peers, in the order given."""
+    return _table(_TIMES, map(_time, records))
 
 
 def text(records: Sequence[Record]) -> str:
     """All tables, one after the other."""
-    return "\n\n".join(parts(records).values())
+    return "\n\n".join(table for name, table in parts(records).items() if name != "gpu")
 
 
 def in_order(records: Sequence[Record]) -> list[Record]:

@@ -32,3 +32,11 @@ def test_what_is_stacked_stays_stacked() -> None:
 def test_another_place_is_refused() -> None:
     with pytest.raises(ValueError, match="must be one of graph, xla, xla loop, stacked, got 'moon'"):
         tracing.within("moon").__enter__()
+
+
+def test_what_is_traced_is_bound_for_this_machine_unless_it_is_said() -> None:
+    assert tracing.target() is None
+    with pytest.raises(KeyError), tracing.bound_for("GPU"):
+        assert tracing.target() == "GPU"
+        raise KeyError
+    assert tracing.target() is None

@@ -2,7 +2,8 @@
 
 An operation stands in a plain graph (:data:`GRAPH`), in a program that XLA compiles (:data:`XLA`), in a loop of such a
 program (:data:`XLA_LOOP`), or in a call that is vectorised over several models (:data:`STACKED`). Whoever traces such a
-thing says so with :func:`within`; :func:`place` tells. Each thread of control has a place of its own.
+thing says so with :func:`within`; :func:`place` tells. A program can be bound for another device than this machine's
+(:func:`bound_for`; :func:`target` tells). Each thread of control has a place and a target of its own.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from collections.abc import Iterator
 GRAPH, XLA, XLA_LOOP, STACKED = "graph", "xla", "xla loop", "stacked"
 PLACES = (GRAPH, XLA, XLA_LOOP, STACKED)
 _place: contextvars.ContextVar[str] = contextvars.ContextVar("place", default=GRAPH)
+_target: contextvars.ContextVar[str | None] = contextvars.ContextVar("target", default=None)
 
 
 def place() -> str:
@@ -42,3 +44,18 @@ def within_loop() -> Iterator[None]:
     """What is traced in this block runs in a loop of the place around it."""
     with within(XLA_LOOP if place() == XLA else place()):
         yield
+
+
+def target() -> str | None:
+    """The kind of device, such as "GPU", that what is traced now is bound for; None is whatever this machine has."""
+    return _target.get()
+
+
+@contextlib.contextmanager
+def bound_for(device: str | None) -> Iterator[None]:
+    """What is traced in this block is to run on such a device, here or elsewhere."""
+    token = _target.set(device)
+    try:
+        yield
+    finally:
+        _target.reset(token)

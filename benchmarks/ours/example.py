@@ -32,7 +32,7 @@ _LOUDNESS = 0.3
 
 
 def build(prior: Mapping[str, Any], variant: Mapping[str, Any], seed: int) -> FlowPrior:
-    """A flow whose last layers are not zero, unlike those of a new one.
+    """A flow whose last layers are not zero, unlike those of a new one, with weights that float16 can hold.
 
     Args:
         prior: architecture, which peers share.
@@ -48,7 +48,8 @@ def build(prior: Mapping[str, Any], variant: Mapping[str, Any], seed: int) -> Fl
         raise InputError(f"peers know flows alone, got a prior of kind {built.kind!r}")
     random = np.random.default_rng(seed)
     for weight in built.trainable_variables:
-        weight.assign_add(tf.cast(_SHAKE * random.standard_normal(weight.shape), weight.dtype))
+        shaken = np.asarray(weight) + _SHAKE * random.standard_normal(weight.shape)
+        weight.assign(tf.cast(shaken.astype(np.float16), weight.dtype))
     return built
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -15,7 +15,7 @@ from tfsep.posteriors.gibbs import Gibbs
 from tfsep.posteriors.langevin import Langevin
 from tfsep.priors.flow import FlowPrior
 
-_SEED = (3, 4)
+SEED = (3, 4)
 
 
 def langevin(
@@ -40,12 +40,15 @@ def langevin(
         variant: settings of the priors that change how they are computed.
         posterior: settings of the posterior.
     """
-    known, check = _priors(prior, num_sources, chains, sigma, file, variant or {})
+    known, check = priors_of(prior, num_sources, chains, sigma, file, variant or {})
+    built = one_level(known, sigma, steps, **(posterior or {}))
+    return _case(built, mixture_for(known[0]), chains, steps, check)
+
+
+def one_level(known: Sequence[FlowPrior], sigma: float, steps: int, **posterior: Any) -> Langevin:
+    """SGLD of so many steps at one noise level."""
     levels: dict[str, Any] = {"largest_sigma": sigma, "smallest_sigma": sigma, "num_levels": 1, "num_steps": steps}
-    fixed: dict[str, Any] = {"delta": 1e-4 * sigma**2, "final_denoise": False}
-    built = Langevin(known, **levels, **fixed, **(posterior or {}))
-    mixture = _mixture(known[0])
-    return _case(built, mixture, chains, steps, check)
+    return Langevin(known, **levels, delta=1e-4 * sigma**2, final_denoise=False, **posterior)
 
 
 def gibbs(
@@ -59,22 +62,22 @@ def gibbs(
     posterior: Mapping[str, Any] | None = None,
 ) -> Case:
     """A case of ``levels`` sweeps of Gibbs updates, every source once a sweep; arguments as :func:`langevin`."""
-    known, check = _priors(prior, num_sources, chains, sigma, file, variant or {})
+    known, check = priors_of(prior, num_sources, chains, sigma, file, variant or {})
     schedule: dict[str, Any] = {"largest_sigma": sigma, "smallest_sigma": sigma, "num_levels": levels}
     bounds: dict[str, Any] = {"num_restarts": chains, "largest_amplitude": 1.0}
     built = Gibbs(known, **schedule, **bounds, **(posterior or {}))
-    mixture = _mixture(known[0])
+    mixture = mixture_for(known[0])
     return _case(built, mixture, chains, levels, check)
 
 
 def _case(built: Annealed, mixture: tf.Tensor, chains: int, units: int, check: list[float]) -> Case:
     def once() -> object:
-        return built.chains(mixture, chains, _SEED).numpy()
+        return built.chains(mixture, chains, SEED).numpy()
 
     return Case(once, units, check, rise=lambda: example.rise(once))
 
 
-def _priors(
+def priors_of(
     prior: Mapping[str, Any], num_sources: int, chains: int, sigma: float, file: str, variant: Mapping[str, Any]
 ) -> tuple[list[FlowPrior], list[float]]:
     """Priors with weights of their own, written for the peers, and what peers must share: densities and scores."""
@@ -91,5 +94,6 @@ def _priors(
     return known, check
 
 
-def _mixture(prior: FlowPrior) -> tf.Tensor:
+def mixture_for(prior: FlowPrior) -> tf.Tensor:
+    """A mixture (1, time) of noise."""
     return tf.constant(0.3 * np.random.default_rng(2).standard_normal((1, prior.event_shape[0])), tf.float32)

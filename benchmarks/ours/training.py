@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import keras
+import numpy as np
 import tensorflow as tf
 
 from benchmarks.case import Case
@@ -40,6 +41,19 @@ def step(
     x, sigma = example.events(model, batch, seed=1)
     example.save(model, x, sigma, file)
     check = example.nats(example.in_full_precision(model, prior, variant or {}), x, sigma)
+    start = time.perf_counter()
+    built = trainer(model, x, fit or {})
+    iterator = built.iterator()
+    prepared = time.perf_counter() - start
+
+    def once() -> object:
+        return built.run(iterator, 1)
+
+    return Case(once, check=check, prepared=prepared, rise=lambda: example.rise(once))
+
+
+def trainer(model: keras.Model, x: np.ndarray, fit: Mapping[str, Any]) -> Trainer:
+    """Trains a model by maximum likelihood on the same events (batch, ...) over and over."""
 
     def build() -> keras.Model:
         return model
@@ -49,16 +63,8 @@ def step(
         return tf.data.Dataset.from_tensors(x).repeat()
 
     task = Task("speed", build, maximum_likelihood, dataset, sample_rate=16000)
-    settings = FitSettings(**{**_FIT, "batch_size": batch, **(fit or {})})
-    start = time.perf_counter()
-    trainer = Trainer(task, settings, 0, tf.distribute.get_strategy())
-    iterator = trainer.iterator()
-    prepared = time.perf_counter() - start
-
-    def once() -> object:
-        return trainer.run(iterator, 1)
-
-    return Case(once, check=check, prepared=prepared, rise=lambda: example.rise(once))
+    settings = FitSettings(**{**_FIT, "batch_size": len(x), **fit})
+    return Trainer(task, settings, 0, tf.distribute.get_strategy())
 
 
 def maximum_likelihood(prior: Prior, events: tf.Tensor, seed: tf.Tensor) -> tuple[tf.Tensor, dict[str, tf.Tensor]]:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import contextlib
+from collections.abc import Callable, Iterator
 
 import torch
 
@@ -25,3 +26,14 @@ def rise(once: Callable[[], object]) -> Callable[[], int] | None:
         return torch.cuda.max_memory_allocated() - rest
 
     return count
+
+
+@contextlib.contextmanager
+def exact() -> Iterator[None]:
+    """In this block convolutions and products of float32 are not rounded as a GPU's matrix units round them."""
+    known = torch.backends.cudnn.allow_tf32, torch.backends.cuda.matmul.allow_tf32
+    torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = False
+    try:
+        yield
+    finally:
+        torch.backends.cudnn.allow_tf32, torch.backends.cuda.matmul.allow_tf32 = known

@@ -14,7 +14,7 @@ from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
 from benchmarks.case import Case
-from benchmarks.peers.device import rise
+from benchmarks.peers.device import exact, rise
 from benchmarks.peers.flows import Flow, load
 
 _RELATIVE_STEP = 1e-4
@@ -44,7 +44,8 @@ class Source:
 
     def check(self) -> list[float]:
         """Nats per dimension, and the score's root mean square times sigma."""
-        density, score = self.score(self.events, self.sigma)
+        with exact():
+            density, score = self.score(self.events, self.sigma)
         size = self.sigma[0] * score.square().mean().sqrt()
         return [*(density / self.flow.dimensions).tolist(), size.item()]
 

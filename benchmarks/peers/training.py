@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from benchmarks.case import Case
-from benchmarks.peers.device import DEVICE, rise
+from benchmarks.peers.device import DEVICE, exact, rise
 from benchmarks.peers.flows import load
 from benchmarks.peers.libraries import rebuilt
 
@@ -39,7 +39,7 @@ def step(
     flow, events, sigma = load(prior, file)
     if library is not None:
         flow = rebuilt(flow, library, events.dim() - 2)
-    with torch.no_grad():
+    with torch.no_grad(), exact():
         check = (flow(events, sigma) / flow.dimensions).tolist()
     if channels_last:
         flow = flow.to(memory_format=torch.channels_last)

@@ -87,6 +87,15 @@ def test_taps_serve_where_nothing_was_measured(here: list[dict[str, Any]]) -> No
         assert dilated.fastest(place, dtype, 4, 8) == TAPS
 
 
+def test_the_device_that_a_program_is_bound_for_decides(here: list[dict[str, Any]]) -> None:
+    here += [row("xla", 4, 2.0, 1.0), row("xla", 4, 1.0, 2.0, device="GPU")]
+    assert dilated.fastest("xla", "float32", 4, 8) == CONVOLUTION
+    with tracing.bound_for("GPU"):
+        assert dilated.fastest("xla", "float32", 4, 8) == TAPS
+    with tracing.bound_for("moon"):
+        assert dilated.fastest("xla", "float32", 4, 8) == TAPS
+
+
 def test_a_layer_is_traced_in_the_way_of_its_place(here: list[dict[str, Any]]) -> None:
     here += [row("graph", 4, 2.0, 1.0), row("xla loop", 4, 1.0, 2.0)]
     layer = DilatedConv(4, 8, 3, 1)

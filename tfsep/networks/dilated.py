@@ -56,8 +56,12 @@ def device() -> str:
 
 
 def fastest(place: str, dtype: str, in_channels: int, out_channels: int) -> str:
-    """The way whose measured time is least, by the row of this place whose channels are nearest (on a log scale)."""
-    rows = [row for row in measured() if (row["device"], row["place"], row["dtype"]) == (device(), place, dtype)]
+    """The way whose measured time is least, by the row of this place whose channels are nearest (on a log scale).
+
+    The row is one of the device that what is traced is bound for (tracing.py), as a rule this machine's.
+    """
+    here = (tracing.target() or device(), place, dtype)
+    rows = [row for row in measured() if (row["device"], row["place"], row["dtype"]) == here]
     if not rows:
         return TAPS
 

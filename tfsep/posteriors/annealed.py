@@ -44,6 +44,7 @@ class Annealed(Posterior):
 
     Attributes:
         divisible: whether levels can be run a few at a time, as chains carry nothing on but their sources.
+        programs: the loop, as a plain graph and compiled.
 
     Raises:
         InputError: for priors that cannot serve, or settings out of range.
@@ -73,7 +74,7 @@ class Annealed(Posterior):
         self.priors = wave_priors(self.kind, priors, limits)
         self.num_sources, self.segment = len(self.priors), self.priors[0].event_shape[0]
         self.gains = mixing.gain_vector(self.num_sources, gains)
-        self._programs = Programs(self._run, self.num_sources, self.segment, jit_compile)
+        self.programs = Programs(self._run, self.num_sources, self.segment, jit_compile)
 
     @abc.abstractmethod
     def run(
@@ -140,7 +141,7 @@ class Annealed(Posterior):
 
     def memory(self, num_samples: int) -> int:
         """That of the loop, all chains of a segment; see :class:`Posterior`."""
-        return bytes_held(self._programs.plain(), self.chains_of(num_samples))
+        return bytes_held(self.programs.plain(), self.chains_of(num_samples))
 
     def reports(self) -> bool:
         """Whether somebody listens to its levels; see :class:`Posterior`."""
@@ -149,7 +150,7 @@ class Annealed(Posterior):
     def compiles(self, num_samples: int, batch: int, started: bool = False) -> bool:
         """Whether :meth:`sample` outside graphs is compiled by XLA; see :class:`Posterior`."""
         evaluations = self.evaluations(len(self.warm_sigmas if started else self.sigmas))
-        return self._programs.compiles(evaluations, self.chains_of(num_samples) * batch)
+        return self.programs.compiles(evaluations, self.chains_of(num_samples) * batch)
 
     def cold(self, mixture: tf.Tensor, noise: tf.Tensor) -> tf.Tensor:
         """Where chains begin without a start, from standard normal noise: (chain, source, segment)."""
@@ -169,7 +170,7 @@ class Annealed(Posterior):
             sources = tf.tile(start, [num, 1, 1]) + sigmas[0] * noise
         sources, evaluations = self.enter(mixtures, sources), self.evaluations(len(sigmas))
         for levels in progress.parts(self.kind, len(sigmas)) if self.divisible else [(0, len(sigmas))]:
-            sources = self._programs(evaluations, mixtures, sources, sigmas, seed, levels)
+            sources = self.programs(evaluations, mixtures, sources, sigmas, seed, levels)
         return tf.reshape(sources, [num, -1, self.num_sources, self.segment])
 
     def sample(self, mixture: Any, num_samples: int, seed: Any, start: Any = None) -> tf.Tensor:

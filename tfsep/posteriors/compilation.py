@@ -43,6 +43,9 @@ class Programs:
         jit_compile: True compiles every call, False none; None those whose work reaches :data:`LEAST_WORK`. Calls from
             within a graph are never compiled: the outer graph decides.
 
+    Attributes:
+        compiled: the program, a tf.function of the same arguments.
+
     Raises:
         InputError: if jit_compile is something else.
     """
@@ -64,7 +67,7 @@ class Programs:
                 return run(*arguments)
 
         self._plain = tf.function(run, input_signature=signature, autograph=False)
-        self._compiled = tf.function(run_portable, jit_compile=True, autograph=False)
+        self.compiled = tf.function(run_portable, jit_compile=True, autograph=False)
 
     def compiles(self, evaluations: int, num_chains: int) -> bool:
         """Whether a call from here, with so many evaluations of each prior in each chain, is compiled by XLA."""
@@ -88,5 +91,5 @@ class Programs:
         """
         arguments = (mixture, sources, tf.convert_to_tensor(sigmas, tf.float32), seed, tf.constant(levels))
         if not tf.inside_function() and self.compiles(evaluations, int(mixture.shape[0])):
-            return self._compiled(*arguments)
+            return self.compiled(*arguments)
         return self._plain(*arguments)

@@ -197,7 +197,8 @@ class Trainer:
             self.flat.give()
         return self.step.assign_add(1, read_value=True)
 
-    def _one_step(self, batch: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    def one_step(self, batch: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        """Takes one step; returns the reported numbers and whether they are finite. To be traced after `iterator`."""
         seed = tf.constant(self._seed)
         for counter in (self.step, self.restores):
             seed = tf.random.experimental.stateless_fold_in(seed, tf.cast(counter.read_value(), tf.int32))
@@ -217,7 +218,7 @@ class Trainer:
 
         def advance(done: tf.Tensor, sums: tf.Tensor, bad: tf.Tensor) -> tuple[tf.Tensor, ...]:
             here = self.step.read_value()
-            values, finite = self._one_step(next(iterator))
+            values, finite = self.one_step(next(iterator))
             good = tf.cast(finite, tf.int64)
             return done + good, sums + tf.where(finite, values, 0.0), good * bad + (1 - good) * here
 

@@ -1,0 +1,94 @@
+"""Times packed programs against the same models in PyTorch, in turns, on the machine at hand; TensorFlow is not needed.
+
+    python3 -m benchmarks.carried.speed --packed=DIR [--only=WORD]... [--repeats=N] [--output=DIR]
+
+The interpreter needs NumPy, JAX and PyTorch for the device, and nothing else; ``--peers`` names another for PyTorch.
+Writes ``<output>/speed_<device>.json`` and ``.md``.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import json
+import os
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from benchmarks import records, speed_table
+from benchmarks.carried.rows import ROWS, packed
+from benchmarks.records import RESULTS, Record
+from benchmarks.speed_measure import Bench, measure
+from benchmarks.speed_rows import Participant, Row
+from tfsep.cli import runner
+from tfsep.errors import JobError
+
+KEYS = ("row", "peer")
+_PRODUCTS = ("benchmarks.carried.programs:product", "benchmarks.peers.products:product")
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command; returns its exit code."""
+    return runner.run(_measure, argv)
+
+
+def _measure(argv: Sequence[str]) -> int:
+    layout = argparse.RawDescriptionHelpFormatter
+    parse = runner.Parser(prog="speed", description=__doc__, formatter_class=layout)
+    parse.add_argument("--packed", required=True, metavar="DIR", help="what benchmarks.carried.pack wrote")
+    parse.add_argument("--only", action="append", metavar="WORD", help="rows whose name contains this word; repeatable")
+    parse.add_argument("--repeats", type=int, default=15, metavar="N", help="rounds of a row (default: 15)")
+    parse.add_argument("--minutes", type=float, default=0.0, metavar="N", help="begin no row after so long (0: any)")
+    parse.add_argument("--size", type=int, default=8192, metavar="N", help="of the square product (default: 8192)")
+    parse.add_argument("--peers", default=sys.executable, metavar="FILE", help="Python that has PyTorch")
+    parse.add_argument("--device", default="GPU", metavar="NAME", help="in the name of the record (default: GPU)")
+    parse.add_argument("--output", default=str(RESULTS), metavar="DIR", help="where the record goes")
+    args = parse.parse_args(argv)
+    known = json.loads((Path(args.packed) / "rows.json").read_text(encoding="utf-8"))
+    rows = [row for row in ROWS if row.name in known and any(word in row.name for word in args.only or [""])]
+    # One process must leave memory to the other.
+    os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
+    os.environ.setdefault("PYTHONPATH", os.getcwd())
+    end, name = time.monotonic() + 60.0 * args.minutes, f"speed_{args.device.lower().replace(' ', '_')}"
+    sound, table = True, ""
+    with tempfile.TemporaryDirectory(prefix="tfsep-speed-") as folder:
+        bench = Bench(sys.executable, args.peers, Path(folder), args.repeats, {}, _PRODUCTS, args.size)
+        try:
+            for row in rows:
+                if args.minutes and time.monotonic() > end:
+                    print(f"{row.name}: not measured, {args.minutes:g} minutes are over", file=sys.stderr, flush=True)
+                    continue
+                start = time.monotonic()
+                try:
+                    found = measure(unpacked(row, args.packed), bench)
+                except JobError as error:
+                    sound = False
+                    print(f"error: {error}", file=sys.stderr, flush=True)
+                    continue
+                sound &= not any("refused" in record for record in found)
+                table = records.keep(args.output, name, found, KEYS, text)
+                print(f"{row.name}: {time.monotonic() - start:.0f} s in all", file=sys.stderr, flush=True)
+        finally:
+            bench.close()
+    print(table)
+    return 0 if sound else 1
+
+
+def unpacked(row: Row, folder: str) -> Row:
+    """A row whose packed participants are programs of a folder."""
+    call, there = "benchmarks.carried.programs:program", packed(row)
+    ours = {name: Participant(call, {"packed": folder, "entry": name}, at_home=True) for name in there}
+    peers = {name: ours.get(f"{row.name}, {name}", peer) for name, peer in row.peers.items()}
+    return dataclasses.replace(row, ours=ours[row.name], peers=peers)
+
+
+def text(found: Sequence[Record]) -> str:
+    """The records as a table."""
+    return speed_table.times(found)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
