@@ -116,6 +116,7 @@ _SOME = {**_INVERSE, "recompute_kept": 10, **_BFLOAT16}
 _OURS = "benchmarks.ours.training:step"
 _RECOMPUTED = Participant(_OURS, {"variant": _SOME}, at_home=True)
 _KEPT = Participant(_OURS, {"variant": _BFLOAT16}, at_home=True)
+_PRODUCT = Participant("benchmarks.ours.products:product", at_home=True)
 _SERVED = Participant("benchmarks.ours.served:exported", at_home=True)
 _IN_PYTHON = Participant("benchmarks.ours.served:separator", at_home=True)
 ROWS = (
@@ -126,6 +127,10 @@ ROWS = (
     *(_sampling(f"SGLD, {n} sources, {_name(_BFLOAT16)}", n, 1, {"steps": 2}, _BFLOAT16) for n in (2, 4, 8)),
     _training("training, 2-D, 3 levels of 4", spectrogram(), 1, _GLOW, xla=False),
     _training(f"training, 2-D, 3 levels of 4, {_name(_BFLOAT16)}", spectrogram(), 1, _GLOW, False, _BFLOAT16),
+    Row(
+        "matrix product of 1,536 squared, bfloat16", TIME, "product", {"size": 1536, "dtype": "bfloat16"}, _PRODUCT,
+        {"PyTorch": Participant("benchmarks.peers.products:product")},
+    ),
     _sampling("Gibbs, 4 sources", 4, 4, {"levels": 1}),
     _sampling(f"Gibbs, 4 sources, {_name(_BFLOAT16)}", 4, 4, {"levels": 1}, _BFLOAT16),
     _training("training, 1-D, 32 couplings", wave(32), 2, {}, xla=False, rounds=0.5),

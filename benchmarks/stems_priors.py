@@ -31,6 +31,12 @@ JOBS = ("priors", "background", "contrastive", "left_out")
 WAYS = ("likelihood", "likelihood_real", "contrastive", "contrastive_real")
 LEFT_OUT = "prior_test_left_out.json"
 _SHARE = 10
+_BY_LIKELIHOOD = [
+    "fine_tune.weight=0.0",
+    "contrastive/fit.num_steps=300",
+    "contrastive/fit.learning_rate=5e-4",
+    "contrastive/fit.ema_decay=0.96",
+]
 _KEPT = ("num_examples", "sigma", "accuracy", "mean_auroc", "accuracy_per_source", "by_sigma", "scores", "referee")
 
 
@@ -100,8 +106,8 @@ def _leave_out(song: str, args: argparse.Namespace, runs: Path) -> None:
         run = start = runs / {"likelihood": "priors"}.get(started, started)
         if real:
             run = runs / f"{way} without {song}"
-            weight = [] if started == "contrastive" else ["fine_tune.weight=0.0"]
-            _train("stems_further", run, roots, [_from(start), f"stems.exclude={[song]!r}", *weight])
+            how = [] if started == "contrastive" else _BY_LIKELIHOOD
+            _train("stems_further", run, roots, [_from(start), f"stems.exclude={[song]!r}", *how])
         # The classifier of the last test hears the other real songs, as the further training did.
         study = ["--study=referee"] if way == "contrastive_real" else []
         file = runs / f"{way} {song}.json"

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+import gc
 import json
 import lzma
 import re
@@ -77,6 +78,8 @@ def _pack(argv: Sequence[str]) -> int:
     if not rows:
         raise InputError(f"--only must leave one of {'; '.join(row.name for row in ROWS)}, got {args.only}")
     runner.start_tensorflow()
+    import keras
+
     folder, packing = Path(args.output), Packing()
     folder.mkdir(parents=True, exist_ok=True)
     found: dict[str, dict[str, Any]] = {}
@@ -85,6 +88,8 @@ def _pack(argv: Sequence[str]) -> int:
             print(name, file=sys.stderr, flush=True)
             with tracing.bound_for(args.device):
                 found[name] = entry(row.shared, side, packing, folder, f"{len(found)}")
+            keras.backend.clear_session()
+            gc.collect()
     finish(folder, found, packing, args.peers)
     return 0
 

@@ -8,8 +8,9 @@ import tensorflow as tf
 from benchmarks.case import Case
 
 
-def product(size: int, dtype: str) -> Case:
-    """(size, size) by (size, size) in "float32" or "bfloat16"."""
+def product(size: int, dtype: str, file: str = "") -> Case:
+    """(size, size) by (size, size) in "float32" or "bfloat16"; a row's ``file`` is not needed."""
+    del file
     random = np.random.default_rng(0)
     a, b = (tf.cast(random.standard_normal((size, size)), dtype) for _ in range(2))
     multiply = tf.function(tf.matmul)

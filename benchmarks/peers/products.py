@@ -8,7 +8,8 @@ from benchmarks.case import Case
 from benchmarks.peers.device import DEVICE
 
 
-def product(size: int, dtype: str) -> Case:
-    """(size, size) by (size, size) in "float32" or "bfloat16"."""
+def product(size: int, dtype: str, file: str = "") -> Case:
+    """(size, size) by (size, size) in "float32" or "bfloat16"; a row's ``file`` is not needed."""
+    del file
     a, b = (torch.randn(size, size, device=DEVICE).to(getattr(torch, dtype)) for _ in range(2))
     return Case(lambda: (a @ b)[0, 0].item(), flops=2.0 * size**3)

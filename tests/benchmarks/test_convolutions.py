@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks import convolutions
+from benchmarks.carried.rows import ROWS
 
 
 def test_a_row_has_the_times_of_both_ways() -> None:
@@ -16,6 +17,19 @@ def test_a_row_has_the_times_of_both_ways() -> None:
     assert set(found["ms"]) == {"taps", "convolution"} and min(found["ms"].values()) > 0.0
     taken = min(found["ms"], key=lambda way: found["ms"][way])
     assert convolutions.table([found]).endswith(f" | {taken} |")
+
+
+def test_rows_that_a_gpu_gave_are_taken_from_their_record(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    name = next(row.name for row in ROWS if row.name.startswith("dilated"))
+    record, file = tmp_path / "speed_gpu.json", tmp_path / "ways.json"
+    record.write_text(json.dumps([{"row": name, "ours": 0.001, "theirs": 0.004, "ratio": 4.0}, {"row": "training"}]))
+    assert convolutions.main([f"--record={record}", f"--output={file}"]) == 0
+    (row,) = json.loads(file.read_text())
+    assert row["ms"] == {"taps": 1.0, "convolution": 4.0}
+    assert (row["device"], row["in_channels"], row["out_channels"]) == ("GPU", 32, 64)
+    record.write_text("[]")
+    assert convolutions.main([f"--record={record}", f"--output={file}"]) == 2
+    assert "must be a file with rows of dilated convolutions" in capsys.readouterr().err
 
 
 def test_rows_of_other_devices_stay(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -160,8 +160,15 @@ def test_bad_requests_are_refused(
 
 
 def test_a_mark_that_names_no_table_is_refused() -> None:
-    with pytest.raises(speed.InputError, match="times, memory, commands, targets, scaling, got 'colours'"):
+    with pytest.raises(speed.InputError, match="times, memory, commands, targets, scaling, gpu, got 'colours'"):
         speed.filled("<!-- table speed colours -->\n<!-- end -->\n", RECORDS)
+
+
+def test_records_from_elsewhere_have_a_table_of_their_own() -> None:
+    elsewhere = [{**RECORD, "row": "on a GPU"}, {**RECORD, "row": "dilated convolution, xla, float32, 4 to 8"}]
+    page = speed.filled("<!-- table speed gpu -->\nold\n<!-- end -->\n", RECORDS, elsewhere)
+    assert [line.split(" | ")[0] for line in page.splitlines()[3:-1]] == ["| on a GPU"]
+    assert "old" not in page and "GPU" not in parts(RECORDS)["times"]
 
 
 def test_rows_can_be_listed(capsys: pytest.CaptureFixture[str]) -> None:
