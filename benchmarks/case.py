@@ -16,6 +16,7 @@ class Case:
         check: numbers that every participant of a row must share, such as nats per dimension of the same events.
         prepared: seconds of tracing and compiling before the first call, which adds the rest.
         flops: floating point operations of one unit, those of matrix products and convolutions; None if not counted.
+        device: what it runs on and by which library, where that is worth a record.
         rise: runs the work and says by how many bytes its memory rose above where it rested, for a library that keeps
             account; None lets the worker ask the kernel.
     """
@@ -25,4 +26,5 @@ class Case:
     check: list[float] = field(default_factory=list)
     prepared: float = 0.0
     flops: float | None = None
+    device: str | None = None
     rise: Callable[[], int] | None = None

@@ -51,11 +51,12 @@ def _measure(argv: Sequence[str]) -> int:
     for name in ("rounds", "batch", "length"):
         if getattr(args, name) < 1:
             raise InputError(f"--{name} must be at least 1, got {getattr(args, name)}")
+    rows = measured_elsewhere(args.record) if args.record else []
     runner.start_tensorflow()
     from tfsep.networks import dilated
 
     file = Path(args.output or dilated.TABLE)
-    rows = measured_elsewhere(args.record) if args.record else [
+    rows = rows or [
         row(place, dtype, channels, args.batch, args.length, args.rounds)
         for place in PLACES
         for dtype in DTYPES
@@ -69,7 +70,7 @@ def _measure(argv: Sequence[str]) -> int:
 
 
 def measured_elsewhere(record: str) -> list[dict[str, Any]]:
-    """The rows of a record of benchmarks.carried.speed, as those of the device "GPU".
+    """The rows of a record that benchmarks.carried.speed took on a GPU, ``speed_gpu.json``.
 
     Raises:
         InputError: for a file without such rows.
@@ -78,10 +79,13 @@ def measured_elsewhere(record: str) -> list[dict[str, Any]]:
 
     known = {each.name: each.shared for each in ROWS if "channels" in each.shared}
     file = Path(record)
-    timed = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else []
+    try:
+        timed = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else []
+    except ValueError as error:
+        raise InputError(f"--record must be JSON, {record} is not: {error}") from error
     rows = []
     for each in timed:
-        if each["row"] in known and "ratio" in each:
+        if isinstance(each, dict) and each.get("row") in known and "ratio" in each:
             shared = known[each["row"]]
             milliseconds = {"taps": round(1e3 * each["ours"], 3), CONVOLUTION: round(1e3 * each["theirs"], 3)}
             about = {"device": "GPU", "place": shared["place"], "dtype": shared["dtype"]}

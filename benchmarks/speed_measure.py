@@ -1,8 +1,8 @@
 """How a row is measured: in turns with its peers and with a plain matrix product, alone for memory, or as a command.
 
 A record is one row against one peer. Times are seconds of one unit of work, medians over rounds; ``ratio`` is the
-median of peer / ours by rounds. The peak is that of float32 matrix products of the same rounds, TensorFlow's or
-PyTorch's, whichever was faster; ``share`` is what part of it our case reached, ``floor`` its operations over the peak,
+median of peer / ours by rounds. The peak is that of float32 matrix products of the same rounds, of our side or
+the peers', whichever was faster; ``share`` is what part of it our case reached, ``floor`` its operations over the peak,
 ``share_cpu`` the same by processor time, which a busy machine spoils less.
 ``others`` is how many processor cores everything else on the machine kept busy meanwhile.
 """
@@ -124,7 +124,7 @@ def _in_turns(row: Row, bench: Bench) -> list[Record]:
                 refused[name] = str(error)
                 continue
             turns[name] = _turn(worker, name, made[name]["per_call"])
-        products = {"product, TensorFlow": home, "product, PyTorch": abroad}
+        products = {"product, ours": home, "product, peers": abroad}
         turns |= {name: _turn(worker, "product", 1) for name, worker in products.items()}
         units = {name: each["per_call"] for name, each in made.items()}
         start, busy = time.monotonic(), busy_seconds()
@@ -141,6 +141,7 @@ def _in_turns(row: Row, bench: Bench) -> list[Record]:
             (home if side.at_home else abroad).ask("drop", name)
     flops = next((made[name]["flops"] for name in made if made[name]["flops"]), None)
     base = {
+        **{name: value for name, value in made["ours"].items() if name == "device"},
         "rounds": bench.rounds(row),
         "others": max(0.0, others),
         **_own(found, flops, bench.size),

@@ -8,8 +8,8 @@ gin/contrastive_stems.gin. All end in ``<runs>/<job>/model``; the priors of the 
 two. ``left_out`` takes the songs of ``<real>/train`` in turn and tests each under the priors of the sources it has, in
 four ways, each an entry of ``benchmarks/results/prior_test_left_out.json``: under ``priors`` (``likelihood``) and
 ``contrastive`` as they are, which heard no song of --real, and under both trained further, as they were trained, on all
-of these songs but the one (``likelihood_real``, ``contrastive_real``; gin/stems_further.gin). Each training resumes
-where it stood.
+of these songs but the one (``likelihood_real``, gin/stems_further_likelihood.gin, and ``contrastive_real``,
+gin/stems_further.gin). Each training resumes where it stood.
 """
 
 from __future__ import annotations
@@ -31,12 +31,7 @@ JOBS = ("priors", "background", "contrastive", "left_out")
 WAYS = ("likelihood", "likelihood_real", "contrastive", "contrastive_real")
 LEFT_OUT = "prior_test_left_out.json"
 _SHARE = 10
-_BY_LIKELIHOOD = [
-    "fine_tune.weight=0.0",
-    "contrastive/fit.num_steps=300",
-    "contrastive/fit.learning_rate=5e-4",
-    "contrastive/fit.ema_decay=0.96",
-]
+_FURTHER = {"likelihood": "stems_further_likelihood", "contrastive": "stems_further"}
 _KEPT = ("num_examples", "sigma", "accuracy", "mean_auroc", "accuracy_per_source", "by_sigma", "scores", "referee")
 
 
@@ -106,8 +101,7 @@ def _leave_out(song: str, args: argparse.Namespace, runs: Path) -> None:
         run = start = runs / {"likelihood": "priors"}.get(started, started)
         if real:
             run = runs / f"{way} without {song}"
-            how = [] if started == "contrastive" else _BY_LIKELIHOOD
-            _train("stems_further", run, roots, [_from(start), f"stems.exclude={[song]!r}", *how])
+            _train(_FURTHER[started], run, roots, [_from(start), f"stems.exclude={[song]!r}"])
         # The classifier of the last test hears the other real songs, as the further training did.
         study = ["--study=referee"] if way == "contrastive_real" else []
         file = runs / f"{way} {song}.json"

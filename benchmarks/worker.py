@@ -64,7 +64,8 @@ def respond(cases: dict[str, Case], request: Mapping[str, Any]) -> dict[str, Any
         start = time.perf_counter()
         case.once()
         first = case.prepared + time.perf_counter() - start
-        return {"check": case.check, "flops": case.flops, "per_call": case.per_call, "first": first}
+        made = {"check": case.check, "flops": case.flops, "per_call": case.per_call, "first": first}
+        return made if case.device is None else {**made, "device": case.device}
     if request["do"] == "run":
         start, processor = time.perf_counter(), time.process_time()
         cases[name].once()

@@ -16,6 +16,7 @@ import gc
 import json
 import lzma
 import re
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -72,16 +73,20 @@ def _pack(argv: Sequence[str]) -> int:
     parse.add_argument("--output", required=True, metavar="DIR", help="where everything goes")
     parse.add_argument("--only", action="append", metavar="WORD", help="rows whose name contains this word; repeatable")
     parse.add_argument("--peers", default=str(REPOSITORY / ".venv-peers/bin/python"), metavar="FILE", help="has JAX")
-    parse.add_argument("--device", default="GPU", help="what the programs are bound for (default: GPU)")
+    parse.add_argument("--device", default="GPU", choices=("GPU", "CPU"), help="what they are bound for (default: GPU)")
     args = parse.parse_args(argv)
     rows = [row for row in ROWS if not args.only or any(word in row.name for word in args.only)]
     if not rows:
         raise InputError(f"--only must leave one of {'; '.join(row.name for row in ROWS)}, got {args.only}")
+    folder, packing = Path(args.output), Packing()
+    if shutil.which(args.peers) is None:
+        raise JobError(f"{args.peers} cannot be started; `make peers` sets it up")
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise InputError(f"--output must be a new folder or an empty one, got {folder}")
+    folder.mkdir(parents=True, exist_ok=True)
     runner.start_tensorflow()
     import keras
 
-    folder, packing = Path(args.output), Packing()
-    folder.mkdir(parents=True, exist_ok=True)
     found: dict[str, dict[str, Any]] = {}
     for row in rows:
         for name, side in packed(row).items():
@@ -103,11 +108,7 @@ def finish(folder: Path, found: Mapping[str, Any], packing: Packing, peers: str 
     packing.write(folder / "arrays.npz")
     (folder / "rows.json").write_text(json.dumps(found) + "\n", encoding="utf-8")
     command = [str(peers), "-m", "benchmarks.carried.portable", str(folder.resolve())]
-    try:
-        code = subprocess.run(command, cwd=REPOSITORY).returncode
-    except OSError as error:
-        raise JobError(f"{peers} cannot be started: {error.strerror}; `make peers` sets it up") from error
-    if code:
+    if code := subprocess.run(command, cwd=REPOSITORY).returncode:
         raise JobError(f"{' '.join(command)} ended with code {code}")
 
 
@@ -160,9 +161,12 @@ def program(function: Any, arguments: Sequence[Any], file: Path, exact: bool, tr
     import tensorflow as tf
 
     lower = function.experimental_get_compiler_ir(*arguments)
-    tf.config.experimental.enable_tensor_float_32_execution(not exact)
-    file.write_bytes(lzma.compress(lower(stage="hlo_serialized")))
-    tf.config.experimental.enable_tensor_float_32_execution(True)
+    rounded = tf.config.experimental.tensor_float_32_execution_enabled()
+    tf.config.experimental.enable_tensor_float_32_execution(rounded and not exact)
+    try:
+        file.write_bytes(lzma.compress(lower(stage="hlo_serialized")))
+    finally:
+        tf.config.experimental.enable_tensor_float_32_execution(rounded)
     state = aliases(lower(stage="hlo").partition("\n")[0])
     outputs = tf.nest.flatten(function(*arguments) if tried else function.get_concrete_function(*arguments).outputs)
     results = [np.asarray(each).ravel()[:_SHOWN].tolist() if tried else [] for each in outputs]

@@ -24,7 +24,7 @@ from benchmarks.records import RESULTS, Record
 from benchmarks.speed_measure import Bench, measure
 from benchmarks.speed_rows import Participant, Row
 from tfsep.cli import runner
-from tfsep.errors import JobError
+from tfsep.errors import InputError, JobError
 
 KEYS = ("row", "peer")
 _PRODUCTS = ("benchmarks.carried.programs:product", "benchmarks.peers.products:product")
@@ -47,34 +47,57 @@ def _measure(argv: Sequence[str]) -> int:
     parse.add_argument("--device", default="GPU", metavar="NAME", help="in the name of the record (default: GPU)")
     parse.add_argument("--output", default=str(RESULTS), metavar="DIR", help="where the record goes")
     args = parse.parse_args(argv)
-    known = json.loads((Path(args.packed) / "rows.json").read_text(encoding="utf-8"))
-    rows = [row for row in ROWS if row.name in known and any(word in row.name for word in args.only or [""])]
+    packed_here, name = Path(args.packed).resolve(), f"speed_{args.device.lower().replace(' ', '_')}"
+    rows = _rows(packed_here, args.only)
+    if min(args.repeats, args.size) < 1:
+        raise InputError(f"--repeats and --size must be at least 1, got {args.repeats} and {args.size}")
     # One process must leave memory to the other.
     os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
-    os.environ.setdefault("PYTHONPATH", os.getcwd())
-    end, name = time.monotonic() + 60.0 * args.minutes, f"speed_{args.device.lower().replace(' ', '_')}"
-    sound, table = True, ""
+    sound, end = True, time.monotonic() + 60.0 * args.minutes
     with tempfile.TemporaryDirectory(prefix="tfsep-speed-") as folder:
         bench = Bench(sys.executable, args.peers, Path(folder), args.repeats, {}, _PRODUCTS, args.size)
         try:
             for row in rows:
                 if args.minutes and time.monotonic() > end:
                     print(f"{row.name}: not measured, {args.minutes:g} minutes are over", file=sys.stderr, flush=True)
-                    continue
-                start = time.monotonic()
-                try:
-                    found = measure(unpacked(row, args.packed), bench)
-                except JobError as error:
-                    sound = False
-                    print(f"error: {error}", file=sys.stderr, flush=True)
-                    continue
-                sound &= not any("refused" in record for record in found)
-                table = records.keep(args.output, name, found, KEYS, text)
-                print(f"{row.name}: {time.monotonic() - start:.0f} s in all", file=sys.stderr, flush=True)
+                else:
+                    sound &= _row(unpacked(row, str(packed_here)), bench, args.output, name)
         finally:
             bench.close()
-    print(table)
+    print(text(records.read(args.output, name)))
     return 0 if sound else 1
+
+
+def _rows(folder: Path, only: Sequence[str] | None) -> list[Row]:
+    """The rows that were packed and are wanted.
+
+    Raises:
+        InputError: if nothing was packed there, or none of it is wanted.
+    """
+    file = folder / "rows.json"
+    if not file.is_file():
+        raise InputError(f"--packed must be a folder that benchmarks.carried.pack wrote, {folder} has no rows.json")
+    known = set(json.loads(file.read_text(encoding="utf-8")))
+    rows = [row for row in ROWS if packed(row).keys() <= known]
+    if not rows:
+        raise InputError(f"--packed must hold rows that this version knows, {folder} has {'; '.join(known) or 'none'}")
+    wanted = [row for row in rows if not only or any(word in row.name for word in only)]
+    if not wanted:
+        raise InputError(f"--only must leave one of {'; '.join(row.name for row in rows)}, got {only}")
+    return wanted
+
+
+def _row(row: Row, bench: Bench, folder: str, name: str) -> bool:
+    """Measure a row and keep its records at once; whether nothing failed or was refused."""
+    start = time.monotonic()
+    try:
+        found = measure(row, bench)
+    except JobError as error:
+        print(f"error: {error}", file=sys.stderr, flush=True)
+        return False
+    records.keep(folder, name, found, KEYS, text)
+    print(f"{row.name}: {time.monotonic() - start:.0f} s in all", file=sys.stderr, flush=True)
+    return not any("refused" in record for record in found)
 
 
 def unpacked(row: Row, folder: str) -> Row:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import lzma
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,12 +12,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from benchmarks.carried import pack, rows
-from benchmarks.carried.speed import unpacked
+from benchmarks.carried import pack, rows, speed
 from benchmarks.carried.store import Packing, Unpacking
 from benchmarks.remote import REPOSITORY, Worker
 from benchmarks.speed_rows import Participant, Row, wave
-from tfsep.errors import JobError
 
 PEERS = REPOSITORY / ".venv-peers" / "bin" / "python"
 PRIOR = {**wave(4, 64), "width": 4, "num_layers": 2, "num_steps": 2}
@@ -58,7 +57,7 @@ def test_a_row_is_packed_with_the_ways_that_are_its_peers() -> None:
     row = rows.ROWS[0]
     names = list(rows.packed(row))
     assert names == [row.name, f"{row.name}, ours, convolutions"]
-    there = unpacked(row, "folder")
+    there = speed.unpacked(row, "folder")
     assert there.ours.setting == {"packed": "folder", "entry": names[0]}
     assert there.peers["ours, convolutions"].setting["entry"] == names[1]
     assert there.peers["eager"] == row.peers["eager"]
@@ -106,9 +105,23 @@ def test_rows_are_chosen_by_name_and_none_is_refused(tmp_path: Path, capsys: pyt
     assert not (tmp_path / "none").exists()
 
 
-def test_without_the_peers_interpreter_there_is_no_portable_form(box: Box, tmp_path: Path) -> None:
-    with pytest.raises(JobError, match=r"nowhere cannot be started: .*; `make peers` sets it up"):
-        pack.finish(tmp_path, box.entries, box.packing, tmp_path / "nowhere")
+def test_what_cannot_be_packed_is_refused_before_the_work(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert pack.main([f"--output={tmp_path / 'new'}", f"--peers={tmp_path / 'nowhere'}"]) == 1
+    assert "nowhere cannot be started; `make peers` sets it up" in capsys.readouterr().err
+    (tmp_path / "old.mlir.xz").touch()
+    assert pack.main([f"--output={tmp_path}", f"--peers={sys.executable}"]) == 2
+    assert "--output must be a new folder or an empty one" in capsys.readouterr().err
+    assert [each.name for each in tmp_path.iterdir()] == ["old.mlir.xz"]
+
+
+def test_a_folder_without_programs_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert speed.main([f"--packed={tmp_path}", f"--output={tmp_path}"]) == 2
+    assert "--packed must be a folder that benchmarks.carried.pack wrote" in capsys.readouterr().err
+    (tmp_path / "rows.json").write_text(json.dumps(dict.fromkeys(rows.packed(rows.ROWS[1]))))
+    assert speed.main([f"--packed={tmp_path}", f"--output={tmp_path}", "--only=abacus"]) == 2
+    assert f"--only must leave one of {rows.ROWS[1].name}, got ['abacus']" in capsys.readouterr().err
+    assert speed.main([f"--packed={tmp_path}", f"--output={tmp_path}", "--repeats=0"]) == 2
+    assert "--repeats and --size must be at least 1, got 0" in capsys.readouterr().err
 
 
 @pytest.mark.slow

@@ -27,6 +27,9 @@ def test_rows_that_a_gpu_gave_are_taken_from_their_record(tmp_path: Path, capsys
     (row,) = json.loads(file.read_text())
     assert row["ms"] == {"taps": 1.0, "convolution": 4.0}
     assert (row["device"], row["in_channels"], row["out_channels"]) == ("GPU", 32, 64)
+    record.write_text("rows")
+    assert convolutions.main([f"--record={record}", f"--output={file}"]) == 2
+    assert "--record must be JSON" in capsys.readouterr().err
     record.write_text("[]")
     assert convolutions.main([f"--record={record}", f"--output={file}"]) == 2
     assert "must be a file with rows of dilated convolutions" in capsys.readouterr().err

@@ -54,7 +54,7 @@ def test_one_program_serves_all_parts(heard: Heard, mixture: np.ndarray, pair: l
     sampler: Any = posteriors.build("gibbs", pair, num_levels=7, update="jacobi", jit_compile=True)
     with progress.heard_by(lambda *told: heard.append(told)):
         sampler.sample(mixture, 1, (1, 2))
-    assert len(heard) == 3 and sampler._programs._compiled.experimental_get_tracing_count() == 1
+    assert len(heard) == 3 and sampler.programs.compiled.experimental_get_tracing_count() == 1
 
 
 def test_within_a_graph_nobody_is_told(heard: Heard, mixture: np.ndarray, pair: list[Any]) -> None:

@@ -26,8 +26,8 @@ def around(jit_compile: bool | None) -> Separator:
 
 def traced(separator: Separator) -> tuple[int, int]:
     """Programs compiled by XLA, and plain graphs that the posterior has traced, by itself or within the separator's."""
-    held = separator.model.posterior._programs
-    return held._compiled.experimental_get_tracing_count(), held._plain.experimental_get_tracing_count()
+    held = separator.model.posterior.programs
+    return held.compiled.experimental_get_tracing_count(), held._plain.experimental_get_tracing_count()
 
 
 def test_one_program_serves_all_full_chunks(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,7 +10,8 @@ Both give the same numbers up to rounding. Which is faster depends on the device
 where the operation stands (tracing.py): in a graph, in a program compiled by XLA or in a loop of such a program, where
 the gradient of a convolution is slow. ``python -m benchmarks.convolutions``
 measures all of these on the machine at hand and writes ``dilated_ways.json`` beside this file, which is where
-:func:`fastest` looks. Priors that are stacked have a kernel each, which the operation cannot take.
+:func:`fastest` looks; the rows of a GPU were measured without TensorFlow (benchmarks/carried). Priors that are stacked
+have a kernel each, which the operation cannot take.
 Where nothing was measured (another device, float64), taps serve, which run everywhere.
 """
 

@@ -198,7 +198,10 @@ class Trainer:
         return self.step.assign_add(1, read_value=True)
 
     def one_step(self, batch: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        """Takes one step; returns the reported numbers and whether they are finite. To be traced after `iterator`."""
+        """Takes one step; returns the reported numbers (number,) and whether they are finite.
+
+        To be traced after :meth:`iterator`; weights are read from ``flat``, which has to take them first.
+        """
         seed = tf.constant(self._seed)
         for counter in (self.step, self.restores):
             seed = tf.random.experimental.stateless_fold_in(seed, tf.cast(counter.read_value(), tf.int32))
