@@ -10,7 +10,6 @@ refused. The sides live in processes of their own and take turns, so a busy mach
 from __future__ import annotations
 
 import argparse
-import json
 import re
 import sys
 import tempfile
@@ -22,12 +21,11 @@ from benchmarks import records as results
 from benchmarks import speed_picture, speed_table
 from benchmarks.records import RESULTS, Record
 from benchmarks.remote import REPOSITORY
-from benchmarks.speed_measure import Bench, measure, parsed
-from benchmarks.speed_rows import ROWS, Row
+from benchmarks.speed_measure import KEYS, Bench, measure_and_keep, parsed
+from benchmarks.speed_rows import ROWS
 from tfsep.cli import runner
-from tfsep.errors import InputError, JobError
+from tfsep.errors import InputError
 
-KEYS = ("row", "peer")
 PAGE = REPOSITORY / "docs" / "speed.md"
 _MARK = re.compile(r"(<!-- table speed (\S+) -->\n).*?(<!-- end -->)", re.DOTALL)
 
@@ -67,7 +65,7 @@ def _measure(argv: Sequence[str]) -> int:
                 if args.minutes and time.monotonic() > end:
                     print(f"{row.name}: not measured, {args.minutes:g} minutes are over", file=sys.stderr, flush=True)
                 else:
-                    sound &= _row(row, bench, args.output)
+                    sound &= measure_and_keep(row, bench, args.output, "speed", speed_table.text)
         finally:
             bench.close()
     print(results.keep(args.output, "speed", [], KEYS, speed_table.text))
@@ -77,21 +75,6 @@ def _measure(argv: Sequence[str]) -> int:
     elsewhere = results.read(args.output, "speed_gpu")
     page.write_text(filled(page.read_text(encoding="utf-8"), known, elsewhere), encoding="utf-8")
     return 0 if sound else 1
-
-
-def _row(row: Row, bench: Bench, folder: str) -> bool:
-    """Measure a row and keep its records at once; whether nothing failed or was refused."""
-    start = time.monotonic()
-    try:
-        found = measure(row, bench)
-    except JobError as error:
-        print(f"error: {error}", file=sys.stderr, flush=True)
-        return False
-    results.keep(folder, "speed", found, KEYS, speed_table.text)
-    for record in found:
-        print(json.dumps(record), file=sys.stderr)
-    print(f"{row.name}: {time.monotonic() - start:.0f} s in all", file=sys.stderr, flush=True)
-    return not any("refused" in record for record in found)
 
 
 def filled(page: str, records: Sequence[Record], elsewhere: Sequence[Record] = ()) -> str:

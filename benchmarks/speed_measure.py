@@ -12,19 +12,22 @@ from __future__ import annotations
 import json
 import os
 import subprocess
+import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from benchmarks import records
 from benchmarks.interleave import Turn, interleave, median, paired, refuse_unequal
 from benchmarks.records import Record
 from benchmarks.remote import REPOSITORY, Worker
 from benchmarks.speed_rows import COMMAND, MEMORY, Participant, Row
 from tfsep.errors import JobError
 
+KEYS = ("row", "peer")
 _SIZE = 1536
 _TURNS = 3
 _PRODUCTS = ("benchmarks.ours.products:product", "benchmarks.peers.products:product")
@@ -105,6 +108,23 @@ def measure(row: Row, bench: Bench) -> list[Record]:
     records = _memory(row, bench) if row.kind == MEMORY else _in_turns(row, bench)
     how = "".join(f", {name}={value}" for name, value in bench.variant.items())
     return [{"row": row.name + how, "kind": row.kind, "unit": row.unit, **record} for record in records]
+
+
+def measure_and_keep(
+    row: Row, bench: Bench, folder: str, name: str, table: Callable[[Sequence[Record]], str]
+) -> bool:
+    """Measure a row and keep its records at once, as ``<folder>/<name>.json``; whether none failed or was refused."""
+    start = time.monotonic()
+    try:
+        found = measure(row, bench)
+    except JobError as error:
+        print(f"error: {error}", file=sys.stderr, flush=True)
+        return False
+    records.keep(folder, name, found, KEYS, table)
+    for record in found:
+        print(json.dumps(record), file=sys.stderr)
+    print(f"{row.name}: {time.monotonic() - start:.0f} s in all", file=sys.stderr, flush=True)
+    return not any("refused" in record for record in found)
 
 
 def _in_turns(row: Row, bench: Bench) -> list[Record]:

@@ -21,12 +21,11 @@ from pathlib import Path
 from benchmarks import records, speed_table
 from benchmarks.carried.rows import ROWS, packed
 from benchmarks.records import RESULTS, Record
-from benchmarks.speed_measure import Bench, measure
+from benchmarks.speed_measure import Bench, measure_and_keep
 from benchmarks.speed_rows import Participant, Row
 from tfsep.cli import runner
-from tfsep.errors import InputError, JobError
+from tfsep.errors import InputError
 
-KEYS = ("row", "peer")
 _PRODUCTS = ("benchmarks.carried.programs:product", "benchmarks.peers.products:product")
 
 
@@ -61,7 +60,7 @@ def _measure(argv: Sequence[str]) -> int:
                 if args.minutes and time.monotonic() > end:
                     print(f"{row.name}: not measured, {args.minutes:g} minutes are over", file=sys.stderr, flush=True)
                 else:
-                    sound &= _row(unpacked(row, str(packed_here)), bench, args.output, name)
+                    sound &= measure_and_keep(unpacked(row, str(packed_here)), bench, args.output, name, text)
         finally:
             bench.close()
     print(text(records.read(args.output, name)))
@@ -85,19 +84,6 @@ def _rows(folder: Path, only: Sequence[str] | None) -> list[Row]:
     if not wanted:
         raise InputError(f"--only must leave one of {'; '.join(row.name for row in rows)}, got {only}")
     return wanted
-
-
-def _row(row: Row, bench: Bench, folder: str, name: str) -> bool:
-    """Measure a row and keep its records at once; whether nothing failed or was refused."""
-    start = time.monotonic()
-    try:
-        found = measure(row, bench)
-    except JobError as error:
-        print(f"error: {error}", file=sys.stderr, flush=True)
-        return False
-    records.keep(folder, name, found, KEYS, text)
-    print(f"{row.name}: {time.monotonic() - start:.0f} s in all", file=sys.stderr, flush=True)
-    return not any("refused" in record for record in found)
 
 
 def unpacked(row: Row, folder: str) -> Row:
