@@ -37,9 +37,9 @@ benchmark: $(STAMP)
 # What benchmarks.speed compares with, in an environment of its own: PyTorch and TensorFlow should not share one.
 peers: $(PEERS)/.installed
 
-$(PEERS)/.installed: benchmarks/peers/requirements.txt | $(STAMP)
+$(PEERS)/.installed: benchmarks/speed/pytorch/requirements.txt | $(STAMP)
 	@if ! $(PEERS)/bin/python -c 'import pip' 2>/dev/null; then $(RUN) -m venv --clear $(PEERS); fi
-	$(PEERS)/bin/python -m pip install --quiet --disable-pip-version-check -r benchmarks/peers/requirements.txt
+	$(PEERS)/bin/python -m pip install --quiet --disable-pip-version-check -r benchmarks/speed/pytorch/requirements.txt
 	@touch $@
 
 $(VENV): $(STAMP)

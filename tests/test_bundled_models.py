@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tfsep.separation import model_folder
+from tfsep.models import store
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 MODELS = ("songs", "toy", "toy-free")
@@ -26,7 +26,7 @@ def _evaluate(tmp_path: Path, *arguments: str) -> dict:
 
 
 def test_the_bundled_models_are_listed() -> None:
-    assert set(MODELS) <= set(model_folder.list_models())
+    assert set(MODELS) <= set(store.list_models())
 
 
 @pytest.mark.parametrize("name", MODELS)
@@ -40,8 +40,8 @@ def test_a_model_is_small_and_has_a_card(name: str) -> None:
 
 @pytest.mark.parametrize("name", MODELS)
 def test_every_source_has_a_trained_prior(name: str) -> None:
-    for source in model_folder.describe(name)["sources"]:
-        prior = model_folder.load_prior(name, source)
+    for source in store.describe(name)["sources"]:
+        prior = store.load_prior(name, source)
         event = prior.sample(2, (0, 0))
         assert np.isfinite(prior.log_prob(event)).all()
 

@@ -18,8 +18,8 @@ import tensorflow as tf
 
 from tfsep import config, priors
 from tfsep.audio import files
-from tfsep.experiments import recipe
-from tfsep.separation.model_folder import load_model, load_prior
+from tfsep.models.store import load_model, load_prior
+from tfsep.recipes import train
 from tfsep.training.task import FitSettings, Task
 
 FOLDER = Path(__file__).resolve().parents[1] / "gin"
@@ -61,7 +61,7 @@ SLOW = (
     "stems_background.gin",
     "stems_prior.gin",
     "toy_both.gin",
-    "toy_dreamt.gin",
+    "toy_simulated.gin",
     "toy_elbo.gin",
     "toy_free.gin",
     "toy_free_masks.gin",
@@ -208,10 +208,10 @@ def test_an_experiment_is_built_and_takes_a_step(
     path: Path, stems: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with_priors = configure(path, stems)
-    monkeypatch.setattr(recipe, "fit", bare_step)
+    monkeypatch.setattr(train, "fit", bare_step)
     # What is fitted to finished parts is built and not run: it takes longer than everything else here.
     for name in ("selected", "calibrated"):
-        monkeypatch.setattr(recipe, name, lambda entry, *_: entry)
+        monkeypatch.setattr(train, name, lambda entry, *_: entry)
     config.call("train", save_dir=tmp_path, seed=0)
     check_model(tmp_path / "model", with_priors)
 

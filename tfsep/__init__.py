@@ -9,7 +9,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from tfsep.separation.model_folder import load_prior
+    from tfsep.models.store import load_prior
     from tfsep.separation.separator import Separator
 
 __version__ = "0.1.0"
@@ -17,7 +17,7 @@ __all__ = ["Separator", "__version__", "load_prior"]
 
 _ATTRIBUTES = {
     "Separator": "tfsep.separation.separator",
-    "load_prior": "tfsep.separation.model_folder",
+    "load_prior": "tfsep.models.store",
 }
 _SUBMODULES = ("audio", "axes", "data", "errors", "metrics", "mixing", "posteriors", "priors", "separation")
 

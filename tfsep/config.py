@@ -46,11 +46,11 @@ TABLE = (
     Entry("pooled", "tfsep.data.pooled", "PooledData"),
     Entry("aligned_stems", "tfsep.baselines.supervised", "AlignedStems"),
     Entry("objective", "tfsep.training.variational", "ObjectiveSettings"),
-    Entry("prior", "tfsep.experiments.recipe", "prior"),
-    Entry("posterior", "tfsep.experiments.recipe", "posterior"),
-    Entry("train", "tfsep.experiments.recipe", "train", closed=("save_dir", "seed", "resume")),
-    Entry("fine_tune", "tfsep.experiments.fine_tuning", "fine_tune", closed=("save_dir", "seed", "resume")),
-    Entry("refine", "tfsep.experiments.refining", "refine", closed=("save_dir", "seed", "resume")),
+    Entry("prior", "tfsep.recipes.train", "prior"),
+    Entry("posterior", "tfsep.recipes.train", "posterior"),
+    Entry("train", "tfsep.recipes.train", "train", closed=("save_dir", "seed", "resume")),
+    Entry("fine_tune", "tfsep.recipes.fine_tuning", "fine_tune", closed=("save_dir", "seed", "resume")),
+    Entry("refine", "tfsep.recipes.add_priors", "refine", closed=("save_dir", "seed", "resume")),
 )
 _REGISTERED: dict[str, Entry] = {}
 

@@ -23,7 +23,7 @@ def tiny_models(tmp_path_factory: pytest.TempPathFactory) -> Path:
     import keras
 
     from tfsep import posteriors
-    from tfsep.separation.model_folder import save_model
+    from tfsep.models.store import save_model
 
     keras.utils.set_random_seed(1)
     folder = tmp_path_factory.mktemp("models")

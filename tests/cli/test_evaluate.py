@@ -14,7 +14,7 @@ import soundfile
 from tfsep import priors
 from tfsep.cli import evaluate, export
 from tfsep.data import toy
-from tfsep.separation.model_folder import save_model
+from tfsep.models.store import save_model
 
 TOY_SOURCES = ("sine", "sawtooth", "square", "triangle")
 KEYS = {"model", "data", "seed", "num_mixtures", "sources", "mean_si_sdri", "median_si_sdri", "fraction_above_10db"}
@@ -98,11 +98,11 @@ def test_toy_record(call: Run, tmp_path: Path, data: str) -> None:
 
 
 def test_toy_mixtures_are_those_of_the_data_floor(tiny_models: Path) -> None:
-    from tfsep.experiments import separation_scores
+    from tfsep.evaluation import separation
     from tfsep.separation.separator import Separator
 
     separator = Separator.load(str(tiny_models / "toy"))
-    batches = list(separation_scores.toy_batches(separator, 70, 5, free=False))
+    batches = list(separation.toy_batches(separator, 70, 5, free=False))
     mixture, sources = toy.mixtures(70, 1024, 16000, 5)
     np.testing.assert_allclose(np.concatenate([batch.mixture for batch in batches]), mixture, atol=1e-7)
     np.testing.assert_allclose(np.concatenate([batch.references for batch in batches]), sources / 4, atol=1e-7)
@@ -143,9 +143,7 @@ def test_a_musdb_root_and_both_of_its_mixtures(call: Run, tmp_path: Path) -> Non
     (tmp_path / "hq" / "test").rename(tmp_path / "hq" / "train")
     found = []
     for arguments in ([], ["--linear_mixture"]):
-        code, _, err = call(
-            evaluate.main, "--model=songs", "--data=hq", "--split=valid", "--json=r.json", *arguments
-        )
+        code, _, err = call(evaluate.main, "--model=songs", "--data=hq", "--split=valid", "--json=r.json", *arguments)
         assert (code, err) == (0, "")
         found.append(record(tmp_path / "r.json"))
         assert found[-1]["num_mixtures"] == 1

@@ -10,11 +10,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from benchmarks import prior_quality
+from benchmarks.priors import prior_quality
 from tfsep import priors
 from tfsep.audio import files
 from tfsep.cli import prior_test
-from tfsep.separation.model_folder import save_model
+from tfsep.models.store import save_model
 
 PAIR = ("sine", "square")
 GLOW: dict[str, Any] = {

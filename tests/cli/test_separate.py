@@ -255,9 +255,7 @@ def test_bundled_models(run: Separate, monkeypatch: pytest.MonkeyPatch, tmp_path
 
 
 @pytest.mark.slow
-def test_memory_does_not_grow_with_the_song(
-    tiny_models: Path, tmp_path: Path, tell_peak: str
-) -> None:
+def test_memory_does_not_grow_with_the_song(tiny_models: Path, tmp_path: Path, tell_peak: str) -> None:
     kilobytes = []
     for seconds in (30, 600):
         path = tmp_path / f"{seconds}.wav"

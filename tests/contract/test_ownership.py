@@ -11,7 +11,7 @@ import pytest
 import tensorflow as tf
 
 from tfsep.errors import InputError
-from tfsep.separation import weights
+from tfsep.models import weights
 
 Events = Callable[..., np.ndarray]
 

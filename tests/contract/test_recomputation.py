@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tfsep import tracing
+from tfsep.runtime import trace_context
 
 Events = Callable[..., np.ndarray]
 WAYS = ("step", "inverse", "scan")
@@ -39,7 +39,7 @@ def test_gradients_are_equal(flow_case: Any, noise_events: Events, way: str) -> 
     x, sigma = tf.constant(noise_events(flow, 4), tf.float32), tf.constant([0.1, 0.3, 1.0, 4.0])
     expected = gradients(flow, x, sigma)
     flow.set_recompute(way)
-    with tracing.within(tracing.XLA):
+    with trace_context.entering(trace_context.XLA):
         found = gradients(flow, x, sigma)
     compare(found, expected, 1e-5)
 
@@ -54,7 +54,7 @@ def test_gradients_are_equal_where_the_last_steps_keep_what_they_need(
     x, sigma = tf.constant(noise_events(flow, 4), tf.float32), tf.constant([0.1, 0.3, 1.0, 4.0])
     expected = gradients(flow, x, sigma)
     flow.set_recompute(way, num_kept)
-    with tracing.within(tracing.XLA):
+    with trace_context.entering(trace_context.XLA):
         found = gradients(flow, x, sigma)
     compare(found, expected, 1e-5)
 
@@ -65,7 +65,7 @@ def test_gradients_are_equal_in_double_precision(flow_case: Any, noise_events: E
     x, sigma = tf.constant(noise_events(flow, 4)), tf.constant([0.1, 0.3, 1.0, 4.0], tf.float64)
     expected = gradients(flow, x, sigma)
     flow.set_recompute(way)
-    with tracing.within(tracing.XLA):
+    with trace_context.entering(trace_context.XLA):
         found = gradients(flow, x, sigma)
     compare(found, expected, 1e-9)
 
@@ -79,7 +79,7 @@ def test_gradients_are_equal_when_compiled(some_flow_case: Any, noise_events: Ev
     flow.set_recompute(way)
 
     def placed(x: tf.Tensor, sigma: tf.Tensor) -> list[tf.Tensor]:
-        with tracing.within(tracing.XLA if jit else tracing.GRAPH):
+        with trace_context.entering(trace_context.XLA if jit else trace_context.GRAPH):
             return gradients(flow, x, sigma)
 
     traced = tf.function(placed, jit_compile=jit, autograph=False)

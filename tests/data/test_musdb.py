@@ -169,4 +169,3 @@ def test_a_genuine_track_is_decoded(shared_data: Path, tmp_path: Path) -> None:
     residual = sounds["mixture"] - sum(sounds[name] for name in NAMES[1:])
     assert sounds["mixture"].shape[1] > 6 * RATE
     assert np.std(residual) < 0.1 * np.std(sounds["mixture"])
-

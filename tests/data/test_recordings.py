@@ -11,7 +11,7 @@ import tensorflow as tf
 
 from tfsep.audio import files
 from tfsep.data import recordings
-from tfsep.data.reels import Reel, packed, read_recording
+from tfsep.data.packed import Reel, packed, read_recording
 from tfsep.data.stems import StemsData
 from tfsep.errors import InputError
 

@@ -11,7 +11,7 @@ import tensorflow as tf
 
 from tfsep.audio import files
 from tfsep.data import stems
-from tfsep.data.reels import read_recording
+from tfsep.data.packed import read_recording
 from tfsep.data.stems import StemsData
 from tfsep.errors import InputError
 
@@ -180,7 +180,6 @@ def test_a_seed_gives_these_places_on_every_machine(ramps: Path) -> None:
     again = data(ramps).draw("bass", 4, 100, (7, 3))
     np.testing.assert_array_equal(again, found.draw("bass", 4, 100, tf.constant([7, 3], tf.int64)))
     np.testing.assert_array_equal(again, tf.function(lambda seed: found.draw("bass", 4, 100, seed))([7, 3]))
-
 
 
 def test_gains_change_in_both_directions(tmp_path: Path) -> None:

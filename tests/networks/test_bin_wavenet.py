@@ -11,7 +11,7 @@ import pytest
 import tensorflow as tf
 
 from tfsep.networks.bin_wavenet import BinWaveNet
-from tfsep.priors.conditioners import network_factory
+from tfsep.priors.flows.conditioners import network_factory
 
 Make = Callable[..., Any]
 

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tfsep import tracing
 from tfsep.networks import dilated
 from tfsep.networks.dilated import CONVOLUTION, TAPS, DilatedConv
+from tfsep.runtime import trace_context
 
 Make = Callable[..., Any]
 
@@ -90,9 +90,9 @@ def test_taps_serve_where_nothing_was_measured(here: list[dict[str, Any]]) -> No
 def test_the_device_that_a_program_is_bound_for_decides(here: list[dict[str, Any]]) -> None:
     here += [row("xla", 4, 2.0, 1.0), row("xla", 4, 1.0, 2.0, device="GPU")]
     assert dilated.fastest("xla", "float32", 4, 8) == CONVOLUTION
-    with tracing.bound_for("GPU"):
+    with trace_context.targeting("GPU"):
         assert dilated.fastest("xla", "float32", 4, 8) == TAPS
-    with tracing.bound_for("moon"):
+    with trace_context.targeting("moon"):
         assert dilated.fastest("xla", "float32", 4, 8) == TAPS
 
 
@@ -101,11 +101,13 @@ def test_a_layer_is_traced_in_the_way_of_its_place(here: list[dict[str, Any]]) -
     layer = DilatedConv(4, 8, 3, 1)
 
     def kinds(place: str) -> set[str]:
-        with tracing.within(place):
+        with trace_context.entering(place):
             graph = tf.function(layer.call).get_concrete_function(tf.TensorSpec([2, 8, 4], tf.float32)).graph
         return {operation.type for operation in graph.get_operations()}
 
-    assert "Conv2D" in kinds(tracing.GRAPH) and "Conv2D" not in kinds(tracing.XLA_LOOP) | kinds(tracing.STACKED)
+    assert "Conv2D" in kinds(trace_context.GRAPH) and "Conv2D" not in kinds(trace_context.XLA_LOOP) | kinds(
+        trace_context.STACKED
+    )
 
 
 def test_the_table_has_both_ways_for_every_place_of_a_cpu() -> None:

@@ -13,8 +13,8 @@ import tensorflow as tf
 
 from tfsep import mixing, posteriors
 from tfsep.errors import InputError
+from tfsep.models import weights
 from tfsep.posteriors.amortised import Amortised
-from tfsep.separation import weights
 from tfsep.training.objectives import simulated_pairs
 
 SEGMENT = 256

@@ -16,8 +16,8 @@ from tfsep.errors import InputError
 from tfsep.metrics.si_sdr import si_sdri
 from tfsep.posteriors.base import Posterior
 from tfsep.posteriors.gibbs import Gibbs
+from tfsep.posteriors.gibbs_sweep import sweep_in_any_order, sweep_in_groups
 from tfsep.posteriors.schedule import geometric
-from tfsep.posteriors.turns import sweep_in_any_order, sweep_in_groups
 from tfsep.priors.base import Prior
 
 Priors = Callable[..., list[Prior]]

@@ -13,7 +13,7 @@ from scipy.special import logsumexp
 
 from tfsep import priors
 from tfsep.data import toy
-from tfsep.priors.ideal_toy import draw_truncated_normal, truncated_normal
+from tfsep.priors.truncated_normal import draw_truncated_normal, truncated_normal
 
 SOURCES = ("sine", "sawtooth", "square", "triangle")
 

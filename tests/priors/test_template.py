@@ -13,9 +13,9 @@ from scipy import stats
 from scipy.special import logsumexp
 
 from tfsep import priors
-from tfsep.priors.positive_amplitude import log_likelihood
+from tfsep.models import weights
 from tfsep.priors.template import learn
-from tfsep.separation import weights
+from tfsep.priors.wavetable.prior.amplitude import log_likelihood
 
 LENGTH = 32
 

@@ -22,7 +22,7 @@ def row(name: str) -> str:
 
 def level(name: str) -> str:
     """What is heard of a signal: 0 for nothing, 1 for full scale."""
-    return f"document.querySelector(\"{row(name)} .level\").value"
+    return f'document.querySelector("{row(name)} .level").value'
 
 
 @pytest.fixture
@@ -85,7 +85,7 @@ def test_volume(page: Any) -> None:
 def test_seeking_by_slider_and_by_picture(page: Any) -> None:
     page.click(f"{row('low')} .wave")  # a click falls on the middle
     assert page.evaluate(PLACE) == pytest.approx(4.0, abs=0.1)
-    cursor = page.evaluate(f"document.querySelector(\"{row('high')} .cursor\").style.left")
+    cursor = page.evaluate(f'document.querySelector("{row("high")} .cursor").style.left')
     assert float(cursor.rstrip("%")) == pytest.approx(50.0, abs=1.0)
     play(page)
     page.wait(f"{PLACE} > 4.2 && {level('low')} > 0.3")

@@ -10,7 +10,7 @@ import pytest
 
 from tfsep import posteriors, priors
 from tfsep.errors import InputError
-from tfsep.posteriors import compilation, progress
+from tfsep.runtime import progress, xla
 from tfsep.separation.separator import Separator
 
 
@@ -32,7 +32,7 @@ def traced(separator: Separator) -> tuple[int, int]:
 
 def test_one_program_serves_all_full_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
     """Five segments are two chunks of two, each 5 x 2 x 16 samples of work, and one of one."""
-    monkeypatch.setattr(compilation, "LEAST_WORK", 5 * 2 * 16)
+    monkeypatch.setattr(xla, "LEAST_WORK", 5 * 2 * 16)
     waveform = np.random.default_rng(0).normal(size=80).astype(np.float32)
     plain, compiled = around(False), around(None)
     expected, found = plain(waveform), compiled(waveform)
@@ -61,7 +61,7 @@ def test_a_sampler_that_is_heard_gives_the_same_stems() -> None:
     heard: list[tuple[str, int, int]] = []
     separator, waveform = around(None), np.random.default_rng(0).normal(size=80).astype(np.float32)
     expected = separator(waveform)
-    with progress.heard_by(lambda *told: heard.append(told)):
+    with progress.reporting_to(lambda *told: heard.append(told)):
         found = separator(waveform)
     assert heard == [("langevin", 1, 2), ("langevin", 2, 2)] * 3
     for name, stem in found.items():

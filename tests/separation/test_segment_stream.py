@@ -9,7 +9,7 @@ import pytest
 import tensorflow as tf
 
 from tfsep.errors import JobError
-from tfsep.separation import segmenting
+from tfsep.separation import segments as segmenting
 from tfsep.separation.segment_stream import Plan, Program, SegmentStream
 from tfsep.separation.separator import Separator
 

@@ -10,8 +10,8 @@ import pytest
 
 from tfsep.audio import files
 from tfsep.errors import JobError
+from tfsep.separation.file import FileReport, separate_file
 from tfsep.separation.separator import Separator
-from tfsep.separation.stream import FileReport, separate_file
 
 MakeSeparator = Callable[..., Separator]
 

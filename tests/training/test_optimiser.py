@@ -130,7 +130,10 @@ def test_long_vectors_keep_matrices_and_dtypes_apart_and_every_value_in_its_plac
     before = [variable.numpy() for variable in variables]
     weights = FlatWeights(variables)
     assert sorted((v.dtype, v.shape[0]) for v in weights.vectors) == [
-        ("float32", 5), ("float32", 10), ("float64", 2), ("float64", 4)
+        ("float32", 5),
+        ("float32", 10),
+        ("float64", 2),
+        ("float64", 4),
     ]
     assert sorted(v.shape[0] for v in weights.small) == [2, 5]
     for variable, value in zip(variables, weights.split([v.value for v in weights.vectors]), strict=True):

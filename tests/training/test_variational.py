@@ -61,9 +61,7 @@ class Free(keras.Model):
         log_q = -tf.reduce_sum(0.5 * noise**2 + spread + 0.5 * math.log(math.tau), axis=-1)
         return means + tf.exp(spread) * noise, log_q
 
-    def log_prob_of_error(
-        self, mixture: tf.Tensor, means: tf.Tensor, spread: tf.Tensor, error: tf.Tensor
-    ) -> tf.Tensor:
+    def log_prob_of_error(self, mixture: tf.Tensor, means: tf.Tensor, spread: tf.Tensor, error: tf.Tensor) -> tf.Tensor:
         return -tf.reduce_sum(0.5 * (error * tf.exp(-spread)) ** 2 + spread + 0.5 * math.log(math.tau), axis=-1)
 
 

@@ -18,7 +18,7 @@ from collections.abc import Callable
 import tensorflow as tf
 
 from tfsep.bijectors.masks import Mask
-from tfsep.bijectors.step import Retraced, Step, Watch, per_example
+from tfsep.bijectors.step import Recomputed, Step, Watch, per_example
 
 Conditioner = Callable[[tf.Tensor], tf.Tensor]
 
@@ -108,7 +108,7 @@ class Coupling(Step):
         shift, log_scale = self._shift_and_log_scale(kept, changed)
         return self.mask.merge(kept, (changed - shift) * tf.exp(-log_scale)), -per_example(log_scale)
 
-    def retrace(self, x: tf.Tensor, watch: Watch) -> Retraced:
+    def recompute_data(self, x: tf.Tensor, watch: Watch) -> Recomputed:
         """Latent to data and back; the kept part is the same on both sides, so one look at the network serves both."""
         kept, changed = (tf.stop_gradient(part) for part in self.mask.split(x))
         watch(kept)
@@ -116,4 +116,4 @@ class Coupling(Step):
         data = tf.stop_gradient(changed * tf.exp(log_scale) + shift)
         watch(data)
         latent = self.mask.merge(kept, (data - shift) * tf.exp(-log_scale))
-        return Retraced((kept, data), lambda parts: self.mask.merge(*parts), latent, -per_example(log_scale))
+        return Recomputed((kept, data), lambda parts: self.mask.merge(*parts), latent, -per_example(log_scale))

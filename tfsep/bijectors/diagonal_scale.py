@@ -14,9 +14,7 @@ from tfsep.bijectors.step import Step, per_example
 class DiagonalScale(Step):
     """Scale each dimension; ``log_scale`` is (1,) + event_shape, or (batch,) + event_shape if conditioned."""
 
-    def __init__(
-        self, log_scale: tf.Tensor, event_ndims: int, dtype: tf.DType, name: str = "diagonal_scale"
-    ) -> None:
+    def __init__(self, log_scale: tf.Tensor, event_ndims: int, dtype: tf.DType, name: str = "diagonal_scale") -> None:
         """Borrow the log-scales, in nats."""
         parameters = dict(locals())
         self.log_scale = log_scale

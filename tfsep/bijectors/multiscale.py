@@ -15,7 +15,7 @@ from __future__ import annotations
 import tensorflow as tf
 
 from tfsep.bijectors.coupling import Conditioner, check_bound, shift_and_log_scale
-from tfsep.bijectors.step import Retraced, Step, Watch, per_example
+from tfsep.bijectors.step import Recomputed, Step, Watch, per_example
 
 
 class Multiscale(Step):
@@ -77,7 +77,7 @@ class Multiscale(Step):
         first, log_det = self.inner.inverse_and_log_det(first)
         return tf.concat([first, (second - shift) * tf.exp(-log_scale)], -1), log_det - per_example(log_scale)
 
-    def retrace(self, x: tf.Tensor, watch: Watch) -> Retraced:
+    def recompute_data(self, x: tf.Tensor, watch: Watch) -> Recomputed:
         """Latent to data and back, with one look at the network of what leaves."""
         first, second = self.split(tf.stop_gradient(x))
         first = tf.stop_gradient(self.inner.forward_and_log_det(first)[0])
@@ -87,4 +87,4 @@ class Multiscale(Step):
         watch(data)
         inner, log_det = self.inner.inverse_and_log_det(first)
         latent = tf.concat([inner, (data - shift) * tf.exp(-log_scale)], -1)
-        return Retraced((first, data), lambda parts: tf.concat(parts, -1), latent, log_det - per_example(log_scale))
+        return Recomputed((first, data), lambda parts: tf.concat(parts, -1), latent, log_det - per_example(log_scale))

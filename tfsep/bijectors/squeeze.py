@@ -64,9 +64,7 @@ def unsqueeze(x: tf.Tensor, factors: tuple[int, ...]) -> tf.Tensor:
 class Squeeze(Step):
     """Reorder by one factor per spatial axis; ``reverse`` exchanges the two directions."""
 
-    def __init__(
-        self, factors: tuple[int, ...], dtype: tf.DType, reverse: bool = False, name: str = "squeeze"
-    ) -> None:
+    def __init__(self, factors: tuple[int, ...], dtype: tf.DType, reverse: bool = False, name: str = "squeeze") -> None:
         """Set the factors, (f,) for waves or (f, g) for spectrograms, each at least 1.
 
         Raises:

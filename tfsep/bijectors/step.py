@@ -25,7 +25,7 @@ def per_example(value: tf.Tensor) -> tf.Tensor:
 
 
 @dataclass(frozen=True)
-class Retraced:
+class Recomputed:
     """One pass of a step from data to latent, whose data were taken apart first.
 
     Attributes:
@@ -59,13 +59,13 @@ class Step(tfb.Bijector, metaclass=abc.ABCMeta):
     def inverse_and_log_det(self, y: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         """Data to latent: g(y) and log|det dg/dy|, (batch,)."""
 
-    def traced(self, y: tf.Tensor, watch: Watch) -> Retraced:
+    def traced(self, y: tf.Tensor, watch: Watch) -> Recomputed:
         """The pass from data y (batch, ...) to the latent; ``watch`` is a gradient tape's."""
         y = tf.stop_gradient(y)
         watch(y)
-        return Retraced((y,), lambda parts: parts[0], *self.inverse_and_log_det(y))
+        return Recomputed((y,), lambda parts: parts[0], *self.inverse_and_log_det(y))
 
-    def retrace(self, x: tf.Tensor, watch: Watch) -> Retraced:
+    def recompute_data(self, x: tf.Tensor, watch: Watch) -> Recomputed:
         """The pass that ended in the latent x (batch, ...), with its data rebuilt; a coupling asks its network once."""
         return self.traced(self.forward_and_log_det(tf.stop_gradient(x))[0], watch)
 

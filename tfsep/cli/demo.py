@@ -39,7 +39,7 @@ def _demo(argv: Sequence[str]) -> int:
     with runner.quiet_stderr():
         from tfsep.audio import files
         from tfsep.data import toy
-        from tfsep.experiments import separation_scores
+        from tfsep.evaluation import separation
         from tfsep.separation.separator import Separator
     output = Path(args.output)
     toys = Separator.load("toy")
@@ -52,11 +52,11 @@ def _demo(argv: Sequence[str]) -> int:
     common = ["--output", str(output), "--overwrite"]
     code = separate.main([*map(str, inputs), "--model", "toy", *common])
     code = separate.main([*map(str, songs), "--model", "songs", *common]) or code
-    batches = separation_scores.toy_batches(toys, NUM_MIXTURES, args.seed, False, length)
-    print("\n" + separation_scores.as_text(separation_scores.evaluate(toys, batches, "toy", args.seed)))
+    batches = separation.toy_batches(toys, NUM_MIXTURES, args.seed, False, length)
+    print("\n" + separation.as_text(separation.evaluate(toys, batches, "toy", args.seed)))
     model = Separator.load("songs")
-    batches = separation_scores.song_batches(model, _EXAMPLES, "test")
-    print("\n" + separation_scores.as_text(separation_scores.evaluate(model, batches, "examples", args.seed)))
+    batches = separation.song_batches(model, _EXAMPLES, "test")
+    print("\n" + separation.as_text(separation.evaluate(model, batches, "examples", args.seed)))
     print(f"\nListen: {output / 'toy'} and {output / 'songs'}; the toy mixtures are in {output / 'inputs'}.")
     return code
 

@@ -27,9 +27,9 @@ def show(versions: bool, models: bool) -> None:
         print(f"devices: {', '.join(device.name for device in tensorflow.config.list_physical_devices())}")
     if models:
         with runner.quiet_stderr():
-            from tfsep.separation import model_folder
-        for name in model_folder.list_models():
-            model = model_folder.describe(name)
+            from tfsep.models import store
+        for name in store.list_models():
+            model = store.describe(name)
             print(f"{name}: {', '.join(model['sources'])}; {model['sample_rate']} Hz")
 
 

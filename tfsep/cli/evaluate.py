@@ -54,30 +54,42 @@ def _evaluate(argv: Sequence[str]) -> int:
     _check(args)
     runner.start_tensorflow()
     with runner.quiet_stderr():
-        from tfsep.experiments import baseline_scores, separation_scores
-        from tfsep.experiments.bss_scores import BssScores
+        from tfsep.evaluation import baselines as baseline_scores
+        from tfsep.evaluation import separation
+        from tfsep.evaluation.bss_eval import BssScores
         from tfsep.separation.separator import Separator
     priors = runner.parse_priors(args.priors)
     separator = Separator.load(
-        args.model, posterior=args.posterior, priors=priors, steps=args.steps, overlap=args.overlap,
-        stereo=args.stereo, without=args.without,
+        args.model,
+        posterior=args.posterior,
+        priors=priors,
+        steps=args.steps,
+        overlap=args.overlap,
+        stereo=args.stereo,
+        without=args.without,
     )
     if args.data in TOY_DATA:
         num_mixtures = args.num_mixtures or _TOY_MIXTURES
         free = args.data == "toy-free"
-        batches = separation_scores.toy_batches(separator, num_mixtures, args.seed, free, args.length)
+        batches = separation.toy_batches(separator, num_mixtures, args.seed, free, args.length)
     else:
-        batches = separation_scores.song_batches(
+        batches = separation.song_batches(
             separator, args.data, args.split, args.num_mixtures, args.linear_mixture, args.balance_db
         )
     names = [name for name in args.baselines.split(",") if name]
     baselines = baseline_scores.build(names, separator.sources, args.data, args.seed)
     with _progress() as bar:
-        record = separation_scores.evaluate(
-            separator, batches, args.data, args.seed, bar.update, baselines, args.calibration,
+        record = separation.evaluate(
+            separator,
+            batches,
+            args.data,
+            args.seed,
+            bar.update,
+            baselines,
+            args.calibration,
             BssScores() if args.bss_eval else None,
         )
-    print(separation_scores.as_text(record))
+    print(separation.as_text(record))
     if args.json:
         _write(Path(args.json), record)
     return 0

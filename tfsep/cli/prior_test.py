@@ -57,19 +57,22 @@ def _test(argv: Sequence[str]) -> int:
     sigmas = _check(args)
     runner.start_tensorflow()
     with runner.quiet_stderr():
-        from tfsep.experiments import prior_studies, prior_test, prior_test_text, tested_priors
-    tested = tested_priors.load(args.model, args.source, args.background)
+        from tfsep.evaluation import prior_set
+        from tfsep.prior_test import run
+        from tfsep.prior_test import studies as prior_studies
+        from tfsep.prior_test import text as prior_test_text
+    tested = prior_set.load(args.model, args.source, args.background)
     cuts = _cuts(args, tested)
     studies = prior_studies.suited(args.study or (), tested)
     ideal = not args.no_ideal
-    record = prior_test.run(tested, cuts, args.num_examples, sigmas, ideal, studies, args.model, _say, args.num_small)
+    record = run.run(tested, cuts, args.num_examples, sigmas, ideal, studies, args.model, _say, args.num_small)
     print(prior_test_text.as_text(record))
     if args.json:
         _write(Path(args.json), record)
     if args.figures:
-        from tfsep.experiments import prior_figures
+        from tfsep.prior_test import figures
 
-        for path in prior_figures.write(record, args.figures):
+        for path in figures.write(record, args.figures):
             print(path)
     return 0
 
@@ -78,16 +81,16 @@ def _cuts(args: argparse.Namespace, tested: Any) -> Any:
     """The data that the arguments name, in cuts."""
     import dataclasses
 
-    from tfsep.experiments import isolated_cuts
+    from tfsep.evaluation import excerpts
 
     rate, sources = tested.sample_rate, tested.sources
     if args.data in TOY_DATA:
         length = tested.length if args.seconds is None else round(args.seconds * rate)
-        cuts = isolated_cuts.toy_cuts(sources, rate, length, args.seed, args.data == "toy-free")
+        cuts = excerpts.toy_excerpts(sources, rate, length, args.seed, args.data == "toy-free")
     else:
         length = max(rate, tested.length) if args.seconds is None else round(args.seconds * rate)
         where = (args.split, args.training_split, args.resample, args.track)
-        cuts = isolated_cuts.folder_cuts(args.data, sources, rate, length, args.seed, *where, tested.name)
+        cuts = excerpts.folder_excerpts(args.data, sources, rate, length, args.seed, *where, tested.name)
     tested.check_data(cuts)
     return dataclasses.replace(cuts, level=cuts.mean_level(_LEVEL_CUTS)) if args.normalise else cuts
 

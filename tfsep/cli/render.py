@@ -28,8 +28,8 @@ from tfsep.cli import runner
 from tfsep.errors import InputError, JobError
 
 if TYPE_CHECKING:
-    from tfsep.data.render import RenderSettings
-    from tfsep.data.variants import VariantSettings
+    from tfsep.rendering.render import RenderSettings
+    from tfsep.rendering.variants import VariantSettings
 
 BUILTIN = "builtin"
 SOURCES = ("drums", "bass", "other", "vocals")
@@ -99,10 +99,10 @@ def _maker(args: argparse.Namespace) -> Callable[[int], Path]:
     if args.stems is None and (args.pitch, args.tempo) != (PITCH, TEMPO):
         raise InputError("--pitch and --tempo vary the songs of --stems, which is not given")
     if args.stems is not None:
-        from tfsep.data.variants import vary_song
+        from tfsep.rendering.variants import vary_song
 
         return functools.partial(vary_song, _variants(args))
-    from tfsep.data.render import render_song
+    from tfsep.rendering.render import render_song
 
     return functools.partial(render_song, _settings(args))
 
@@ -110,7 +110,7 @@ def _maker(args: argparse.Namespace) -> Callable[[int], Path]:
 def _variants(args: argparse.Namespace) -> VariantSettings:
     """How songs are varied."""
     from tfsep.data import stems
-    from tfsep.data.variants import VariantSettings
+    from tfsep.rendering.variants import VariantSettings
 
     notes = ("soundfont", "voices", "kits", "synthesised", "program")
     given = [f"--{name}" for name in notes if getattr(args, name)]
@@ -128,8 +128,8 @@ def _variants(args: argparse.Namespace) -> VariantSettings:
 
 def _settings(args: argparse.Namespace) -> RenderSettings:
     """How notes are rendered."""
-    from tfsep.data import kits, midi_files, speech, synthesiser
-    from tfsep.data.render import RenderSettings
+    from tfsep.rendering import fluidsynth, kits, midi_files, speech
+    from tfsep.rendering.render import RenderSettings
 
     names = tuple(args.sources.split(","))
     if len(names) != 4 or len(set(names)) < 4 or not all(_is_name(name) for name in names):
@@ -137,9 +137,9 @@ def _settings(args: argparse.Namespace) -> RenderSettings:
     if not 0.0 <= args.synthesised <= 1.0:
         raise InputError(f"--synthesised must be a share from 0 to 1, got {args.synthesised:g}")
     if not args.soundfont and args.synthesised < 1.0:
-        rule = f"--soundfont must be given at least once (Debian: {synthesiser.DEBIAN_FONTS}), or --synthesised 1"
+        rule = f"--soundfont must be given at least once (Debian: {fluidsynth.DEBIAN_FONTS}), or --synthesised 1"
         raise InputError(f"{rule}, by which none is needed")
-    fonts = tuple(synthesiser.check_soundfont(path) for path in args.soundfont)
+    fonts = tuple(fluidsynth.check_soundfont(path) for path in args.soundfont)
     midi: tuple[Path, ...] = ()
     if args.midi != BUILTIN:
         midi = tuple(midi_files.midi_paths(args.midi))
@@ -150,7 +150,7 @@ def _settings(args: argparse.Namespace) -> RenderSettings:
         speech.package()
     struck = () if args.kits is None else tuple(kits.drum_kits(args.kits))
     if args.synthesised < 1.0:
-        synthesiser.program()
+        fluidsynth.program()
     programs = _programs(args.program)
     settings = {name: getattr(args, name) for name in ("split", "seconds", "seed", "sample_rate", "channels")}
     folder = Path(args.output)
@@ -160,7 +160,7 @@ def _settings(args: argparse.Namespace) -> RenderSettings:
 
 def _programs(entries: Sequence[str]) -> dict[str, tuple[int, ...]]:
     """Programs by group, out of GROUP=N."""
-    from tfsep.data.render import GROUPS
+    from tfsep.rendering.render import GROUPS
 
     found: dict[str, tuple[int, ...]] = {}
     for entry in entries:

@@ -64,7 +64,7 @@ class ReportJob:
         """Write the page of a track whose stems are written; see :func:`tfsep.report.page.write_page`."""
         from tfsep.report.page import write_page
         from tfsep.report.track_files import StemFiles, TrackFiles
-        from tfsep.separation.stream import selected_frames
+        from tfsep.separation.file import selected_frames
 
         args, layout = self._args, self._layout
         first, frames = selected_frames(info, args.start, args.duration)
@@ -157,7 +157,7 @@ def command_line(args: argparse.Namespace, options: argparse.ArgumentParser, mod
 
 def _label(place: str) -> str:
     """What a model's folder is called, without the folders above it."""
-    from tfsep.separation.model_folder import find_model, label
+    from tfsep.models.store import find_model, label
 
     return label(find_model(place))
 

@@ -18,9 +18,9 @@ from tfsep.errors import InputError, JobError, TfsepError
 if TYPE_CHECKING:
     from tfsep.audio.files import AudioInfo
     from tfsep.cli.report_job import ReportJob
+    from tfsep.separation.file import FileReport
     from tfsep.separation.separator import Separator
     from tfsep.separation.stem_files import StemFolder, StemFormat, StemLayout
-    from tfsep.separation.stream import FileReport
 
 
 class SeparationJob:
@@ -54,9 +54,16 @@ class SeparationJob:
             from tfsep.separation.stem_files import StemFormat, StemLayout
         self.args = args
         self.separator: Separator = Separator.load(
-            args.model, posterior=args.posterior, priors=priors, steps=args.steps, overlap=args.overlap,
-            segment=args.segment, memory=args.memory, stereo=args.stereo,
-            silence=args.silence, without=args.without,
+            args.model,
+            posterior=args.posterior,
+            priors=priors,
+            steps=args.steps,
+            overlap=args.overlap,
+            segment=args.segment,
+            memory=args.memory,
+            stereo=args.stereo,
+            silence=args.silence,
+            without=args.without,
         )
         posterior = self.separator.model.posterior
         if args.num_samples > 1 and not posterior.has_spread and not args.quiet:
@@ -96,11 +103,11 @@ class SeparationJob:
         return failures
 
     def _separate(self, track: tracks.Track, info: AudioInfo) -> None:
-        from tfsep.posteriors import progress
-        from tfsep.separation import stem_files, stream
+        from tfsep.runtime import progress
+        from tfsep.separation import file, stem_files
 
         args = self.args
-        _, frames = stream.selected_frames(info, args.start, args.duration)
+        _, frames = file.selected_frames(info, args.start, args.duration)
         model = tracks.sanitised(self.separator.name)
         folder = self.output / self.names.folder(model, track.name)
         page = folder / f"{self.names.place(model, track.name, 'report')}.html"
@@ -123,9 +130,11 @@ class SeparationJob:
         with (
             stems,
             _progress(track.name, frames, info.sample_rate, args.quiet) as bar,
-            progress.heard_by(functools.partial(_show_levels, bar)) if not bar.disable else contextlib.nullcontext(),
+            progress.reporting_to(functools.partial(_show_levels, bar))
+            if not bar.disable
+            else contextlib.nullcontext(),
         ):
-            report = stream.separate_file(
+            report = file.separate_file(
                 self.separator,
                 track.path,
                 lambda mixture, block: stems.write(self.layout.split(mixture, block)),

@@ -48,9 +48,7 @@ def _deliver(dataset: tf.data.Dataset, parallel_calls: int) -> tf.data.Dataset:
     return dataset.with_options(options).prefetch(2)
 
 
-def each_step(
-    draw: Callable[[tf.Tensor], tf.Tensor], first_step: int = 0, parallel_calls: int = 1
-) -> tf.data.Dataset:
+def each_step(draw: Callable[[tf.Tensor], tf.Tensor], first_step: int = 0, parallel_calls: int = 1) -> tf.data.Dataset:
     """What ``draw`` makes of each step (int64 scalar) from ``first_step`` on, without end."""
     return _deliver(_steps(first_step).map(_as_written(draw), num_parallel_calls=parallel_calls), parallel_calls)
 

@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from tfsep.data.reels import CHANNELS, Recording, Reel
+from tfsep.data.packed import CHANNELS, Recording, Reel
 from tfsep.errors import InputError
 
 LOWEST_BELL = 60.0

@@ -13,8 +13,8 @@ from pathlib import Path
 
 import numpy as np
 
+from tfsep.data.packed import SUFFIXES, Recording, packed, read_recording
 from tfsep.data.recordings import RecordedSources
-from tfsep.data.reels import SUFFIXES, Recording, packed, read_recording
 from tfsep.errors import InputError
 
 SOUND_RMS = 0.05

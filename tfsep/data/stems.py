@@ -17,8 +17,8 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
+from tfsep.data.packed import SUFFIXES, Recording, packed, read_recording
 from tfsep.data.recordings import RecordedSources, uniform
-from tfsep.data.reels import SUFFIXES, Recording, packed, read_recording
 from tfsep.errors import InputError
 
 TRACK_RMS = 0.1

@@ -141,9 +141,7 @@ class ToyData:
             frequency = tf.gather(tf.constant(key_frequencies()), tf.cast(position * NUM_KEYS, tf.int32))
         low, high = AMPLITUDES
         amplitude = low + (high - low) * _uniform(num, seed, 2)
-        wave = render(
-            source, frequency, _uniform(num, seed, 1), amplitude, length, self.sample_rate, self.band_limited
-        )
+        wave = render(source, frequency, _uniform(num, seed, 1), amplitude, length, self.sample_rate, self.band_limited)
         if self.free:
             span = math.log(DECAYS[1] / DECAYS[0])
             decay = DECAYS[0] * tf.exp(span * _uniform(num, seed, 3))

@@ -19,7 +19,7 @@ import tensorflow as tf
 
 from tfsep import __version__
 from tfsep.errors import InputError, JobError
-from tfsep.separation import segmenting
+from tfsep.separation import segments
 from tfsep.separation.separator import Separator
 
 _PYTHON_OPERATIONS = frozenset(("PyFunc", "PyFuncStateless", "EagerPyFunc"))
@@ -42,7 +42,7 @@ class ServedModel(tf.Module):
         scale = tf.constant(1.0)
         if separator.normalise:
             scale = separator.level_scales(waveform)
-        stems = segmenting.separate_waveform(
+        stems = segments.separate_waveform(
             separator.model.posterior, scale * waveform, separator.hop, 1, (0, 0), separator.chunk_size()
         )
         stems = stems[0] / scale[..., tf.newaxis] if separator.normalise else stems[0]

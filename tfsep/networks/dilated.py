@@ -8,8 +8,8 @@ With taps :math:`i = -\lfloor K/2 \rfloor \dots \lfloor K/2 \rfloor`, dilation d
 
 Both give the same numbers up to rounding. Which is faster depends on the device, on the dtype, on the channels and on
 where the operation stands (tracing.py): in a graph, in a program compiled by XLA or in a loop of such a program, where
-the gradient of a convolution is slow. ``python -m benchmarks.convolutions``
-measures all of these on the machine at hand and writes ``dilated_ways.json`` beside this file, which is where
+the gradient of a convolution is slow. ``python -m benchmarks.speed.convolutions``
+measures all of these on the machine at hand and writes ``dilated_kernels.json`` beside this file, which is where
 :func:`fastest` looks; the rows of a GPU were measured without TensorFlow (benchmarks/carried). Priors that are stacked
 have a kernel each, which the operation cannot take.
 Where nothing was measured (another device, float64), taps serve, which run everywhere.
@@ -26,10 +26,10 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from tfsep import tracing
+from tfsep.runtime import trace_context
 
 TAPS, CONVOLUTION = WAYS = ("taps", "convolution")
-TABLE = Path(__file__).with_name("dilated_ways.json")
+TABLE = Path(__file__).with_name("dilated_kernels.json")
 
 
 @functools.cache
@@ -61,7 +61,7 @@ def fastest(place: str, dtype: str, in_channels: int, out_channels: int) -> str:
 
     The row is one of the device that what is traced is bound for (tracing.py), as a rule this machine's.
     """
-    here = (tracing.target() or device(), place, dtype)
+    here = (trace_context.target_device() or device(), place, dtype)
     rows = [row for row in measured() if (row["device"], row["place"], row["dtype"]) == here]
     if not rows:
         return TAPS
@@ -112,7 +112,7 @@ class DilatedConv(keras.layers.Layer):
         """Convolve; the ends are padded with zeros."""
         if self.kernel_size == 1:
             return tf.cast(self._product(x), self.variable_dtype)
-        way = self.way or fastest(tracing.place(), x.dtype.name, self.in_channels, self.out_channels)
+        way = self.way or fastest(trace_context.current(), x.dtype.name, self.in_channels, self.out_channels)
         return tf.cast(self._convolution(x) if way == CONVOLUTION else self._taps(x), self.variable_dtype)
 
     def _parameters(self, x: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:

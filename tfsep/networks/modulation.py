@@ -29,9 +29,7 @@ class Modulation(keras.layers.Layer):
         ValueError: for another conditioning.
     """
 
-    def __init__(
-        self, condition_width: int, num_channels: int, conditioning: str = "additive", **kwargs: Any
-    ) -> None:
+    def __init__(self, condition_width: int, num_channels: int, conditioning: str = "additive", **kwargs: Any) -> None:
         """Build the weights."""
         super().__init__(**kwargs)
         self.built = True

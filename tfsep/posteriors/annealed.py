@@ -15,13 +15,13 @@ import tensorflow as tf
 
 from tfsep import mixing
 from tfsep.errors import InputError
-from tfsep.posteriors import progress
 from tfsep.posteriors.base import Posterior, answers_each, denoise_each, events_of, wave_priors
-from tfsep.posteriors.compilation import Programs
-from tfsep.posteriors.memory import bytes_held
-from tfsep.posteriors.noise import is_portable, normal
 from tfsep.posteriors.schedule import warm
 from tfsep.priors.base import Prior
+from tfsep.runtime import progress
+from tfsep.runtime.graph_memory import bytes_held
+from tfsep.runtime.random import is_portable, normal
+from tfsep.runtime.xla import Programs
 
 
 class Annealed(Posterior):
@@ -37,7 +37,7 @@ class Annealed(Posterior):
             mean square error of one).
         stacked: evaluate priors of one architecture as one (:mod:`tfsep.priors.stacked`); others go one by one. None is
             what is faster: stacked where XLA compiles, one by one in plain graphs.
-        jit_compile: compile calls by XLA; None decides by their work (:mod:`tfsep.posteriors.compilation`).
+        jit_compile: compile calls by XLA; None decides by their work (:mod:`tfsep.runtime.xla`).
         largest_amplitude: what no clean source exceeds, so neither does its posterior mean: denoised sources are
             clipped to it, and scores are those of the clipped means, which keeps a blunt or a learned prior from
             running away where it has not been; None where the sources have no such bound.
@@ -145,7 +145,7 @@ class Annealed(Posterior):
 
     def reports(self) -> bool:
         """Whether somebody listens to its levels; see :class:`Posterior`."""
-        return self.divisible and progress.is_heard()
+        return self.divisible and progress.is_observed()
 
     def compiles(self, num_samples: int, batch: int, started: bool = False) -> bool:
         """Whether :meth:`sample` outside graphs is compiled by XLA; see :class:`Posterior`."""

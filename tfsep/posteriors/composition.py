@@ -20,8 +20,8 @@ import tensorflow as tf
 
 from tfsep.errors import InputError
 from tfsep.posteriors.base import Posterior, denoise_each, residual_energy, wave_priors
-from tfsep.posteriors.memory import bytes_of
 from tfsep.priors.base import Prior
+from tfsep.runtime.graph_memory import bytes_of
 
 CHOICES = ("last", "density", "residual")
 

@@ -28,9 +28,9 @@ from tfsep import mixing
 from tfsep.errors import InputError
 from tfsep.posteriors.annealed import Annealed
 from tfsep.posteriors.base import needs_score
-from tfsep.posteriors.noise import fold, normal, shape_of, split
 from tfsep.posteriors.schedule import karras
 from tfsep.priors.base import Prior
+from tfsep.runtime.random import fold, normal, shape_of, split
 
 ORDERS = ("euler", "heun")
 CONSTRAINTS = ("projection", "last_source")
@@ -54,7 +54,7 @@ class Diffusion(Annealed):
         start_sigma: noise level at which a warm start begins; None is the middle of the schedule.
         largest_amplitude: what no clean source exceeds, to which posterior means are held; None for no bound.
         stacked: evaluate priors of one architecture as one; None where XLA compiles.
-        jit_compile: compile by XLA; None decides by the work of a call (:mod:`tfsep.posteriors.compilation`).
+        jit_compile: compile by XLA; None decides by the work of a call (:mod:`tfsep.runtime.xla`).
 
     Raises:
         InputError: for priors that cannot serve, a setting out of its range, or a corrector that is not stable.

@@ -23,12 +23,12 @@ import tensorflow as tf
 
 from tfsep import mixing
 from tfsep.errors import InputError
-from tfsep.posteriors import turns
+from tfsep.posteriors import gibbs_sweep
 from tfsep.posteriors.annealed import Annealed, log_prob_of_all
 from tfsep.posteriors.base import needs_log_prob, residual_energy
-from tfsep.posteriors.noise import fold, is_portable
 from tfsep.posteriors.schedule import geometric
 from tfsep.priors.base import Prior
+from tfsep.runtime.random import fold, is_portable
 
 UPDATES = ("gibbs", "jacobi")
 CHOICES = ("residual", "density")
@@ -54,7 +54,7 @@ class Gibbs(Annealed):
         largest_amplitude: what no clean source exceeds, to which denoised ones are clipped; None for no bound.
         stacked: evaluate priors of one architecture as one, in Jacobi updates and compiled ones; None where XLA
             compiles.
-        jit_compile: compile by XLA. None decides by the work of a call (:mod:`tfsep.posteriors.compilation`), for Gibbs
+        jit_compile: compile by XLA. None decides by the work of a call (:mod:`tfsep.runtime.xla`), for Gibbs
             updates against it: compiled, chains take the sources in other orders (turns.py), so their draws differ.
 
     Raises:
@@ -102,7 +102,13 @@ class Gibbs(Annealed):
         if update == "gibbs" and jit_compile is None:
             jit_compile = False
         super().__init__(
-            priors, gains, sigmas, limits, start_sigma, stacked=stacked, jit_compile=jit_compile,
+            priors,
+            gains,
+            sigmas,
+            limits,
+            start_sigma,
+            stacked=stacked,
+            jit_compile=jit_compile,
             largest_amplitude=largest_amplitude,
         )
         if choice == "density":
@@ -150,13 +156,15 @@ class Gibbs(Annealed):
         def gibbs(level: tf.Tensor, sources: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
             if is_portable():
                 renew_all = functools.partial(self.denoised, sigma=sigmas[level])
-                return level + 1, turns.sweep_in_groups(mixture, sources, self.gains, renew_all, fold(seed, level))
+                return level + 1, gibbs_sweep.sweep_in_groups(
+                    mixture, sources, self.gains, renew_all, fold(seed, level)
+                )
 
             def renew(k: int, offered: tf.Tensor, place: tf.Tensor) -> tf.Tensor:
                 del place
                 return self.bounded(self.priors[k].denoise(offered[..., tf.newaxis], sigmas[level])[..., 0])
 
-            return level + 1, turns.sweep_in_any_order(mixture, sources, self.gains, renew, fold(seed, level))
+            return level + 1, gibbs_sweep.sweep_in_any_order(mixture, sources, self.gains, renew, fold(seed, level))
 
         sweep = gibbs if self.update == "gibbs" else jacobi
         begin = (levels[0], sources)

@@ -29,9 +29,9 @@ from tfsep import mixing
 from tfsep.errors import InputError
 from tfsep.posteriors.annealed import Annealed, log_prob_of_all
 from tfsep.posteriors.base import needs_log_prob, needs_score
-from tfsep.posteriors.noise import fold, normal, shape_of, split, uniform
 from tfsep.posteriors.schedule import geometric
 from tfsep.priors.base import Prior
+from tfsep.runtime.random import fold, normal, shape_of, split, uniform
 
 
 class Langevin(Annealed):
@@ -52,7 +52,7 @@ class Langevin(Annealed):
         start_sigma: noise level at which a warm start begins; None is the middle of the schedule.
         largest_amplitude: what no clean source exceeds, to which posterior means are held; None for no bound.
         stacked: evaluate priors of one architecture as one; None where XLA compiles.
-        jit_compile: compile by XLA; None decides by the work of a call (:mod:`tfsep.posteriors.compilation`).
+        jit_compile: compile by XLA; None decides by the work of a call (:mod:`tfsep.runtime.xla`).
 
     Raises:
         InputError: for priors that cannot serve, a setting out of its range, or steps that are not stable.

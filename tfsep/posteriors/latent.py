@@ -23,9 +23,9 @@ from tfsep import mixing
 from tfsep.errors import InputError
 from tfsep.posteriors.annealed import Annealed
 from tfsep.posteriors.base import events_of
-from tfsep.posteriors.noise import fold
 from tfsep.posteriors.schedule import geometric
 from tfsep.priors.base import Prior
+from tfsep.runtime.random import fold
 
 UPDATES = ("optimise", "sample")
 _FIRST_DECAY, _SECOND_DECAY, _EPSILON = 0.9, 0.999, 1e-8

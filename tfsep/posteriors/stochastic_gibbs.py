@@ -22,10 +22,10 @@ import tensorflow as tf
 from tfsep import mixing
 from tfsep.errors import InputError
 from tfsep.posteriors.annealed import Annealed
-from tfsep.posteriors.noise import fold
+from tfsep.posteriors.gibbs_sweep import sweep_in_any_order
 from tfsep.posteriors.schedule import geometric
-from tfsep.posteriors.turns import sweep_in_any_order
 from tfsep.priors.base import Prior
+from tfsep.runtime.random import fold
 
 
 class StochasticGibbs(Annealed):

@@ -8,20 +8,20 @@ from typing import Any
 from tfsep.audio import front_end as front_ends
 from tfsep.errors import InputError
 from tfsep.priors.base import Prior
-from tfsep.priors.flow import FlowPrior
-from tfsep.priors.flowavenet import flowavenet
+from tfsep.priors.denoiser import score
+from tfsep.priors.flows.flow import FlowPrior
+from tfsep.priors.flows.flowavenet import flowavenet
+from tfsep.priors.flows.glow import glow
+from tfsep.priors.flows.lifting import lifting
+from tfsep.priors.flows.nice import nice
+from tfsep.priors.flows.realnvp import realnvp
+from tfsep.priors.flows.waveglow import waveglow
 from tfsep.priors.gaussian import gaussian
-from tfsep.priors.glow import glow
 from tfsep.priors.ideal_toy import ideal_toy
-from tfsep.priors.lifting import lifting
-from tfsep.priors.nice import nice
-from tfsep.priors.realnvp import realnvp
-from tfsep.priors.score import score
 from tfsep.priors.template import learn as learn_templates
 from tfsep.priors.template import template
-from tfsep.priors.waveglow import waveglow
-from tfsep.priors.wavetable import wavetable
-from tfsep.priors.wavetable_learning import learn as learn_wavetable
+from tfsep.priors.wavetable.prior.learning import learn as learn_wavetable
+from tfsep.priors.wavetable.prior.prior import wavetable
 
 KINDS: dict[str, Callable[..., Any]] = {
     "flowavenet": flowavenet,
@@ -63,7 +63,7 @@ def build(
         length: samples of the waveform that gives one event.
         front_end: settings of the domain's front end.
         recompute: of a flow, what gradients of its log-density compute anew instead of keeping it: "none", "step",
-            "inverse" or "scan" (:meth:`tfsep.priors.flow.FlowPrior.set_recompute`).
+            "inverse" or "scan" (:meth:`tfsep.priors.flows.flow.FlowPrior.set_recompute`).
         recompute_kept: steps at the latents' end that this is not done for.
         settings: the kind's own.
 

@@ -14,7 +14,7 @@ import keras
 import tensorflow as tf
 
 from tfsep.priors.base import Prior
-from tfsep.tracing import STACKED, within
+from tfsep.runtime.trace_context import STACKED, entering
 
 
 class Stackable(Prior):
@@ -38,7 +38,7 @@ class Stackable(Prior):
 
         def one(given: tuple[list[tf.Tensor], tf.Tensor]) -> tf.Tensor:
             mine, x = given
-            with within(STACKED), keras.StatelessScope(state_mapping=list(zip(owned, mine, strict=True))):
+            with entering(STACKED), keras.StatelessScope(state_mapping=list(zip(owned, mine, strict=True))):
                 return getattr(self, method)(x, sigma)
 
         return tf.vectorized_map(one, (values, events), fallback_to_while_loop=False)

@@ -159,9 +159,7 @@ def _figures(measured: Measurements) -> list[_Figure]:
     levels = [pictures.Line(stem.name, stem.curve_db, colour) for stem, colour in coloured]
     figures = [_figure(measured, "Levels", "Level over the whole track.", [mixture, *levels], _LOWEST_LEVEL_DB)]
     spread = [
-        pictures.Line(stem.name, stem.spread_db, colour)
-        for stem, colour in coloured
-        if stem.spread_db is not None
+        pictures.Line(stem.name, stem.spread_db, colour) for stem, colour in coloured if stem.spread_db is not None
     ]
     if spread:
         text = (

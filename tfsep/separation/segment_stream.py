@@ -1,4 +1,4 @@
-"""The streaming twin of :mod:`tfsep.separation.segmenting`: blocks of a waveform in, blocks of its stems out.
+"""The streaming twin of :mod:`tfsep.separation.segments`: blocks of a waveform in, blocks of its stems out.
 
 Segments, weights, chunks and random numbers are those of ``separate_waveform``, so both give the same stems; here only
 a few segments are held at a time, whatever the length of the waveform.
@@ -14,7 +14,7 @@ import numpy as np
 from tfsep.audio import overlap_add
 from tfsep.errors import JobError
 from tfsep.separation import stereo
-from tfsep.separation.segmenting import chunk_sizes
+from tfsep.separation.segments import chunk_sizes
 
 Program = Callable[[np.ndarray, int], np.ndarray]
 

@@ -10,9 +10,10 @@ import numpy as np
 import tensorflow as tf
 
 from tfsep.errors import InputError
+from tfsep.models import store
 from tfsep.posteriors.base import Posterior
-from tfsep.posteriors.memory import bytes_held
-from tfsep.separation import model_folder, segmenting
+from tfsep.runtime.graph_memory import bytes_held
+from tfsep.separation import segments as segmenting
 from tfsep.separation.segment_stream import Plan, Program
 from tfsep.separation.stereo import EACH, stereo_mode
 from tfsep.separation.stream import separate_blocks
@@ -29,14 +30,14 @@ class Separator:
     """Separates waveforms with one loaded model; its compiled program is reused by every call.
 
     Args:
-        model: as :func:`tfsep.separation.model_folder.load_model` returns it. Of its settings, ``overlap`` is the
+        model: as :func:`tfsep.models.store.load_model` returns it. Of its settings, ``overlap`` is the
             part of a segment shared with the next one (default 0.25); ``normalise`` says that the model wants its
             input at a root mean square of ``level`` (default 0.1), which the stems do not show; ``stereo`` is what
             the channels of a song have to do with each other, one of :data:`tfsep.separation.stereo.MODES` (default
             "each").
         overlap: takes the place of the model's.
         memory: budget in GB, from which the number of segments separated at once follows: the largest power of two
-            whose bound (:mod:`tfsep.posteriors.memory`) keeps to it, at most 256. None is 2 GB, and at most 8
+            whose bound (:mod:`tfsep.runtime.graph_memory`) keeps to it, at most 256. None is 2 GB, and at most 8
             segments. Draws depend on that number, so another budget is another draw.
         chunk_size: that number itself, a power of two; ``memory`` has no effect then.
         stereo: takes the place of the model's.
@@ -105,7 +106,7 @@ class Separator:
         Raises:
             InputError: if there is no such model, its folder is not sound, or an argument does not suit it.
         """
-        model = model_folder.load_model(
+        model = store.load_model(
             name, posterior=posterior, priors=priors, steps=steps, seconds=segment, silence=silence, without=without
         )
         return cls(model, overlap=overlap, memory=memory, stereo=stereo)

@@ -3,7 +3,7 @@
 An optimiser's operations on each of some hundreds of variables cost more time to trace, and on small variables to run,
 than those on one vector of the same length: there are one vector of matrices, one of scalars and vectors, and as many
 again of each further dtype. Within a call of many steps the long vectors lead and the variables follow; a flow whose
-steps are a loop reads its weights from the vectors themselves (``tfsep.bijectors.rows``).
+steps are a loop reads its weights from the vectors themselves (``tfsep.bijectors.reversible.stacked_parameters``).
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from tfsep import holding
+from tfsep.runtime import packed_weights
 
 
 class FlatWeights:
@@ -33,7 +33,7 @@ class FlatWeights:
         for place, variable in enumerate(self._variables):
             groups.setdefault((variable.dtype.name, variable.shape.rank >= 2), []).append(place)
         self._places = list(groups.values())
-        self._starts: dict[int, holding.Place] = {}
+        self._starts: dict[int, packed_weights.Position] = {}
         for number, places in enumerate(self._places):
             start = 0
             for place in places:
@@ -41,7 +41,7 @@ class FlatWeights:
                 start += int(np.prod(self._variables[place].shape))
         self.vectors = [
             keras.Variable(value.numpy(), dtype=dtype, name="matrices" if matrices else "vectors")
-            for (dtype, matrices), value in zip(groups, self.join(self._variables), strict=True)
+            for (dtype, matrices), value in zip(groups, self.concatenate(self._variables), strict=True)
         ]
         self._matrices = [matrices for _, matrices in groups]
 
@@ -50,17 +50,19 @@ class FlatWeights:
         """Those of :attr:`vectors` that hold scalars and vectors: biases, scales, shifts."""
         return [vector for vector, matrices in zip(self.vectors, self._matrices, strict=True) if not matrices]
 
-    def join(self, values: Sequence[Any]) -> list[tf.Tensor]:
+    def concatenate(self, values: Sequence[Any]) -> list[tf.Tensor]:
         """One value for each variable, of its shape -> one for each of :attr:`vectors`."""
         flat = [tf.reshape(tf.convert_to_tensor(value), [-1]) for value in values]
         return [tf.concat([flat[place] for place in places], 0) for places in self._places]
 
     @contextlib.contextmanager
-    def lent(self) -> Iterator[Loan]:
-        """Within the block, what can do so reads the weights from :attr:`vectors`; the loan tells what it was."""
-        loan = Loan([tf.convert_to_tensor(vector.value) for vector in self.vectors])
-        with holding.held(holding.Holder(lambda parameter: self._starts.get(id(_variable(parameter))), loan.borrow)):
-            yield loan
+    def viewed(self) -> Iterator[WeightViews]:
+        """Within the block, what can do so reads the weights from :attr:`vectors`; the views tells what it was."""
+        views = WeightViews([tf.convert_to_tensor(vector.value) for vector in self.vectors])
+        with packed_weights.using(
+            packed_weights.PackedWeights(lambda parameter: self._starts.get(id(_variable(parameter))), views.view)
+        ):
+            yield views
 
     def total(self, gradients: Sequence[tf.Tensor | None], of_vectors: Sequence[tf.Tensor | None]) -> list[tf.Tensor]:
         """Gradients in the variables (None: lent) and in the vectors (None: nothing lent), as those in the vectors."""
@@ -83,7 +85,7 @@ class FlatWeights:
         return tf.concat(pieces, 0)
 
     def split(self, vectors: Sequence[Any]) -> list[tf.Tensor]:
-        """The inverse of :meth:`join`."""
+        """The inverse of :meth:`concatenate`."""
         found: dict[int, tf.Tensor] = {}
         for vector, places in zip(vectors, self._places, strict=True):
             shapes = [self._variables[place].shape for place in places]
@@ -93,7 +95,7 @@ class FlatWeights:
 
     def take(self) -> None:
         """Set the vectors to the present values of the variables."""
-        for vector, value in zip(self.vectors, self.join(self._variables), strict=True):
+        for vector, value in zip(self.vectors, self.concatenate(self._variables), strict=True):
             vector.value.assign(value)
 
     def give(self, vectors: Sequence[Any] | None = None) -> None:
@@ -103,7 +105,7 @@ class FlatWeights:
             variable.assign(value)
 
 
-class Loan:
+class WeightViews:
     """Long vectors, and what was read from them in place of variables.
 
     Attributes:
@@ -116,7 +118,7 @@ class Loan:
         self.vectors = list(vectors)
         self.variables: set[int] = set()
 
-    def borrow(self, number: int, parameters: Sequence[Any]) -> tf.Tensor:
+    def view(self, number: int, parameters: Sequence[Any]) -> tf.Tensor:
         """A vector, from which these parameters are read."""
         self.variables.update(id(_variable(parameter)) for parameter in parameters)
         return self.vectors[number]

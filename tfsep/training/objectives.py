@@ -49,9 +49,7 @@ def drawn_sigma(prior: Prior, events: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
     return tf.exp(low + (high - low) * position)
 
 
-def maximum_likelihood(
-    prior: Prior, wave: tf.Tensor, seed: tf.Tensor
-) -> tuple[tf.Tensor, dict[str, tf.Tensor]]:
+def maximum_likelihood(prior: Prior, wave: tf.Tensor, seed: tf.Tensor) -> tuple[tf.Tensor, dict[str, tf.Tensor]]:
     r"""Exact maximum likelihood, -log p_sigma(x + sigma eps) / D in nats per dimension of the prior's domain.
 
     The metric has the domain in its name, such as ``nats_per_dim_wave``: numbers of two domains must not be compared.
@@ -66,9 +64,7 @@ def maximum_likelihood(
     return -nats, {f"nats_per_dim_{prior.domain}": nats}
 
 
-def denoising_score_matching(
-    prior: Any, batch: Any, seed: tf.Tensor
-) -> tuple[tf.Tensor, dict[str, tf.Tensor]]:
+def denoising_score_matching(prior: Any, batch: Any, seed: tf.Tensor) -> tuple[tf.Tensor, dict[str, tf.Tensor]]:
     r"""Denoising score matching: the error of D(x + sigma eps, sigma), weighted to be the network's own.
 
     With w the prior's ``loss_weight`` (Karras et al. 2022, table 1), the loss is :math:`w\,\mathrm{MSE}` and, beside

@@ -17,7 +17,7 @@ import numpy as np
 import tensorflow as tf
 
 from tfsep.errors import InputError
-from tfsep.tracing import GRAPH, XLA, within
+from tfsep.runtime.trace_context import GRAPH, XLA, entering
 from tfsep.training.flat_weights import FlatWeights
 from tfsep.training.optimiser import AveragedWeights, build_optimiser
 from tfsep.training.task import FitSettings, Task
@@ -147,17 +147,17 @@ class Trainer:
         self, batch: tf.Tensor, seed: tf.Tensor
     ) -> tuple[tf.Tensor, dict[str, tf.Tensor], list[tf.Tensor | None], list[tf.Tensor | None]]:
         """Returns loss, metrics, and the gradients in the variables, or in the vectors for those read from there."""
-        with within(XLA if self._settings.jit_compile else GRAPH):
-            with tf.GradientTape() as tape, self.flat.lent() as loan:
+        with entering(XLA if self._settings.jit_compile else GRAPH):
+            with tf.GradientTape() as tape, self.flat.viewed() as views:
                 loss, metrics = self._task.objective(self.model, batch, seed)
-            found = tape.gradient(loss, [*loan.vectors, *self._variables])
+            found = tape.gradient(loss, [*views.vectors, *self._variables])
         found = [None if each is None else tf.convert_to_tensor(each) for each in found]
-        of_vectors, gradients = found[: len(loan.vectors)], found[len(loan.vectors) :]
-        known = [g is not None or id(v) in loan.variables for v, g in zip(self._variables, gradients, strict=True)]
+        of_vectors, gradients = found[: len(views.vectors)], found[len(views.vectors) :]
+        known = [g is not None or id(v) in views.variables for v, g in zip(self._variables, gradients, strict=True)]
         unused = [v.path for v, used in zip(self.model.trainable_variables, known, strict=True) if not used]
         if unused:
             _LOG.warning("task %s: the loss does not depend on %s", self._task.name, ", ".join(unused))
-        self._lending |= bool(loan.variables)
+        self._lending |= bool(views.variables)
         metrics = {k: tf.cast(v, tf.float32) for k, v in metrics.items()}
         return tf.cast(loss, tf.float32), metrics, gradients, of_vectors
 

@@ -1,0 +1,155 @@
+"""How good the priors of toy models are: the tables of accuracy, sharpness and likelihood, made by one command.
+
+    python -m benchmarks.priors.prior_quality [--model=NAME|DIR ...] [--num_examples=2048] [--num_denoised=N] [--seed=0]
+
+All models are tested on the same held-out cuts of the grid of keys, each in its own domain; numbers of different
+domains are never set against each other. Beside them stand the ideal prior, the toy generator's own density, and the
+Wiener filter. Writes ``benchmarks/results/prior_quality.json`` and ``prior_quality.md``; models that were measured
+before and are not asked for stay in them, and so does the ideal prior of the same cuts. ``--num_denoised`` measures
+the denoising, the slow half for a flow, on the first N of the cuts; the table says on how many.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+from benchmarks import records as results
+from benchmarks.records import RESULTS
+from tfsep.cli import runner
+from tfsep.errors import InputError
+
+ACCURACY_SIGMA, GAP_SIGMA = 0.02, 0.1
+IDEAL = "ideal prior"
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command; returns its exit code."""
+    return runner.run(_measure, argv)
+
+
+def _measure(argv: Sequence[str]) -> int:
+    parse = runner.Parser(
+        prog="prior_quality", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parse.add_argument("--model", action="append", metavar="NAME|DIR", help="repeatable (default: toy)")
+    parse.add_argument("--num_examples", type=int, default=2048, metavar="N", help="cuts a source (default: 2048)")
+    parse.add_argument("--num_denoised", type=int, metavar="N", help="of them, cuts that are denoised (default: all)")
+    parse.add_argument("--seed", type=int, default=0, metavar="N", help="of cuts and noise")
+    parse.add_argument("--json", action="store_true", help="print the records instead of the tables")
+    parse.add_argument("--output", default=str(RESULTS), metavar="DIR", help="where the two files go")
+    args = parse.parse_args(argv)
+    if args.num_examples < 2:
+        raise InputError(f"--num_examples must be at least 2, got {args.num_examples}")
+    denoised = args.num_examples if args.num_denoised is None else args.num_denoised
+    if not 1 <= denoised <= args.num_examples:
+        raise InputError(f"--num_denoised must lie in 1..{args.num_examples}, got {denoised}")
+    runner.start_tensorflow()
+    from tfsep.evaluation import prior_set
+
+    measured: list[dict[str, Any]] = []
+    known = results.read(args.output, "prior_quality")
+    for model in args.model or ["toy"]:
+        tested = prior_set.load(model)
+        measured.append(_record(tested, args.num_examples, denoised, args.seed))
+        if ideal_of(measured[-1], [*known, *measured]) is None:
+            best = prior_set.ideal(tested, num_rounds=3)
+            measured.append(_record(best, args.num_examples, args.num_examples, args.seed))
+        print(f"{model}: done", file=sys.stderr, flush=True)
+    text = results.keep(args.output, "prior_quality", measured, ("model", "kinds", "waves"), tables)
+    print(json.dumps(measured, indent=1) if args.json else text)
+    return 0
+
+
+def ideal_of(record: dict[str, Any], records: Sequence[dict[str, Any]]) -> dict[str, Any] | None:
+    """The record of the ideal priors of the same waves, on as many cuts from the same seed, if there is one."""
+    same = [each for each in records if all(each[k] == record[k] for k in ("waves", "num_examples", "seed"))]
+    return next((each for each in same if each["model"] == IDEAL), None)
+
+
+def _record(tested: Any, num: int, denoised: int, seed: int) -> dict[str, Any]:
+    """Measure one set of priors."""
+    waves = f"{tested.length} samples at {tested.sample_rate} Hz of {', '.join(tested.sources)}"
+    kinds = ", ".join(dict.fromkeys(prior.kind for prior in tested.priors.values()))
+    about = {"model": tested.name, "kinds": kinds, "num_examples": num, "num_denoised": denoised, "seed": seed}
+    return {**about, "waves": waves, **_scores(tested, num, denoised, seed)}
+
+
+def _scores(tested: Any, num: int, denoised: int, seed: int) -> dict[str, Any]:
+    """Accuracy, own log-densities and denoising errors of a set of priors."""
+    from tfsep.evaluation import excerpts, prior_scorer
+    from tfsep.prior_test import cross_likelihood, denoising
+
+    cuts = excerpts.toy_excerpts(tested.sources, tested.sample_rate, tested.length, seed, free=False)
+    judges = prior_scorer.scorers(tested.priors)
+    found: dict[str, Any] = {"domain": tested.domain, "accuracy": None, "own": {}}
+    if all(judge.has_log_prob for judge in judges.values()):
+        sigmas = [s for s in (ACCURACY_SIGMA, GAP_SIGMA) if all(judge.covers(s) for judge in judges.values())]
+        rows = cross_likelihood.source_rows(cuts, tested.sources, num)
+        for sigma, table in cross_likelihood.tables(tested, judges, rows, sigmas, seed).items():
+            means = cross_likelihood.means(table, tested.sources, tested.sources)
+            found["own"][f"{sigma:g}"] = {source: means[source][source] for source in tested.sources}
+            if sigma == ACCURACY_SIGMA:
+                found |= cross_likelihood.discrimination(table, tested.sources)
+    return {**found, "denoising": denoising.table(tested, cuts, judges, None, denoised)}
+
+
+def tables(records: Sequence[dict[str, Any]]) -> str:
+    """The records as three Markdown tables, those of the ideal priors first."""
+    ordered = sorted(records, key=lambda record: record["model"] != IDEAL)
+    return "\n\n".join([_accuracies(ordered), _errors(ordered), _gaps(ordered)])
+
+
+def _accuracies(records: Sequence[dict[str, Any]]) -> str:
+    lines = [
+        f"| model | priors | domain | cuts a source | argmax accuracy at sigma {ACCURACY_SIGMA} | per source |",
+        "|---|---|---|---|---|---|",
+    ]
+    for record in records:
+        shares = ", ".join(f"{s} {100 * x:.1f} %" for s, x in record.get("accuracy_per_source", {}).items())
+        accuracy = "no density" if record["accuracy"] is None else f"{100 * record['accuracy']:.1f} %"
+        cells = [record["model"], record["kinds"], record["domain"], str(record["num_examples"]), accuracy]
+        lines.append("| " + " | ".join([*cells, shares or "-"]) + " |")
+    return "\n".join(lines)
+
+
+def _errors(records: Sequence[dict[str, Any]]) -> str:
+    heads = " | ".join(f"rmse at sigma {sigma:g}" for sigma in records[0]["denoising"]["sigmas"])
+    lines = [
+        f"| model | domain | cuts a source | {heads} | over the ideal prior's | over the Wiener filter's |",
+        "|---" * (5 + len(records[0]["denoising"]["sigmas"])) + "|",
+    ]
+    for record in records:
+        ideal = ideal_of(record, records) if record["domain"] == "wave" else None
+        means = record["denoising"]["mean"]
+        errors = ["-" if value is None else f"{value:.4f}" for value in means["prior"]]
+        ratios = [_ratios(means["prior"], ideal["denoising"]["mean"]["prior"]) if ideal else "-"]
+        ratios.append(_ratios(means["prior"], means["wiener"]))
+        cells = [record["model"], record["domain"], str(record["num_denoised"]), *errors, *ratios]
+        lines.append("| " + " | ".join(cells) + " |")
+    return "\n".join(lines)
+
+
+def _gaps(records: Sequence[dict[str, Any]]) -> str:
+    lines = [
+        f"| model, over waves | log-density at sigma {GAP_SIGMA}, own source, nats per dimension | ideal | gap |",
+        "|---|---|---|---|",
+    ]
+    for record in records:
+        ideal = ideal_of(record, records)
+        own = record["own"].get(f"{GAP_SIGMA:g}")
+        if own is not None and ideal not in (None, record) and record["domain"] == "wave":
+            mean, best = (sum(each.values()) / len(each) for each in (own, ideal["own"][f"{GAP_SIGMA:g}"]))
+            lines.append(f"| {record['model']} | {mean:.3f} | {best:.3f} | {best - mean:.3f} |")
+    return "\n".join(lines)
+
+
+def _ratios(values: Sequence[float | None], others: Sequence[float]) -> str:
+    return ", ".join("-" if a is None else f"{a / b:.2f}" for a, b in zip(values, others, strict=True))
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,93 @@
+"""Every sampler with any set of toy priors: the rows of benchmarks/quality/__main__.py that no model folder offers.
+
+Settings are the same for all priors, but for the noise levels, which are fitted to what a prior knows: a sampler that
+begins above a prior's largest level begins there instead. A composition starts from a toy model's amortised posterior.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+IDEAL = "ideal"
+#: The toy generator's own density, on a grid of phases coarse enough for a thousand steps.
+_GRID = {"num_phases": 16, "num_refined": 1, "num_subcells": 16, "num_rounds": 2}
+_JACOBI = {"kind": "gibbs", "update": "jacobi", "largest_sigma": 12.0, "num_levels": 40, "num_restarts": 4}
+_WARM = {"kind": "gibbs", "largest_sigma": 0.5, "start_sigma": 0.5, "smallest_sigma": 0.03, "num_levels": 12}
+SAMPLERS: dict[str, dict[str, Any]] = {
+    "gibbs": {"kind": "gibbs"},
+    "jacobi": _JACOBI,
+    "langevin": {
+        **{"kind": "langevin", "largest_sigma": 4.0, "smallest_sigma": 0.05, "num_levels": 10, "num_steps": 25},
+        "delta": 1e-3,
+    },
+    "diffusion": {"kind": "diffusion", "num_levels": 30},
+    "stochastic_gibbs": {"kind": "stochastic_gibbs"},
+    "latent": {"kind": "latent", "num_steps": 20},
+    "composition": {"kind": "composition", "stages": ["amortised", {**_WARM, "num_restarts": 2}]},
+}
+_LOUDEST = 1.0
+
+
+def loaded(name: str, toy_model: str) -> list[Any]:
+    """Priors of a toy model's sources, in its order: those of another folder, or the generator's own.
+
+    Args:
+        name: :data:`IDEAL`, or a model folder.
+        toy_model: whose sources, rate and segment are meant.
+    """
+    from tfsep import priors
+    from tfsep.models import store
+
+    about = store.describe(toy_model)
+    if name == IDEAL:
+        fixed = {"length": about["segment"], "sample_rate": about["sample_rate"], **_GRID}
+        return [priors.build("ideal_toy", source=source, **fixed) for source in about["sources"]]
+    return [store.load_prior(name, source) for source in about["sources"]]
+
+
+def suits(sampler: str, priors: Sequence[Any]) -> bool:
+    """Whether a sampler can run on priors: latents need flows, a true Gibbs sampler exact draws, masks nothing."""
+    if any(prior.domain != "wave" for prior in priors):
+        return False
+    needed = {"latent": "has_latents", "stochastic_gibbs": "has_posterior_sample"}.get(sampler)
+    return needed is None or all(getattr(prior, needed, False) for prior in priors)
+
+
+def fitted(entry: Mapping[str, Any], priors: Sequence[Any]) -> dict[str, Any]:
+    """Arguments of a posterior with noise levels within what the priors know, and sources within full scale."""
+    low = max(prior.smallest_sigma for prior in priors)
+    high = min(prior.largest_sigma for prior in priors)
+    found = dict(entry)
+    if found["kind"] in ("gibbs", "langevin", "diffusion"):
+        found["largest_amplitude"] = _LOUDEST
+    if found["kind"] == "gibbs":
+        found.setdefault("largest_sigma", 8.0)
+    if found["kind"] in ("diffusion", "stochastic_gibbs"):
+        found.setdefault("largest_sigma", 8.0)
+    if "largest_sigma" in found:
+        found["largest_sigma"] = min(found["largest_sigma"], high)
+        found["smallest_sigma"] = max(found.get("smallest_sigma", 0.1), low)
+    if "start_sigma" in found:
+        found["start_sigma"] = min(found["start_sigma"], high)
+    if "stages" in found:
+        found["stages"] = [each if isinstance(each, str) else fitted(each, priors) for each in found["stages"]]
+    return found
+
+
+def separator(entry: Mapping[str, Any], priors: Sequence[Any], toy_model: str) -> Any:
+    """A separator of a posterior with the given priors; stages that are names are posteriors of a toy model."""
+    from tfsep import posteriors
+    from tfsep.models import store
+    from tfsep.separation.separator import Separator
+
+    about = store.describe(toy_model)
+    arguments = fitted(entry, priors)
+    if "stages" in arguments:
+        arguments["stages"] = [
+            store.load_model(toy_model, stage).posterior if isinstance(stage, str) else stage
+            for stage in arguments["stages"]
+        ]
+    built = posteriors.build(priors=priors, gains=about["gains"], **arguments)
+    names, rate = tuple(about["sources"]), about["sample_rate"]
+    return Separator(store.Model(str(entry["kind"]), names, rate, about["segment"], built.gains, built))

@@ -1,0 +1,1 @@
+"""Speed and memory of training, sampling and separation beside named peers."""

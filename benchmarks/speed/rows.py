@@ -1,0 +1,186 @@
+"""The rows of the table of speed: which of our cases is timed against which peers, on the same model."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+TIME, MEMORY, COMMAND = "time", "memory", "command"
+_SIGMA = (0.01, 1.0)
+_EAGER: dict[str, Any] = {}
+_COMPILED = {"compiled": True}
+
+
+@dataclass(frozen=True)
+class Participant:
+    """One side of a row.
+
+    Attributes:
+        call: module:function that makes the case.
+        setting: what it is called with beside the row's ``shared`` setting.
+        at_home: whether it runs in tfsep's environment rather than in that of the peers.
+    """
+
+    call: str
+    setting: Mapping[str, Any] = field(default_factory=dict)
+    at_home: bool = False
+
+
+@dataclass(frozen=True)
+class Row:
+    """What is timed together.
+
+    Attributes:
+        name: of the row.
+        kind: TIME in turns, MEMORY each in a process of its own, or COMMAND, a whole bin/separate.
+        unit: what one number is the time of.
+        shared: setting of every participant: the architecture and the sizes.
+        ours: tfsep's side; its ``variant`` says how the prior is computed.
+        peers: name -> the other sides.
+        rounds: turns of each, in parts of what the command is asked for.
+        threads: processor cores of each worker, 0 for all.
+    """
+
+    name: str
+    kind: str
+    unit: str
+    shared: Mapping[str, Any]
+    ours: Participant
+    peers: Mapping[str, Participant]
+    rounds: float = 1.0
+    threads: int = 0
+
+
+def wave(couplings: int, length: int = 4096) -> dict[str, Any]:
+    """A noise-conditional FloWaveNet over (length, 1): two blocks, or one of two couplings, WaveNets of 6 x 64."""
+    levels = 1 if couplings == 2 else 2
+    sizes = {"event_shape": [length, 1], "num_levels": levels, "num_steps": couplings // levels}
+    return {"kind": "flowavenet", "sigma_range": _SIGMA, **sizes, "width": 64, "num_layers": 6}
+
+
+def spectrogram(size: int = 128) -> dict[str, Any]:
+    """A noise-conditional Glow over (size, size, 1) magnitudes: 3 levels of 4 steps, gated convolutions of 2 x 96."""
+    sizes = {"event_shape": [size, size, 1], "squeeze": 2, "num_levels": 3, "num_steps": 4}
+    return {"kind": "glow", "domain": "log_stft", "sigma_range": _SIGMA, **sizes, "width": 96, "num_layers": 2}
+
+
+def _training(
+    name: str,
+    prior: Mapping[str, Any],
+    batch: int,
+    peers: Mapping[str, Mapping[str, Any]],
+    xla: bool,
+    variant: Mapping[str, Any] | None = None,
+    **more: Any,
+) -> Row:
+    others = {peer: Participant("benchmarks.speed.pytorch.training:step", setting) for peer, setting in peers.items()}
+    setting = {"fit": {"jit_compile": xla}, "variant": variant or {}}
+    ours = Participant("benchmarks.speed.tfsep_process.training:step", setting, at_home=True)
+    return Row(name, more.pop("kind", TIME), "step", {"prior": prior, "batch": batch}, ours, others, **more)
+
+
+def _name(variant: Mapping[str, Any]) -> str:
+    return ", ".join(f"{name}={value}" for name, value in variant.items())
+
+
+def _sampling(
+    name: str, num_sources: int, chains: int, calls: Mapping[str, int], variant: Mapping[str, Any] | None = None
+) -> Row:
+    which = "langevin" if name.startswith("SGLD") else "gibbs"
+    shared = {"prior": wave(4), "num_sources": num_sources, "chains": chains, "sigma": 0.1, **calls}
+    peers = {"PyTorch loop": Participant(f"benchmarks.speed.pytorch.samplers:{which}")}
+    # XLA as for the hundreds of evaluations of a whole schedule, but not in bfloat16, which it has no products of.
+    setting = {"posterior": {"jit_compile": not variant}, "variant": variant or {}}
+    ours = Participant(f"benchmarks.speed.tfsep_process.samplers:{which}", setting, at_home=True)
+    return Row(name, TIME, next(iter(calls)).removesuffix("s"), shared, ours, peers)
+
+
+def _separation(seconds: int, runs: float, model: str = "songs") -> Row:
+    name = "bin/separate" if model == "songs" else f"bin/separate --model={model}"
+    return Row(f"{name}, {seconds} s", COMMAND, "file", {"model": model, "seconds": seconds}, Participant(""), {}, runs)
+
+
+_WAVE = {"eager": _EAGER, "compile": _COMPILED, "normflows": {"library": "normflows"}}
+_GLOW = {
+    "eager": _EAGER,
+    "compile": _COMPILED,
+    "channels_last": {"channels_last": True},
+    "bf16": {"bfloat16": True},
+    "channels_last, bf16": {"channels_last": True, "bfloat16": True},
+    "normflows": {"library": "normflows"},
+    "nflows": {"library": "nflows"},
+}
+_INVERSE, _SCAN, _BFLOAT16 = {"recompute": "inverse"}, {"recompute": "scan"}, {"precision": "bfloat16"}
+_SOME = {**_INVERSE, "recompute_kept": 10, **_BFLOAT16}
+_OURS = "benchmarks.speed.tfsep_process.training:step"
+_RECOMPUTED = Participant(_OURS, {"variant": _SOME}, at_home=True)
+_KEPT = Participant(_OURS, {"variant": _BFLOAT16}, at_home=True)
+_PRODUCT = Participant("benchmarks.speed.tfsep_process.products:product", at_home=True)
+_SERVED = Participant("benchmarks.speed.tfsep_process.served:exported", at_home=True)
+_IN_PYTHON = Participant("benchmarks.speed.tfsep_process.served:separator", at_home=True)
+ROWS = (
+    _training("training, 1-D, 8 couplings", wave(8), 2, _WAVE, xla=False, rounds=1.5),
+    _training("training, 1-D, 8 couplings, XLA", wave(8), 2, _WAVE, xla=True, rounds=1.5),
+    _training(f"training, 1-D, 8 couplings, {_name(_BFLOAT16)}", wave(8), 2, _WAVE, False, _BFLOAT16, rounds=1.5),
+    *(_sampling(f"SGLD, {n} sources", n, 1, {"steps": 2}) for n in (2, 4, 8)),
+    *(_sampling(f"SGLD, {n} sources, {_name(_BFLOAT16)}", n, 1, {"steps": 2}, _BFLOAT16) for n in (2, 4, 8)),
+    _training("training, 2-D, 3 levels of 4", spectrogram(), 1, _GLOW, xla=False),
+    _training(f"training, 2-D, 3 levels of 4, {_name(_BFLOAT16)}", spectrogram(), 1, _GLOW, False, _BFLOAT16),
+    Row(
+        "matrix product of 1,536 squared, bfloat16",
+        TIME,
+        "product",
+        {"size": 1536, "dtype": "bfloat16"},
+        _PRODUCT,
+        {"PyTorch": Participant("benchmarks.speed.pytorch.products:product")},
+        5.0,
+    ),
+    _sampling("Gibbs, 4 sources", 4, 4, {"levels": 1}),
+    _sampling(f"Gibbs, 4 sources, {_name(_BFLOAT16)}", 4, 4, {"levels": 1}, _BFLOAT16),
+    _training("training, 1-D, 32 couplings", wave(32), 2, {}, xla=False, rounds=0.5),
+    *(
+        _training(f"training, 1-D, {n} couplings, {_name(_SCAN)}", wave(n), 2, {}, True, _SCAN, rounds=0.5)
+        for n in (8, 32)
+    ),
+    _training("memory, 12 couplings", wave(12, 16384), 4, {"eager": _EAGER}, xla=True, kind=MEMORY),
+    *(
+        _training(f"memory, {n} couplings, {_name(_INVERSE)}", wave(n, 16384), 4, {}, True, _INVERSE, kind=MEMORY)
+        for n in (4, 12, 16)
+    ),
+    _training(f"memory, 12 couplings, {_name(_BFLOAT16)}", wave(12, 16384), 4, {}, False, _BFLOAT16, kind=MEMORY),
+    *(
+        _training(f"memory, {n} couplings, {_name(_SOME)}", wave(n, 16384), 4, {}, False, _SOME, kind=MEMORY)
+        for n in (4, 12, 16)
+    ),
+    Row(
+        f"training, 1-D, 12 couplings of 16,384 samples, {_name(_SOME)}",
+        TIME,
+        "step",
+        {"prior": wave(12, 16384), "batch": 4},
+        _RECOMPUTED,
+        {"nothing recomputed": _KEPT},
+        0.8,
+    ),
+    _separation(10, 0.3, "toy"),
+    _separation(10, 0.5),
+    _separation(30, 0.3),
+    _separation(60, 0.1),
+    _separation(300, 0.1),
+    _separation(3600, 0.02),
+    Row(
+        "exported model, 10 s", TIME, "file", {"model": "songs", "seconds": 10}, _SERVED, {"Separator": _IN_PYTHON}, 0.5
+    ),
+    *(
+        _training(f"scaling, {length} samples", wave(2, length), 1, {"eager": _EAGER}, xla=False, rounds=0.5)
+        for length in (1024, 4096, 16384, 65536)
+    ),
+    *(
+        _training(f"scaling, batch {batch}", wave(2), batch, {"eager": _EAGER}, xla=False, rounds=0.5)
+        for batch in (4, 16)
+    ),
+    *(
+        _training(f"scaling, {n} threads", wave(2), 4, {"eager": _EAGER}, xla=False, rounds=0.5, threads=n)
+        for n in (1, 2)
+    ),
+)

@@ -1,0 +1,102 @@
+"""The models in PyTorch are tfsep's: small ones agree in density and score. Skips without `make peers`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from benchmarks.speed.interleave import disagreement
+from benchmarks.speed.remote import REPOSITORY, Worker
+from benchmarks.speed.rows import spectrogram, wave
+from benchmarks.speed.tfsep_process import example, samplers, training
+from tfsep.errors import JobError
+
+PEERS = REPOSITORY / ".venv-peers" / "bin" / "python"
+SMALL = {"width": 4, "num_layers": 2, "num_steps": 2}
+WAVE = {**wave(4, 64), **SMALL}
+GLOW = {**spectrogram(16), **SMALL, "num_levels": 2}
+
+pytestmark = pytest.mark.slow
+
+
+def written(prior: dict[str, Any], batch: int, file: str) -> list[float]:
+    """Write a prior for the peers; nats per dimension of its events."""
+    built = example.build(prior, {}, seed=0)
+    x, sigma = example.events(built, batch, seed=1)
+    example.save(built, x, sigma, file)
+    return example.nats(built, x, sigma)
+
+
+@pytest.fixture(scope="module")
+def peers() -> Iterator[Worker]:
+    if not PEERS.is_file():
+        pytest.skip("needs PyTorch in .venv-peers: make peers")
+    with Worker(PEERS) as worker:
+        yield worker
+
+
+@pytest.mark.parametrize(
+    ("prior", "setting"),
+    [
+        (WAVE, {}),
+        (WAVE, {"library": "normflows"}),
+        (GLOW, {}),
+        (GLOW, {"channels_last": True}),
+        (GLOW, {"bfloat16": True, "channels_last": True}),
+        (GLOW, {"library": "normflows"}),
+        (GLOW, {"library": "nflows"}),
+    ],
+)
+def test_a_training_step_is_of_the_same_model(
+    prior: dict[str, Any], setting: dict[str, Any], peers: Worker, tmp_path: Path
+) -> None:
+    file = str(tmp_path / "model.npz")
+    check = written(prior, 3, file)
+    call = "benchmarks.speed.pytorch.training:step"
+    theirs = peers.ask("make", "step", call=call, setting={"prior": prior, "batch": 3, "file": file, **setting})
+    assert len(set(check)) == 3
+    assert disagreement(check, theirs["check"]) < 1e-5
+    assert theirs["flops"] > 1e5
+
+
+def test_our_step_is_checked_on_what_it_writes(tmp_path: Path) -> None:
+    ours = training.step(WAVE, 512, str(tmp_path / "model.npz"))
+    assert ours.check == pytest.approx(written(WAVE, 512, str(tmp_path / "other.npz")), abs=1e-6)
+    assert ours.prepared > 0.0 and ours.rise is not None
+    ours.once()
+    assert ours.rise() > 512 * 64 * 4
+
+
+@pytest.mark.parametrize("which", ["langevin", "gibbs"])
+def test_a_sampler_has_the_same_densities_and_scores(which: str, peers: Worker, tmp_path: Path) -> None:
+    units = {"langevin": "steps", "gibbs": "levels"}[which]
+    setting = {"prior": WAVE, "num_sources": 2, "chains": 2, "sigma": 0.1, units: 2, "file": str(tmp_path / "{k}.npz")}
+    ours = getattr(samplers, which)(**setting)
+    theirs = peers.ask("make", which, call=f"benchmarks.speed.pytorch.samplers:{which}", setting=setting)
+    assert len(ours.check) == 6 and ours.per_call == theirs["per_call"] == 2
+    assert disagreement(ours.check, theirs["check"]) < 1e-4
+    assert np.isfinite(ours.once()).all()
+
+
+def test_other_weights_disagree_and_missing_ones_are_named(peers: Worker, tmp_path: Path) -> None:
+    file = tmp_path / "model.npz"
+    check = written(WAVE, 2, str(file))
+    setting = {"prior": WAVE, "batch": 2, "file": str(file)}
+    stored = dict(np.load(file))
+    np.savez(file, **{**stored, "steps.1.network.last.bias": stored["steps.1.network.last.bias"] + 0.1})
+    theirs = peers.ask("make", "step", call="benchmarks.speed.pytorch.training:step", setting=setting)
+    assert disagreement(check, theirs["check"]) > 1e-3
+    del stored["steps.1.network.last.bias"]
+    np.savez(file, **stored)
+    with pytest.raises(JobError, match="weights differ: .*steps.1.network.last.bias"):
+        peers.ask("make", "step", call="benchmarks.speed.pytorch.training:step", setting=setting)
+
+
+def test_all_weights_are_written() -> None:
+    for prior in (WAVE, GLOW):
+        built = example.build(prior, {}, seed=0)
+        assert len(example.weights(built)) == len(built.weights)

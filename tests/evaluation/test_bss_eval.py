@@ -1,0 +1,67 @@
+"""BSS Eval over several tracks: medians, silent sources, and the lines of bin/evaluate."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+
+from tfsep.errors import InputError
+from tfsep.evaluation import bss_eval as bss_scores
+from tfsep.evaluation import separation
+from tfsep.evaluation.bss_eval import BssScores
+from tfsep.evaluation.separation import Batch
+from tfsep.metrics.bss_eval import bss_eval
+
+RATE = 8000
+
+
+def song(seed: int, channels: int = 2) -> tuple[np.ndarray, np.ndarray]:
+    """References (channel, source, time) and estimates with a tenth of each other in them."""
+    references = np.random.default_rng(seed).standard_normal((channels, 2, 3 * RATE)).astype(np.float32)
+    return references, references + 0.1 * (seed + 1) * references[:, ::-1]
+
+
+def test_a_song_is_scored_with_its_channels_together_and_tracks_by_their_median() -> None:
+    scores, single = BssScores(), []
+    for seed in range(3):
+        references, estimates = song(seed)
+        scores.add(estimates, references, references.sum(axis=1), RATE, song=True)
+        single.append(bss_eval(np.moveaxis(estimates, 0, 1), np.moveaxis(references, 0, 1), RATE)["sdr"])
+    found = scores.record(("a", "b"))
+    np.testing.assert_allclose(list(found["model"]["sdr"].values()), np.median(single, axis=0))
+    assert found["model"]["sdr"]["a"] > 10.0 > 5.0 > found["mixture"]["sdr"]["a"]
+    text = bss_scores.as_text(found)
+    assert text.splitlines()[0].startswith("BSS Eval SDR, median of tracks (of the mixture): a ")
+
+
+def test_mixtures_of_one_channel_are_tracks_of_their_own_and_silence_has_no_score() -> None:
+    references, estimates = song(0)
+    references[:, 1] = 0.0
+    scores = BssScores()
+    scores.add(estimates, references, references.sum(axis=1), RATE, song=False)
+    found = scores.record(("a", "b"))
+    assert found["model"]["sdr"]["b"] is None and found["model"]["sdr"]["a"] is not None
+    assert "b - (-)" in bss_scores.as_text(found)
+
+
+def test_evaluate_records_them(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    references, estimates = song(1)
+    batch = Batch(references.sum(axis=1), references, RATE, song=True)
+    monkeypatch.setattr(separation, "separate", lambda *_: estimates)
+
+    class Named:
+        name, sources = "named", ("a", "b")
+
+    separate: Callable[..., dict] = separation.evaluate
+    record = separate(Named(), [batch], "songs", bss=BssScores())
+    assert set(record["bss_eval"]) == {"model", "mixture"}
+    assert "BSS Eval SIR" in separation.as_text(record)
+    assert "bss_eval" not in separate(Named(), [batch], "songs")
+
+
+def test_without_museval_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bss_scores.importlib.util, "find_spec", lambda _: None)
+    with pytest.raises(InputError, match="needs the package museval"):
+        BssScores()

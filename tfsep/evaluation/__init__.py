@@ -1,0 +1,1 @@
+"""Scores of separations and of priors on held-out data: metrics over mixtures, calibration, selection of stages."""

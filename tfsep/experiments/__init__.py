@@ -1,1 +1,0 @@
-"""Experiments: what is measured of priors and of separations, and how it is shown."""

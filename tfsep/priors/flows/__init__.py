@@ -1,0 +1,1 @@
+"""Normalizing flows as priors: chains of bijectors around Keras networks."""

@@ -1,0 +1,288 @@
+"""The weights of a flow: Keras layers that own them and lend them to bijectors.
+
+Each layer's ``step(condition)`` returns the bijector for a given noise condition (batch, width) or None. ``initialise``
+sets data-dependent weights while a batch passes from the data's side to the latents'.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Hashable, Sequence
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from tfsep import bijectors
+from tfsep.bijectors import actnorm, invertible_conv
+from tfsep.bijectors.coupling import check_bound, soft_clamp
+from tfsep.bijectors.masks import Mask
+from tfsep.bijectors.reversible.stages import Join, Leave, Stage
+
+NetworkFactory = Callable[[int, int], keras.layers.Layer]
+
+
+class FlowLayer(keras.layers.Layer):
+    """Owner of one step's weights."""
+
+    def __init__(self, event_ndims: int, **kwargs: Any) -> None:
+        """Set the rank of an event."""
+        super().__init__(**kwargs)
+        self.event_ndims = event_ndims
+        self.tf_dtype = tf.as_dtype(self.dtype_policy.variable_dtype)
+        self.built = True
+
+    def step(self, condition: tf.Tensor | None) -> bijectors.Step:
+        """The bijector under a condition (batch, condition_width), or under none.
+
+        Raises:
+            TypeError: if the layer does not say what it is.
+        """
+        raise TypeError(f"{type(self).__name__} does not define its bijector")
+
+    def chain(self, condition: tf.Tensor | None) -> list[Stage | Leave | Join]:
+        """The step as the chain of :mod:`tfsep.bijectors.reversible.gradient`, its weights lent one by one."""
+        return [lending(self.step, condition, self.weights, self.form())]
+
+    def form(self) -> Hashable:
+        """Equal for layers that differ in the values of their weights only; None for one that is like no other."""
+        return None
+
+    def initialise(self, y: tf.Tensor, condition: tf.Tensor | None) -> tf.Tensor:
+        """Set data-dependent weights from the data-side batch y (batch, ...); return the latent side."""
+        return self.step(condition).inverse_and_log_det(y)[0]
+
+    def free_weight(self, name: str, value: Any, trainable: bool = True) -> tf.Variable:
+        """A weight of this layer with the given initial value."""
+        value = np.asarray(value, self.tf_dtype.as_numpy_dtype)
+        start = keras.initializers.Constant(value)
+        return self.add_weight(shape=value.shape, initializer=start, trainable=trainable, name=name)
+
+
+def lending(
+    make_step: Callable[[tf.Tensor | None], bijectors.Step],
+    condition: tf.Tensor | None,
+    weights: Sequence[keras.Variable],
+    form: Hashable = None,
+) -> Stage:
+    """A stage that depends on tensors only: on the condition, where there is one, and the values of the weights."""
+    given = () if condition is None else (condition,)
+
+    def make(lent: Sequence[tf.Tensor]) -> bijectors.Step:
+        return make_step(lent[0] if given else None)
+
+    def lend(lent: Sequence[tf.Tensor]) -> keras.StatelessScope:
+        return keras.StatelessScope(state_mapping=list(zip(weights, lent[len(given) :], strict=True)))
+
+    return Stage(make, lend, given, tuple(weights), form)
+
+
+class ActNormLayer(FlowLayer):
+    """Owner of :class:`tfsep.bijectors.ActNorm`."""
+
+    def __init__(self, num_channels: int, event_ndims: int, **kwargs: Any) -> None:
+        """Start as the identity."""
+        super().__init__(event_ndims, **kwargs)
+        self.shift = self.free_weight("shift", np.zeros(num_channels))
+        self.log_scale = self.free_weight("log_scale", np.zeros(num_channels))
+
+    def step(self, condition: tf.Tensor | None) -> bijectors.Step:
+        """The bijector; the condition has no influence."""
+        shift, log_scale = tf.convert_to_tensor(self.shift), tf.convert_to_tensor(self.log_scale)
+        return bijectors.ActNorm(shift, log_scale, self.event_ndims, self.tf_dtype)
+
+    def form(self) -> Hashable:
+        """Its number of channels."""
+        return ("actnorm", tuple(self.shift.shape), self.event_ndims)
+
+    def initialise(self, y: tf.Tensor, condition: tf.Tensor | None) -> tf.Tensor:
+        """Whiten the channels of y."""
+        shift, log_scale = actnorm.statistics(y)
+        self.shift.assign(shift)
+        self.log_scale.assign(log_scale)
+        return super().initialise(y, condition)
+
+
+class InvertibleConvLayer(FlowLayer):
+    """Owner of :class:`tfsep.bijectors.InvertibleConv`, a random rotation at first."""
+
+    def __init__(self, num_channels: int, event_ndims: int, seed: int, **kwargs: Any) -> None:
+        """Draw the rotation from ``seed``."""
+        super().__init__(event_ndims, **kwargs)
+        factors = invertible_conv.random_rotation(num_channels, seed)
+        fixed = ("permutation", "sign")
+        self.factors = {name: self.free_weight(name, value, name not in fixed) for name, value in factors.items()}
+
+    def step(self, condition: tf.Tensor | None) -> bijectors.Step:
+        """The bijector; the condition has no influence."""
+        factors = {name: tf.convert_to_tensor(weight) for name, weight in self.factors.items()}
+        return bijectors.InvertibleConv(**factors, event_ndims=self.event_ndims, dtype=self.tf_dtype)
+
+    def form(self) -> Hashable:
+        """Its number of channels."""
+        return ("invertible_conv", tuple(self.factors["sign"].shape), self.event_ndims)
+
+
+class CouplingLayer(FlowLayer):
+    """Owner of :class:`tfsep.bijectors.Coupling` and its network.
+
+    Args:
+        event_shape: of the event that is coupled.
+        mask: which part conditions.
+        make_network: (in_channels, out_channels) -> network called as network(features, condition).
+        additive: shift only.
+        bound: soft clamp of the log-scale in nats, None for none.
+    """
+
+    def __init__(
+        self,
+        event_shape: tuple[int, ...],
+        mask: Mask,
+        make_network: NetworkFactory,
+        additive: bool,
+        bound: float | None,
+        **kwargs: Any,
+    ) -> None:
+        """Build the network."""
+        super().__init__(len(event_shape), **kwargs)
+        self.mask, self.additive, self.bound = mask, additive, bound
+        channels = mask.part_shape(event_shape)[-1]
+        self.network = make_network(channels, channels if additive else 2 * channels)
+
+    def step(self, condition: tf.Tensor | None) -> bijectors.Step:
+        """The bijector under ``condition``."""
+
+        def conditioner(kept: tf.Tensor) -> tf.Tensor:
+            return tf.cast(self.network(kept, condition), self.tf_dtype)
+
+        return bijectors.Coupling(
+            conditioner, self.mask, self.event_ndims, self.tf_dtype, additive=self.additive, bound=self.bound
+        )
+
+    def form(self) -> Hashable:
+        """Its mask, and its network's settings."""
+        settings = {name: value for name, value in self.network.get_config().items() if name != "name"}
+        network = (type(self.network).__name__, repr(sorted(settings.items(), key=lambda item: item[0])))
+        return ("coupling", self.mask, self.additive, self.bound, self.event_ndims, *network)
+
+
+class SqueezeLayer(FlowLayer):
+    """Owner of nothing: :class:`tfsep.bijectors.Squeeze`, reversed to restore a shape."""
+
+    def __init__(self, factors: tuple[int, ...], reverse: bool = False, **kwargs: Any) -> None:
+        """Set the factors."""
+        super().__init__(len(factors) + 1, **kwargs)
+        self.squeeze_factors, self.reverse = tuple(factors), reverse
+
+    def step(self, condition: tf.Tensor | None) -> bijectors.Step:
+        """The bijector; the condition has no influence."""
+        return bijectors.Squeeze(self.squeeze_factors, self.tf_dtype, self.reverse)
+
+
+class SequenceLayer(FlowLayer):
+    """Layers in a row, from the data's side to the latents'."""
+
+    def __init__(self, layers: Sequence[FlowLayer], event_ndims: int, **kwargs: Any) -> None:
+        """Own ``layers``."""
+        super().__init__(event_ndims, **kwargs)
+        self.layers = list(layers)
+
+    def step(self, condition: tf.Tensor | None) -> bijectors.Composition:
+        """The composition under ``condition``."""
+        steps = [layer.step(condition) for layer in self.layers]
+        return bijectors.Composition(steps, self.event_ndims, self.tf_dtype)
+
+    def chain(self, condition: tf.Tensor | None) -> list[Stage | Leave | Join]:
+        """The layers' chains in a row."""
+        return [stage for layer in self.layers for stage in layer.chain(condition)]
+
+    def initialise(self, y: tf.Tensor, condition: tf.Tensor | None) -> tf.Tensor:
+        """Initialise each layer on what the ones before it give."""
+        for layer in self.layers:
+            y = layer.initialise(y, condition)
+        return y
+
+
+class MultiscaleLayer(FlowLayer):
+    """Owner of :class:`tfsep.bijectors.Multiscale`: the inner layers and the network of the split distribution.
+
+    Args:
+        inner: layers that see the ``num_kept`` channels that stay.
+        num_kept, num_leaving: channels on either side of the split.
+        make_network: network of the split distribution; None lets channels leave as they are.
+        bound: soft clamp of its log-scale in nats, None for none.
+    """
+
+    def __init__(
+        self,
+        inner: FlowLayer,
+        num_kept: int,
+        num_leaving: int,
+        make_network: NetworkFactory | None,
+        bound: float | None,
+        **kwargs: Any,
+    ) -> None:
+        """Own ``inner`` and the network."""
+        super().__init__(inner.event_ndims, **kwargs)
+        self.inner, self.bound, self.num_kept = inner, bound, num_kept
+        self.network = make_network(num_kept, 2 * num_leaving) if make_network is not None else None
+
+    def step(self, condition: tf.Tensor | None) -> bijectors.Step:
+        """The bijector under ``condition``."""
+        return self._around(self.inner.step(condition), condition)
+
+    def _around(self, inner: bijectors.Step, condition: tf.Tensor | None) -> bijectors.Step:
+        network = self.network
+        conditioner = None if network is None else (lambda first: tf.cast(network(first, condition), self.tf_dtype))
+        return bijectors.Multiscale(inner, conditioner, self.event_ndims, self.tf_dtype, self.bound, self.num_kept)
+
+    def chain(self, condition: tf.Tensor | None) -> list[Stage | Leave | Join]:
+        """What leaves is standardised and waits, and the inner layers' chain follows."""
+        nothing = bijectors.Composition([], self.event_ndims, self.tf_dtype)
+        leaving = Leave(self.num_kept)
+        if self.network is None:
+            return [leaving, *self.inner.chain(condition), Join()]
+        split = lending(lambda lent: self._around(nothing, lent), condition, self.network.weights)
+        return [split, leaving, *self.inner.chain(condition), Join()]
+
+    def initialise(self, y: tf.Tensor, condition: tf.Tensor | None) -> tf.Tensor:
+        """Initialise the inner layers on what stays."""
+        self.inner.initialise(y[..., : self.num_kept], condition)
+        return super().initialise(y, condition)
+
+
+class DiagonalScaleLayer(FlowLayer):
+    r"""Owner of :class:`tfsep.bijectors.DiagonalScale`.
+
+    Under noise the scales are :math:`s + b \tanh(W c / b)`, with a free s and a matrix W that starts at zero, since
+    the shares of the dimensions change with the noise level and volume-preserving layers cannot follow.
+
+    Args:
+        event_shape: of the event that is scaled.
+        condition_width: size of the noise condition, 0 for none.
+        bound: soft clamp b of what the condition adds, in nats, None for none.
+    """
+
+    def __init__(self, event_shape: tuple[int, ...], condition_width: int, bound: float | None, **kwargs: Any) -> None:
+        """Start as the identity."""
+        super().__init__(len(event_shape), **kwargs)
+        check_bound(bound)
+        self.event_shape, self.bound = tuple(event_shape), bound
+        self.log_scale = self.free_weight("log_scale", np.zeros(event_shape))
+        dimensions = math.prod(event_shape)
+        self.change = self.free_weight("change", np.zeros((condition_width, dimensions))) if condition_width else None
+
+    def step(self, condition: tf.Tensor | None) -> bijectors.Step:
+        """The bijector under ``condition``."""
+        log_scale = tf.convert_to_tensor(self.log_scale)[tf.newaxis]
+        if self.change is not None:
+            raw = tf.matmul(condition, tf.convert_to_tensor(self.change))
+            log_scale += tf.reshape(soft_clamp(raw, self.bound), [-1, *self.event_shape])
+        return bijectors.DiagonalScale(log_scale, self.event_ndims, self.tf_dtype)
+
+    def initialise(self, y: tf.Tensor, condition: tf.Tensor | None) -> tf.Tensor:
+        """Give all dimensions the root mean square of y, floored at 1e-4; a batch is too few to tell them apart."""
+        size = tf.sqrt(tf.reduce_mean(y**2))
+        self.log_scale.assign(tf.fill(self.event_shape, tf.math.log(tf.maximum(size, tf.cast(1e-4, y.dtype)))))
+        return super().initialise(y, condition)

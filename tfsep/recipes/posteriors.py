@@ -1,0 +1,180 @@
+"""How a learned posterior is trained, and what is fitted once it is: the parts of a recipe that need mixtures.
+
+All mixtures are made of sources drawn by themselves; only the supervised baseline (``paired``) sees sources that belong
+together.
+"""
+
+from __future__ import annotations
+
+import functools
+import sys
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from tfsep import posteriors
+from tfsep.baselines import supervised
+from tfsep.data import pipeline
+from tfsep.data.pipeline import SourceData
+from tfsep.evaluation import calibration, selection
+from tfsep.metrics.si_sdr import si_sdri
+from tfsep.models.store import load_learned
+from tfsep.posteriors.amortised import Amortised
+from tfsep.posteriors.gibbs import CHOICES
+from tfsep.priors.base import Prior
+from tfsep.training import variational
+from tfsep.training.task import FitSettings, Task
+from tfsep.training.variational import ObjectiveSettings
+
+VALIDATION = "validation"
+_VALIDATION_STEP = -1
+_CALIBRATION_STEP = -2
+
+
+def validation_mixtures(
+    data: SourceData, names: Sequence[str], gains: Sequence[float], segment: int, num: int, seed: int, step: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Mixtures of unpaired sources that no training step draws, and their shares.
+
+    Returns:
+        (num, segment) and a_k s_k (num, source, segment), float32.
+    """
+    drawn = tf.stack([data.draw(name, num, segment, (seed, step)) for name in names], axis=1)
+    scaled = drawn * tf.constant(gains)[:, tf.newaxis]
+    return tf.reduce_sum(scaled, axis=1).numpy(), scaled.numpy()
+
+
+def posterior_task(
+    entry: Mapping[str, Any],
+    data: SourceData,
+    segment: int,
+    settings: FitSettings,
+    seed: int,
+    validation: SourceData | None = None,
+    num_validation: int = 128,
+    objective: ObjectiveSettings | None = None,
+    priors: Sequence[Prior] | None = None,
+    paired: bool = False,
+    start: str | None = None,
+) -> Task:
+    """Training of an amortised posterior on mixtures of unpaired sources.
+
+    Args:
+        entry: arguments of :func:`tfsep.posteriors.build`.
+        data: isolated sources.
+        segment: samples.
+        settings: of the training.
+        seed: of everything random.
+        validation: isolated sources on which it is scored while it trains; None takes cuts that no step draws.
+        num_validation: mixtures of that score.
+        objective: what is lowered; None is maximum likelihood on simulated pairs.
+        priors: trained, one per source, where the objective asks for them.
+        paired: train on sources that belong together, as the supervised baseline does.
+        start: a model whose posterior of this kind and these settings gives the first weights; None draws them.
+    """
+    objective = objective or ObjectiveSettings()
+    gains = data.mixing_gains
+    new = functools.partial(posteriors.build, **entry, num_sources=len(data.sources), segment=segment, gains=gains)
+
+    def build() -> Any:
+        model = new()
+        if start is not None:
+            load_learned(model, start)
+        return model
+
+    scored = validation or data
+    mixture, scaled = validation_mixtures(scored, data.sources, gains, segment, num_validation, seed, _VALIDATION_STEP)
+
+    def estimate(model: Any) -> np.ndarray:
+        column = np.asarray(model.gains, np.float32)[:, np.newaxis]
+        return model.sample(mixture, 1, (seed, 0))[0].numpy() * column
+
+    def preview(model: Any) -> dict[str, np.ndarray]:
+        stems = estimate(model)[0]
+        return {"mixture": mixture[:1], **dict(zip(data.sources, stems[:, np.newaxis], strict=True))}
+
+    def validate(model: Any) -> dict[str, float]:
+        gained = si_sdri(estimate(model), scaled, mixture[:, np.newaxis])
+        scores = {f"si_sdri_{name}": float(np.nanmean(gained[:, k])) for k, name in enumerate(data.sources)}
+        return {**scores, "si_sdri": float(np.nanmean(gained))}
+
+    def dataset(step: int) -> tf.data.Dataset:
+        draw = supervised.pairs if paired else pipeline.remixes
+        batches = draw(data, segment, settings.batch_size, seed, step)
+        return with_progress(batches, step, settings) if objective.needs_priors else batches
+
+    return Task(
+        name="posterior",
+        build=build,
+        objective=variational.build(objective, priors),
+        dataset=dataset,
+        sample_rate=data.sample_rate,
+        preview=preview,
+        validate=validate,
+    )
+
+
+def with_progress(batches: tf.data.Dataset, first_step: int, settings: FitSettings) -> tf.data.Dataset:
+    """Batches with the share of the training that was done before each: (sources, (batch,) float32)."""
+
+    def pair(step: tf.Tensor, sources: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        done = tf.cast(step, tf.float32) / settings.num_steps
+        return sources, tf.fill([settings.batch_size], done)
+
+    steps = tf.data.Dataset.range(first_step, tf.int64.max)
+    return tf.data.Dataset.zip((steps, batches)).map(tf.autograph.experimental.do_not_convert(pair))
+
+
+def calibrated(
+    entry: Mapping[str, Any], model: Amortised, data: SourceData, segment: int, seed: int, num: int
+) -> dict[str, Any]:
+    """A learned posterior's arguments with temperatures fitted on ``num`` validation mixtures; prints the coverage."""
+    mixture, scaled = validation_mixtures(data, data.sources, data.mixing_gains, segment, num, seed, _VALIDATION_STEP)
+    seed %= 2**31
+    temperature = calibration.fit_temperature(model, mixture, scaled, seed)
+    model.temperature = tuple(temperature)
+    fresh, truth = validation_mixtures(data, data.sources, data.mixing_gains, segment, num, seed, _CALIBRATION_STEP)
+    found = calibration.measure(lambda part: calibration.draws_of(model, part, seed), fresh, truth, data.sources)
+    print(f"temperatures {', '.join(f'{value:g}' for value in temperature)}", file=sys.stderr)
+    print(calibration.as_text(found), file=sys.stderr, flush=True)
+    return {**entry, "temperature": temperature}
+
+
+def decided(
+    entry: Mapping[str, Any],
+    trained: Sequence[Any],
+    data: SourceData,
+    names: Sequence[str],
+    gains: Sequence[float],
+    seed: int,
+    num: int,
+) -> dict[str, Any]:
+    """Gibbs updates' arguments with the choice of restarts that wins on ``num`` validation mixtures; prints it."""
+    criteria = CHOICES if all(prior.has_log_prob for prior in trained) else CHOICES[:1]
+    arguments = {**entry, "priors": trained, "gains": gains}
+    samplers = {choice: posteriors.build(**{**arguments, "choice": choice}) for choice in criteria}
+    segment = samplers[criteria[0]].segment
+    mixture, scaled = validation_mixtures(data, names, gains, segment, num, seed, _VALIDATION_STEP)
+    choice, scores = selection.best_criterion(samplers, mixture, scaled, seed % 2**31)
+    ladder = ", ".join(f"{name} {score:.2f} dB" for name, score in scores.items())
+    print(f"gibbs: restarts by {ladder} on {num} validation mixtures; keeps {choice}", file=sys.stderr, flush=True)
+    return {**entry, "choice": choice}
+
+
+def selected(
+    entry: Mapping[str, Any],
+    composition: Any,
+    data: SourceData,
+    names: Sequence[str],
+    seed: int,
+    num: int,
+) -> dict[str, Any]:
+    """A composition's arguments with the stages that win on ``num`` validation mixtures; prints the choice."""
+    mixture, scaled = validation_mixtures(
+        data, names, composition.gains, composition.segment, num, seed, _VALIDATION_STEP
+    )
+    choice = selection.choose(composition, mixture, scaled, seed % 2**31)
+    print(choice, file=sys.stderr, flush=True)
+    return selection.kept_entry(dict(entry), choice)

@@ -1,0 +1,148 @@
+"""How a source's prior is trained on isolated cuts: by gradients, or at once where its weights follow from the cuts."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from tfsep import priors
+from tfsep.data import pipeline
+from tfsep.data.pipeline import SourceData
+from tfsep.errors import InputError
+from tfsep.models import weights
+from tfsep.training import objectives
+from tfsep.training.task import FitSettings, Task
+
+_VALIDATION_STEP = -1
+_PREVIEWS = 4
+_LEARNED = "learned.safetensors"
+_SETTINGS = "learned.json"
+
+
+def learned_prior(
+    source: str,
+    arguments: Mapping[str, Any],
+    data: SourceData,
+    num: int,
+    save_dir: str | Path,
+    seed: int,
+    resume: bool = True,
+) -> Any:
+    """A prior of one source whose weights follow from isolated cuts at once (:data:`tfsep.priors.LEARNERS`).
+
+    Args:
+        source: its name.
+        arguments: of :func:`tfsep.priors.build`.
+        data: isolated sources.
+        num: cuts to learn from.
+        save_dir: folder of the run; the weights are kept in ``<save_dir>/<source>``.
+        seed: of the cuts.
+        resume: take the weights kept there, if they were learned with the same arguments.
+
+    Raises:
+        InputError: if ``num`` is below 1, or the weights kept there are of another training.
+    """
+    if num < 1:
+        raise InputError(f"train.num_examples must be at least 1, got {num}")
+    learn, events = priors.LEARNERS[arguments["kind"]]
+    prior: Any = priors.build(**arguments)
+    folder = Path(save_dir) / source
+    made_with = json.dumps({"prior": dict(arguments), "num_examples": num, "seed": seed}, sort_keys=True)
+    if resume and (folder / _SETTINGS).is_file():
+        if (folder / _SETTINGS).read_text(encoding="utf-8") != made_with:
+            raise InputError(f"{folder} holds a prior learned otherwise; take another --save_dir or --noresume")
+        weights.load(prior, folder / _LEARNED)
+        return prior
+    cuts = data.draw(source, num, events * prior.event_shape[0], (seed, 0))
+    found = learn(prior, cuts.numpy())
+    weights.save(prior, folder / _LEARNED)
+    (folder / _SETTINGS).write_text(made_with, encoding="utf-8")
+    text = ", ".join(f"{name} {value:.4g}" for name, value in found.items())
+    print(f"{source}: {prior.kind} over {prior.domain} learned from {num} cuts: {text}", file=sys.stderr, flush=True)
+    return prior
+
+
+def prior_task(
+    source: str,
+    arguments: Mapping[str, Any],
+    data: SourceData,
+    settings: FitSettings,
+    seed: int,
+    validation: SourceData | None = None,
+    background: SourceData | None = None,
+    background_share: float = 0.9,
+) -> Task:
+    """Training of one source's prior on isolated cuts: exact maximum likelihood or, without a density, a denoiser.
+
+    Args:
+        source: its name.
+        arguments: of :func:`tfsep.priors.build`.
+        data: isolated sources.
+        settings: of the training.
+        seed: of everything random.
+        validation: isolated sources on which it is scored while it trains; None takes cuts that no step draws.
+        background: isolated sounds that a denoiser learns to tell the source from; None is white noise.
+        background_share: part of the examples that have them, in 0..1; the others have white noise.
+
+    Raises:
+        InputError: for a background at another rate, without another source, or for a prior that has a density.
+    """
+    length = int(arguments.get("length") or arguments["event_shape"][0])
+    if background is not None:
+        _check_background(source, arguments, data, background, background_share)
+    scored = data if validation is None else validation
+
+    def batches(cuts: SourceData, step: int) -> tf.data.Dataset:
+        if background is None:
+            return pipeline.cuts(cuts, source, length, settings.batch_size, seed, step)
+        size = settings.batch_size
+        return pipeline.cuts_and_backgrounds(cuts, source, background, background_share, length, size, seed, step)
+
+    held_out = next(iter(batches(scored, _VALIDATION_STEP)))
+    heard = held_out if background is None else held_out[0]
+
+    def preview(model: Any) -> dict[str, np.ndarray]:
+        if background is not None:
+            _, noisy, sigma = objectives.noised_pair(model, held_out, tf.constant([seed, 0]))
+            found = {"noisy": noisy, "denoised": model.denoise(noisy, sigma)}
+            return {name: wave[:_PREVIEWS, :, 0].numpy() for name, wave in found.items()}
+        events = model.sample(_PREVIEWS, (seed, 0))
+        samples = model.front_end.synthesise(events, None, length).numpy()
+        return {"sample": samples, "data": heard[:_PREVIEWS].numpy()}
+
+    def validate(model: Any) -> dict[str, float]:
+        found = objectives.prior_objective(model, held_out, tf.constant([seed, 0]))[1]
+        return {name: float(value) for name, value in found.items()}
+
+    return Task(
+        name=source,
+        build=lambda: priors.build(**arguments),
+        objective=objectives.prior_objective,
+        dataset=lambda step: batches(data, step),
+        sample_rate=data.sample_rate,
+        initialise=objectives.initialise_prior,
+        preview=preview,
+        validate=validate,
+    )
+
+
+def _check_background(
+    source: str, arguments: Mapping[str, Any], data: SourceData, background: SourceData, share: float
+) -> None:
+    """Refuse a background that cannot serve; see :func:`prior_task`."""
+    if not 0.0 <= share <= 1.0:
+        raise InputError(f"train.background_share must lie in 0..1, got {share:g}")
+    if background.sample_rate != data.sample_rate:
+        rates = f"{data.sample_rate} and {background.sample_rate} Hz"
+        raise InputError(f"train.background must have the sample rate of train.data, got {rates}")
+    if set(background.sources) <= {source}:
+        raise InputError(f"train.background must have a source besides {source!r}, got none")
+    if arguments["kind"] != "score" or arguments.get("domain", "wave") != "wave":
+        given = f"{arguments['kind']!r} over {arguments.get('domain', 'wave')!r}"
+        raise InputError(f"train.background is for a 'score' prior over 'wave', got {given}")

@@ -1,0 +1,237 @@
+"""The recipe of a model: a prior for each source, trained alone, then posteriors, into one model folder.
+
+``bin/train`` calls :func:`train` with what the gin files bind. The parts are trained one after the other, each in its
+own folder under the save folder and each resumable; ``<save_dir>/model`` is written anew after each of them, so what is
+ready can be used at once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import keras
+
+from tfsep import mixing, posteriors, priors
+from tfsep.data.pipeline import SourceData
+from tfsep.errors import InputError
+from tfsep.models import stages
+from tfsep.models.store import save_model
+from tfsep.posteriors.registry import LEARNED
+from tfsep.recipes.posteriors import VALIDATION, calibrated, decided, posterior_task, selected
+from tfsep.recipes.priors import learned_prior, prior_task
+from tfsep.training.loop import fit
+from tfsep.training.task import FitSettings
+from tfsep.training.variational import ObjectiveSettings
+
+
+def prior(kind: str, domain: str = "wave", **settings: Any) -> dict[str, Any]:
+    """Arguments of :func:`tfsep.priors.build`, as a gin file gives them."""
+    return {"kind": kind, "domain": domain, **settings}
+
+
+def posterior(kind: str, **settings: Any) -> dict[str, Any]:
+    """Arguments of :func:`tfsep.posteriors.build`, as a gin file gives them."""
+    return {"kind": kind, **settings}
+
+
+def train(
+    save_dir: str | Path,
+    data: SourceData,
+    segment: int,
+    prior: Mapping[str, Any] | None = None,
+    posteriors: Sequence[Mapping[str, Any]] = (),
+    prior_fit: FitSettings | None = None,
+    posterior_fit: FitSettings | None = None,
+    validation: SourceData | None = None,
+    sources: Sequence[str] | None = None,
+    settings: Mapping[str, Any] | None = None,
+    half: bool = False,
+    posterior_objective: ObjectiveSettings | None = None,
+    paired: bool = False,
+    posterior_start: str | None = None,
+    num_validation: int = 64,
+    num_examples: int = 1024,
+    background: SourceData | None = None,
+    background_share: float = 0.9,
+    seed: int = 0,
+    resume: bool = True,
+) -> None:
+    """Train a model and write it to ``<save_dir>/model``.
+
+    Args:
+        save_dir: folder of the run.
+        data: isolated sources to train on.
+        segment: samples of a segment; also the length of the priors' events where they do not say.
+        prior: what each source's prior is made of (:func:`prior`); None for a model without priors.
+        posteriors: what the posteriors are made of (:func:`posterior`), the default first. A composition comes after
+            the posteriors that its stages name; of its stages it keeps those that win on validation mixtures, and so do
+            Gibbs updates with ``choice`` "validation" of the criteria that choose among their restarts.
+        prior_fit, posterior_fit: how priors and learned posteriors are trained.
+        validation: isolated sources never trained on, on which the parts are scored while they train; the same sources
+            as the data's, at the same rate. None takes cuts of the data that no step draws.
+        sources: train priors for these only; None is all of the data's. The model separates these, or all of the
+            data's where it has a learned posterior.
+        settings: of the separator, kept in the model folder.
+        half: store weights as float16.
+        posterior_objective: what learned posteriors are trained on; None is simulated pairs. The evidence lower bound
+            takes the priors trained here.
+        paired: train learned posteriors on sources that belong together: the supervised baseline.
+        posterior_start: a model whose learned posterior gives the first weights, to be trained further on other data;
+            its kind and settings must be the same, but that it may lack the stages behind its masks.
+        num_examples: isolated cuts of each source from which priors are learned whose weights follow at once.
+        background: isolated sounds that denoisers learn to tell their source from, instead of from white noise alone;
+            the model folder says so, and samplers that need scores refuse them.
+        background_share: part of the examples that have them.
+        num_validation: validation mixtures on which intervals are calibrated and a composition's stages are chosen.
+        seed: of everything random.
+        resume: go on from checkpoints.
+
+    Raises:
+        InputError: if there is nothing to train, or a part is described wrongly.
+    """
+    learned = any(entry["kind"] in LEARNED for entry in posteriors)
+    if prior is None and not learned:
+        raise InputError("train needs a prior or a learned posterior, got neither")
+    names = chosen_sources(data, sources)
+    separated = tuple(data.sources) if learned else names
+    gains = gains_of(data, separated)
+    held_out = data if validation is None else validation
+    if (tuple(held_out.sources), held_out.sample_rate) != (tuple(data.sources), data.sample_rate):
+        raise InputError("train.validation must have the sources and the sample rate of train.data")
+    arguments = None if prior is None else {**({} if "event_shape" in prior else {"length": segment}), **prior}
+    if arguments is not None and arguments["kind"] == "score" and background is not None:
+        arguments["background"] = True
+    objective = posterior_objective or ObjectiveSettings()
+    if learned and objective.needs_priors and (prior is None or set(names) != set(separated)):
+        raise InputError(f"objective.kind {objective.kind!r} needs a prior for each of {', '.join(separated)}")
+    try_parts(arguments, posteriors, separated, segment, gains)
+    trained_priors: dict[str, tuple[Mapping[str, Any], Any]] = {}
+    made: dict[int, tuple[Mapping[str, Any], Any]] = {}
+
+    def write() -> None:
+        rate, ready = data.sample_rate, [made[place] for place in sorted(made)]
+        save_model(Path(save_dir) / "model", separated, rate, segment, gains, trained_priors, ready, settings, half)
+
+    if arguments is not None:
+        for name in names:
+            if arguments["kind"] in priors.LEARNERS:
+                trained = learned_prior(name, arguments, data, num_examples, save_dir, seed, resume)
+            else:
+                how = prior_fit or FitSettings()
+                task = prior_task(name, arguments, data, how, seed, held_out, background, background_share)
+                trained = fit(task, save_dir, prior_fit or FitSettings(), seed, resume)
+            trained_priors[name] = (arguments, trained)
+            write()
+    in_order = [trained_priors[name][1] for name in separated if name in trained_priors]
+    for place in building_order(posteriors):
+        entry, model = posteriors[place], None
+        if entry["kind"] in LEARNED:
+            how = posterior_fit or FitSettings()
+            task = posterior_task(
+                entry,
+                data,
+                segment,
+                how,
+                seed,
+                held_out,
+                objective=objective,
+                priors=in_order,
+                paired=paired,
+                start=posterior_start,
+            )
+            model = fit(task, save_dir, how, seed, resume)
+            entry = calibrated(entry, model, held_out, segment, seed, num_validation)
+        elif entry["kind"] == "gibbs" and entry.get("choice") == VALIDATION:
+            entry = decided(entry, in_order, held_out, separated, gains, seed, num_validation)
+        elif entry["kind"] == stages.COMPOSITION:
+            whole = composed(entry, list(made.values()), in_order, gains)
+            entry = selected(entry, whole, held_out, separated, seed, num_validation)
+        made[place] = (entry, model)
+        write()
+
+
+def building_order(entries: Sequence[Mapping[str, Any]]) -> list[int]:
+    """Places of posteriors in the order in which they are made: compositions after what they are composed of."""
+    return sorted(range(len(entries)), key=lambda place: (entries[place]["kind"] == stages.COMPOSITION, place))
+
+
+def composed(
+    entry: Mapping[str, Any],
+    ready: Sequence[tuple[Mapping[str, Any], Any]],
+    trained: Sequence[Any],
+    gains: Sequence[float],
+) -> Any:
+    """A composition with all of its stages, those that are learned as they were trained before it.
+
+    Args:
+        entry: arguments of the composition.
+        ready: arguments and model (None where nothing is learned) of the posteriors before it.
+        trained: priors of all sources.
+        gains: a_1..a_N.
+    """
+    models = {kept["kind"]: model for kept, model in ready if model is not None}
+
+    def build(stage: Mapping[str, Any]) -> Any:
+        found = models.get(stage["kind"])
+        return posteriors.build(**{**stage, "priors": trained, "gains": gains}) if found is None else found
+
+    known = {kept["kind"]: kept for kept, _ in ready}
+    arguments = stages.built_stages({**entry, "keep": None}, known, build)
+    return posteriors.build(**{**arguments, "priors": trained, "gains": gains})
+
+
+def chosen_sources(data: SourceData, wanted: Sequence[str] | None) -> tuple[str, ...]:
+    """The sources to train priors for.
+
+    Raises:
+        InputError: for none, one that the data do not have, or one named twice.
+    """
+    names = tuple(data.sources if wanted is None else wanted)
+    if not names or len(set(names)) < len(names) or not set(names) <= set(data.sources):
+        raise InputError(
+            f"train.sources must be different ones of {', '.join(data.sources)}, got {', '.join(names) or 'none'}"
+        )
+    return names
+
+
+def gains_of(data: SourceData, names: Sequence[str]) -> tuple[float, ...]:
+    """Gains with which some of a data set's sources are mixed: its own, or the mean of fewer where it is the mean."""
+    gains = dict(zip(data.sources, data.mixing_gains, strict=True))
+    if set(gains.values()) == {1.0 / len(gains)}:
+        return mixing.gain_vector(len(names))
+    return tuple(gains[name] for name in names)
+
+
+def try_parts(
+    prior: Mapping[str, Any] | None,
+    entries: Sequence[Mapping[str, Any]],
+    names: Sequence[str],
+    segment: int,
+    gains: Sequence[float],
+) -> None:
+    """Build every part once, so that what is described wrongly is refused before hours of training, not after.
+
+    Raises:
+        InputError: for a part that cannot be built or trained.
+    """
+    built = None
+    if prior is not None:
+        example = priors.build(**prior)
+        if not isinstance(example, keras.Model):
+            raise InputError(f"prior {prior['kind']!r} has nothing to train")
+        if example.domain != "wave" and "length" not in prior:
+            raise InputError(f"a prior over {example.domain!r} needs prior.length, the samples of a cut, to be trained")
+        built = [example] * len(names)
+    ready: list[tuple[Mapping[str, Any], Any]] = []
+    for place in building_order(entries):
+        entry, model = entries[place], None
+        if entry["kind"] in LEARNED:
+            model = posteriors.build(**{**entry, "num_sources": len(names), "segment": segment, "gains": gains})
+        elif entry["kind"] == stages.COMPOSITION:
+            composed(entry, ready, built or [], gains)
+        else:
+            later = {"choice": "residual"} if (entry["kind"], entry.get("choice")) == ("gibbs", VALIDATION) else {}
+            posteriors.build(**{**entry, **later, "priors": built, "gains": gains})
+        ready.append((entry, model))

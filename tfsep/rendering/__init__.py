@@ -1,0 +1,1 @@
+"""Music with isolated stems made from notes, behind ``bin/render``: melodies, drum kits, synthesisers, singing."""

@@ -1,0 +1,1 @@
+"""How TensorFlow is run: trace context, packed weights, XLA, stateless random numbers, graph memory, progress."""
