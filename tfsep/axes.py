@@ -7,12 +7,16 @@ number for an axis of that length, ``(batch, time, 1)``. Counts have the names `
 
 from __future__ import annotations
 
-from typing import TypeAlias
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
-#: Examples that do not know of each other: cuts, songs, chains, restarts.
+if TYPE_CHECKING:
+    import tensorflow as tf
+
+#: Examples that do not know of each other: excerpts, songs, chains, restarts.
 BATCH = "batch"
 #: The N sources of one mixture, in the order of a model's ``sources``.
 SOURCE = "source"
@@ -32,12 +36,32 @@ ORDER: Layout = (BATCH, SOURCE, CHANNEL, TIME, FRAME, BIN)
 
 #: A sound file in memory.
 SOUND: Layout = (CHANNEL, TIME)
-#: A batch of mono cuts: what a mixture is to a posterior.
+#: A batch of mono excerpts: what a mixture is to a posterior.
 WAVES: Layout = (BATCH, TIME)
 #: Their sources: what a posterior returns, and what mixing adds up.
 SOURCES: Layout = (BATCH, SOURCE, TIME)
-#: The transform of a batch of cuts.
+#: The transform of a batch of excerpts.
 SPECTROGRAMS: Layout = (BATCH, FRAME, BIN)
 
 #: Samples on the host, in the layout that the docstring names.
 FloatArray: TypeAlias = npt.NDArray[np.float32] | npt.NDArray[np.float64]
+
+#: Tensors by what they hold. Aliases are strings, so that importing this module does not import TensorFlow.
+#: Waveforms (batch, time).
+Waves: TypeAlias = "tf.Tensor"
+#: Sources of mixtures (batch, source, time).
+Sources: TypeAlias = "tf.Tensor"
+#: What a prior is a density of, (batch,) + event_shape.
+Events: TypeAlias = "tf.Tensor"
+#: Log-densities or log-determinants (batch,), in nats.
+Nats: TypeAlias = "tf.Tensor"
+#: A noise level, (), (batch,) or a number.
+Sigma: TypeAlias = "tf.Tensor | npt.NDArray[np.floating] | float"
+#: A seed of stateless random numbers: two int32.
+Seed: TypeAlias = "tf.Tensor | npt.NDArray[np.integer] | Sequence[int]"
+#: What ``tf.convert_to_tensor`` takes.
+TensorLike: TypeAlias = "tf.Tensor | npt.NDArray[np.generic] | Sequence[float] | float"
+#: A value that JSON and gin files can hold.
+Json: TypeAlias = "None | bool | int | float | str | Sequence[Json] | Mapping[str, Json]"
+#: Settings of a part by name.
+Settings: TypeAlias = Mapping[str, object]

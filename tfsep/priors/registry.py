@@ -20,8 +20,8 @@ from tfsep.priors.gaussian import gaussian
 from tfsep.priors.ideal_toy import ideal_toy
 from tfsep.priors.template import learn as learn_templates
 from tfsep.priors.template import template
-from tfsep.priors.wavetable.prior.learning import learn as learn_wavetable
-from tfsep.priors.wavetable.prior.prior import wavetable
+from tfsep.priors.wavetable.learning import learn as learn_wavetable
+from tfsep.priors.wavetable.prior import wavetable
 
 KINDS: dict[str, Callable[..., Any]] = {
     "flowavenet": flowavenet,

@@ -23,7 +23,7 @@ import tensorflow as tf
 from tfsep.audio.front_end import FrontEnd
 from tfsep.priors.base import per_example_sigma
 from tfsep.priors.closed_form import LearnedAtOnce
-from tfsep.priors.wavetable.prior.amplitude import draw, log_evidence
+from tfsep.priors.wavetable.amplitude import draw, log_evidence
 
 
 class TemplatePrior(LearnedAtOnce):

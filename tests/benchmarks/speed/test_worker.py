@@ -15,7 +15,7 @@ from benchmarks.speed.remote import Worker
 from benchmarks.speed.worker import peak_rise, respond, serve
 from tfsep.errors import JobError
 
-HERE = "tests.benchmarks.test_worker:counting"
+HERE = "tests.benchmarks.speed.test_worker:counting"
 
 
 def counting(start: int, megabytes: int = 1) -> Case:

@@ -11,7 +11,7 @@ import pytest
 import tensorflow as tf
 
 from tfsep.bijectors.reversible.stacked_parameters import Block, blocks
-from tfsep.runtime.packed_weights import Holder, held
+from tfsep.runtime.packed_weights import PackedWeights, using
 
 SHAPES = ((2, 3), (4,), (1, 5))
 PERIODS = 3
@@ -23,7 +23,7 @@ def variables() -> list[list[keras.Variable]]:
     return [[keras.Variable(random.normal(size=shape)) for shape in SHAPES] for _ in range(PERIODS)]
 
 
-def holder(order: Sequence[keras.Variable], gap: int = 0) -> tuple[Holder, list[Any]]:
+def packed_in(order: Sequence[keras.Variable], gap: int = 0) -> tuple[PackedWeights, list[Any]]:
     """One vector of variables in this order, ``gap`` zeros behind each, and a list of what is read from it."""
     starts: dict[int, tuple[int, int]] = {}
     pieces: list[np.ndarray] = []
@@ -33,12 +33,12 @@ def holder(order: Sequence[keras.Variable], gap: int = 0) -> tuple[Holder, list[
         pieces += [variable.numpy().reshape(-1), np.zeros(gap, np.float32)]
         length += pieces[-2].size + gap
 
-    def borrow(number: int, parameters: Sequence[Any]) -> tf.Tensor:
+    def view(number: int, parameters: Sequence[Any]) -> tf.Tensor:
         assert number == 0
         read.extend(parameters)
         return tf.constant(np.concatenate(pieces))
 
-    return Holder(lambda parameter: starts.get(id(parameter)), borrow), read
+    return PackedWeights(lambda parameter: starts.get(id(parameter)), view), read
 
 
 def check(found: Sequence[Block], periods: Sequence[Sequence[Any]]) -> None:
@@ -52,7 +52,7 @@ def check(found: Sequence[Block], periods: Sequence[Sequence[Any]]) -> None:
                 np.testing.assert_array_equal(tf.reshape(column[number], shape), expected)
 
 
-def test_without_a_holder_everything_is_stacked() -> None:
+def test_without_packed_weights_everything_is_stacked() -> None:
     periods = variables()
     found = blocks(periods)
     assert len(found) == len(SHAPES)
@@ -61,8 +61,8 @@ def test_without_a_holder_everything_is_stacked() -> None:
 
 def test_what_lies_in_rows_is_a_view_of_the_vector() -> None:
     periods = variables()
-    lender, read = holder([each for period in periods for each in period])
-    with held(lender):
+    packed, read = packed_in([each for period in periods for each in period])
+    with using(packed):
         found = blocks(periods)
     assert [block.members for block in found] == [(0, 1, 2)] and len(read) == PERIODS * len(SHAPES)
     check(found, periods)
@@ -71,8 +71,8 @@ def test_what_lies_in_rows_is_a_view_of_the_vector() -> None:
 def test_a_period_may_begin_elsewhere_and_lie_in_another_order() -> None:
     periods = variables()
     before = keras.Variable(np.zeros(7))
-    lender, _ = holder([before, *(period[k] for period in periods for k in (2, 0, 1))])
-    with held(lender):
+    packed, _ = packed_in([before, *(period[k] for period in periods for k in (2, 0, 1))])
+    with using(packed):
         found = blocks(periods)
     assert [block.members for block in found] == [(2, 0, 1)]
     check(found, periods)
@@ -83,8 +83,8 @@ def test_what_does_not_lie_in_rows_is_stacked(gap: int) -> None:
     """Other variables between, or the periods in another order."""
     periods = variables()
     order = periods if gap else [periods[0], periods[2], periods[1]]
-    lender, read = holder([each for period in order for each in period], gap)
-    with held(lender):
+    packed, read = packed_in([each for period in order for each in period], gap)
+    with using(packed):
         found = blocks(periods)
     assert len(found) == len(SHAPES) and not read
     check(found, periods)

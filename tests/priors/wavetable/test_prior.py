@@ -15,8 +15,8 @@ from scipy.special import logsumexp
 
 from tfsep import priors
 from tfsep.models import weights
-from tfsep.priors.wavetable.prior.amplitude import log_likelihood
-from tfsep.priors.wavetable.prior.inference import categorical
+from tfsep.priors.wavetable.amplitude import log_likelihood
+from tfsep.priors.wavetable.inference import categorical
 
 RESIDUAL = 0.05
 

@@ -7,7 +7,7 @@ import pytest
 
 from tfsep import priors
 from tfsep.data import toy
-from tfsep.priors.wavetable.prior.tuning import tune
+from tfsep.priors.wavetable.tuning import tune
 
 LENGTH = 2048
 TRUE = np.array([411.37, 622.91])

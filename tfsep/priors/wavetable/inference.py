@@ -17,8 +17,8 @@ from typing import NamedTuple
 
 import tensorflow as tf
 
-from tfsep.priors.wavetable.prior.amplitude import log_evidence, log_likelihood
-from tfsep.priors.wavetable.prior.grid import Box
+from tfsep.priors.wavetable.amplitude import log_evidence, log_likelihood
+from tfsep.priors.wavetable.grid import Box
 
 
 class Voice(NamedTuple):

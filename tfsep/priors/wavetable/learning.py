@@ -18,8 +18,8 @@ import numpy as np
 import tensorflow as tf
 
 from tfsep.errors import JobError
-from tfsep.priors.wavetable.prior.prior import WavetablePrior
-from tfsep.priors.wavetable.prior.tuning import tune
+from tfsep.priors.wavetable.prior import WavetablePrior
+from tfsep.priors.wavetable.tuning import tune
 
 SIGMAS = (0.5, 0.2, 0.1, 0.05, 0.02)
 _CELLS = 4096

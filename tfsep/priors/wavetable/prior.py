@@ -24,9 +24,9 @@ import tensorflow as tf
 from tfsep.audio.front_end import FrontEnd
 from tfsep.priors.base import per_example_sigma
 from tfsep.priors.closed_form import LearnedAtOnce
-from tfsep.priors.wavetable.prior.amplitude import draw
-from tfsep.priors.wavetable.prior.grid import Box
-from tfsep.priors.wavetable.prior.inference import Answer, categorical, integrate, voice_of
+from tfsep.priors.wavetable.amplitude import draw
+from tfsep.priors.wavetable.grid import Box
+from tfsep.priors.wavetable.inference import Answer, categorical, integrate, voice_of
 
 PITCHES = ("grid", "continuous")
 

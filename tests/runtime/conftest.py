@@ -1,0 +1,5 @@
+"""Fixtures of tests/known_priors.py for the tests of the runtime."""
+
+from tests.known_priors import coin_priors, gaussian_priors, runaway_priors, toy_priors
+
+__all__ = ["coin_priors", "gaussian_priors", "runaway_priors", "toy_priors"]
