@@ -61,7 +61,5 @@ Sigma: TypeAlias = "tf.Tensor | npt.NDArray[np.floating] | float"
 Seed: TypeAlias = "tf.Tensor | npt.NDArray[np.integer] | Sequence[int]"
 #: What ``tf.convert_to_tensor`` takes.
 TensorLike: TypeAlias = "tf.Tensor | npt.NDArray[np.generic] | Sequence[float] | float"
-#: A value that JSON and gin files can hold.
-Json: TypeAlias = "None | bool | int | float | str | Sequence[Json] | Mapping[str, Json]"
 #: Settings of a part by name.
 Settings: TypeAlias = Mapping[str, object]

@@ -11,8 +11,8 @@ import tensorflow as tf
 from tfsep import priors
 from tfsep.data import toy
 from tfsep.errors import JobError
-from tfsep.priors.wavetable.learning import average_period, learn
 from tfsep.priors.wavetable import learning
+from tfsep.priors.wavetable.learning import average_period, learn
 
 LENGTH, PITCHES = 256, (330.0, 523.0, 880.0)
 SIGMAS = (0.5, 0.1, 0.02)
