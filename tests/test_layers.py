@@ -21,7 +21,7 @@ MOST_LINES = 500
 
 # Lowest first. A layer is a set of packages (and modules) that do not import each other.
 LAYERS = (
-    ("errors", "axes"),
+    ("errors", "axes", "bundled"),
     ("mixing",),
     ("runtime",),
     ("audio", "metrics"),
