@@ -22,7 +22,7 @@ MOST_LINES = 500
 # Lowest first. A layer is a set of packages (and modules) that do not import each other.
 LAYERS = (
     ("errors", "axes", "bundled"),
-    ("mixing",),
+    ("mixing", "parameters"),
     ("runtime",),
     ("audio", "metrics"),
     ("data",),
