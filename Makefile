@@ -11,13 +11,18 @@ RUN     := $(VENV)/bin/python
 STAMP   := $(VENV)/.installed
 PYTEST  := $(RUN) -m pytest -q -n $(WORKERS) --dist loadfile
 
-.PHONY: demo test test-all lint types smoke benchmark peers clean $(VENV)
+.PHONY: demo test test-bare test-all lint types smoke benchmark peers clean $(VENV)
 
 demo: $(STAMP)
 	@$(RUN) -m tfsep.cli.demo
 
 test: lint types
 	$(PYTEST) -m "not slow"
+
+# The tests that touch programs which tfsep can do without, as on a machine that has none of them.
+test-bare: $(STAMP)
+	TFSEP_HIDE_PROGRAMS=1 $(RUN) -m pytest -q -m "programs and not slow" \
+	    $$(grep -rl --include='test_*.py' '^pytestmark = pytest.mark.programs$$' tests)
 
 test-all: lint types
 	$(PYTEST)

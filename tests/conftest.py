@@ -1,12 +1,16 @@
 """What every test stands on: few threads, two logical CPU devices, and the stems to develop with where they are.
 
-The variables are set before anything imports TensorFlow, and the commands that tests start inherit them.
+The variables are set before anything imports TensorFlow, and the commands that tests start inherit them. With
+``TFSEP_HIDE_PROGRAMS=1`` the tests run as on a machine without the programs and packages that tfsep can do without.
 """
 
 from __future__ import annotations
 
 import os
+import runpy
+import shutil
 import sys
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +18,9 @@ import pytest
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 SHARED_DATA = REPOSITORY.parent / "shared" / "data"
+PROGRAMS = ("ffmpeg", "ffprobe", "fluidsynth", "chromium", "chromedriver")
+HIDING = REPOSITORY / "tests" / "hidden_programs"
+SOUNDFONT = Path("/usr/share/sounds/sf2/TimGM6mb.sf2")
 
 # Alone a test may use two cores; beside other xdist workers one, or they would fight over the same cores.
 THREADS = "1" if "PYTEST_XDIST_WORKER" in os.environ else "2"
@@ -22,9 +29,50 @@ for _name in ("TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS", "OMP_NUM_THREA
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
 
+def path_without(programs: tuple[str, ...], path: str, links: Path) -> str:
+    """Return a search path on which the programs are not found and all others are.
+
+    A folder of ``path`` that holds one of the programs is replaced by a folder of links to the rest of it, made in
+    ``links``.
+    """
+    folders = []
+    for number, folder in enumerate(path.split(os.pathsep)):
+        if any(shutil.which(program, path=folder) for program in programs):
+            replaced = links / str(number)
+            replaced.mkdir(parents=True)
+            for file in Path(folder).iterdir():
+                if file.name not in programs:
+                    (replaced / file.name).symlink_to(file.resolve())
+            folder = str(replaced)
+        folders.append(folder)
+    return os.pathsep.join(folders)
+
+
+def hide_programs() -> None:
+    """Hide the optional programs and packages from this process and from those that it starts."""
+    links = tempfile.TemporaryDirectory(prefix="tfsep-programs-")
+    _kept.append(links)
+    os.environ["PATH"] = path_without(PROGRAMS, os.environ["PATH"], Path(links.name))
+    places = [str(HIDING), *os.environ.get("PYTHONPATH", "").split(os.pathsep)]
+    os.environ["PYTHONPATH"] = os.pathsep.join(dict.fromkeys(place for place in places if place))
+    runpy.run_path(str(HIDING / "sitecustomize.py"))
+
+
+_kept: list[tempfile.TemporaryDirectory[str]] = []  # A folder lasts as long as its object.
+HIDDEN = os.environ.get("TFSEP_HIDE_PROGRAMS", "") not in ("", "0")
+if HIDDEN:
+    hide_programs()
+
+
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "slow: a long check, run by `make test-all` only")
     config.addinivalue_line("markers", "smoke: the fastest way from end to end, run alone by `make smoke`")
+    config.addinivalue_line("markers", "programs: touches programs or packages that tfsep can do without")
+
+
+def pytest_report_header() -> str | None:
+    """Say when programs are hidden."""
+    return f"hidden: {', '.join(PROGRAMS)}, the soundfont and optional packages" if HIDDEN else None
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:
@@ -56,3 +104,11 @@ def shared_data() -> Path:
     if not SHARED_DATA.is_dir():
         pytest.skip("the stems to develop with (../shared/data) are not on this machine")
     return SHARED_DATA
+
+
+@pytest.fixture(scope="session")
+def soundfont() -> Path:
+    """A General MIDI soundfont; a test that asks for it skips where it or fluidsynth is not installed."""
+    if HIDDEN or shutil.which("fluidsynth") is None or not SOUNDFONT.is_file():
+        pytest.skip("needs fluidsynth and a soundfont (Debian: fluidsynth, timgm6mb-soundfont)")
+    return SOUNDFONT

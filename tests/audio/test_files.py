@@ -16,6 +16,8 @@ import soundfile
 from tfsep.audio.files import AudioInfo, Writer, blocks, info, read
 from tfsep.errors import JobError
 
+pytestmark = pytest.mark.programs
+
 RATE = 44100
 
 

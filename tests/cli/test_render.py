@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import json
-import shutil
 from pathlib import Path
 
 import pytest
 
 from tfsep.cli import render
 
-FONT = Path("/usr/share/sounds/sf2/TimGM6mb.sf2")
-present = shutil.which("fluidsynth") is not None and FONT.is_file()
+pytestmark = pytest.mark.programs
 
 
 @pytest.fixture
@@ -63,9 +61,8 @@ def test_an_absent_synthesiser_is_named(
     assert "(Debian: fluidsynth)" in capsys.readouterr().err
 
 
-@pytest.mark.skipif(not present, reason="needs fluidsynth and a soundfont (Debian: fluidsynth, timgm6mb-soundfont)")
-def test_songs_are_rendered_side_by_side(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    arguments = [f"--output={tmp_path}", f"--soundfont={FONT}", "--songs=2", "--seconds=1", "--jobs=2"]
+def test_songs_are_rendered_side_by_side(soundfont: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    arguments = [f"--output={tmp_path}", f"--soundfont={soundfont}", "--songs=2", "--seconds=1", "--jobs=2"]
     arguments += ["--program=lead=73", "--program=lead=74"]
     assert render.main([*arguments, "--sources=kit,bass,chords,flute", "--split=valid"]) == 0
     out, err = capsys.readouterr()

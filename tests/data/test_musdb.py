@@ -14,6 +14,8 @@ from tfsep.data import musdb, stems
 from tfsep.data.musdb import MusdbData, musdb_folders
 from tfsep.errors import InputError, JobError
 
+pytestmark = pytest.mark.programs
+
 RATE = 44100
 NAMES = ("mixture", "drums", "bass", "other", "vocals")
 TRAINING = "Band - Song"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 from collections.abc import Callable
 
 import numpy as np
@@ -14,7 +15,12 @@ from tfsep.evaluation.bss_eval import BssScores
 from tfsep.evaluation.separation import Batch
 from tfsep.metrics.bss_eval import bss_eval
 
+pytestmark = pytest.mark.programs
+
 RATE = 8000
+needs_museval = pytest.mark.skipif(
+    importlib.util.find_spec("museval") is None, reason="needs museval (pip install 'tfsep[eval]')"
+)
 
 
 def song(seed: int, channels: int = 2) -> tuple[np.ndarray, np.ndarray]:
@@ -23,6 +29,7 @@ def song(seed: int, channels: int = 2) -> tuple[np.ndarray, np.ndarray]:
     return references, references + 0.1 * (seed + 1) * references[:, ::-1]
 
 
+@needs_museval
 def test_a_song_is_scored_with_its_channels_together_and_tracks_by_their_median() -> None:
     scores, single = BssScores(), []
     for seed in range(3):
@@ -36,6 +43,7 @@ def test_a_song_is_scored_with_its_channels_together_and_tracks_by_their_median(
     assert text.splitlines()[0].startswith("BSS Eval SDR, median of tracks (of the mixture): a ")
 
 
+@needs_museval
 def test_mixtures_of_one_channel_are_tracks_of_their_own_and_silence_has_no_score() -> None:
     references, estimates = song(0)
     references[:, 1] = 0.0
@@ -46,6 +54,7 @@ def test_mixtures_of_one_channel_are_tracks_of_their_own_and_silence_has_no_scor
     assert "b - (-)" in bss_scores.as_text(found)
 
 
+@needs_museval
 def test_evaluate_records_them(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     references, estimates = song(1)
     batch = Batch(references.sum(axis=1), references, RATE, song=True)

@@ -13,12 +13,14 @@ import pytest
 
 from tfsep.metrics.bss_eval import SCORES, bss_eval, track_medians
 
+pytestmark = pytest.mark.programs
+
 RATE = 4000
 ROOT = str(Path(__file__).resolve().parents[2])
 
 
 if importlib.util.find_spec("museval") is None:
-    pytest.skip("museval is not installed", allow_module_level=True)
+    pytest.skip("needs museval (pip install 'tfsep[eval]')", allow_module_level=True)
 
 
 def sounds(num_sources: int = 2, seconds: float = 3.0, channels: int = 1) -> np.ndarray:

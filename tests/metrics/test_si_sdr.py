@@ -8,6 +8,8 @@ import pytest
 import tfsep.metrics
 from tfsep.metrics.si_sdr import is_silent, si_sdr, si_sdri
 
+pytestmark = pytest.mark.programs
+
 
 def noise(*shape: int, seed: int = 0) -> np.ndarray:
     return np.random.default_rng(seed).standard_normal(shape)

@@ -11,6 +11,8 @@ from tfsep.errors import InputError, JobError
 from tfsep.rendering.midi_files import excerpt, midi_paths, read_song
 from tfsep.rendering.notes import Note, Part, Song
 
+pytestmark = pytest.mark.programs
+
 mido = pytest.importorskip("mido", reason="needs mido (pip install 'tfsep[render]')")
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 from pathlib import Path
 
 import numpy as np
@@ -17,11 +16,8 @@ from tfsep.rendering.render import RenderSettings, render_song
 from tfsep.rendering.song_folder import kept_or_made
 
 RATE = 22050
-FONT = Path("/usr/share/sounds/sf2/TimGM6mb.sf2")
-sounds = pytest.mark.skipif(
-    shutil.which("fluidsynth") is None or not FONT.is_file(),
-    reason="needs fluidsynth and a soundfont (Debian: fluidsynth, timgm6mb-soundfont)",
-)
+FONT = Path("TimGM6mb.sf2")
+pytestmark = pytest.mark.programs
 
 
 def noise(seed: int = 0) -> np.ndarray:
@@ -102,19 +98,17 @@ def test_a_synthesiser_that_hangs_or_fails_is_given_up(tmp_path: Path, monkeypat
         play()
 
 
-@sounds
-def test_a_note_sounds_at_its_pitch_for_its_length() -> None:
-    sound = play()
+def test_a_note_sounds_at_its_pitch_for_its_length(soundfont: Path) -> None:
+    sound = play(soundfont)
     assert sound.shape == (2, 2 * RATE)
     spectrum = np.abs(np.fft.rfft(sound[0, :RATE]))
     assert min(abs(spectrum.argmax() - 110 * k) for k in (1, 2, 3)) <= 2
     assert np.std(sound[:, -RATE // 4 :]) < 0.1 * np.std(sound[:, :RATE])
 
 
-@sounds
-def test_a_song_is_stems_that_hang_on_the_seed_alone(tmp_path: Path) -> None:
+def test_a_song_is_stems_that_hang_on_the_seed_alone(soundfont: Path, tmp_path: Path) -> None:
     settings = [
-        RenderSettings((FONT,), tmp_path / name, seconds=3.0, seed=5, sample_rate=RATE, channels=1)
+        RenderSettings((soundfont,), tmp_path / name, seconds=3.0, seed=5, sample_rate=RATE, channels=1)
         for name in ("one", "again")
     ]
     tracks = [render_song(each, 2) for each in settings]
@@ -126,7 +120,7 @@ def test_a_song_is_stems_that_hang_on_the_seed_alone(tmp_path: Path) -> None:
     stems = [files.read(tracks[0] / name)[0] for name in names if name != "song.json"]
     assert all(stem.shape == (1, 3 * RATE) for stem in stems)
     assert 0.3 < np.abs(sum(stems)).max() <= 0.91
-    assert json.loads((tracks[0] / "song.json").read_text())["parts"][0]["soundfont"] == FONT.name
+    assert json.loads((tracks[0] / "song.json").read_text())["parts"][0]["soundfont"] == soundfont.name
     written = (tracks[0] / "bass.flac").stat().st_ino
     render_song(settings[0], 2)
     assert (tracks[0] / "bass.flac").stat().st_ino == written

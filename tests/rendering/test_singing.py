@@ -15,6 +15,8 @@ from tfsep.rendering import render, singing, speech
 from tfsep.rendering.notes import Note
 from tfsep.rendering.render import RenderSettings
 
+pytestmark = pytest.mark.programs
+
 RATE = 22050
 TEMPO = 60.0
 needs_world = pytest.mark.skipif(

@@ -15,6 +15,8 @@ from tfsep.rendering import drum_machine, kits, render, subtractive
 from tfsep.rendering.notes import Note, Part
 from tfsep.rendering.render import RenderSettings
 
+pytestmark = pytest.mark.programs
+
 RATE = 22050
 PLAIN = subtractive.Patch(
     oscillators=(("saw", 0, 0.0, 1.0, 0.0),),

@@ -12,6 +12,8 @@ import pytest
 from tfsep.report.page import write_page
 from tfsep.report.track_files import TrackFiles
 
+pytestmark = pytest.mark.programs
+
 PLAYING = "document.getElementById('play').textContent === 'Pause'"
 PLACE = "Number(document.getElementById('seek').value)"
 

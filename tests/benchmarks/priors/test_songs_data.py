@@ -12,6 +12,8 @@ from benchmarks.priors import songs_data
 from tfsep.data.stems import StemsData
 from tfsep.rendering import speech
 
+pytestmark = pytest.mark.programs
+
 RATE = songs_data.RATE
 
 
