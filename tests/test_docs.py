@@ -1,4 +1,4 @@
-"""The pages of docs/ and the README: every command parses, every file they name is there."""
+"""The pages of docs/ and the README: every command parses, every file they name is there, sentences are short."""
 
 from __future__ import annotations
 
@@ -12,6 +12,14 @@ import pytest
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 PAGES = sorted([REPOSITORY / "README.md", REPOSITORY / "CONTRIBUTING.md", *REPOSITORY.glob("docs/*.md")])
+CARDS = sorted(REPOSITORY.glob("models/*/card.md"))
+MOST_LINES = 120
+MOST_WORDS = 35
+# Pages whose sentences may still be longer.
+LONG = tuple(
+    "CONTRIBUTING.md docs/prior_test.md docs/add_an_instrument.md docs/how_it_works.md docs/priors.md docs/separate.md "
+    "docs/speed.md docs/train_your_own_source.md docs/training.md models/songs/card.md models/toy-free/card.md".split()
+)
 
 
 def commands(text: str) -> Iterator[list[str]]:
@@ -60,3 +68,31 @@ def test_commands_are_found() -> None:
     block, prose = "cat x | bin/separate - \\\n  --output - > y  # z\n", "and `bin/train --a=b`, `bin/x`, it's\n"
     text = f"```\n{block}```\n{prose}```python\n'\n```\n"
     assert list(commands(text)) == [["bin/separate", "-", "--output", "-"], ["bin/train", "--a=b"]]
+
+
+def sentences(text: str) -> Iterator[str]:
+    """Yield the sentences of a page, without code blocks, tables, headings and comments; code in a line is a word."""
+    prose = "".join(re.split(r"^```.*\n", text, flags=re.MULTILINE)[::2])
+    prose = re.sub(r"<!--.*?-->|^[|#].*$", "\n", prose, flags=re.MULTILINE)
+    prose = re.sub(r"!?\[([^]]*)\]\([^)]*\)", r"\1", re.sub(r"`[^`]+`", "code", prose))
+    for block in re.split(r"\n\s*\n|^\s*(?:[*-]|\d+\.) ", prose, flags=re.MULTILINE):
+        yield from (part for part in re.split(r"(?<=[.!?])[*\"')]*\s+", " ".join(block.split())) if part)
+
+
+@pytest.mark.parametrize("page", [*PAGES, *CARDS], ids=lambda page: page.relative_to(REPOSITORY).as_posix())
+def test_sentences_are_short(page: Path) -> None:
+    if page.relative_to(REPOSITORY).as_posix() in LONG:
+        return
+    long = [text for text in sentences(page.read_text(encoding="utf-8")) if len(text.split()) > MOST_WORDS]
+    assert long == []
+
+
+def test_a_long_sentence_is_noticed() -> None:
+    text = (
+        "# A title. Of two\n\n| a. | b |\n\n* One [two\nthree](x.md). Four `five. six`!\n* **Seven.** Eight\n\nNine\n"
+    )
+    assert [len(part.split()) for part in sentences(text)] == [3, 2, 1, 1, 1]
+
+
+def test_the_readme_is_short() -> None:
+    assert len((REPOSITORY / "README.md").read_text(encoding="utf-8").splitlines()) <= MOST_LINES
