@@ -1,7 +1,7 @@
-"""The main job on bundled input: eight toy mixtures and ten seconds of a real song, taken apart and scored.
+"""Separate bundled input and score the stems: eight toy mixtures and ten seconds of a real song.
 
 Writes the toy mixtures and all stems below OUTPUT and prints, for both, SI-SDR per source beside the mixture as the
-estimate and an ideal ratio mask. The songs model heard isolated stems of this song, and never the song.
+estimate and an ideal ratio mask. The songs model was trained on isolated stems of this song, and never on the song.
 """
 
 from __future__ import annotations
@@ -10,15 +10,15 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
+from tfsep.bundled import bundled_folder
 from tfsep.cli import runner, separate
 from tfsep.errors import JobError
 
 NUM_MIXTURES = 8
-_EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
 
 
 def parser() -> argparse.ArgumentParser:
-    """The command's arguments."""
+    """Return the parser of the command's arguments."""
     parse = runner.Parser(prog="demo", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parse.add_argument("--output", default="separated/demo", metavar="DIR", help="default: separated/demo")
     parse.add_argument("--seed", type=int, default=0, metavar="N", help="of the toy mixtures (default: 0)")
@@ -26,15 +26,16 @@ def parser() -> argparse.ArgumentParser:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command; returns its exit code."""
+    """Run the command and return its exit code."""
     return runner.run(_demo, argv)
 
 
 def _demo(argv: Sequence[str]) -> int:
     args = parser().parse_args(argv)
-    songs = sorted(_EXAMPLES.glob("test/*/mixture.flac"))
+    examples = bundled_folder("examples")
+    songs = sorted(examples.glob("test/*/mixture.flac"))
     if not songs:
-        raise JobError(f"the bundled song must lie below {_EXAMPLES}, found none")
+        raise JobError(f"the bundled song must lie below {examples}, found none")
     runner.start_tensorflow()
     with runner.quiet_stderr():
         from tfsep.audio import files
@@ -55,7 +56,7 @@ def _demo(argv: Sequence[str]) -> int:
     batches = separation.toy_batches(toys, NUM_MIXTURES, args.seed, False, length)
     print("\n" + separation.as_text(separation.evaluate(toys, batches, "toy", args.seed)))
     model = Separator.load("songs")
-    batches = separation.song_batches(model, _EXAMPLES, "test")
+    batches = separation.song_batches(model, examples, "test")
     print("\n" + separation.as_text(separation.evaluate(model, batches, "examples", args.seed)))
     print(f"\nListen: {output / 'toy'} and {output / 'songs'}; the toy mixtures are in {output / 'inputs'}.")
     return code

@@ -20,6 +20,7 @@ import keras
 
 from tfsep import posteriors as posterior_kinds
 from tfsep import priors as prior_kinds
+from tfsep.bundled import bundled_folder
 from tfsep.errors import InputError
 from tfsep.models import stages, weights
 from tfsep.models.schema import ENTRIES, FORMAT, MODEL_FILE, read_description
@@ -62,8 +63,8 @@ class Model:
 
 
 def models_folder() -> Path:
-    """Where models are found by name: $TFSEP_MODELS, or ``models`` beside the package."""
-    return Path(os.environ.get("TFSEP_MODELS") or Path(__file__).resolve().parents[2] / "models")
+    """Return where models are found by name: ``$TFSEP_MODELS``, or the models that come with tfsep."""
+    return Path(os.environ.get("TFSEP_MODELS") or bundled_folder("models"))
 
 
 def list_models() -> list[str]:
