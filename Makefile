@@ -11,7 +11,7 @@ RUN     := $(VENV)/bin/python
 STAMP   := $(VENV)/.installed
 PYTEST  := $(RUN) -m pytest -q -n $(WORKERS) --dist loadfile
 
-.PHONY: demo test test-bare test-all lint types smoke benchmark peers clean $(VENV)
+.PHONY: demo test test-bare test-all coverage lint types smoke benchmark peers clean $(VENV)
 
 demo: $(STAMP)
 	@$(RUN) -m tfsep.cli.demo
@@ -27,8 +27,13 @@ test-bare: $(STAMP)
 test-all: lint types
 	$(PYTEST)
 
+# How much of tfsep the tests run, commands that they start included; what TensorFlow compiles is not seen.
+coverage: $(STAMP)
+	$(PYTEST) -m "not slow" --cov --cov-report=term:skip-covered
+
 lint: $(STAMP)
 	$(RUN) -m ruff check .
+	$(RUN) -m ruff format --check --quiet .
 
 types: $(STAMP)
 	$(RUN) -m mypy
@@ -68,5 +73,5 @@ $(STAMP): setup.cfg setup.py constraints.txt
 	@touch $@
 
 clean:
-	rm -rf $(VENV) $(PEERS) build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache separated exported
+	rm -rf $(VENV) $(PEERS) build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .coverage* separated exported
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

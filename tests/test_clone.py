@@ -1,4 +1,4 @@
-"""What a clone promises before any sound is heard: scripts that start from anywhere, versions that agree."""
+"""What a clone promises before any sound is read: scripts that start from anywhere, versions that agree."""
 
 from __future__ import annotations
 
@@ -142,9 +142,19 @@ def test_the_version_is_in_the_changelog() -> None:
     assert re.search(rf"^## {re.escape(tfsep.__version__)}\b", text, flags=re.MULTILINE)
 
 
+def test_the_citation_names_the_version() -> None:
+    text = (REPOSITORY / "CITATION.cff").read_text(encoding="utf-8")
+    assert re.search(rf"^version: {re.escape(tfsep.__version__)}$", text, flags=re.MULTILINE)
+
+
+def test_continuous_integration_runs_what_a_contributor_can() -> None:
+    text = (REPOSITORY / ".github" / "workflows" / "ci.yml").read_text(encoding="utf-8")
+    assert re.search(r"^ +- run: \.ci/run$", text, flags=re.MULTILINE)
+
+
 def test_the_build_has_the_promised_targets() -> None:
     text = (REPOSITORY / "Makefile").read_text(encoding="utf-8")
-    for target in ("demo", "test", "test-all", "lint", "types", "smoke", "benchmark", "clean"):
+    for target in ("demo", "test", "test-all", "coverage", "lint", "types", "smoke", "benchmark", "clean"):
         assert re.search(rf"^{target}:", text, flags=re.MULTILINE), target
     assert os.access(REPOSITORY / ".ci" / "run", os.X_OK)
 
