@@ -1,4 +1,4 @@
-"""The architecture, read from the imports of every module (drawn and explained in CONTRIBUTING.md).
+"""The architecture, read from the imports of every module (explained in docs/developing.md).
 
 A package imports lower layers only, packages of one layer do not import each other, no two modules import each other
 (``TYPE_CHECKING`` included), and some libraries are imported by one package only. The rules are the tables below; the
@@ -8,6 +8,7 @@ second half of the file breaks each of them to show that it is noticed.
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -236,6 +237,12 @@ def test_a_cycle_is_noticed_also_where_it_is_for_types_only() -> None:
         "tfsep/a/d.py": "def f():\n    import tfsep.a.b\n",
     }
     assert cycles(import_graph(sources)) == [{"tfsep.a.b", "tfsep.a.c", "tfsep.a.d"}]
+
+
+def test_the_page_on_developing_has_these_layers() -> None:
+    page = (REPOSITORY / "docs" / "developing.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| \d+ \| ([^|]*) \|", page, re.MULTILINE)
+    assert [set(re.findall(r"`(\w+)`", row)) for row in rows] == [set(packages) for packages in LAYERS]
 
 
 def test_no_file_is_misnamed_or_shadows_gin() -> None:
