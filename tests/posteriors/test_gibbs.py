@@ -14,6 +14,7 @@ from tfsep import mixing, posteriors, priors
 from tfsep.data import toy
 from tfsep.errors import InputError
 from tfsep.metrics.si_sdr import si_sdri
+from tfsep.posteriors.annealed import AnnealingSettings
 from tfsep.posteriors.base import Posterior
 from tfsep.posteriors.gibbs import Gibbs
 from tfsep.posteriors.gibbs_sweep import sweep_in_any_order, sweep_in_groups
@@ -197,8 +198,8 @@ def test_a_single_segment_and_a_single_start_are_taken(gaussian_priors: Priors, 
 
 def test_from_silence_a_source_is_first_offered_the_whole_mixture(gaussian_priors: Priors) -> None:
     built = gaussian_priors(2, 5)
-    settings = {"update": "jacobi", "largest_sigma": 1.0, "num_levels": 1, "num_restarts": 1, "damping": 1.0}
-    posterior = Gibbs(built, beginning="silence", smallest_sigma=1.0, **settings)
+    one_level = AnnealingSettings(largest_sigma=1.0, smallest_sigma=1.0, num_levels=1)
+    posterior = Gibbs(built, None, one_level, update="jacobi", damping=1.0, num_restarts=1, beginning="silence")
     mixture = np.random.default_rng(2).normal(size=(3, posterior.segment)).astype(np.float32)
     offered = posterior.num_sources * mixture[..., np.newaxis]
     found = posterior.chains(mixture, 1, (0, 0))[0]
@@ -244,7 +245,7 @@ def test_the_ends_of_the_priors_range_are_within_it(coin_priors: Priors, setting
         ({"polish_levels": 1, "polish_sigma": 0.001}, "must lie in the 0.01..8 .* got 0.001..8"),
         ({"largest_sigma": 9.0}, "must lie in the 0.01..8 that prior 'coin' knows, got 0.1..9"),
         ({"gains": (1.0,)}, "posterior 'gibbs': one gain for each of the 2 sources is needed, got 1"),
-        ({"num_chains": 3}, "posterior 'gibbs': .*unexpected keyword argument 'num_chains'"),
+        ({"num_chains": 3}, "posterior 'gibbs' has no parameter 'num_chains'"),
     ],
 )
 def test_settings_out_of_range_are_refused(coin_priors: Priors, settings: dict[str, Any], rule: str) -> None:

@@ -155,15 +155,15 @@ def test_the_figure_of_two_is_where_steps_blow_up(gaussian_priors: Priors, figur
         ({"delta": float("nan")}, "got nan from"),
         ({"likelihood_ratio": 0.0}, "likelihood_ratio must be above 0 .*got 0"),
         ({"likelihood_ratio": -1.0}, "likelihood_ratio must be above 0 .*got -1"),
-        ({"num_steps": 0}, "num_steps and num_chains must be at least 1, got 0 and 1"),
-        ({"num_chains": 0}, "num_steps and num_chains must be at least 1, got 100 and 0"),
+        ({"num_steps": 0}, "num_steps must be at least 1, got 0"),
+        ({"num_chains": 0}, "num_chains must be at least 1, got 0"),
         ({"num_levels": 0}, "at least one level, got .* 0 levels"),
         ({"largest_sigma": 3.0}, "must lie in the 0.01..2 that prior 'coin' knows, got 0.01..3"),
         ({"smallest_sigma": 0.001, "delta": 1e-7}, "must lie in the 0.01..2 .* got 0.001..1"),
         ({"gains": (0.0, 1.0)}, "posterior 'langevin': gains must be finite and not zero"),
         ({"metropolis": True}, "Metropolis-adjusted step needs log-densities, and prior 'coin' has only a score"),
         ({"start_sigma": 2.0}, "start_sigma must lie in the schedule's 0.01..1, got 2"),
-        ({"update": "gibbs"}, "posterior 'langevin': .*unexpected keyword argument 'update'"),
+        ({"update": "gibbs"}, "posterior 'langevin' has no parameter 'update'"),
     ],
 )
 def test_settings_out_of_range_are_refused(coin_priors: Priors, settings: dict[str, Any], rule: str) -> None:

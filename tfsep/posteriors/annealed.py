@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import abc
 from collections.abc import Sequence
-from typing import Any
+from dataclasses import dataclass, fields
+from typing import Any, ClassVar
 
 import numpy as np
 import tensorflow as tf
@@ -24,25 +25,60 @@ from tfsep.runtime.random import is_portable, normal
 from tfsep.runtime.xla import Programs
 
 
+@dataclass(frozen=True)
+class AnnealingSettings:
+    """What annealed samplers have in common: noise levels, chains, and how priors are evaluated.
+
+    A kind's own defaults are its ``annealing_defaults``.
+
+    Attributes:
+        largest_sigma: first noise level of the schedule, in units of amplitude.
+        smallest_sigma: last noise level of the schedule, above 0 and at most ``largest_sigma``.
+        num_levels: number of noise levels, at least 1.
+        start_sigma: noise level at which a warm start begins; None is the middle of the schedule.
+        num_chains: chains averaged into one sample and projected again, at least 1 (a mean of K samples has
+            (1 + 1/K) / 2 of the mean square error of one).
+        largest_amplitude: bound that no clean source exceeds, so neither does its posterior mean: denoised sources
+            are clipped to it, and scores are those of the clipped means, which keeps a learned prior from diverging
+            far from its training data; None for no bound.
+        stacked: evaluate priors of one architecture as one (:mod:`tfsep.priors.stacked`); others are evaluated one
+            by one. None is what is faster: stacked where XLA compiles, one by one in plain graphs.
+        jit_compile: compile calls by XLA; None decides by their work (:mod:`tfsep.runtime.xla`).
+
+    Raises:
+        InputError: for no chains, or an amplitude that is not above 0.
+    """
+
+    largest_sigma: float
+    smallest_sigma: float
+    num_levels: int
+    start_sigma: float | None = None
+    num_chains: int = 1
+    largest_amplitude: float | None = None
+    stacked: bool | None = None
+    jit_compile: bool | None = None
+
+    def __post_init__(self) -> None:
+        """Check what does not depend on the kind."""
+        if self.num_chains < 1:
+            raise InputError(f"num_chains must be at least 1, got {self.num_chains}")
+        if self.largest_amplitude is not None and not self.largest_amplitude > 0.0:
+            raise InputError(f"largest_amplitude must be above 0, got {self.largest_amplitude:g}")
+
+
 class Annealed(Posterior):
     """The priors, the gains, the schedule and the seeds of an annealed sampler.
 
     Args:
         priors: one per source, over waves.
         gains: mixing gains; None is the mean.
+        annealing: settings of the schedule, of the chains and of the priors' evaluation.
         sigmas: the noise schedule, falling: (level,) float32.
-        limits: the extreme noise levels at which priors are asked, before rounding.
-        start_sigma: noise level at which a warm start begins; None is the middle of the schedule.
-        num_chains: chains averaged into one sample and projected again (a mean of K samples has (1 + 1/K) / 2 of the
-            mean square error of one).
-        stacked: evaluate priors of one architecture as one (:mod:`tfsep.priors.stacked`); others go one by one. None is
-            what is faster: stacked where XLA compiles, one by one in plain graphs.
-        jit_compile: compile calls by XLA; None decides by their work (:mod:`tfsep.runtime.xla`).
-        largest_amplitude: what no clean source exceeds, so neither does its posterior mean: denoised sources are
-            clipped to it, and scores are those of the clipped means, which keeps a blunt or a learned prior from
-            running away where it has not been; None where the sources have no such bound.
+        limits: the extreme noise levels at which priors are evaluated, before rounding.
 
     Attributes:
+        annealing_defaults: the settings of a kind where none are given.
+        annealing_fields: names of the settings that a kind uses; the others must be left at its defaults.
         divisible: whether levels can be run a few at a time, as chains carry nothing on but their sources.
         programs: the loop, as a plain graph and compiled.
 
@@ -50,31 +86,39 @@ class Annealed(Posterior):
         InputError: for priors that cannot serve, or settings out of range.
     """
 
+    annealing_defaults: ClassVar[AnnealingSettings]
+    annealing_fields: ClassVar[tuple[str, ...]] = tuple(field.name for field in fields(AnnealingSettings))
     divisible = True
 
     def __init__(
         self,
         priors: Sequence[Prior] | None,
         gains: Sequence[float] | None,
+        annealing: AnnealingSettings,
         sigmas: np.ndarray,
         limits: Sequence[float],
-        start_sigma: float | None,
-        num_chains: int = 1,
-        stacked: bool | None = None,
-        jit_compile: bool | None = False,
-        largest_amplitude: float | None = None,
     ) -> None:
-        """Check what is given."""
-        if num_chains < 1:
-            raise InputError(f"num_chains must be at least 1, got {num_chains}")
-        if largest_amplitude is not None and not largest_amplitude > 0.0:
-            raise InputError(f"largest_amplitude must be above 0, got {largest_amplitude:g}")
-        self.num_chains, self._stacked, self.largest_amplitude = num_chains, stacked, largest_amplitude
-        self.sigmas, self.warm_sigmas = sigmas, warm(sigmas, start_sigma)
+        """Check the priors and the settings."""
+        self.annealing = annealing
+        self.sigmas, self.warm_sigmas = sigmas, warm(sigmas, annealing.start_sigma)
         self.priors = wave_priors(self.kind, priors, limits)
         self.num_sources, self.segment = len(self.priors), self.priors[0].event_shape[0]
         self.gains = mixing.gain_vector(self.num_sources, gains)
-        self.programs = Programs(self._run, self.num_sources, self.segment, jit_compile)
+        self.programs = Programs(self._run, self.num_sources, self.segment, annealing.jit_compile)
+
+    @classmethod
+    def settings_or_defaults(cls, annealing: AnnealingSettings | None) -> AnnealingSettings:
+        """Return the given settings, or the kind's defaults.
+
+        Raises:
+            InputError: if a setting that the kind does not use differs from its default.
+        """
+        if annealing is None:
+            return cls.annealing_defaults
+        for name in Annealed.annealing_fields:
+            if name not in cls.annealing_fields and getattr(annealing, name) != getattr(cls.annealing_defaults, name):
+                raise InputError(f"posterior {cls.kind!r} does not use {name}, got {getattr(annealing, name)!r}")
+        return annealing
 
     @abc.abstractmethod
     def run(
@@ -111,9 +155,8 @@ class Annealed(Posterior):
 
     def bounded(self, means: tf.Tensor) -> tf.Tensor:
         """Posterior means within the largest amplitude."""
-        if self.largest_amplitude is None:
-            return means
-        return tf.clip_by_value(means, -self.largest_amplitude, self.largest_amplitude)
+        bound = self.annealing.largest_amplitude
+        return means if bound is None else tf.clip_by_value(means, -bound, bound)
 
     def denoised(self, sources: tf.Tensor, sigma: tf.Tensor) -> tf.Tensor:
         """Each source denoised by its own prior, within bounds: (chain, source, segment) -> the same."""
@@ -122,14 +165,14 @@ class Annealed(Posterior):
     def scores(self, sources: tf.Tensor, sigma: tf.Tensor) -> tf.Tensor:
         """Each source's score under its own prior, that of its mean within bounds: (chain, source, segment)."""
         score = answers_each(self.priors, "score", sources, sigma, self.stacked)
-        if self.largest_amplitude is None:
+        if self.annealing.largest_amplitude is None:
             return score
         return (self.bounded(sources + sigma**2 * score) - sources) / sigma**2
 
     @property
     def stacked(self) -> bool:
         """Whether the graph being traced evaluates priors of one architecture as one."""
-        return is_portable() if self._stacked is None else self._stacked
+        return is_portable() if self.annealing.stacked is None else self.annealing.stacked
 
     def evaluations(self, num_levels: int) -> int:
         """How often a chain asks each prior on its way through so many levels."""
@@ -137,7 +180,7 @@ class Annealed(Posterior):
 
     def chains_of(self, num_samples: int) -> int:
         """How many chains a mixture takes for so many samples."""
-        return num_samples * self.num_chains
+        return num_samples * self.annealing.num_chains
 
     def memory(self, num_samples: int) -> int:
         """That of the loop, all chains of a segment; see :class:`Posterior`."""
@@ -176,7 +219,7 @@ class Annealed(Posterior):
     def sample(self, mixture: Any, num_samples: int, seed: Any, start: Any = None) -> tf.Tensor:
         """Run ``num_samples`` x ``num_chains`` chains; see :class:`Posterior`."""
         ends = self.chains(mixture, self.chains_of(num_samples), seed, start)
-        shape = [num_samples, self.num_chains, -1, self.num_sources, self.segment]
+        shape = [num_samples, self.annealing.num_chains, -1, self.num_sources, self.segment]
         return mixing.project(mixture, tf.reduce_mean(tf.reshape(ends, shape), axis=1), self.gains)
 
 

@@ -26,7 +26,7 @@ import tensorflow as tf
 
 from tfsep import mixing
 from tfsep.errors import InputError
-from tfsep.posteriors.annealed import Annealed
+from tfsep.posteriors.annealed import Annealed, AnnealingSettings
 from tfsep.posteriors.base import needs_score
 from tfsep.posteriors.schedule import karras
 from tfsep.priors.base import Prior
@@ -43,43 +43,33 @@ class Diffusion(Annealed):
     Args:
         priors: one per source, over waves; a score is all that is asked of them.
         gains: mixing gains; None is the mean.
-        largest_sigma, smallest_sigma, num_levels, rho: the schedule of Karras et al.; the last step goes to no noise.
+        annealing: the schedule and the chains; None is the kind's defaults.
+        rho: of the schedule of Karras et al., whose last step goes to no noise.
         order: "heun" or "euler".
         churn: noise added over the whole run (their S_churn); each level takes min(churn / num_levels, sqrt(2) - 1),
             and none rises above ``largest_sigma``.
         constraint: "projection" or "last_source".
         num_corrections: Langevin steps after each step of the flow.
         correction_step: their length in units of sigma^2.
-        num_chains: chains averaged into one sample.
-        start_sigma: noise level at which a warm start begins; None is the middle of the schedule.
-        largest_amplitude: what no clean source exceeds, to which posterior means are held; None for no bound.
-        stacked: evaluate priors of one architecture as one; None where XLA compiles.
-        jit_compile: compile by XLA; None decides by the work of a call (:mod:`tfsep.runtime.xla`).
 
     Raises:
         InputError: for priors that cannot serve, a setting out of its range, or a corrector that is not stable.
     """
 
     kind = "diffusion"
+    annealing_defaults = AnnealingSettings(largest_sigma=8.0, smallest_sigma=0.02, num_levels=50)
 
     def __init__(
         self,
         priors: Sequence[Prior] | None,
         gains: Sequence[float] | None = None,
-        largest_sigma: float = 8.0,
-        smallest_sigma: float = 0.02,
-        num_levels: int = 50,
+        annealing: AnnealingSettings | None = None,
         rho: float = 7.0,
         order: str = "heun",
         churn: float = 0.0,
         constraint: str = "projection",
         num_corrections: int = 0,
         correction_step: float = 0.1,
-        num_chains: int = 1,
-        start_sigma: float | None = None,
-        largest_amplitude: float | None = None,
-        stacked: bool | None = None,
-        jit_compile: bool | None = None,
     ) -> None:
         """Check the settings, the stability of the corrector among them."""
         for name, value, known in (("order", order, ORDERS), ("constraint", constraint, CONSTRAINTS)):
@@ -87,14 +77,13 @@ class Diffusion(Annealed):
                 raise InputError(f"{name} must be one of {', '.join(known)}, got {value!r}")
         if not churn >= 0.0 or num_corrections < 0:
             raise InputError(f"churn and num_corrections must be at least 0, got {churn:g} and {num_corrections}")
-        sigmas = karras(largest_sigma, smallest_sigma, num_levels, rho)
-        limits = [largest_sigma, smallest_sigma]
-        super().__init__(
-            priors, gains, sigmas, limits, start_sigma, num_chains, stacked, jit_compile, largest_amplitude
-        )
+        annealing = self.settings_or_defaults(annealing)
+        largest_sigma, smallest_sigma = annealing.largest_sigma, annealing.smallest_sigma
+        sigmas = karras(largest_sigma, smallest_sigma, annealing.num_levels, rho)
+        super().__init__(priors, gains, annealing, sigmas, [largest_sigma, smallest_sigma])
         needs_score(self.kind, self.priors)
-        self.order, self.constraint, self.largest_sigma = order, constraint, largest_sigma
-        self.churn = min(churn / num_levels, _MOST_CHURN)
+        self.order, self.constraint = order, constraint
+        self.churn = min(churn / annealing.num_levels, _MOST_CHURN)
         self.num_corrections, self.correction_step = num_corrections, correction_step
         self.is_sampler = num_corrections > 0
         if not 0.0 < self.stability() < 2.0:
@@ -141,7 +130,7 @@ class Diffusion(Annealed):
     ) -> tf.Tensor:
         """One step of the flow from sigma to a lower level, churned before."""
         if self.churn:
-            raised = tf.minimum((1.0 + self.churn) * sigma, self.largest_sigma)
+            raised = tf.minimum((1.0 + self.churn) * sigma, self.annealing.largest_sigma)
             sources += tf.sqrt(tf.maximum(raised**2 - sigma**2, 0.0)) * self._noise(sources, seed)
             sigma = raised
         slope = -sigma * self._drift(sources, sigma)

@@ -14,6 +14,7 @@ whose sources, projected on the mixture, are likeliest. A polish at low noise sh
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 from collections.abc import Sequence
 from typing import Any
@@ -24,7 +25,7 @@ import tensorflow as tf
 from tfsep import mixing
 from tfsep.errors import InputError
 from tfsep.posteriors import gibbs_sweep
-from tfsep.posteriors.annealed import Annealed, log_prob_of_all
+from tfsep.posteriors.annealed import Annealed, AnnealingSettings, log_prob_of_all
 from tfsep.posteriors.base import needs_log_prob, residual_energy
 from tfsep.posteriors.schedule import geometric
 from tfsep.priors.base import Prior
@@ -41,8 +42,11 @@ class Gibbs(Annealed):
     Args:
         priors: one per source, over waves; a denoiser is all that is asked of them.
         gains: mixing gains; None is the mean.
+        annealing: the schedule, which is geometric with one sweep per level, and how priors are evaluated; None is the
+            kind's defaults. ``stacked`` holds for Jacobi updates and compiled ones. ``jit_compile`` None decides by the
+            work of a call, for Gibbs updates against it: compiled, chains take the sources in other orders
+            (:mod:`tfsep.posteriors.gibbs_sweep`), so their draws differ. ``num_chains`` must be 1.
         update: "gibbs" or "jacobi".
-        largest_sigma, smallest_sigma, num_levels: the geometric noise schedule, one sweep per level.
         polish_sigma, polish_levels: a second schedule from ``smallest_sigma`` down; 0 levels for none.
         damping: share of the way a Jacobi update goes, in 0..1.
         num_restarts: independent starts per mixture.
@@ -50,37 +54,27 @@ class Gibbs(Annealed):
             takes "validation" and puts the one in its place that wins on validation mixtures.)
         beginning: without a start, chains begin at "noise" of unit variance, or at "silence", so that each source is
             first offered the whole mixture: for sources whose level is no part of their prior.
-        start_sigma: noise level at which a warm start begins; None is the middle of the schedule.
-        largest_amplitude: what no clean source exceeds, to which denoised ones are clipped; None for no bound.
-        stacked: evaluate priors of one architecture as one, in Jacobi updates and compiled ones; None where XLA
-            compiles.
-        jit_compile: compile by XLA. None decides by the work of a call (:mod:`tfsep.runtime.xla`), for Gibbs
-            updates against it: compiled, chains take the sources in other orders (turns.py), so their draws differ.
 
     Raises:
         InputError: for priors that cannot serve, or a setting out of its range.
     """
 
     kind = "gibbs"
+    annealing_defaults = AnnealingSettings(largest_sigma=8.0, smallest_sigma=0.1, num_levels=20)
+    annealing_fields = tuple(name for name in Annealed.annealing_fields if name != "num_chains")
 
     def __init__(
         self,
         priors: Sequence[Prior] | None,
         gains: Sequence[float] | None = None,
+        annealing: AnnealingSettings | None = None,
         update: str = "gibbs",
-        largest_sigma: float = 8.0,
-        smallest_sigma: float = 0.1,
-        num_levels: int = 20,
         polish_sigma: float = 0.03,
         polish_levels: int = 0,
         damping: float = 0.5,
         num_restarts: int = 4,
         choice: str = "residual",
-        start_sigma: float | None = None,
-        largest_amplitude: float | None = None,
         beginning: str = "noise",
-        stacked: bool | None = None,
-        jit_compile: bool | None = None,
     ) -> None:
         """Check the settings."""
         choices = (("update", update, UPDATES), ("choice", choice, CHOICES), ("beginning", beginning, BEGINNINGS))
@@ -94,23 +88,16 @@ class Gibbs(Annealed):
             )
         self.choice, self.beginning = choice, beginning
         self.update, self.damping, self.num_restarts = update, damping, num_restarts
-        sigmas = geometric(largest_sigma, smallest_sigma, num_levels)
+        annealing = self.settings_or_defaults(annealing)
+        largest_sigma, smallest_sigma = annealing.largest_sigma, annealing.smallest_sigma
+        sigmas = geometric(largest_sigma, smallest_sigma, annealing.num_levels)
         if polish_levels:
             polish = geometric(smallest_sigma, polish_sigma, polish_levels + 1)[1:]
             sigmas = np.concatenate([sigmas, polish])
         limits = [largest_sigma, polish_sigma if polish_levels else smallest_sigma]
-        if update == "gibbs" and jit_compile is None:
-            jit_compile = False
-        super().__init__(
-            priors,
-            gains,
-            sigmas,
-            limits,
-            start_sigma,
-            stacked=stacked,
-            jit_compile=jit_compile,
-            largest_amplitude=largest_amplitude,
-        )
+        if update == "gibbs" and annealing.jit_compile is None:
+            annealing = dataclasses.replace(annealing, jit_compile=False)
+        super().__init__(priors, gains, annealing, sigmas, limits)
         if choice == "density":
             needs_log_prob(self.kind, "the choice by density", self.priors)
 

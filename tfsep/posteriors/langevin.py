@@ -27,7 +27,7 @@ import tensorflow as tf
 
 from tfsep import mixing
 from tfsep.errors import InputError
-from tfsep.posteriors.annealed import Annealed, log_prob_of_all
+from tfsep.posteriors.annealed import Annealed, AnnealingSettings, log_prob_of_all
 from tfsep.posteriors.base import needs_log_prob, needs_score
 from tfsep.posteriors.schedule import geometric
 from tfsep.priors.base import Prior
@@ -40,7 +40,7 @@ class Langevin(Annealed):
     Args:
         priors: one per source, over waves, with a score.
         gains: mixing gains; None is the mean.
-        largest_sigma, smallest_sigma, num_levels: the geometric noise schedule.
+        annealing: the schedule, which is geometric, and the chains; None is the kind's defaults.
         num_steps: steps T at each level.
         delta: step size at the last level, in units of variance.
         likelihood_ratio: r = gamma / sigma of the soft constraint.
@@ -48,11 +48,6 @@ class Langevin(Annealed):
         preconditioned: shorten the steps of the soft constraint along the gains.
         metropolis: adjust steps; needs priors with a log-density.
         final_denoise: end with a Tweedie step; the exact projection that ends every run follows it.
-        num_chains: chains averaged into one sample.
-        start_sigma: noise level at which a warm start begins; None is the middle of the schedule.
-        largest_amplitude: what no clean source exceeds, to which posterior means are held; None for no bound.
-        stacked: evaluate priors of one architecture as one; None where XLA compiles.
-        jit_compile: compile by XLA; None decides by the work of a call (:mod:`tfsep.runtime.xla`).
 
     Raises:
         InputError: for priors that cannot serve, a setting out of its range, or steps that are not stable.
@@ -60,14 +55,13 @@ class Langevin(Annealed):
 
     kind = "langevin"
     is_sampler = True
+    annealing_defaults = AnnealingSettings(largest_sigma=1.0, smallest_sigma=0.01, num_levels=10)
 
     def __init__(
         self,
         priors: Sequence[Prior] | None,
         gains: Sequence[float] | None = None,
-        largest_sigma: float = 1.0,
-        smallest_sigma: float = 0.01,
-        num_levels: int = 10,
+        annealing: AnnealingSettings | None = None,
         num_steps: int = 100,
         delta: float = 3e-5,
         likelihood_ratio: float = 1.0,
@@ -75,22 +69,16 @@ class Langevin(Annealed):
         preconditioned: bool = False,
         metropolis: bool = False,
         final_denoise: bool = True,
-        num_chains: int = 1,
-        start_sigma: float | None = None,
-        largest_amplitude: float | None = None,
-        stacked: bool | None = None,
-        jit_compile: bool | None = None,
     ) -> None:
         """Check the settings, the stability of the step among them."""
-        if num_steps < 1 or num_chains < 1:
-            raise InputError(f"num_steps and num_chains must be at least 1, got {num_steps} and {num_chains}")
+        if num_steps < 1:
+            raise InputError(f"num_steps must be at least 1, got {num_steps}")
         if not likelihood_ratio > 0.0:
             raise InputError(f"likelihood_ratio must be above 0 (exact is its limit), got {likelihood_ratio:g}")
-        sigmas = geometric(largest_sigma, smallest_sigma, num_levels)
-        limits = [largest_sigma, smallest_sigma]
-        super().__init__(
-            priors, gains, sigmas, limits, start_sigma, num_chains, stacked, jit_compile, largest_amplitude
-        )
+        annealing = self.settings_or_defaults(annealing)
+        smallest_sigma = annealing.smallest_sigma
+        sigmas = geometric(annealing.largest_sigma, smallest_sigma, annealing.num_levels)
+        super().__init__(priors, gains, annealing, sigmas, [annealing.largest_sigma, smallest_sigma])
         needs_score(self.kind, self.priors)
         self.num_steps, self.relative_step = num_steps, delta / smallest_sigma**2
         self.likelihood_ratio, self.exact, self.final_denoise = likelihood_ratio, exact, final_denoise

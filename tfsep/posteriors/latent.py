@@ -21,7 +21,7 @@ import tensorflow as tf
 
 from tfsep import mixing
 from tfsep.errors import InputError
-from tfsep.posteriors.annealed import Annealed
+from tfsep.posteriors.annealed import Annealed, AnnealingSettings
 from tfsep.posteriors.base import events_of
 from tfsep.posteriors.schedule import geometric
 from tfsep.priors.base import Prior
@@ -49,6 +49,7 @@ class Latent(Annealed):
     """
 
     kind = "latent"
+    annealing_fields = ()
     divisible = False  # its steps have moments, which a part would forget
 
     def __init__(
@@ -71,7 +72,10 @@ class Latent(Annealed):
             raise InputError(f"num_steps must be at least 1 and step_size in 0..2, got {num_steps} and {step_size:g}")
         gammas = geometric(largest_gamma, smallest_gamma, num_levels)
         known = [prior.smallest_sigma for prior in priors or []]
-        super().__init__(priors, gains, gammas, known, start_sigma, num_chains)
+        annealing = AnnealingSettings(
+            largest_gamma, smallest_gamma, num_levels, start_sigma, num_chains, jit_compile=False
+        )
+        super().__init__(priors, gains, annealing, gammas, known)
         for prior in self.priors:
             if not prior.has_latents:
                 raise InputError(f"posterior {self.kind!r} moves latents, which prior {prior.kind!r} does not have")

@@ -21,7 +21,7 @@ import tensorflow as tf
 
 from tfsep import mixing
 from tfsep.errors import InputError
-from tfsep.posteriors.annealed import Annealed
+from tfsep.posteriors.annealed import Annealed, AnnealingSettings
 from tfsep.posteriors.gibbs_sweep import sweep_in_any_order
 from tfsep.posteriors.schedule import geometric
 from tfsep.priors.base import Prior
@@ -34,10 +34,8 @@ class StochasticGibbs(Annealed):
     Args:
         priors: one per source, over waves, with an exact ``posterior_sample``.
         gains: mixing gains; None is the mean.
-        largest_sigma, smallest_sigma, num_levels: the geometric noise schedule.
+        annealing: the schedule, which is geometric, and the chains; None is the kind's defaults.
         num_sweeps: sweeps over all sources at each level.
-        num_chains: chains averaged into one sample.
-        start_sigma: noise level at which a warm start begins; None is the middle of the schedule.
 
     Raises:
         InputError: for priors that cannot draw clean events given noised ones, or a setting out of its range.
@@ -45,28 +43,28 @@ class StochasticGibbs(Annealed):
 
     kind = "stochastic_gibbs"
     is_sampler = True
+    annealing_defaults = AnnealingSettings(largest_sigma=8.0, smallest_sigma=0.1, num_levels=20, jit_compile=False)
+    annealing_fields = ("largest_sigma", "smallest_sigma", "num_levels", "start_sigma", "num_chains")
 
     def __init__(
         self,
         priors: Sequence[Prior] | None,
         gains: Sequence[float] | None = None,
-        largest_sigma: float = 8.0,
-        smallest_sigma: float = 0.1,
-        num_levels: int = 20,
+        annealing: AnnealingSettings | None = None,
         num_sweeps: int = 1,
-        num_chains: int = 1,
-        start_sigma: float | None = None,
     ) -> None:
         """Check the settings, and that every prior can draw."""
         if num_sweeps < 1:
             raise InputError(f"num_sweeps must be at least 1, got {num_sweeps}")
         self.num_sweeps = num_sweeps
-        sigmas = geometric(largest_sigma, smallest_sigma, num_levels)
+        annealing = self.settings_or_defaults(annealing)
+        largest_sigma, smallest_sigma = annealing.largest_sigma, annealing.smallest_sigma
+        sigmas = geometric(largest_sigma, smallest_sigma, annealing.num_levels)
         limits = [largest_sigma, smallest_sigma]
         if priors:
             factors = noise_factors(mixing.gain_vector(len(priors), gains))
             limits = [largest_sigma * max(factors), smallest_sigma * min(factors)]
-        super().__init__(priors, gains, sigmas, limits, start_sigma, num_chains)
+        super().__init__(priors, gains, annealing, sigmas, limits)
         for prior in self.priors:
             if not prior.has_posterior_sample:
                 raise InputError(f"posterior {self.kind!r} draws clean events, which prior {prior.kind!r} cannot")

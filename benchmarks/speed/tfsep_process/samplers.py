@@ -10,6 +10,7 @@ import tensorflow as tf
 
 from benchmarks.speed.case import Case
 from benchmarks.speed.tfsep_process import example
+from tfsep import posteriors
 from tfsep.posteriors.annealed import Annealed
 from tfsep.posteriors.gibbs import Gibbs
 from tfsep.posteriors.langevin import Langevin
@@ -48,7 +49,9 @@ def langevin(
 def one_level(known: Sequence[FlowPrior], sigma: float, steps: int, **posterior: Any) -> Langevin:
     """SGLD of so many steps at one noise level."""
     levels: dict[str, Any] = {"largest_sigma": sigma, "smallest_sigma": sigma, "num_levels": 1, "num_steps": steps}
-    return Langevin(known, **levels, delta=1e-4 * sigma**2, final_denoise=False, **posterior)
+    built = posteriors.build("langevin", known, **levels, delta=1e-4 * sigma**2, final_denoise=False, **posterior)
+    assert isinstance(built, Langevin)
+    return built
 
 
 def gibbs(
@@ -65,7 +68,8 @@ def gibbs(
     known, check = priors_of(prior, num_sources, chains, sigma, file, variant or {})
     schedule: dict[str, Any] = {"largest_sigma": sigma, "smallest_sigma": sigma, "num_levels": levels}
     bounds: dict[str, Any] = {"num_restarts": chains, "largest_amplitude": 1.0}
-    built = Gibbs(known, **schedule, **bounds, **(posterior or {}))
+    built = posteriors.build("gibbs", known, **schedule, **bounds, **(posterior or {}))
+    assert isinstance(built, Gibbs)
     mixture = mixture_for(known[0])
     return _case(built, mixture, chains, levels, check)
 
