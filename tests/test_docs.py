@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import importlib.util
 import re
 import shlex
 from collections.abc import Iterator
@@ -59,6 +60,17 @@ def test_links_lead_somewhere(page: Path) -> None:
     links = re.findall(r"\]\(([^)#]+)(?:#[^)]*)?\)", page.read_text(encoding="utf-8"))
     for link in links:
         assert link.startswith("http") or (page.parent / link).exists(), link
+
+
+@pytest.mark.parametrize("page", [*PAGES, *CARDS], ids=lambda page: page.relative_to(REPOSITORY).as_posix())
+def test_files_and_modules_that_pages_name_are_there(page: Path) -> None:
+    text = page.read_text(encoding="utf-8")
+    for name in re.findall(r"`((?:tfsep|benchmarks|tests|docs)/[\w./]+)`", text):
+        assert (REPOSITORY / name).exists(), name
+    for name in re.findall(r"`(gin/[\w./]+)`", text):
+        assert (REPOSITORY / name).exists() or [*REPOSITORY.glob(f"gin/*/{Path(name).name}")], name
+    for module in re.findall(r"python3? -m (benchmarks(?:\.\w+)*)", text):
+        assert importlib.util.find_spec(module), module
 
 
 def test_commands_are_found() -> None:
