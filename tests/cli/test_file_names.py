@@ -9,7 +9,7 @@ from tfsep.errors import InputError
 
 
 @pytest.mark.parametrize(
-    ("pattern", "folder", "place"),
+    ("pattern", "folder", "file"),
     [
         (DEFAULT, "songs/x", "bass"),
         ("{stem}", ".", "bass"),
@@ -18,17 +18,17 @@ from tfsep.errors import InputError
         ("a/{stem}/b {stem}", "a", "bass/b bass"),
     ],
 )
-def test_folder_and_place(pattern: str, folder: str, place: str) -> None:
+def test_folder_and_file(pattern: str, folder: str, file: str) -> None:
     names = FileNames(pattern)
     assert str(names.folder("songs", "x")) == folder
-    assert names.place("songs", "x", "bass") == place
+    assert names.file("songs", "x", "bass") == file
     assert names.tells_tracks_apart == ("{track}" in pattern)
 
 
 def test_a_name_that_looks_like_a_token_is_no_token() -> None:
     names = FileNames("{track}/{stem}")
     assert str(names.folder("songs", "{stem}")) == "{stem}"
-    assert FileNames("{stem}-{track}").place("songs", "{model}", "{track}") == "{track}-{model}"
+    assert FileNames("{stem}-{track}").file("songs", "{model}", "{track}") == "{track}-{model}"
 
 
 @pytest.mark.parametrize(

@@ -34,6 +34,7 @@ def show(versions: bool, models: bool) -> None:
 
 
 def _version(library: str) -> str:
+    """Return the version of an installed distribution, "none" where it is not installed."""
     try:
         return importlib.metadata.version(library)
     except importlib.metadata.PackageNotFoundError:

@@ -1,4 +1,4 @@
-"""Where a stem goes below the output folder: a pattern of three fixed tokens, and nothing that leads out of it."""
+"""The file of a stem below the output folder: a pattern of three fixed tokens, and nothing that leads out of it."""
 
 from __future__ import annotations
 
@@ -40,24 +40,25 @@ class FileNames:
 
     @property
     def tells_tracks_apart(self) -> bool:
-        """Whether two tracks never share a file."""
+        """Return whether two tracks never share a file."""
         return "{track}" in self.pattern
 
     def folder(self, model: str, track: str) -> PurePosixPath:
-        """The folder, below the output folder, that holds all stems of a track."""
+        """Return the folder, below the output folder, of all stems of a track."""
         return PurePosixPath(*(self._filled(part, model, track) for part in self._leading()))
 
-    def place(self, model: str, track: str, stem: str) -> str:
-        """The file of a stem below :meth:`folder`, without suffix."""
+    def file(self, model: str, track: str, stem: str) -> str:
+        """Return the path of a stem below :meth:`folder`, without suffix."""
         below = self.pattern.split("/")[len(self._leading()) :]
         return self._filled("/".join(below), model, track, stem)
 
     def _leading(self) -> list[str]:
-        """The parts before the first that depends on the stem, the file's own name never among them."""
+        """Return the parts before the first that depends on the stem, the file's own name never among them."""
         parts = self.pattern.split("/")
-        return parts[: next(place for place, part in enumerate(parts) if "{stem}" in part)]
+        return parts[: next(index for index, part in enumerate(parts) if "{stem}" in part)]
 
     @staticmethod
     def _filled(text: str, model: str, track: str, stem: str = "") -> str:
+        """Put names in the place of their tokens, all at once: a name that looks like a token is none."""
         values = {"{model}": model, "{track}": track, "{stem}": stem}
         return _TOKEN.sub(lambda token: values[token.group()], text)

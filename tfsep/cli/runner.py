@@ -17,12 +17,8 @@ from __future__ import annotations
 import argparse
 import contextlib
 import importlib
-import importlib.metadata
 import os
-import platform
 import sys
-import tempfile
-import zlib
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from types import ModuleType
@@ -82,8 +78,8 @@ def run(main_function: Callable[[Sequence[str]], int | None], argv: Sequence[str
 def start_tensorflow() -> ModuleType:
     """Import TensorFlow and look for its devices without the lines that it prints on the way; return the module.
 
-    TensorFlow's C++ parts write about drivers and instruction sets before any log level can reach them. They are held
-    back here, and shown after all when the import fails.
+    TensorFlow's C++ parts write about drivers and instruction sets before any log level can reach them. These lines
+    are kept from the terminal, and shown after all when the import fails.
 
     Raises:
         InputError: if :data:`COMPILE_CACHE` names what cannot be a folder.
@@ -109,7 +105,7 @@ def absent(*packages: str) -> Iterator[None]:
 
 
 def use_compile_cache() -> None:
-    """Have XLA keep its programs in the folder that the environment names, apart for each TensorFlow and processor.
+    """Have XLA keep its programs in the folder that the environment names, one part for each TensorFlow and processor.
 
     Raises:
         InputError: if it cannot be a folder.
@@ -117,6 +113,10 @@ def use_compile_cache() -> None:
     given = os.environ.get(COMPILE_CACHE)
     if not given:
         return
+    import importlib.metadata
+    import platform
+    import zlib
+
     about = Path("/proc/cpuinfo")
     lines = about.read_text(encoding="utf-8").splitlines() if about.is_file() else []
     flags = [line for line in lines if line.startswith(("flags", "Features"))][:1]
@@ -134,23 +134,25 @@ def use_compile_cache() -> None:
 
 @contextlib.contextmanager
 def quiet_stderr() -> Iterator[None]:
-    """Hold back everything written to the process's stderr, C++ included; show it after all on an exception.
+    """Collect everything written to the process's stderr, C++ included; show it only on an exception.
 
     A user who has asked for more than errors (``TF_CPP_MIN_LOG_LEVEL`` of 0 or 1) sees everything at once.
     """
     if os.environ.get(_LOG_LEVEL, _QUIET_LEVEL) < _QUIET_LEVEL:
         yield
         return
+    import tempfile
+
     sys.stderr.flush()
     kept = os.dup(2)
-    with tempfile.TemporaryFile() as held:
-        os.dup2(held.fileno(), 2)
+    with tempfile.TemporaryFile() as collected:
+        os.dup2(collected.fileno(), 2)
         try:
             yield
         except BaseException:
             _restore(kept)
-            held.seek(0)
-            os.write(2, held.read())
+            collected.seek(0)
+            os.write(2, collected.read())
             raise
         _restore(kept)
 
@@ -163,6 +165,7 @@ def _restore(kept: int) -> None:
 
 
 def _one_line(error: Exception) -> str:
+    """Return the text of an error without its line breaks."""
     return " ".join(str(error).split())
 
 
@@ -177,10 +180,10 @@ def _exit_code(leave: SystemExit) -> int:
 
 
 def parse_priors(given: Sequence[str]) -> dict[str, str] | None:
-    """drums=DIR,bass=DIR (repeatable) -> {source: folder}, None for none.
+    """Read ``drums=DIR,bass=DIR`` (repeatable) as {source: folder}; None where nothing is given.
 
     Raises:
-        InputError: for anything else.
+        InputError: for anything of another form.
     """
     priors: dict[str, str] = {}
     for item in (item for text in given for item in text.split(",") if item):

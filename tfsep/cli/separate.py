@@ -1,7 +1,7 @@
 """Separate sound files into the stems of their sources.
 
 Writes OUTPUT/MODEL/TRACK/SOURCE.wav at the rate, the channels and the exact length of each input; the stems of a track
-sum to its mixture. --report adds a page to hear and see them by. Written paths go to stdout, messages to stderr.
+sum to its mixture. --report adds a page with players and pictures. Written paths go to stdout, messages to stderr.
 """
 
 from __future__ import annotations
@@ -22,11 +22,18 @@ if TYPE_CHECKING:
 DEFAULT_MODEL = "songs"
 _BITS = {"wav": ("32f", "24", "16"), "flac": ("24", "16"), "ogg": (), "mp3": ()}
 _TEN_HOURS = 36000.0
+_EPILOG = """\
+TFSEP_MODELS in the environment names a folder of models to find by name, in place of those that come with tfsep."""
 
 
 def parser() -> argparse.ArgumentParser:
-    """The command's arguments."""
-    parse = runner.Parser(prog="separate", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    """Return the parser of the command's arguments."""
+    parse = runner.Parser(
+        prog="separate",
+        description=__doc__,
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
     add = parse.add_argument
     add("inputs", nargs="*", metavar="FILE|DIR|-", help="sound files, folders of them, or - for the standard input")
     add("--input", action="append", default=[], metavar="FILE", help="one more input; may be repeated")
@@ -44,7 +51,7 @@ def parser() -> argparse.ArgumentParser:
     add("--segment", type=float, metavar="SECONDS", help="length of a segment, where the posterior allows another")
     add("--memory", type=float, metavar="GB", help="budget by which segments are separated at once (default: 2)")
     add("--overlap", "--segment_overlap", type=float, metavar="X", help="part of a segment shared with the next one")
-    add("--stereo", metavar="MODE", help="how channels are heard: each, mid_side or wiener (default: the model's)")
+    add("--stereo", metavar="MODE", help="how channels are separated: each, mid_side or wiener (default: the model's)")
     add("--silence", type=float, metavar="P", help="how likely each source is absent, for samplers over priors")
     add("--without", action="append", default=[], metavar="SOURCE", help="a source that is not there; repeatable")
     audio = parse.add_argument_group("audio")
@@ -74,7 +81,7 @@ def parser() -> argparse.ArgumentParser:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command; returns its exit code."""
+    """Run the command and return its exit code."""
     return runner.run(_separate, argv)
 
 
@@ -102,7 +109,7 @@ def _separate(argv: Sequence[str]) -> int:
 
 
 def _underscored(argv: Sequence[str]) -> list[str]:
-    """Option names with underscores, for those who write --two-stems."""
+    """Spell option names with underscores, for those who write --two-stems."""
     spelled = []
     for argument in argv:
         if argument.startswith("--"):
@@ -141,8 +148,9 @@ def _check(args: argparse.Namespace) -> None:
 
 
 def _check_report(args: argparse.Namespace) -> None:
+    """Refuse what no page could be written for."""
     if args.report and args.output == "-":
-        raise InputError("--report writes a page beside the stems, and --output - has no place for it")
+        raise InputError("--report writes a page beside the stems, and --output - leaves no folder for it")
     if args.references is not None and not args.report:
         raise InputError("--references is for the scores of --report, which is not given")
     if args.references is not None and not Path(args.references).is_dir():
@@ -152,7 +160,7 @@ def _check_report(args: argparse.Namespace) -> None:
 
 
 def _header(track: tracks.Track | JobError, args: argparse.Namespace) -> AudioInfo | None:
-    """What a track's header says, if it is sound; if not, its error is printed."""
+    """Return what a track's header says; print its error and return None where it has one."""
     from tfsep.audio import files
 
     try:

@@ -1,4 +1,4 @@
-"""The work of bin/separate once its arguments are known to make sense: load the model, separate track after track."""
+"""The work of bin/separate once its arguments are checked: load the model, separate track after track."""
 
 from __future__ import annotations
 
@@ -10,12 +10,15 @@ import shutil
 import sys
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from types import ModuleType
+from typing import TYPE_CHECKING
 
 from tfsep.cli import file_names, runner, tracks
 from tfsep.errors import InputError, JobError, TfsepError
 
 if TYPE_CHECKING:
+    from tqdm import tqdm
+
     from tfsep.audio.files import AudioInfo
     from tfsep.cli.report_job import ReportJob
     from tfsep.separation.file import FileReport
@@ -90,7 +93,7 @@ class SeparationJob:
             self.pages = ReportJob(args, options, self.separator, self.layout, self.format)
 
     def run(self, readable: Mapping[tracks.Track, AudioInfo]) -> int:
-        """Separate the tracks one by one; returns how many failed."""
+        """Separate the tracks one by one and return how many failed."""
         failures = 0
         for track, info in readable.items():
             try:
@@ -103,6 +106,7 @@ class SeparationJob:
         return failures
 
     def _separate(self, track: tracks.Track, info: AudioInfo) -> None:
+        """Separate one track, write its stems and print where they are."""
         from tfsep.runtime import progress
         from tfsep.separation import file, stem_files
 
@@ -110,7 +114,7 @@ class SeparationJob:
         _, frames = file.selected_frames(info, args.start, args.duration)
         model = tracks.sanitised(self.separator.name)
         folder = self.output / self.names.folder(model, track.name)
-        page = folder / f"{self.names.place(model, track.name, 'report')}.html"
+        page = folder / f"{self.names.file(model, track.name, 'report')}.html"
         stems = stem_files.StemFolder(
             folder,
             self.layout.names(),
@@ -118,7 +122,7 @@ class SeparationJob:
             info.channels,
             self.format,
             args.overwrite,
-            lambda stem: self.names.place(model, track.name, stem),
+            lambda stem: self.names.file(model, track.name, stem),
         )
         for path in (*stems.paths, page):
             if not path.resolve().is_relative_to(self.output.resolve()):
@@ -151,7 +155,7 @@ class SeparationJob:
             print(page, flush=True)
 
     def _report(self, track: tracks.Track, stems: StemFolder, report: FileReport) -> None:
-        """Paths (or the one stem) to stdout, the rest to stderr."""
+        """Print paths (or the one stem) on stdout, the rest on stderr."""
         from tfsep.separation.consistency import RESIDUAL_LIMIT_DB
 
         if self.args.output == "-":
@@ -186,7 +190,7 @@ class SeparationJob:
             )
 
 
-def _choose_device(tensorflow: Any, device: str, jobs: int) -> None:
+def _choose_device(tensorflow: ModuleType, device: str, jobs: int) -> None:
     """Hide or demand GPUs and set the number of threads; must come before the first operation."""
     gpus = tensorflow.config.list_physical_devices("GPU")
     if device == "gpu" and not gpus:
@@ -198,13 +202,13 @@ def _choose_device(tensorflow: Any, device: str, jobs: int) -> None:
         tensorflow.config.threading.set_inter_op_parallelism_threads(jobs)
 
 
-def _show_levels(bar: Any, kind: str, done: int, total: int) -> None:
-    """How far the sampler is on the segments at hand, behind a bar."""
+def _show_levels(bar: tqdm, kind: str, done: int, total: int) -> None:
+    """Show behind a bar how far the sampler is on the segments at hand."""
     bar.set_postfix_str(f"{kind}: level {done} of {total}")
 
 
-def _progress(name: str, frames: int, sample_rate: int, quiet: bool) -> Any:
-    """A bar in seconds of sound, on terminals only."""
+def _progress(name: str, frames: int, sample_rate: int, quiet: bool) -> tqdm:
+    """Return a bar in seconds of sound, shown on terminals only."""
     from tqdm import tqdm
 
     layout = "{desc}: {percentage:3.0f}% |{bar}| {n:.0f}/{total:.0f} s [{elapsed}<{remaining}{postfix}]"

@@ -35,20 +35,20 @@ class Track:
 
 
 def sanitised(name: str) -> str:
-    """A name that is one plain folder everywhere: letters of any alphabet, no separators, not hidden, not endless."""
+    """Return the name as one plain folder's: letters of any alphabet, no separators, not hidden, not endless."""
     plain = "".join("_" if char in '/\\:*?"<>|' or unicodedata.category(char)[0] == "C" else char for char in name)
     plain = plain.encode("utf-8", "replace")[:_LONGEST_NAME].decode("utf-8", "ignore")
     return plain.lstrip(". ").rstrip(". ") or "track"
 
 
 def collect(inputs: Iterable[str], spool: Path) -> Iterator[Track | JobError]:
-    """The tracks behind the arguments of a call, in their order; a JobError stands for an input that has none.
+    """Yield the tracks behind the arguments of a call, in their order, and a JobError for an input that has none.
 
     Args:
         inputs: files, folders (their sound files, sorted by name, not those of folders inside) or ``-``.
         spool: a folder for the bytes of the standard input.
     """
-    taken: set[str] = set()
+    used: set[str] = set()
     seen: set[Path] = set()
     for given in inputs:
         try:
@@ -61,11 +61,11 @@ def collect(inputs: Iterable[str], spool: Path) -> Iterator[Track | JobError]:
                 continue
             seen.add(path.resolve())
             label = "standard input" if given == STANDARD_INPUT else str(path)
-            yield Track(path, label, _free_name(sanitised(path.stem), taken))
+            yield Track(path, label, _free_name(sanitised(path.stem), used))
 
 
 def _paths(given: str, spool: Path) -> list[Path]:
-    """The files behind one argument."""
+    """Return the files behind one argument."""
     if given == STANDARD_INPUT:
         return [_spool_standard_input(spool)]
     path = Path(given)
@@ -80,7 +80,7 @@ def _paths(given: str, spool: Path) -> list[Path]:
 
 
 def is_sound(path: Path) -> bool:
-    """Whether a path looks like a visible sound file."""
+    """Return whether a path looks like a visible sound file."""
     return path.suffix.lower() in SOUND_SUFFIXES and not path.name.startswith(".") and path.is_file()
 
 
@@ -98,13 +98,13 @@ def _spool_standard_input(spool: Path) -> Path:
     return path
 
 
-def _free_name(name: str, taken: set[str]) -> str:
-    """The name, or with a number where another track has it; letters' case does not tell names apart."""
+def _free_name(name: str, used: set[str]) -> str:
+    """Return the name, with a number where another track has it; names that differ in case alone are the same."""
     number, free = 1, name
-    while free.casefold() in taken:
+    while free.casefold() in used:
         number += 1
         free = f"{name}_{number}"
-    taken.add(free.casefold())
+    used.add(free.casefold())
     return free
 
 
