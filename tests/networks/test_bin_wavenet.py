@@ -11,7 +11,7 @@ import pytest
 import tensorflow as tf
 
 from tfsep.networks.bin_wavenet import BinWaveNet
-from tfsep.priors.flows.conditioners import network_factory
+from tfsep.priors.flows.conditioners import NetworkSettings
 
 Make = Callable[..., Any]
 
@@ -52,6 +52,6 @@ def test_it_is_made_anew_from_its_configuration(scrambled: Make) -> None:
 
 def test_a_network_of_another_rank_is_refused() -> None:
     with pytest.raises(ValueError, match=r"must be one of gated_conv, wavenet, got 'spectral_gain'"):
-        network_factory((4, 8, 1), 0, "float32", network="spectral_gain")
+        NetworkSettings(network="spectral_gain").network_factory((4, 8, 1), 0, "float32")
     with pytest.raises(ValueError, match=r"must be one of wavenet, got 'gated_conv'"):
-        network_factory((8, 1), 0, "float32", network="gated_conv")
+        NetworkSettings(network="gated_conv").network_factory((8, 1), 0, "float32")

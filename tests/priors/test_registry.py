@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from typing import Any
 
 import pytest
@@ -21,7 +22,7 @@ SETTINGS: dict[str, dict[str, Any]] = {
 }
 
 
-def test_kinds_are_the_priors_of_the_house() -> None:
+def test_kinds_are_all_priors() -> None:
     flows = ["flowavenet", "glow", "lifting", "nice", "realnvp", "waveglow"]
     assert sorted(KINDS) == sorted([*flows, "gaussian", "ideal_toy", "score", "template", "wavetable"])
 
@@ -51,7 +52,29 @@ def test_gin_may_give_lists() -> None:
         ({"kind": "glow"}, "either an event_shape or a length in samples"),
         ({"kind": "glow", "length": 32, "event_shape": (32, 1)}, "either an event_shape or a length in samples"),
         ({"kind": "glow", "domain": "cepstrum", "length": 32}, "front end domain must be one of"),
-        ({"kind": "glow", "length": 32, "depth": 3}, "depth"),
+        ({"kind": "glo", "length": 32}, "did you mean 'glow'"),
+        ({"kind": "glow", "length": 32, "num_stepz": 3}, "^prior 'glow' has no parameter 'num_stepz'; .* 'num_steps'"),
+        (
+            {"kind": "glow", "length": 32, "zzz": 3},
+            "prior 'glow' has no parameter 'zzz'$",
+        ),
+        (
+            {"kind": "gaussian", "length": 32, "varianc": 3},
+            "has no parameter 'varianc'; .* 'variances'",
+        ),
+        ({"kind": "flowavenet", "length": 32, "squeeze": 4}, "prior 'flowavenet' has no parameter 'squeeze'"),
+        ({"kind": "nice", "length": 32, "num_levels": 2}, "prior 'nice' has no parameter 'num_levels'"),
+        ({"kind": "glow", "domain": "log_stft", "length": 4096, "dilation_cycle": 3}, "network 'gated_conv' has no .*"),
+        ({"kind": "lifting", "length": 256, "trunk": {"widt": 3}}, "trunk of prior 'lifting' has no parameter 'widt'"),
+        ({"kind": "score", "length": 32, "frame_step": 4}, "network 'spectral_gain' has no setting 'frame_step'"),
+        (
+            {"kind": "score", "length": 32, "precision": "bfloat16"},
+            "precision must be None for network 'spectral",
+        ),
+        (
+            {"kind": "gaussian", "length": 4, "variances": 1.0, "recompute": "step"},
+            "only flows have steps to recomp",
+        ),
         ({"kind": "glow", "length": 30, "squeeze": 4}, "must divide the event shape"),
         ({"kind": "glow", "length": 32, "squeeze": 0}, "squeeze factors must be at least 1"),
         ({"kind": "glow", "length": 32, "squeeze": 1}, "channel mask halves axis -1"),
@@ -107,3 +130,38 @@ def test_what_cannot_be_built_is_refused(arguments: dict[str, Any], complaint: s
     with pytest.raises(InputError, match=complaint) as info:
         priors.build(**{**settings, **arguments})
     assert "\n" not in str(info.value)
+
+
+COMMON = ["domain", "event_shape", "length", "front_end", "recompute", "recompute_kept"]
+
+
+@pytest.mark.parametrize("kind", sorted(KINDS))
+def test_all_settings_of_a_kind_are_typed_and_explained(kind: str) -> None:
+    known = priors.parameters(kind)
+    assert list(known)[: len(COMMON)] == COMMON and len(known) > len(COMMON)
+    for name, parameter in known.items():
+        assert parameter.name == name and parameter.kind is inspect.Parameter.KEYWORD_ONLY
+        assert parameter.annotation not in (inspect.Parameter.empty, "Any")
+        assert parameter.default is not inspect.Parameter.empty
+    explained = priors.describe_parameters(kind)
+    assert list(explained) == list(known) and all(text and "\n" not in text for text in explained.values())
+
+
+def test_a_kind_has_its_own_defaults_and_explanations() -> None:
+    defaults = {kind: priors.parameters(kind)["num_steps"].default for kind in ("glow", "lifting", "waveglow")}
+    assert defaults == {"glow": 4, "lifting": 8, "waveglow": 12}
+    assert priors.describe_parameters("glow")["num_steps"] == "steps per level, at least 1."
+    assert priors.describe_parameters("waveglow")["num_steps"] == "steps in all, at least 1."
+
+
+def test_an_unknown_kind_has_no_settings() -> None:
+    for ask in (priors.parameters, priors.describe_parameters):
+        with pytest.raises(InputError, match="the prior must be one of .*, got 'wavegloww'; did you mean 'waveglow'"):
+            ask("wavegloww")
+
+
+def test_every_default_can_be_given() -> None:
+    """A listing of the settings is a gin file: building from all of them is building from none."""
+    for kind, needed in (("glow", {"length": 32}), ("template", {"length": 32}), ("score", {"length": 32})):
+        given = {name: each.default for name, each in priors.parameters(kind).items()}
+        assert priors.build(kind, **{**given, **needed}).event_shape == (32, 1)

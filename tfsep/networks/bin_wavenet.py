@@ -6,11 +6,12 @@ squeeze has moved frames into channels, one position is a bin over time.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Unpack
 
 import keras
 import tensorflow as tf
 
+from tfsep.networks.layer_arguments import LayerArguments
 from tfsep.networks.wavenet import WaveNet
 
 
@@ -20,24 +21,39 @@ class BinWaveNet(keras.layers.Layer):
 
     Args:
         in_channels, out_channels: of the features in and out.
-        condition_width: size of the condition vector, 0 for none.
-        settings: further ones of :class:`tfsep.networks.wavenet.WaveNet`.
+        width, num_layers, kernel_size, dilation_base, dilation_cycle, condition_width, conditioning: of the WaveNet,
+            see :class:`tfsep.networks.wavenet.WaveNet`.
+        kwargs: of the Keras layer.
     """
 
     def __init__(
-        self, in_channels: int, out_channels: int, condition_width: int = 0, name: str | None = None, **settings: Any
+        self,
+        in_channels: int,
+        out_channels: int,
+        width: int = 48,
+        num_layers: int = 6,
+        kernel_size: int = 3,
+        dilation_base: int = 2,
+        dilation_cycle: int = 6,
+        condition_width: int = 0,
+        conditioning: str = "additive",
+        **kwargs: Unpack[LayerArguments],
     ) -> None:
         """Build the weights."""
-        policy = settings.pop("dtype", None)
-        super().__init__(name=name, dtype=policy)
+        super().__init__(**kwargs)
         self.built = True
-        self._settings = {
-            "in_channels": in_channels,
-            "out_channels": out_channels,
-            "condition_width": condition_width,
-            **settings,
-        }
-        self.wavenet = WaveNet(**self._settings, dtype=self.dtype_policy)
+        self.wavenet = WaveNet(
+            in_channels,
+            out_channels,
+            width=width,
+            num_layers=num_layers,
+            kernel_size=kernel_size,
+            dilation_base=dilation_base,
+            dilation_cycle=dilation_cycle,
+            condition_width=condition_width,
+            conditioning=conditioning,
+            dtype=self.dtype_policy,
+        )
 
     def call(self, x: tf.Tensor, condition: tf.Tensor | None = None) -> tf.Tensor:
         """Apply the network; ``condition`` is (batch, condition_width)."""
@@ -48,6 +64,6 @@ class BinWaveNet(keras.layers.Layer):
         found = self.wavenet(flat, condition)
         return tf.reshape(found, [-1, frames, bins, found.shape[-1]])
 
-    def get_config(self) -> dict[str, Any]:
-        """Constructor arguments."""
-        return {**super().get_config(), **self._settings}
+    def get_config(self) -> dict[str, object]:
+        """Return the constructor's arguments."""
+        return {**self.wavenet.get_config(), **super().get_config()}

@@ -21,11 +21,12 @@ import functools
 import json
 import math
 from pathlib import Path
-from typing import Any
+from typing import Any, Unpack
 
 import keras
 import tensorflow as tf
 
+from tfsep.networks.layer_arguments import LayerArguments
 from tfsep.runtime import trace_context
 
 TAPS, CONVOLUTION = WAYS = ("taps", "convolution")
@@ -94,7 +95,7 @@ class DilatedConv(keras.layers.Layer):
         kernel_size: int,
         dilation: int,
         way: str | None = None,
-        **kwargs: Any,
+        **kwargs: Unpack[LayerArguments],
     ) -> None:
         """Build the weights."""
         super().__init__(**kwargs)
@@ -138,7 +139,7 @@ class DilatedConv(keras.layers.Layer):
         y = tf.nn.bias_add(tf.matmul(tf.reshape(x, (-1, kernel.shape[0])), kernel), bias)
         return tf.reshape(y, tf.concat([tf.shape(x)[:-1], kernel.shape[1:]], 0))
 
-    def get_config(self) -> dict[str, Any]:
-        """Constructor arguments."""
+    def get_config(self) -> dict[str, object]:
+        """Return the constructor's arguments."""
         own = ("in_channels", "out_channels", "kernel_size", "dilation", "way")
         return {**super().get_config(), **{name: getattr(self, name) for name in own}}

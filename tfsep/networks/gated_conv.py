@@ -9,11 +9,12 @@ computed in the lower precision, gates and sums in the higher one.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Unpack
 
 import keras
 import tensorflow as tf
 
+from tfsep.networks.layer_arguments import LayerArguments
 from tfsep.networks.modulation import Modulation
 
 
@@ -39,7 +40,7 @@ class GatedConv(keras.layers.Layer):
         kernel_size: int | Sequence[int] = 3,
         condition_width: int = 0,
         conditioning: str = "additive",
-        **kwargs: Any,
+        **kwargs: Unpack[LayerArguments],
     ) -> None:
         """Build the weights."""
         super().__init__(**kwargs)
@@ -80,6 +81,6 @@ class GatedConv(keras.layers.Layer):
             hidden += tf.cast(outlet(tf.tanh(signal) * tf.sigmoid(gate)), self.variable_dtype)
         return self.last(tf.nn.silu(hidden))
 
-    def get_config(self) -> dict[str, Any]:
-        """Constructor arguments."""
+    def get_config(self) -> dict[str, object]:
+        """Return the constructor's arguments."""
         return {**super().get_config(), **self._settings}

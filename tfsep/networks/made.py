@@ -9,12 +9,13 @@ Source: Germain et al. 2015, sections 3 and 4, equations 8 to 10; the degree 0 i
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Unpack
 
 import keras
 import numpy as np
 import tensorflow as tf
 
+from tfsep.networks.layer_arguments import LayerArguments
 from tfsep.networks.modulation import Modulation
 
 
@@ -22,7 +23,7 @@ from tfsep.networks.modulation import Modulation
 class MaskedDense(keras.layers.Layer):
     """Dense layer with a fixed mask (in, out) of zeros and ones on its kernel."""
 
-    def __init__(self, mask: Any, kernel_initializer: str = "glorot_uniform", **kwargs: Any) -> None:
+    def __init__(self, mask: Any, kernel_initializer: str = "glorot_uniform", **kwargs: Unpack[LayerArguments]) -> None:
         """Build the weights."""
         super().__init__(**kwargs)
         self.kernel_initializer = kernel_initializer
@@ -35,8 +36,8 @@ class MaskedDense(keras.layers.Layer):
         """Features (batch, in) -> (batch, out)."""
         return tf.matmul(x, tf.convert_to_tensor(self.kernel) * self.mask) + tf.convert_to_tensor(self.bias)
 
-    def get_config(self) -> dict[str, Any]:
-        """Constructor arguments."""
+    def get_config(self) -> dict[str, object]:
+        """Return the constructor's arguments."""
         own = {"mask": self.mask.tolist(), "kernel_initializer": self.kernel_initializer}
         return {**super().get_config(), **own}
 
@@ -65,7 +66,7 @@ class Made(keras.layers.Layer):
         num_layers: int = 2,
         condition_width: int = 0,
         conditioning: str = "additive",
-        **kwargs: Any,
+        **kwargs: Unpack[LayerArguments],
     ) -> None:
         """Build the weights."""
         super().__init__(**kwargs)
@@ -103,6 +104,6 @@ class Made(keras.layers.Layer):
             x = tf.nn.silu(x)
         return tf.reshape(self.last(x), [-1, self._settings["num_dimensions"], self._settings["num_parameters"]])
 
-    def get_config(self) -> dict[str, Any]:
-        """Constructor arguments."""
+    def get_config(self) -> dict[str, object]:
+        """Return the constructor's arguments."""
         return {**super().get_config(), **self._settings}

@@ -8,10 +8,12 @@ before the shift's.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Unpack
 
 import keras
 import tensorflow as tf
+
+from tfsep.networks.layer_arguments import LayerArguments
 
 CONDITIONINGS = ("additive", "film", "affine")
 
@@ -29,7 +31,9 @@ class Modulation(keras.layers.Layer):
         ValueError: for another conditioning.
     """
 
-    def __init__(self, condition_width: int, num_channels: int, conditioning: str = "additive", **kwargs: Any) -> None:
+    def __init__(
+        self, condition_width: int, num_channels: int, conditioning: str = "additive", **kwargs: Unpack[LayerArguments]
+    ) -> None:
         """Build the weights."""
         super().__init__(**kwargs)
         self.built = True
@@ -50,7 +54,7 @@ class Modulation(keras.layers.Layer):
         scale, shift = (first, second) if self.conditioning == "affine" else (second, first)
         return features * (1.0 + scale) + shift
 
-    def get_config(self) -> dict[str, Any]:
-        """Constructor arguments."""
+    def get_config(self) -> dict[str, object]:
+        """Return the constructor's arguments."""
         own = {name: getattr(self, name) for name in ("condition_width", "num_channels", "conditioning")}
         return {**super().get_config(), **own}

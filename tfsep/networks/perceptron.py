@@ -6,11 +6,12 @@ LayerNorm, 2 x width units inside and, where there is a condition c, a modulatio
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Unpack
 
 import keras
 import tensorflow as tf
 
+from tfsep.networks.layer_arguments import LayerArguments
 from tfsep.networks.modulation import Modulation
 
 
@@ -29,7 +30,12 @@ class ResidualBlocks(keras.layers.Layer):
     """
 
     def __init__(
-        self, width: int, num_blocks: int, condition_width: int = 0, conditioning: str = "film", **kwargs: Any
+        self,
+        width: int,
+        num_blocks: int,
+        condition_width: int = 0,
+        conditioning: str = "film",
+        **kwargs: Unpack[LayerArguments],
     ) -> None:
         """Build the weights."""
         super().__init__(**kwargs)
@@ -60,6 +66,6 @@ class ResidualBlocks(keras.layers.Layer):
             hidden += narrow(tf.nn.silu(inner))
         return hidden
 
-    def get_config(self) -> dict[str, Any]:
-        """Constructor arguments."""
+    def get_config(self) -> dict[str, object]:
+        """Return the constructor's arguments."""
         return {**super().get_config(), **self._settings}

@@ -6,11 +6,12 @@ Waves are folded into blocks of ``block`` samples that become channels, (batch, 
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Unpack
 
 import keras
 import tensorflow as tf
 
+from tfsep.networks.layer_arguments import LayerArguments
 from tfsep.networks.wavenet import WaveNet
 
 
@@ -47,7 +48,7 @@ class WaveRefinement(keras.layers.Layer):
         num_layers: int = 6,
         kernel_size: int = 3,
         dilation_cycle: int = 6,
-        **kwargs: Any,
+        **kwargs: Unpack[LayerArguments],
     ) -> None:
         """Build the weights."""
         super().__init__(**kwargs)
@@ -74,6 +75,6 @@ class WaveRefinement(keras.layers.Layer):
         """Mixture and estimates at about unit power, (batch, 1 + source, time) -> (batch, source, time)."""
         return unfold(self.network(fold(waves, self.block)), self.block)
 
-    def get_config(self) -> dict[str, Any]:
-        """Constructor arguments."""
+    def get_config(self) -> dict[str, object]:
+        """Return the constructor's arguments."""
         return {**super().get_config(), **self._settings}

@@ -13,10 +13,12 @@ memory (Vaswani et al. 2017, equation 1, with parameters for keys and values). T
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Unpack
 
 import keras
 import tensorflow as tf
+
+from tfsep.networks.layer_arguments import LayerArguments
 
 _FLOOR = 1e-3
 
@@ -43,7 +45,7 @@ class Retrieval(keras.layers.Layer):
         num_atoms: int = 256,
         width: int = 128,
         condition_width: int = 0,
-        **kwargs: Any,
+        **kwargs: Unpack[LayerArguments],
     ) -> None:
         """Build the weights."""
         super().__init__(**kwargs)
@@ -94,8 +96,8 @@ class Retrieval(keras.layers.Layer):
         wave = tf.signal.irfft(spectrum * tf.cast(answer, spectrum.dtype), points)
         return wave[:, : self.num_samples, tf.newaxis]
 
-    def get_config(self) -> dict[str, Any]:
-        """Constructor arguments."""
+    def get_config(self) -> dict[str, object]:
+        """Return the constructor's arguments."""
         return {**super().get_config(), **self._settings}
 
 

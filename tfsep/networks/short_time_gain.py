@@ -11,12 +11,13 @@ change within an event; for events of one frame see spectral_gain.py.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Unpack
 
 import keras
 import tensorflow as tf
 
 from tfsep.audio.stft import check_framing, inverse_stft, stft
+from tfsep.networks.layer_arguments import LayerArguments
 from tfsep.networks.spectral_mask import TemporalMask
 
 _FLOOR = 1e-3
@@ -47,25 +48,28 @@ class ShortTimeGain(keras.layers.Layer):
         num_blocks: int = 6,
         dilation_cycle: int = 4,
         condition_width: int = 0,
-        **kwargs: Any,
+        **kwargs: Unpack[LayerArguments],
     ) -> None:
         """Build the weights."""
         super().__init__(**kwargs)
         if out_channels != 1:
             raise ValueError(f"a network of real gains has one channel out, got {out_channels}")
-        own = {"width": width, "num_blocks": num_blocks, "dilation_cycle": dilation_cycle}
         self._settings = {
             "num_samples": num_samples,
             "out_channels": out_channels,
             "frame_length": frame_length,
             "frame_step": frame_step,
+            "width": width,
+            "num_blocks": num_blocks,
+            "dilation_cycle": dilation_cycle,
             "condition_width": condition_width,
-            **own,
         }
         self.num_samples, self.frame_length, self.frame_step = num_samples, frame_length, frame_step
         num_bins = check_framing(frame_length, frame_step) // 2 + 1
         policy = self.dtype_policy
-        self.gains = TemporalMask(num_bins, condition_width=condition_width, silent=True, dtype=policy, **own)
+        self.gains = TemporalMask(
+            num_bins, width, num_blocks, dilation_cycle, condition_width=condition_width, silent=True, dtype=policy
+        )
 
     def call(self, x: tf.Tensor, condition: tf.Tensor | None = None) -> tf.Tensor:
         """Filter; ``condition`` is (batch, condition_width)."""
@@ -78,6 +82,6 @@ class ShortTimeGain(keras.layers.Layer):
         )
         return wave[..., tf.newaxis]
 
-    def get_config(self) -> dict[str, Any]:
-        """Constructor arguments."""
+    def get_config(self) -> dict[str, object]:
+        """Return the constructor's arguments."""
         return {**super().get_config(), **self._settings}

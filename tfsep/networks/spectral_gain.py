@@ -13,11 +13,12 @@ level, as in FiLM (Perez et al. 2018, equation 2). Both outputs are zero when in
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Unpack
 
 import keras
 import tensorflow as tf
 
+from tfsep.networks.layer_arguments import LayerArguments
 from tfsep.networks.perceptron import ResidualBlocks
 from tfsep.networks.refinement import fold, unfold
 from tfsep.networks.wavenet import WaveNet
@@ -53,7 +54,7 @@ class SpectralGain(keras.layers.Layer):
         local_layers: int = 3,
         local_block: int = 8,
         condition_width: int = 0,
-        **kwargs: Any,
+        **kwargs: Unpack[LayerArguments],
     ) -> None:
         """Build the weights."""
         super().__init__(**kwargs)
@@ -109,6 +110,6 @@ class SpectralGain(keras.layers.Layer):
         mended = unfold(self.local(seen, condition), self.local_block)
         return wave + tf.transpose(mended, [0, 2, 1])
 
-    def get_config(self) -> dict[str, Any]:
-        """Constructor arguments."""
+    def get_config(self) -> dict[str, object]:
+        """Return the constructor's arguments."""
         return {**super().get_config(), **self._settings}

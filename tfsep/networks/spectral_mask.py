@@ -6,12 +6,13 @@ for the spread of the estimate. Output layers start small, so the masks start ne
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Unpack
 
 import keras
 import tensorflow as tf
 
 from tfsep.networks.dilated import DilatedConv
+from tfsep.networks.layer_arguments import LayerArguments
 from tfsep.networks.modulation import Modulation
 from tfsep.networks.perceptron import ResidualBlocks
 
@@ -26,7 +27,7 @@ class FrameMask(keras.layers.Layer):
         num_blocks: residual blocks.
     """
 
-    def __init__(self, num_bins: int, width: int = 256, num_blocks: int = 3, **kwargs: Any) -> None:
+    def __init__(self, num_bins: int, width: int = 256, num_blocks: int = 3, **kwargs: Unpack[LayerArguments]) -> None:
         """Build the weights for ``num_bins`` bins in and out."""
         super().__init__(**kwargs)
         self._settings = {"num_bins": num_bins, "width": width, "num_blocks": num_blocks}
@@ -42,8 +43,8 @@ class FrameMask(keras.layers.Layer):
         """Propose logits."""
         return self.last(self.blocks(self.first(x)))
 
-    def get_config(self) -> dict[str, Any]:
-        """Constructor arguments."""
+    def get_config(self) -> dict[str, object]:
+        """Return the constructor's arguments."""
         return {**super().get_config(), **self._settings}
 
 
@@ -71,7 +72,7 @@ class TemporalMask(keras.layers.Layer):
         dilation_cycle: int = 4,
         condition_width: int = 0,
         silent: bool = False,
-        **kwargs: Any,
+        **kwargs: Unpack[LayerArguments],
     ) -> None:
         """Build the weights for ``num_bins`` bins in and out."""
         super().__init__(**kwargs)
@@ -109,6 +110,6 @@ class TemporalMask(keras.layers.Layer):
             hidden += narrow(tf.nn.silu(inner))
         return self.last(hidden)
 
-    def get_config(self) -> dict[str, Any]:
-        """Constructor arguments."""
+    def get_config(self) -> dict[str, object]:
+        """Return the constructor's arguments."""
         return {**super().get_config(), **self._settings}

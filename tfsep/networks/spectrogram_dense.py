@@ -8,11 +8,12 @@ convolutions have to carry it from each to the next.
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import Unpack
 
 import keras
 import tensorflow as tf
 
+from tfsep.networks.layer_arguments import LayerArguments
 from tfsep.networks.perceptron import ResidualBlocks
 
 
@@ -36,7 +37,7 @@ class SpectrogramDense(keras.layers.Layer):
         width: int = 256,
         num_blocks: int = 2,
         condition_width: int = 0,
-        **kwargs: Any,
+        **kwargs: Unpack[LayerArguments],
     ) -> None:
         """Build the weights."""
         super().__init__(**kwargs)
@@ -62,6 +63,6 @@ class SpectrogramDense(keras.layers.Layer):
         hidden = self.first(tf.reshape(x, [-1, math.prod(x.shape[1:])]))
         return tf.reshape(self.last(self.blocks(hidden, condition)), [-1, *self.positions, self.out_channels])
 
-    def get_config(self) -> dict[str, Any]:
-        """Constructor arguments."""
+    def get_config(self) -> dict[str, object]:
+        """Return the constructor's arguments."""
         return {**super().get_config(), **self._settings}

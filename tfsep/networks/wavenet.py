@@ -14,12 +14,13 @@ Sources: van den Oord et al. 2016, section 2; Kim et al. 2019 (FloWaveNet), sect
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Unpack
 
 import keras
 import tensorflow as tf
 
 from tfsep.networks.dilated import DilatedConv
+from tfsep.networks.layer_arguments import LayerArguments
 from tfsep.networks.modulation import Modulation
 
 
@@ -49,7 +50,7 @@ class WaveNet(keras.layers.Layer):
         dilation_cycle: int = 6,
         condition_width: int = 0,
         conditioning: str = "additive",
-        **kwargs: Any,
+        **kwargs: Unpack[LayerArguments],
     ) -> None:
         """Build the weights."""
         super().__init__(**kwargs)
@@ -92,6 +93,6 @@ class WaveNet(keras.layers.Layer):
             skip += out
         return self.last(tf.nn.silu(skip))
 
-    def get_config(self) -> dict[str, Any]:
-        """Constructor arguments."""
+    def get_config(self) -> dict[str, object]:
+        """Return the constructor's arguments."""
         return {**super().get_config(), **self._settings}

@@ -18,25 +18,27 @@ algorithm 1.
 
 from __future__ import annotations
 
+import dataclasses
 import math
-from collections.abc import Callable
-from typing import Any
+from dataclasses import dataclass
+from typing import ClassVar
 
 import keras
 import tensorflow as tf
 
 from tfsep.audio.front_end import FrontEnd
+from tfsep.axes import Seed, Sigma, TensorLike
 from tfsep.errors import InputError
 from tfsep.networks.noise_embedding import NoiseEmbedding
 from tfsep.networks.retrieval import Retrieval
 from tfsep.networks.short_time_gain import ShortTimeGain
 from tfsep.networks.spectral_gain import SpectralGain
 from tfsep.priors.base import Prior, broadcast_to_event, per_example_sigma
-from tfsep.priors.flows.conditioners import network_factory
+from tfsep.priors.flows.conditioners import NetworkSettings, network_arguments
 from tfsep.priors.flows.flow import clean_variance
 from tfsep.priors.stacked import Stackable
 
-WAVE_NETWORKS: dict[str, Callable[..., keras.layers.Layer]] = {
+WAVE_NETWORKS: dict[str, type[keras.layers.Layer]] = {
     "spectral_gain": SpectralGain,
     "retrieval": Retrieval,
     "short_time_gain": ShortTimeGain,
@@ -45,21 +47,89 @@ NETWORKS = (*WAVE_NETWORKS, "convolutions")
 _RHO = 7.0
 
 
+@dataclass(frozen=True, kw_only=True)
+class DenoiserSettings(NetworkSettings):
+    """Settings of a score prior, those of its network among them; None is the network's own default.
+
+    Attributes:
+        network: over waves "spectral_gain", "retrieval" or "short_time_gain"; "convolutions" (WaveNet or gated 2-D
+            convolutions) over any events.
+        width: hidden units or channels of the network; None is 128 in "spectral_gain" and "retrieval", 160 in
+            "short_time_gain", 48 in a WaveNet and 32 in gated convolutions.
+        dilation_cycle: of "short_time_gain" and a WaveNet: layers after which the dilation starts again from 1; None
+            is 4 and 6.
+        precision: of "convolutions": what the network computes in, "bfloat16" for a float32 prior; None is ``dtype``.
+        num_blocks: residual blocks; None is 2 in "spectral_gain" and 6 in "short_time_gain".
+        local_width: of "spectral_gain": channels of its WaveNet, 0 for none; None is 48.
+        local_layers: of "spectral_gain": gated layers of its WaveNet; None is 3.
+        local_block: of "spectral_gain": samples that are one position of its WaveNet; None is 8.
+        num_atoms: of "retrieval": learned spectra, at least 1; None is 256.
+        frame_length: of "short_time_gain": samples of a frame; None is 2048.
+        frame_step: of "short_time_gain": samples from one frame to the next; None is 512.
+        sigma_range: smallest and largest noise level, in units of the features.
+        condition_width: size of the embedded noise level, at least 1.
+        num_sampling_steps: steps of :meth:`ScorePrior.sample`, at least 1.
+        background: whether other sounds take the place of white noise in its training. It is then the mean of the
+            source given its sum with such sounds, which is no score: ``has_score`` is False.
+        dtype: "float32" or "float64".
+    """
+
+    network: str | None = "spectral_gain"
+    num_blocks: int | None = None
+    local_width: int | None = None
+    local_layers: int | None = None
+    local_block: int | None = None
+    num_atoms: int | None = None
+    frame_length: int | None = None
+    frame_step: int | None = None
+    sigma_range: tuple[float, float] = (0.01, 1.0)
+    condition_width: int = 32
+    num_sampling_steps: int = 24
+    background: bool = False
+    dtype: str = "float32"
+
+    network_fields: ClassVar[tuple[str, ...]] = (
+        *NetworkSettings.network_fields,
+        "num_blocks",
+        "local_width",
+        "local_layers",
+        "local_block",
+        "num_atoms",
+        "frame_length",
+        "frame_step",
+    )
+
+    def build_network(self, event_shape: tuple[int, ...]) -> keras.layers.Layer:
+        """Build the network, from (batch,) + event_shape and the embedded noise level to the same shape.
+
+        Raises:
+            ValueError: for an unknown network, one that does not suit the events, or a setting that it does not have.
+        """
+        if self.network not in NETWORKS:
+            raise ValueError(f"network must be one of {', '.join(NETWORKS)}, got {self.network!r}")
+        if self.network == "convolutions":
+            usual = dataclasses.replace(self, network=None)
+            return usual.network_factory(event_shape, self.condition_width, self.dtype)(1, 1)
+        if len(event_shape) != 2:
+            raise ValueError(f"network {self.network!r} reads waves (time, 1); over spectrograms take 'convolutions'")
+        if self.precision is not None:
+            raise ValueError(f"precision must be None for network {self.network!r}, got {self.precision!r}")
+        layer = WAVE_NETWORKS[self.network]
+        arguments = network_arguments(self.network, layer, self.given_to_network())
+        return layer(event_shape[0], 1, condition_width=self.condition_width, dtype=self.dtype, **arguments)
+
+    def build(self, front_end: FrontEnd, event_shape: tuple[int, ...]) -> ScorePrior:
+        """Build the untrained prior; see :class:`ScorePrior`."""
+        return ScorePrior(front_end, event_shape, self)
+
+
 class ScorePrior(keras.Model, Stackable):
     """A denoiser as a prior; see the module's text.
 
     Args:
         front_end: from waveforms to features.
         event_shape: (time, 1) or (frame, bin, 1).
-        network: over waves "spectral_gain", "retrieval" or "short_time_gain"; "convolutions" (WaveNet or gated 2-D
-            convolutions) over any events.
-        sigma_range: smallest and largest noise level, in units of the features.
-        condition_width: size of the embedded noise level.
-        num_sampling_steps: steps of :meth:`sample`.
-        background: whether other sounds take the place of white noise in its training. It is then the mean of the
-            source given its sum with such sounds, which is no score: ``has_score`` is False.
-        dtype: "float32" or "float64".
-        settings: of the network.
+        settings: of the prior and its network.
 
     Raises:
         ValueError: for an unknown network, one that does not suit the events, or noise levels out of order.
@@ -69,50 +139,32 @@ class ScorePrior(keras.Model, Stackable):
     has_log_prob = False
     __repr__ = __str__ = Prior.__repr__
 
-    def __init__(
-        self,
-        front_end: FrontEnd,
-        event_shape: tuple[int, ...],
-        network: str = "spectral_gain",
-        sigma_range: tuple[float, float] = (0.01, 1.0),
-        condition_width: int = 32,
-        num_sampling_steps: int = 24,
-        background: bool = False,
-        dtype: str = "float32",
-        **settings: Any,
-    ) -> None:
+    def __init__(self, front_end: FrontEnd, event_shape: tuple[int, ...], settings: DenoiserSettings) -> None:
         """Create all weights; the network's output starts at zero."""
-        super().__init__(name="score", dtype=dtype)
-        if network not in NETWORKS:
-            raise ValueError(f"network must be one of {', '.join(NETWORKS)}, got {network!r}")
-        if network != "convolutions" and len(event_shape) != 2:
-            raise ValueError(f"network {network!r} reads waves (time, 1); over spectrograms take 'convolutions'")
-        if not 0.0 < sigma_range[0] < sigma_range[1] < math.inf:
-            raise ValueError(f"sigma_range must be two positive numbers in ascending order, got {sigma_range}")
+        super().__init__(name="score", dtype=settings.dtype)
+        low, high = settings.sigma_range
+        if not 0.0 < low < high < math.inf:
+            raise ValueError(f"sigma_range must be two positive numbers in ascending order, got {settings.sigma_range}")
         self.front_end, self.domain, self.event_shape = front_end, front_end.domain, tuple(event_shape)
-        self.sigma_range = (sigma_range[0], sigma_range[1])
-        self.smallest_sigma, self.largest_sigma = sigma_range
-        self.num_sampling_steps, self.has_score = num_sampling_steps, not background
-        self.tf_dtype = tf.as_dtype(dtype)
-        self.embedding = NoiseEmbedding(condition_width, dtype=dtype)
-        if network == "convolutions":
-            self.network = network_factory(self.event_shape, condition_width, dtype, **settings)(1, 1)
-        else:
-            build = WAVE_NETWORKS[network]
-            self.network = build(self.event_shape[0], 1, condition_width=condition_width, dtype=dtype, **settings)
+        self.sigma_range = (low, high)
+        self.smallest_sigma, self.largest_sigma = low, high
+        self.num_sampling_steps, self.has_score = settings.num_sampling_steps, not settings.background
+        self.tf_dtype = tf.as_dtype(settings.dtype)
+        self.embedding = NoiseEmbedding(settings.condition_width, dtype=settings.dtype)
+        self.network = settings.build_network(self.event_shape)
         one = keras.initializers.Constant(1.0)
         self.data_std = self.add_weight(shape=(), initializer=one, trainable=False, name="data_std")
         # Keras 3 hides layers in lists from tf.train.Checkpoint, which would save nearly nothing and say nothing.
         self.checkpointed = tf.train.Checkpoint(weights=[weight.value for weight in self.weights])
         self.built = True
 
-    def initialise(self, x: Any, sigma: Any = None) -> None:
+    def initialise(self, x: TensorLike, sigma: Sigma | None = None) -> None:
         """Set the data's standard deviation from events that carry noise of standard deviation sigma."""
         x = tf.cast(tf.convert_to_tensor(x), self.tf_dtype)
         level = per_example_sigma(self.smallest_sigma if sigma is None else sigma, x)
         self.data_std.assign(tf.sqrt(clean_variance(x, level)))
 
-    def denoise(self, x: Any, sigma: Any) -> tf.Tensor:
+    def denoise(self, x: TensorLike, sigma: Sigma) -> tf.Tensor:
         """Posterior mean of the clean event: (batch,) + event_shape -> the same."""
         x = tf.cast(tf.convert_to_tensor(x), self.tf_dtype)
         self.check_events(x)
@@ -122,13 +174,13 @@ class ScorePrior(keras.Model, Stackable):
         answer = self.network(x / total, self.embedding(level))
         return (clean / total) ** 2 * x + noise * clean / total * answer
 
-    def score(self, x: Any, sigma: Any = None) -> tf.Tensor:
+    def score(self, x: TensorLike, sigma: Sigma | None = None) -> tf.Tensor:
         """(D(x, sigma) - x) / sigma^2: (batch,) + event_shape -> the same."""
         x = tf.cast(tf.convert_to_tensor(x), self.tf_dtype)
         level = per_example_sigma(self.smallest_sigma if sigma is None else sigma, x)
         return (self.denoise(x, level) - x) / broadcast_to_event(level, x) ** 2
 
-    def log_prob(self, x: Any, sigma: Any = None) -> tf.Tensor:
+    def log_prob(self, x: TensorLike, sigma: Sigma | None = None) -> tf.Tensor:
         """Refused: this prior has no density.
 
         Raises:
@@ -141,7 +193,7 @@ class ScorePrior(keras.Model, Stackable):
         clean = tf.convert_to_tensor(self.data_std)
         return (sigma**2 + clean**2) / (sigma * clean) ** 2
 
-    def sample(self, num: int, seed: Any, sigma: Any = None) -> tf.Tensor:
+    def sample(self, num: int, seed: Seed, sigma: Sigma | None = None) -> tf.Tensor:
         """Draw by the probability-flow equation in Heun's steps (Karras et al. 2022, algorithm 1).
 
         Args:
@@ -172,8 +224,3 @@ class ScorePrior(keras.Model, Stackable):
     def call(self, x: tf.Tensor, sigma: tf.Tensor) -> tf.Tensor:
         """Keras' call: the denoiser."""
         return self.denoise(x, sigma)
-
-
-def score(front_end: FrontEnd, event_shape: tuple[int, ...], **settings: Any) -> ScorePrior:
-    """Build :class:`ScorePrior`."""
-    return ScorePrior(front_end, event_shape, **settings)

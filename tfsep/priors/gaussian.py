@@ -143,8 +143,3 @@ def _vector(name: str, value: Any, count: int) -> np.ndarray:
     if values.shape not in ((), (count,)) or not np.all(np.isfinite(values)):
         raise ValueError(f"{name} must be one finite number or {count} of them, got shape {values.shape}")
     return np.broadcast_to(values, (count,))
-
-
-def gaussian(front_end: FrontEnd, event_shape: tuple[int, ...], **settings: Any) -> GaussianPrior:
-    """Build :class:`GaussianPrior`."""
-    return GaussianPrior(front_end, event_shape, **settings)

@@ -191,8 +191,3 @@ class IdealToyPrior(ClosedForm):
         noise = tf.random.stateless_normal(clean.shape, seed, dtype=self.tf_dtype, alg="philox")
         level = tf.reshape(per_example_sigma(self.smallest_sigma if sigma is None else sigma, clean), [-1, 1, 1])
         return clean + level * noise
-
-
-def ideal_toy(front_end: FrontEnd, event_shape: tuple[int, ...], **settings: Any) -> IdealToyPrior:
-    """Build :class:`IdealToyPrior`."""
-    return IdealToyPrior(front_end, event_shape, **settings)

@@ -176,8 +176,3 @@ def _best(inner: tf.Tensor, energy: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
     place = tf.argmax(tf.reshape(explained, [-1]))
     level = tf.reshape(inner / tf.maximum(energy, 1e-9), [-1])[place]
     return tf.reduce_max(explained), level
-
-
-def template(front_end: FrontEnd, event_shape: tuple[int, ...], **settings: Any) -> TemplatePrior:
-    """Build :class:`TemplatePrior`."""
-    return TemplatePrior(front_end, event_shape, **settings)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 import json
 from pathlib import Path
 from typing import Any
@@ -40,11 +39,11 @@ def test_the_table_says_what_was_not_finite() -> None:
 
 @pytest.mark.parametrize("row", stability.ROWS, ids=lambda row: row.name)
 def test_a_row_names_settings_that_exist(row: stability.Row) -> None:
-    from tfsep.priors.flows.glow import glow
+    from tfsep import priors
     from tfsep.training.task import FitSettings
 
     FitSettings(**{**stability._FIT, **row.fit})
-    assert set(row.prior) <= set(inspect.signature(glow).parameters)
+    assert set(row.prior) <= set(priors.parameters("glow"))
 
 
 def test_the_kept_results_are_those_of_the_rows() -> None:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Sequence
-from typing import Any
+from dataclasses import dataclass
+from typing import ClassVar
 
 import keras
 
+from tfsep.axes import Settings
 from tfsep.networks.bin_wavenet import BinWaveNet
 from tfsep.networks.gated_conv import GatedConv
 from tfsep.networks.wavenet import WaveNet
@@ -20,43 +23,93 @@ NETWORKS: dict[tuple[int, str], type[keras.layers.Layer]] = {
 _USUAL = {2: "wavenet", 3: "gated_conv"}
 
 
-def network_factory(
-    event_shape: tuple[int, ...],
-    condition_width: int,
-    dtype: str,
-    network: str | None = None,
-    precision: str | None = None,
-    **settings: Any,
-) -> NetworkFactory:
-    """(in_channels, out_channels) -> a network for events of this rank, with the given settings.
+@dataclass(frozen=True, kw_only=True)
+class NetworkSettings:
+    """Settings of a conditioner network; None is the network's own default.
 
-    Args:
-        event_shape: (time, channel) or (frame, bin, channel).
-        condition_width: size of the noise condition, 0 for none.
-        dtype: dtype policy.
+    Attributes:
         network: "wavenet", over spectrograms along their bins, or over spectrograms "gated_conv"; None is the first
             over waves and the second over spectrograms.
-        precision: what the networks compute in; see :func:`network_dtype`.
-        settings: the network's own (width, num_layers, kernel_size, ...).
+        width: hidden channels of the network, at least 1; None is 48 in a WaveNet and 32 in gated convolutions.
+        num_layers: gated layers of the network; None is 6 in a WaveNet and 2 in gated convolutions.
+        kernel_size: taps of a convolution, an odd number; of gated convolutions one for both axes or (frame, bin);
+            None is 3.
+        dilation_base: of a WaveNet: the dilation of layer i is dilation_base ** (i % dilation_cycle); None is 2.
+        dilation_cycle: of a WaveNet: layers after which the dilation starts again from 1; None is 6.
+        conditioning: how the noise level enters the network, "additive", "film" or "affine"; None is "additive".
+        precision: what the networks compute in, "bfloat16" for those of a float32 prior; None is the prior's dtype.
+    """
+
+    network: str | None = None
+    width: int | None = None
+    num_layers: int | None = None
+    kernel_size: int | Sequence[int] | None = None
+    dilation_base: int | None = None
+    dilation_cycle: int | None = None
+    conditioning: str | None = None
+    precision: str | None = None
+
+    #: Fields that a network takes, each if it is not None.
+    network_fields: ClassVar[tuple[str, ...]] = (
+        "width",
+        "num_layers",
+        "kernel_size",
+        "dilation_base",
+        "dilation_cycle",
+        "conditioning",
+    )
+
+    def given_to_network(self) -> dict[str, object]:
+        """Return the fields that a network takes and that are not None, by name."""
+        return {name: getattr(self, name) for name in self.network_fields if getattr(self, name) is not None}
+
+    def network_factory(self, event_shape: tuple[int, ...], condition_width: int, dtype: str) -> NetworkFactory:
+        """Return a function (in_channels, out_channels) -> a network for events of this rank.
+
+        Args:
+            event_shape: (time, channel) or (frame, bin, channel).
+            condition_width: size of the noise condition, 0 for none.
+            dtype: dtype policy.
+
+        Raises:
+            ValueError: for a network that is not known for events of this rank, or a setting that it does not have.
+        """
+        rank = len(event_shape)
+        kind = _USUAL[rank] if self.network is None else self.network
+        if (rank, kind) not in NETWORKS:
+            known = ", ".join(name for each, name in NETWORKS if each == rank)
+            raise ValueError(
+                f"the network of a prior over events {event_shape} must be one of {known}, got {self.network!r}"
+            )
+        layer, policy = NETWORKS[rank, kind], network_dtype(dtype, self.precision)
+        arguments = network_arguments(kind, layer, self.given_to_network())
+
+        def make(in_channels: int, out_channels: int) -> keras.layers.Layer:
+            return layer(in_channels, out_channels, condition_width=condition_width, dtype=policy, **arguments)
+
+        return make
+
+
+def network_arguments(name: str, layer: type[keras.layers.Layer], given: Settings) -> Settings:
+    """Return ``given``, after a check that the network takes all of it.
+
+    Args:
+        name: of the network, for the message.
+        layer: its class.
+        given: settings by name.
 
     Raises:
-        ValueError: for a network that is not known for events of this rank.
+        ValueError: for a setting that the network does not have.
     """
-    rank = len(event_shape)
-    kind = _USUAL[rank] if network is None else network
-    if (rank, kind) not in NETWORKS:
-        known = ", ".join(name for each, name in NETWORKS if each == rank)
-        raise ValueError(f"the network of a prior over events {event_shape} must be one of {known}, got {network!r}")
-    layer, policy = NETWORKS[rank, kind], network_dtype(dtype, precision)
-
-    def make(in_channels: int, out_channels: int) -> keras.layers.Layer:
-        return layer(in_channels, out_channels, condition_width=condition_width, dtype=policy, **settings)
-
-    return make
+    known = inspect.signature(layer).parameters
+    for each in given:
+        if each not in known:
+            raise ValueError(f"network {name!r} has no setting {each!r}, got {given[each]!r}")
+    return given
 
 
 def network_dtype(dtype: str, precision: str | None) -> str:
-    """The dtype policy of the conditioner networks.
+    """Return the dtype policy of the conditioner networks.
 
     With ``precision`` "bfloat16" they compute in bfloat16 and keep float32 weights; what they give is cast back, so
     that the chain and its log-determinants stay in float32. None is the prior's own ``dtype``.
@@ -72,33 +125,3 @@ def network_dtype(dtype: str, precision: str | None) -> str:
             f"got {precision!r} for a {dtype} prior"
         )
     return "mixed_bfloat16"
-
-
-def first_factors(event_shape: tuple[int, ...], squeeze: int | Sequence[int]) -> tuple[int, ...]:
-    """Squeeze factors along the spatial axes, from one for all of them or one for each.
-
-    Raises:
-        ValueError: if there are more or fewer factors than axes.
-    """
-    rank = len(event_shape) - 1
-    factors = (squeeze,) * rank if isinstance(squeeze, int) else tuple(squeeze)
-    if len(factors) != rank:
-        raise ValueError(f"squeeze must be one factor or {rank} of them, got {squeeze}")
-    return factors
-
-
-def level_factors(event_shape: tuple[int, ...], squeeze: int | Sequence[int], num_levels: int) -> list[tuple[int, ...]]:
-    """Squeeze factors of each level: ``squeeze`` at first, then 2; an axis that a list gives 1 is never squeezed.
-
-    Raises:
-        ValueError: if there are more or fewer factors than spatial axes.
-    """
-    first = first_factors(event_shape, squeeze)
-    rest = tuple(1 if factor == 1 and not isinstance(squeeze, int) else 2 for factor in first)
-    return [first if level == 0 else rest for level in range(num_levels)]
-
-
-def check_waves(kind: str, event_shape: tuple[int, ...], instead: str) -> None:
-    """Refuse events that are not waves (time, 1) with a ValueError that names a kind to take instead."""
-    if len(event_shape) != 2 or event_shape[1] != 1:
-        raise ValueError(f"{kind} is a density over waves, events (time, 1); over spectrograms take {instead}")

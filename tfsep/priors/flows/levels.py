@@ -15,6 +15,36 @@ from tfsep.priors.flows.flow_layers import FlowLayer, MultiscaleLayer, NetworkFa
 StepFactory = Callable[[tuple[int, ...], int], list[FlowLayer]]
 
 
+def first_factors(event_shape: tuple[int, ...], squeeze: int | Sequence[int]) -> tuple[int, ...]:
+    """Return squeeze factors along the spatial axes, from one for all of them or one for each.
+
+    Raises:
+        ValueError: if there are more or fewer factors than axes.
+    """
+    rank = len(event_shape) - 1
+    factors = (squeeze,) * rank if isinstance(squeeze, int) else tuple(squeeze)
+    if len(factors) != rank:
+        raise ValueError(f"squeeze must be one factor or {rank} of them, got {squeeze}")
+    return factors
+
+
+def level_factors(event_shape: tuple[int, ...], squeeze: int | Sequence[int], num_levels: int) -> list[tuple[int, ...]]:
+    """Return squeeze factors of each level: ``squeeze`` at first, then 2; an axis that a list gives 1 keeps 1.
+
+    Raises:
+        ValueError: if there are more or fewer factors than spatial axes.
+    """
+    first = first_factors(event_shape, squeeze)
+    rest = tuple(1 if factor == 1 and not isinstance(squeeze, int) else 2 for factor in first)
+    return [first if level == 0 else rest for level in range(num_levels)]
+
+
+def check_waves(kind: str, event_shape: tuple[int, ...], instead: str) -> None:
+    """Refuse events that are not waves (time, 1) with a ValueError that names a kind to take instead."""
+    if len(event_shape) != 2 or event_shape[1] != 1:
+        raise ValueError(f"{kind} is a density over waves, events (time, 1); over spectrograms take {instead}")
+
+
 def build_levels(
     event_shape: tuple[int, ...],
     factors: Sequence[tuple[int, ...]],
@@ -25,7 +55,7 @@ def build_levels(
     split_every: int = 1,
     level: int = 0,
 ) -> list[FlowLayer]:
-    """Layers of all levels from ``level`` on, from the data's side to the latents'.
+    """Build the layers of all levels from ``level`` on, from the data's side to the latents'.
 
     Args:
         event_shape: shape at the entrance of the level, channels last.

@@ -22,92 +22,111 @@ Kingma and Dhariwal 2018 (Glow), table 1.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import ClassVar
 
 import keras
 
-from tfsep.audio.front_end import FrontEnd
+from tfsep.axes import Settings
 from tfsep.bijectors.squeeze import squeezed_shape
 from tfsep.networks.spectral_gain import SpectralGain
 from tfsep.networks.spectrogram_dense import SpectrogramDense
-from tfsep.priors.flows.conditioners import first_factors, network_dtype, network_factory
-from tfsep.priors.flows.flow import FlowPrior
+from tfsep.parameters import keyword_parameters, refuse_unknown
+from tfsep.priors.flows.conditioners import NetworkSettings, network_arguments, network_dtype
 from tfsep.priors.flows.flow_layers import FlowLayer, MultiscaleLayer, NetworkFactory, SequenceLayer, SqueezeLayer
 from tfsep.priors.flows.glow import glow_steps
+from tfsep.priors.flows.levels import first_factors
+from tfsep.priors.flows.settings import FlowSettings
+
+#: What predicts one half from the other, by the number of spatial axes.
+PREDICTORS: dict[int, tuple[str, type[keras.layers.Layer]]] = {
+    1: ("spectral_gain", SpectralGain),
+    2: ("spectrogram_dense", SpectrogramDense),
+}
 
 
-def lifting(
-    front_end: FrontEnd,
-    event_shape: tuple[int, ...],
-    num_levels: int = 3,
-    squeeze: int | Sequence[int] = 16,
-    num_steps: int = 8,
-    sigma_range: tuple[float, float] | None = (0.01, 1.0),
-    condition_width: int = 32,
-    bound: float = 7.0,
-    seed: int = 0,
-    dtype: str = "float32",
-    trunk: Mapping[str, Any] | None = None,
-    precision: str | None = None,
-    **network: Any,
-) -> FlowPrior:
-    """Build a lifting flow.
+@dataclass(frozen=True, kw_only=True)
+class LiftingSettings(FlowSettings):
+    """Settings of a lifting flow over (time, 1), time divisible by squeeze * 2^num_levels, or (frame, bin, 1).
 
-    Args:
-        front_end: from waveforms to features.
-        event_shape: (time, 1), time divisible by squeeze * 2^num_levels, or (frame, bin, 1).
-        num_levels: levels that predict one half from the other.
+    Attributes:
+        num_levels: levels that predict one half from the other, at least 1.
         squeeze: factor along every spatial axis, or a list of one for each, by which what remains becomes channels.
-        num_steps: Glow steps on it.
-        sigma_range: noise levels, None for a clean flow.
-        condition_width: size of the noise embedding.
-        bound: soft clamp of log-scales in nats; it must reach the log of the smallest noise over the data's scale.
+        num_steps: Glow steps on what remains, at least 1.
+        bound: soft clamp of log-scales in nats, above 0, None for none; it must reach the log of the smallest noise
+            over the data's scale.
         seed: of the initial rotations.
-        dtype: "float32" or "float64".
-        trunk: settings of the steps' networks (width, num_layers, ...).
+        trunk: settings of the Glow steps' networks, by name (network, width, num_layers, ...).
         precision: what all networks compute in, "bfloat16" over spectrograms; None is ``dtype``.
-        network: settings of the predictors.
-
-    Raises:
-        ValueError: for events of several channels, or of a shape that the levels cannot halve, or a precision that the
-            networks do not compute in.
+        width: hidden units of the predictors; None is 128 over waves and 256 over spectrograms.
+        num_blocks: residual blocks of the predictors; None is 2.
+        local_width: over waves: channels of the predictors' WaveNet, 0 for none; None is 48.
+        local_layers: over waves: gated layers of the predictors' WaveNet; None is 3.
+        local_block: over waves: samples that are one position of the predictors' WaveNet; None is 8.
     """
-    if len(event_shape) not in (2, 3) or event_shape[-1] != 1:
-        raise ValueError(f"a lifting flow is a density over events (time, 1) or (frame, bin, 1), got {event_shape}")
-    if num_levels < 1 or num_steps < 1:
-        raise ValueError(f"num_levels and num_steps must be at least 1, got {num_levels} and {num_steps}")
-    if precision is not None and len(event_shape) == 2:
-        why = "whose predictors take Fourier transforms"
-        raise ValueError(f"precision must be None for a lifting flow over waves, {why}; got {precision!r}")
-    condition, policy = condition_width if sigma_range else 0, network_dtype(dtype, precision)
 
-    def predictor(positions: tuple[int, ...]) -> NetworkFactory:
-        def make(in_channels: int, out_channels: int) -> keras.layers.Layer:
-            settings = {"condition_width": condition, "dtype": policy, **network}
-            if len(positions) == 1:
-                return SpectralGain(positions[0], out_channels, **settings)
-            frames, bins = positions
-            return SpectrogramDense((frames, bins), in_channels, out_channels, **settings)
+    kind: ClassVar[str] = "lifting"
+    num_levels: int = 3
+    num_steps: int = 8
+    bound: float | None = 7.0
+    seed: int = 0
+    trunk: Settings | None = None
+    precision: str | None = None
+    width: int | None = None
+    num_blocks: int | None = None
+    local_width: int | None = None
+    local_layers: int | None = None
+    local_block: int | None = None
 
-        return make
+    def layers(self, event_shape: tuple[int, ...]) -> list[FlowLayer]:
+        """Build the layers; see :meth:`FlowSettings.layers`.
 
-    def level_from(shape: tuple[int, ...], level: int) -> list[FlowLayer]:
-        if level == num_levels:
-            factors = first_factors(shape, squeeze)
-            networks = network_factory(event_shape, condition, dtype, **{"precision": precision, **(trunk or {})})
-            steps = glow_steps(squeezed_shape(shape, factors), num_steps, networks, bound, seed, dtype)
+        Raises:
+            ValueError: for events of several channels, or of a shape that the levels cannot halve, or a precision that
+                the networks do not compute in.
+        """
+        if len(event_shape) not in (2, 3) or event_shape[-1] != 1:
+            raise ValueError(f"a lifting flow is a density over events (time, 1) or (frame, bin, 1), got {event_shape}")
+        if self.num_levels < 1 or self.num_steps < 1:
+            given = f"{self.num_levels} and {self.num_steps}"
+            raise ValueError(f"num_levels and num_steps must be at least 1, got {given}")
+        if self.precision is not None and len(event_shape) == 2:
+            why = "whose predictors take Fourier transforms"
+            raise ValueError(f"precision must be None for a lifting flow over waves, {why}; got {self.precision!r}")
+        trunk = {"precision": self.precision, **(self.trunk or {})}
+        refuse_unknown("the trunk of prior 'lifting'", trunk, keyword_parameters(NetworkSettings))
+        make_settings: Callable[..., NetworkSettings] = NetworkSettings
+        networks = make_settings(**trunk).network_factory(event_shape, self.network_condition, self.dtype)
+        return self._layers_from(event_shape, 0, networks)
+
+    def _layers_from(self, shape: tuple[int, ...], level: int, networks: NetworkFactory) -> list[FlowLayer]:
+        """Build the layers from ``level`` on, for events of ``shape`` at its entrance."""
+        dtype = self.dtype
+        if level == self.num_levels:
+            factors = first_factors(shape, self.squeeze)
+            inside = squeezed_shape(shape, factors)
+            steps = glow_steps(inside, self.num_steps, networks, self.bound, self.seed, dtype)
         else:
             factors = halving(shape)
             *positions, _ = squeezed_shape(shape, factors)
-            inner = SequenceLayer(level_from((*positions, 1), level + 1), len(shape), dtype=dtype)
-            steps = [MultiscaleLayer(inner, 1, 1, predictor(tuple(positions)), bound, dtype=dtype)]
+            inner = SequenceLayer(self._layers_from((*positions, 1), level + 1, networks), len(shape), dtype=dtype)
+            steps = [MultiscaleLayer(inner, 1, 1, self._predictor(tuple(positions)), self.bound, dtype=dtype)]
         return [SqueezeLayer(factors, dtype=dtype), *steps, SqueezeLayer(factors, reverse=True, dtype=dtype)]
 
-    def make_layers() -> list[FlowLayer]:
-        return level_from(tuple(event_shape), 0)
+    def _predictor(self, positions: tuple[int, ...]) -> NetworkFactory:
+        """Return the factory of the network that predicts one half at these positions from the other."""
+        names = ("width", "num_blocks", "local_width", "local_layers", "local_block")
+        name, layer = PREDICTORS[len(positions)]
+        given = {each: getattr(self, each) for each in names if getattr(self, each) is not None}
+        arguments = network_arguments(name, layer, given)
+        policy, condition = network_dtype(self.dtype, self.precision), self.network_condition
 
-    return FlowPrior("lifting", front_end, event_shape, make_layers, sigma_range, condition_width, dtype)
+        def make(in_channels: int, out_channels: int) -> keras.layers.Layer:
+            shape = positions if len(positions) == 1 else (positions, in_channels)
+            return layer(*shape, out_channels, condition_width=condition, dtype=policy, **arguments)
+
+        return make
 
 
 def halving(shape: tuple[int, ...]) -> tuple[int, ...]:

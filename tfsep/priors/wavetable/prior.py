@@ -201,8 +201,3 @@ class WavetablePrior(LearnedAtOnce):
         noise = per_example_sigma(self.smallest_sigma if sigma is None else sigma, wave)
         rest = tf.sqrt(noise**2 + tf.convert_to_tensor(self.residual) ** 2)
         return (level[:, tf.newaxis] * wave + rest[:, tf.newaxis] * normal)[..., tf.newaxis]
-
-
-def wavetable(front_end: FrontEnd, event_shape: tuple[int, ...], **settings: Any) -> WavetablePrior:
-    """Build :class:`WavetablePrior`."""
-    return WavetablePrior(front_end, event_shape, **settings)

@@ -1,0 +1,79 @@
+"""What every flow is built from: the settings that all kinds share, and how a flow follows from them."""
+
+from __future__ import annotations
+
+import abc
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+from tfsep.audio.front_end import FrontEnd
+from tfsep.priors.flows.conditioners import NetworkSettings
+from tfsep.priors.flows.flow import FlowPrior
+from tfsep.priors.flows.flow_layers import FlowLayer, NetworkFactory
+
+
+@dataclass(frozen=True, kw_only=True)
+class FlowSettings(abc.ABC):
+    """Settings of a flow. A kind is a subclass, with other defaults, settings that it fixes, and settings of its own.
+
+    Attributes:
+        squeeze: factor of the first level along every spatial axis, or a list of one for each; an axis that the list
+            gives 1 is never squeezed.
+        num_levels: levels of the multiscale skeleton, at least 1.
+        num_steps: steps per level, at least 1.
+        sigma_range: smallest and largest noise level, in units of the features; None for a clean flow.
+        condition_width: size of the embedded noise level, at least 1.
+        bound: soft clamp of log-scales in nats, above 0; None for none.
+        dtype: "float32", or "float64" where numbers decide.
+    """
+
+    kind: ClassVar[str]
+    squeeze: int | Sequence[int] = 16
+    num_levels: int = 2
+    num_steps: int = 4
+    sigma_range: tuple[float, float] | None = (0.01, 1.0)
+    condition_width: int = 32
+    bound: float | None = 3.0
+    dtype: str = "float32"
+
+    @abc.abstractmethod
+    def layers(self, event_shape: tuple[int, ...]) -> list[FlowLayer]:
+        """Build the flow's layers from the data's side to the latents'.
+
+        Args:
+            event_shape: (time, 1) or (frame, bin, 1).
+
+        Raises:
+            ValueError: for events or settings that the kind cannot take.
+        """
+
+    @property
+    def network_condition(self) -> int:
+        """Size of the condition that the networks receive: 0 for a clean flow."""
+        return self.condition_width if self.sigma_range else 0
+
+    def build(self, front_end: FrontEnd, event_shape: tuple[int, ...]) -> FlowPrior:
+        """Build the untrained flow over the front end's features.
+
+        Raises:
+            ValueError: for events or settings that the kind cannot take.
+        """
+        return FlowPrior(
+            self.kind,
+            front_end,
+            event_shape,
+            lambda: self.layers(event_shape),
+            self.sigma_range,
+            self.condition_width,
+            self.dtype,
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class CouplingFlowSettings(NetworkSettings, FlowSettings):
+    """Settings of a flow of couplings, those of the networks in them among these."""
+
+    def coupling_networks(self, event_shape: tuple[int, ...]) -> NetworkFactory:
+        """Return the factory of the coupling networks, (in_channels, out_channels) -> network."""
+        return self.network_factory(event_shape, self.network_condition, self.dtype)
