@@ -2,20 +2,21 @@
 
     python -m benchmarks.priors.prior_page [--songs=DIR] [--num_examples=32] [--keep] [--only=RECORD]...
 
-Runs the prior test on the bundled models, keeps each record under ``benchmarks/results`` and writes the tables between
-the marks ``<!-- table RECORD NAME -->`` and ``<!-- end -->`` of the page, and the figures, as links to PNG files in
-``docs/prior_test``, between ``<!-- figure RECORD NAME -->`` and ``<!-- end -->``. With --only, records are made one at
-a time; with --keep nothing is run and the page is made from the records there are.
+Runs the prior test on the bundled models, keeps each record under ``benchmarks/results`` and writes the
+tables between the marks ``<!-- table RECORD NAME -->`` and ``<!-- end -->`` of the page, and the
+figures, as links to PNG files in a folder of the page's name, between ``<!-- figure RECORD NAME -->``
+and ``<!-- end -->``. With --only, records are made one at a time; with --keep nothing is run and the
+page is made from the records there are.
 
-The records ``rendered``, ``likelihood`` and ``toy_stft`` are of models that are not bundled. They are made where these
-have been trained by benchmarks/priors/stems_priors.py (the first without --more) and by gin/glow_stft.gin. The record
-``left_out`` comes from the former. What has no record, or no such study in it, is said to be not measured.
+The records ``rendered``, ``likelihood`` and ``toy_stft`` are of models that are not bundled. They are
+made where these have been trained by benchmarks/priors/stems_priors.py (the first without --more) and
+by gin/glow_stft.gin. The record ``left_out`` comes from the former. What has no record, or no such
+study in it, is said to be not measured.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
 import re
 import shutil
 import sys
@@ -23,23 +24,26 @@ import tempfile
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from benchmarks.records import RESULTS
 from tfsep.cli import prior_test, runner
 from tfsep.errors import InputError, JobError
+from tfsep.prior_test import record as records
+from tfsep.prior_test import tables
+from tfsep.prior_test.record import Record
 
+#: The page with the marks; its figures lie beside it, in the folder of its name.
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "prior_test.md"
 #: Arguments of bin/prior-test for each record; those of stems take their folder, too.
 TOY = {
     "toy": ["--model=toy", "--data=toy", "--study=all"],
     "toy_free": ["--model=toy", "--data=toy-free"],
     "free": ["--model=toy-free", "--data=toy-free"],
-    "toy_stft": ["--data=toy", "--study=published", "--study=peakedness", "--study=single"],
+    "toy_stft": ["--data=toy", "--study=without_log_det", "--study=curvature", "--study=single"],
 }
 STEMS = {
     "stems": ["--model=songs", "--study=all"],
-    "rendered": ["--study=published", "--study=peakedness", "--study=single", "--study=referee"],
+    "rendered": ["--study=without_log_det", "--study=curvature", "--study=single", "--study=reference_classifier"],
     "likelihood": [],
 }
 #: Folders of --runs where the models of records lie that are not bundled, and what trains them.
@@ -50,11 +54,14 @@ TRAINED = {
 }
 #: The figures that the page shows, of those that a record gives.
 SHOWN = {
-    "toy": ("histograms", "peakedness_line", "curvature"),
-    "toy_stft": ("published",),
-    "rendered": ("histograms", "published", "peakedness_line", "peakedness_latent"),
+    "toy": ("histograms", "path_line", "curvature"),
+    "toy_stft": ("without_log_det",),
+    "rendered": ("histograms", "without_log_det", "path_line", "path_latent"),
     "stems": ("histograms",),
 }
+#: The table of songs, the only one of several records; the others are those of ``tfsep.prior_test.tables``.
+LEFT_OUT = "left_out"
+TABLES = (*tables.TABLES, LEFT_OUT)
 _MARK = re.compile(r"(<!-- (table|figure) (\S+) (\S+) -->\n).*?(<!-- end -->)", re.DOTALL)
 
 
@@ -66,8 +73,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _make(argv: Sequence[str]) -> int:
     parse = runner.Parser(prog="prior_page", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parse.add_argument("--songs", metavar="DIR", help="a folder of held-out stems for the songs model")
-    parse.add_argument("--num_examples", type=int, default=32, metavar="N", help="cuts a source (default: 32)")
-    parse.add_argument("--num_small", type=int, default=4, metavar="N", help="cuts a source in studies (default: 4)")
+    parse.add_argument("--num_examples", type=int, default=32, metavar="N", help="excerpts a source (default: 32)")
+    parse.add_argument("--num_small", type=int, default=4, metavar="N", help="of them, in costly studies (default: 4)")
     parse.add_argument("--keep", action="store_true", help="make the page from the records there are")
     parse.add_argument("--only", action="append", choices=(*TOY, *STEMS), help="one of the records, repeatable")
     parse.add_argument("--runs", default="runs", metavar="DIR", help="where models that are not bundled were trained")
@@ -88,7 +95,7 @@ def _make(argv: Sequence[str]) -> int:
 
 
 def _jobs(songs: str | None, runs: Path, chosen: Sequence[str] | None) -> dict[str, list[str]]:
-    """Arguments of bin/prior-test for the chosen records, or for all that there are data and models for.
+    """Collect the arguments of bin/prior-test for the chosen records, or for all that have data and models.
 
     Raises:
         InputError: for a chosen record of stems without a folder of them, or without its model.
@@ -126,12 +133,11 @@ def _run(name: str, arguments: list[str], results: Path, figures: Path) -> None:
 
 
 def filled(text: str, results: Path, figures: Path) -> str:
-    """A page with its tables and figures made anew.
+    """Make the tables and figures of a page anew.
 
     Raises:
         InputError: for a mark that names no table, or no figure of its record.
     """
-    from tfsep.prior_test.markdown import TABLES
 
     def part(found: re.Match[str]) -> str:
         start, kind, record, name, end = found.groups()
@@ -144,9 +150,13 @@ def filled(text: str, results: Path, figures: Path) -> str:
 
     def table(record: str, name: str) -> str:
         file = results / f"prior_test_{record}.json"
-        known: dict[str, Any] = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
+        if name == LEFT_OUT:
+            songs = records.read_songs(file)
+            caption = f"{len(songs)} real songs, each tested under priors that were not trained on it."
+            return f"{caption}\n\n{tables.left_out(songs)}" if songs else ""
+        known = records.read(file)
         try:
-            return f"{_caption(known, name)}\n\n{TABLES[name](known)}"
+            return f"{_caption(known, name)}\n\n{tables.TABLES[name](known)}"
         except (KeyError, StopIteration):
             return ""
 
@@ -154,20 +164,18 @@ def filled(text: str, results: Path, figures: Path) -> str:
 
 
 def _link(figure: Path) -> str:
-    """A figure of the page, or nothing where it has not been drawn."""
+    """Link to a figure of the page; nothing where it has not been drawn."""
     name = figure.stem.replace("_", " ")
     return f"![{name}]({figure.parent.name}/{figure.name})" if figure.is_file() else ""
 
 
-def _caption(record: dict[str, Any], table: str) -> str:
-    """What a table is about, in a line."""
-    if "songs" in record:
-        return f"{len(record['songs'])} real songs, each tested under priors that never heard it."
+def _caption(record: Record, table: str) -> str:
+    """Say in a line what a table is about."""
     kinds = ", ".join(dict.fromkeys(record["kinds"].values()))
     sigma = "no noise" if record["sigma"] is None else f"sigma {record['sigma']:g}"
-    num = record["num_small" if table in ("peakedness", "single", "shifts") else "num_examples"]
+    num = record["num_small"] if table in ("curvature", "single", "shifts") else record["num_examples"]
     return (
-        f"Model `{record['model']}` ({kinds}) on {record['data']}, {num} cuts a source, seed "
+        f"Model `{record['model']}` ({kinds}) on {record['data']}, {num} excerpts a source, seed "
         f"{record['seed']}, domain {record['domain']}, headline at {sigma}."
     )
 

@@ -2,11 +2,11 @@
 
     python -m benchmarks.priors.prior_quality [--model=NAME|DIR ...] [--num_examples=2048] [--num_denoised=N] [--seed=0]
 
-All models are tested on the same held-out cuts of the grid of keys, each in its own domain; numbers of different
+All models are tested on the same held-out excerpts of the grid of keys, each in its own domain; numbers of different
 domains are never set against each other. Beside them stand the ideal prior, the toy generator's own density, and the
 Wiener filter. Writes ``benchmarks/results/prior_quality.json`` and ``prior_quality.md``; models that were measured
-before and are not asked for stay in them, and so does the ideal prior of the same cuts. ``--num_denoised`` measures
-the denoising, the slow half for a flow, on the first N of the cuts; the table says on how many.
+before and are not asked for stay in them, and so does the ideal prior of the same excerpts. ``--num_denoised`` measures
+the denoising, the slow half for a flow, on the first N of the excerpts; the table says on how many.
 """
 
 from __future__ import annotations
@@ -36,9 +36,9 @@ def _measure(argv: Sequence[str]) -> int:
         prog="prior_quality", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parse.add_argument("--model", action="append", metavar="NAME|DIR", help="repeatable (default: toy)")
-    parse.add_argument("--num_examples", type=int, default=2048, metavar="N", help="cuts a source (default: 2048)")
-    parse.add_argument("--num_denoised", type=int, metavar="N", help="of them, cuts that are denoised (default: all)")
-    parse.add_argument("--seed", type=int, default=0, metavar="N", help="of cuts and noise")
+    parse.add_argument("--num_examples", type=int, default=2048, metavar="N", help="excerpts a source (default: 2048)")
+    parse.add_argument("--num_denoised", type=int, metavar="N", help="of them, those to denoise (default: all)")
+    parse.add_argument("--seed", type=int, default=0, metavar="N", help="of excerpts and noise")
     parse.add_argument("--json", action="store_true", help="print the records instead of the tables")
     parse.add_argument("--output", default=str(RESULTS), metavar="DIR", help="where the two files go")
     args = parse.parse_args(argv)
@@ -65,7 +65,7 @@ def _measure(argv: Sequence[str]) -> int:
 
 
 def ideal_of(record: dict[str, Any], records: Sequence[dict[str, Any]]) -> dict[str, Any] | None:
-    """The record of the ideal priors of the same waves, on as many cuts from the same seed, if there is one."""
+    """The record of the ideal priors of the same waves, on as many excerpts from the same seed, if there is one."""
     same = [each for each in records if all(each[k] == record[k] for k in ("waves", "num_examples", "seed"))]
     return next((each for each in same if each["model"] == IDEAL), None)
 
@@ -83,18 +83,18 @@ def _scores(tested: Any, num: int, denoised: int, seed: int) -> dict[str, Any]:
     from tfsep.evaluation import excerpts, prior_scorer
     from tfsep.prior_test import cross_likelihood, denoising
 
-    cuts = excerpts.toy_excerpts(tested.sources, tested.sample_rate, tested.length, seed, free=False)
-    judges = prior_scorer.scorers(tested.priors)
+    data = excerpts.toy_excerpts(tested.sources, tested.sample_rate, tested.length, seed, free=False)
+    scorers = prior_scorer.scorers_of(tested.priors)
     found: dict[str, Any] = {"domain": tested.domain, "accuracy": None, "own": {}}
-    if all(judge.has_log_prob for judge in judges.values()):
-        sigmas = [s for s in (ACCURACY_SIGMA, GAP_SIGMA) if all(judge.covers(s) for judge in judges.values())]
-        rows = cross_likelihood.source_rows(cuts, tested.sources, num)
-        for sigma, table in cross_likelihood.tables(tested, judges, rows, sigmas, seed).items():
+    if all(scorer.has_log_prob for scorer in scorers.values()):
+        sigmas = [s for s in (ACCURACY_SIGMA, GAP_SIGMA) if all(scorer.covers(s) for scorer in scorers.values())]
+        inputs = cross_likelihood.source_inputs(data, tested.sources, num)
+        for sigma, table in cross_likelihood.tables(tested, scorers, inputs, sigmas, seed).items():
             means = cross_likelihood.means(table, tested.sources, tested.sources)
             found["own"][f"{sigma:g}"] = {source: means[source][source] for source in tested.sources}
             if sigma == ACCURACY_SIGMA:
                 found |= cross_likelihood.discrimination(table, tested.sources)
-    return {**found, "denoising": denoising.table(tested, cuts, judges, None, denoised)}
+    return {**found, "denoising": denoising.table(tested, data, scorers, None, denoised)}
 
 
 def tables(records: Sequence[dict[str, Any]]) -> str:
@@ -105,7 +105,7 @@ def tables(records: Sequence[dict[str, Any]]) -> str:
 
 def _accuracies(records: Sequence[dict[str, Any]]) -> str:
     lines = [
-        f"| model | priors | domain | cuts a source | argmax accuracy at sigma {ACCURACY_SIGMA} | per source |",
+        f"| model | priors | domain | excerpts a source | argmax accuracy at sigma {ACCURACY_SIGMA} | per source |",
         "|---|---|---|---|---|---|",
     ]
     for record in records:
@@ -119,7 +119,7 @@ def _accuracies(records: Sequence[dict[str, Any]]) -> str:
 def _errors(records: Sequence[dict[str, Any]]) -> str:
     heads = " | ".join(f"rmse at sigma {sigma:g}" for sigma in records[0]["denoising"]["sigmas"])
     lines = [
-        f"| model | domain | cuts a source | {heads} | over the ideal prior's | over the Wiener filter's |",
+        f"| model | domain | excerpts a source | {heads} | over the ideal prior's | over the Wiener filter's |",
         "|---" * (5 + len(records[0]["denoising"]["sigmas"])) + "|",
     ]
     for record in records:

@@ -53,9 +53,9 @@ def test_record_of_a_toy_model(call: Run, tmp_path: Path) -> None:
     assert found["sigma"] == 0.1 and [row["sigma"] for row in found["by_sigma"]] == [0.1, None]
     assert set(found["log_prob"]) == set(found["auroc"]) == set(found["accuracy_per_source"]) == set(PAIR)
     assert all(value <= bound + 1e-3 for row in found["gibbs_bound"].values() for _, value, bound in row)
-    assert {"accuracy", "auroc"} <= set(found["scores"]["score_norms"]) and found["domain"] == "wave"
+    assert {"accuracy", "auroc"} <= set(found["detection_scores"]["score_norms"]) and found["domain"] == "wave"
     assert found["level"] == pytest.approx(0.55, abs=0.3) and "ideal" not in found
-    assert out.startswith("pair on toy-free: 4 cuts a source, seed 2, domain wave, sigma 0.1\n")
+    assert out.startswith("pair on toy-free: 4 excerpts a source, seed 2, domain wave, sigma 0.1\n")
 
 
 @pytest.fixture(scope="module")
@@ -85,7 +85,7 @@ def unsound(tmp_path_factory: pytest.TempPathFactory) -> Path:
         (["--model=pair", "--data=toy", "--num_small=0"], "--num_small must be at least 1"),
         (["--model=pair", "--data=toy", "--sigma=loud"], "--sigma must be 'clean' or a number above 0, got 'loud'"),
         (["--model=pair", "--data=toy", "--sigma=9"], "sigma must be in 0.01..8 for the prior of 'sine', got 9"),
-        (["--model=pair", "--data=toy", "--seconds=0.001"], "events (64, 1) of 64 samples, a cut of 'toy' has 16"),
+        (["--model=pair", "--data=toy", "--seconds=0.001"], "events (64, 1) of 64 samples, an excerpt of 'toy' has 16"),
         (["--model=pair", "--data=toy", "--track=a"], "--track chooses tracks of a folder, --data is 'toy'"),
         (["--model=songs", "--data=songs", "--track=b"], "no track under songs has an audible"),
         (["--model=one", "--data=toy"], "at least two priors, 'one' has 1 (sine)"),
@@ -113,19 +113,19 @@ def test_what_cannot_be_tested(
 def test_every_study_of_flows(call: Run, tmp_path: Path) -> None:
     save(tmp_path / "pair", {source: {"length": 1024} for source in PAIR})
     shared = ("--model=pair", "--data=toy-free", "--num_examples=3", "--num_small=2", "--sigma=0.1")
-    studies = ("--study=published", "--study=peakedness", "--study=single")
+    studies = ("--study=without_log_det", "--study=peakedness", "--study=single")  # one by its alias
     code, out, _ = call(*shared, *studies, "--json=r.json", "--figures=drawn")
     assert code == 0
     found = json.loads((tmp_path / "r.json").read_text())
-    right = found["published"]["readings"][-1]
+    right = found["without_log_det"]["by_weight"][-1]
     for prior, row in right["log_prob"].items():
         assert row == pytest.approx(found["log_prob"][prior], abs=1e-5)
     assert max(right["gibbs_excess"].values()) < 1e-3
-    assert {row["sigma"] for row in found["peakedness"]["priors"]} == {0.02, 0.1, 0.5}
-    assert all("latent" in row["paths"] for row in found["peakedness"]["priors"])
+    assert {row["sigma"] for row in found["curvature"]["priors"]} == {0.02, 0.1, 0.5}
+    assert all("latent" in row["paths"] for row in found["curvature"]["priors"])
     assert len(found["single"]["rows"]) == 8
     drawn = {path.name for path in (tmp_path / "drawn").glob("*.png")}
-    assert {"published.png", "peakedness_latent.png", "curvature.png"} <= drawn
+    assert {"without_log_det.png", "path_latent.png", "curvature.png"} <= drawn
     assert out.splitlines()[-1] in {f"drawn/{name}" for name in drawn}
 
 

@@ -1,4 +1,4 @@
-"""Priors whose numbers are known: a stationary Gaussian for each toy class, with with or without a density."""
+"""Priors whose numbers are known: a stationary Gaussian for each toy class, with or without a density."""
 
 from __future__ import annotations
 
@@ -69,21 +69,21 @@ class CleanGaussian(SpectralGaussian):
         return self.power[tf.newaxis] + 0.01**2
 
 
-def fitted(cuts: IsolatedExcerpts, source: str) -> np.ndarray:
-    """Power spectrum of a source's training cuts."""
-    return np.mean(np.abs(np.fft.fft(cuts.cuts(source, 256, "training"), norm="ortho")) ** 2, axis=0)
+def fitted(data: IsolatedExcerpts, source: str) -> np.ndarray:
+    """Compute the power spectrum of a source's training excerpts."""
+    return np.mean(np.abs(np.fft.fft(data.excerpts(source, 256, "training"), norm="ortho")) ** 2, axis=0)
 
 
 @pytest.fixture(scope="session")
-def cuts() -> IsolatedExcerpts:
+def data() -> IsolatedExcerpts:
     """Sines and square waves of 64 samples."""
     return toy_excerpts(PAIR, RATE, LENGTH, 3, free=False)
 
 
 @pytest.fixture(scope="session")
-def gaussians(cuts: IsolatedExcerpts) -> PriorSet:
-    """A Gaussian for each of the two, fitted to its training cuts."""
-    return PriorSet("gaussians", {s: SpectralGaussian(fitted(cuts, s)) for s in PAIR}, RATE, LENGTH)
+def gaussians(data: IsolatedExcerpts) -> PriorSet:
+    """A Gaussian for each of the two, fitted to its training excerpts."""
+    return PriorSet("gaussians", {s: SpectralGaussian(fitted(data, s)) for s in PAIR}, RATE, LENGTH)
 
 
 @pytest.fixture(scope="session")

@@ -24,16 +24,16 @@ def row(sigma: float | None) -> dict[str, Any]:
 
 
 def record() -> dict[str, Any]:
-    """A record with two noise levels and two studies, as short as it can be."""
+    """Make a record with two noise levels and two studies, as short as it can be."""
     path = {"at": [0.0, 1.0], "nats": [1.0, 2.0]}
-    peaks = [{"source": "sine", "sigma": 0.1, "curvature": 3.0, "paths": {"line": path, "delay": path}}]
+    rows = [{"source": "sine", "sigma": 0.1, "curvature": 3.0, "paths": {"line": path, "delay": path}}]
     return {
         "model": "m", "data": "toy", "domain": "wave", "seed": 0, "num_examples": 2, "level": None, "sigma": 0.1,
         "kinds": dict.fromkeys(PAIR, "glow"), "accuracy": 0.5, "mean_auroc": None, **row(0.1),
         "by_sigma": [row(None), row(0.1), row(0.2)],
         "histograms": {p: {"edges": [0.0, 1.0, 2.0], "counts": dict.fromkeys(PAIR, [1, 1])} for p in PAIR},
-        "published": {"readings": [{"weight": w, "accuracy": 0.5, "log_prob": matrix(w)} for w in (0, 1)]},
-        "peakedness": {"priors": peaks, "ideal": peaks, "curvature": {"priors": [[0.1, 3.0]], "ideal": [[0.1, 1.0]]}},
+        "without_log_det": {"by_weight": [{"weight": w, "accuracy": 0.5, "log_prob": matrix(w)} for w in (0, 1)]},
+        "curvature": {"priors": rows, "ideal": rows, "mean_curvature": {"priors": [[0.1, 3.0]], "ideal": [[0.1, 1.0]]}},
     }  # fmt: skip
 
 
@@ -41,7 +41,7 @@ def test_every_part_is_drawn(tmp_path: Path) -> None:
     paths = figures.write(record(), tmp_path / "new")
     names = {path.stem for path in paths}
     assert names == {
-        "cross_likelihood", "histograms", "accuracy", "published", "peakedness_line", "peakedness_delay", "curvature"
+        "cross_likelihood", "histograms", "accuracy", "without_log_det", "path_line", "path_delay", "curvature"
     }  # fmt: skip
     assert all(path.read_bytes()[:4] == b"\x89PNG" and path.stat().st_size > 4000 for path in paths)
     events = EventAccumulator(str(tmp_path / "new"))
@@ -51,7 +51,7 @@ def test_every_part_is_drawn(tmp_path: Path) -> None:
 
 
 def test_paths_are_drawn_below_their_top() -> None:
-    (panel,) = figures._paths(record()["peakedness"], "line").values()
+    (panel,) = figures._paths(record()["curvature"], "line").values()
     assert [(name, list(curve.values), curve.dashed) for name, curve in panel.items()] == [
         ("sigma 0.1", [-1.0, 0.0], False),
         ("sigma 0.1, ideal", [-1.0, 0.0], True),
@@ -59,7 +59,7 @@ def test_paths_are_drawn_below_their_top() -> None:
 
 
 def test_priors_without_density_and_studies_leave_nothing_to_draw(tmp_path: Path) -> None:
-    bare = {name: value for name, value in record().items() if name not in ("published", "peakedness")}
+    bare = {name: value for name, value in record().items() if name not in ("without_log_det", "curvature")}
     assert figures.write({**bare, "log_prob": {}}, tmp_path) == []
 
 

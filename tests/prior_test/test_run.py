@@ -16,53 +16,53 @@ from tfsep.audio import files
 from tfsep.data import toy
 from tfsep.errors import InputError, JobError
 from tfsep.evaluation import excerpts
-from tfsep.evaluation.prior_scorer import PriorScorer, noise_like, scorers
+from tfsep.evaluation.prior_scorer import PriorScorer, noise_like, scorers_of
 from tfsep.evaluation.prior_set import PriorSet
-from tfsep.prior_test import cross_likelihood, detection_scores, run
-from tfsep.prior_test import text as prior_test_text
+from tfsep.prior_test import cross_likelihood, detection_scores, run, tables
 from tfsep.prior_test.gibbs_bound import bound, gibbs_rows
+from tfsep.prior_test.run import PriorTestSettings
 
 LENGTH, RATE = 64, 16000
 PAIR = ("sine", "square")
 
 
 @pytest.fixture(scope="module")
-def record(gaussians: PriorSet, cuts: Any) -> dict[str, Any]:
-    return run.run(gaussians, cuts, 70, with_ideal=False)
+def record(gaussians: PriorSet, data: Any) -> dict[str, Any]:
+    return run.run(gaussians, data, PriorTestSettings(num_examples=70, with_ideal=False))
 
 
-def direct(tested: PriorSet, cuts: Any, source: str, sigma: float, num: int) -> np.ndarray:
-    """(cut, prior) log-densities per dimension, without batches, graphs or rows."""
-    waves = cuts.cuts(source, num)[..., np.newaxis]
+def direct(tested: PriorSet, data: Any, source: str, sigma: float, num: int) -> np.ndarray:
+    """Compute log-densities per dimension (excerpt, prior) without batches, graphs or tables."""
+    waves = data.excerpts(source, num)[..., np.newaxis]
     noise = np.concatenate(
-        [noise_like(waves[start : start + 64], cuts.seed, source, part) for part, start in enumerate(range(0, num, 64))]
+        [noise_like(waves[start : start + 64], data.seed, source, part) for part, start in enumerate(range(0, num, 64))]
     )
     return np.stack([p.log_prob(waves + sigma * noise, sigma) / LENGTH for p in tested.priors.values()], axis=1)
 
 
-def test_the_matrix_is_the_mean_of_log_densities(record: dict[str, Any], gaussians: PriorSet, cuts: Any) -> None:
+def test_the_matrix_is_the_mean_of_log_densities(record: dict[str, Any], gaussians: PriorSet, data: Any) -> None:
     assert record["sigma"] == 0.02 and record["domain"] == "wave" and record["dimensions"] == LENGTH
-    tables = {source: direct(gaussians, cuts, source, 0.02, 70) for source in PAIR}
+    direct_values = {source: direct(gaussians, data, source, 0.02, 70) for source in PAIR}
     for k, prior in enumerate(PAIR):
         for source in PAIR:
-            assert record["log_prob"][prior][source] == pytest.approx(tables[source][:, k].mean(), abs=1e-4)
-    scores, labels = np.concatenate([tables[s] for s in PAIR]), np.repeat([0, 1], 70)
-    counts = metrics.confusion(scores, labels)
+            assert record["log_prob"][prior][source] == pytest.approx(direct_values[source][:, k].mean(), abs=1e-4)
+    values, labels = np.concatenate([direct_values[s] for s in PAIR]), np.repeat([0, 1], 70)
+    counts = metrics.confusion(values, labels)
     assert record["accuracy"] == metrics.accuracy(counts)
     assert [list(row.values()) for row in record["confusion"].values()] == counts.tolist()
-    assert record["auroc"]["sine"] == metrics.auroc(tables["sine"][:, 0], tables["square"][:, 0])
+    assert record["auroc"]["sine"] == metrics.auroc(direct_values["sine"][:, 0], direct_values["square"][:, 0])
     assert sum(record["histograms"]["sine"]["counts"]["square"]) == 70
 
 
-def test_every_noise_level_and_method_is_reported(record: dict[str, Any]) -> None:
+def test_every_noise_level_and_detection_score_is_reported(record: dict[str, Any]) -> None:
     assert [row["sigma"] for row in record["by_sigma"]] == [None, 0.01, 0.02, 0.027, 0.077, 0.129, 0.359]
     headline = record["by_sigma"][2]
     assert headline["log_prob"] == record["log_prob"] and headline["accuracy"] == record["accuracy"]
-    methods = {"log_prob", "likelihood_ratio", "input_complexity", "typicality", "denoising_error", "score_norms"}
-    assert set(record["scores"]) == methods | {"loudness", "ratio_with_silence"}
-    for method in ("likelihood_ratio", "ratio_with_silence", "input_complexity"):
-        assert record["scores"][method]["accuracy"] == record["accuracy"]
-    for row in record["scores"].values():
+    names = {"log_prob", "likelihood_ratio", "input_complexity", "typicality", "denoising_error", "score_norms"}
+    assert set(record["detection_scores"]) == names | {"loudness", "ratio_with_silence"}
+    for name in ("likelihood_ratio", "ratio_with_silence", "input_complexity"):
+        assert record["detection_scores"][name]["accuracy"] == record["accuracy"]
+    for row in record["detection_scores"].values():
         assert 0.0 <= row["accuracy"] <= 1.0 and set(row["auroc"]) == set(PAIR)
     assert set(record["out_of_distribution"]) == {
         "silence", "time_reversed", "pitch_shifted", *(f"noise_{s:g}" for s in cross_likelihood.NOISE_LEVELS)
@@ -72,12 +72,12 @@ def test_every_noise_level_and_method_is_reported(record: dict[str, Any]) -> Non
 def test_silence_under_a_gaussian_is_its_likeliest_input(record: dict[str, Any]) -> None:
     assert record["silence_is_likelier"] == list(PAIR)
     assert record["out_of_distribution"]["silence"]["sine"]["auroc"] < 0.5
-    assert record["scores"]["ratio_with_silence"]["silence_is_likelier"] == []
+    assert record["detection_scores"]["ratio_with_silence"]["silence_is_likelier"] == []
 
 
-def test_an_absent_source_is_silence_with_noise(gaussians: PriorSet, cuts: Any) -> None:
-    rows = cross_likelihood.out_of_distribution_rows(cuts, (), 5)
-    found = detection_scores.absent(gaussians, scorers(gaussians.priors), rows, 0.1, 3)
+def test_an_absent_source_is_silence_with_noise(gaussians: PriorSet, data: Any) -> None:
+    rows = cross_likelihood.out_of_distribution_inputs(data, (), 5)
+    found = detection_scores.absent(gaussians, scorers_of(gaussians.priors), rows, 0.1, 3)
     noise = noise_like(np.zeros((5, LENGTH, 1), np.float32), 3, "silence", 0)[..., 0]
     expected = -0.5 * np.mean(noise**2, axis=1) - np.log(0.1 * np.sqrt(2 * np.pi))
     np.testing.assert_allclose(found["silence"][:, 0], expected, rtol=1e-5)
@@ -87,24 +87,24 @@ def test_an_absent_source_is_silence_with_noise(gaussians: PriorSet, cuts: Any) 
 
 
 @pytest.mark.slow
-def test_the_ideal_prior_stands_beside(gaussians: PriorSet, cuts: Any) -> None:
-    record = run.run(gaussians, cuts, 6, [0.1])
+def test_the_ideal_prior_is_tested_too(gaussians: PriorSet, data: Any) -> None:
+    record = run.run(gaussians, data, PriorTestSettings(num_examples=6, sigmas=[0.1]))
     assert record["ideal"]["accuracy"] == 1.0 and record["ideal"]["domain"] == "wave"
     for source in PAIR:
         assert record["ideal"]["log_prob"][source][source] > record["log_prob"][source][source]
     assert all(ratio > 1.0 for ratio in record["denoising"]["ratio_to_ideal"]["prior"])
-    text = prior_test_text.as_text(record)
+    text = tables.as_text(record)
     assert "ideal, own" in text and "wiener / ideal" in text
 
 
 def test_a_stationary_gaussian_is_its_wiener_filter(record: dict[str, Any]) -> None:
-    """Fitted to other cuts of the same source, hence not the same numbers."""
+    """Fitted to other excerpts of the same source, hence not the same numbers."""
     table = record["denoising"]
     assert "ideal" not in table["mean"]
     np.testing.assert_allclose(table["mean"]["prior"], table["mean"]["wiener"], rtol=0.05)
 
 
-def test_a_gaussians_error_is_the_one_of_the_book(gaussians: PriorSet, kinds: dict[str, Any]) -> None:
+def test_the_error_of_a_gaussian_has_its_closed_form(gaussians: PriorSet, kinds: dict[str, Any]) -> None:
     """E|D(y) - x|^2 / D = mean of P sigma^2 / (P + sigma^2) for signals drawn from the prior itself."""
     prior = gaussians.priors["sine"]
     x = prior.sample(4000, (0, 0), 1e-3).numpy()
@@ -125,81 +125,84 @@ def test_gibbs_bound_is_reached_by_the_noise_itself(kinds: dict[str, Any]) -> No
     assert rows[3, 1] == pytest.approx(rows[3, 2], abs=1e-3)
 
 
-def test_priors_with_only_a_score_are_named_and_scored(cuts: Any, gaussians: PriorSet, kinds: Any) -> None:
+def test_priors_with_only_a_score_are_named_and_scored(data: Any, gaussians: PriorSet, kinds: Any) -> None:
     powers = {source: prior.power.numpy() for source, prior in gaussians.priors.items()}
     priors = {s: kinds["noisy"](power, has_log_prob=False) for s, power in powers.items()}
-    quiet = replace(cuts, level=0.5)
-    found = run.run(replace(gaussians, priors=priors), quiet, 20)
+    quiet = replace(data, level=0.5)
+    found = run.run(replace(gaussians, priors=priors), quiet, PriorTestSettings(num_examples=20))
     assert found["without_density"] == list(PAIR) and found["log_prob"] == {} and found["gibbs_bound"] == {}
-    assert found["method"] == "denoising_error" and set(found["scores"]) == {"denoising_error", "score_norms"}
-    assert found["accuracy"] == found["scores"]["denoising_error"]["accuracy"] > 0.5
+    assert found["method"] == "denoising_error" and set(found["detection_scores"]) == {"denoising_error", "score_norms"}
+    assert found["accuracy"] == found["detection_scores"]["denoising_error"]["accuracy"] > 0.5
     assert "ideal" not in found and found["level"] == 0.5
-    text = prior_test_text.as_text(found)
+    text = tables.as_text(found)
     assert "only a score, no density: sine, square" in text and "score_norms" in text
 
 
-def test_clean_priors_are_compared_without_noise_levels(cuts: Any, gaussians: PriorSet, kinds: Any) -> None:
+def test_clean_priors_are_compared_without_noise_levels(data: Any, gaussians: PriorSet, kinds: Any) -> None:
     priors = {s: kinds["clean"](prior.power.numpy()) for s, prior in gaussians.priors.items()}
-    found = run.run(replace(gaussians, priors=priors), replace(cuts, level=0.5), 8, [None, 0.1])
+    settings = PriorTestSettings(num_examples=8, sigmas=[None, 0.1])
+    found = run.run(replace(gaussians, priors=priors), replace(data, level=0.5), settings)
     assert found["without_noise"] == list(PAIR) and found["sigma"] is None
-    assert "denoising_error" not in found["scores"] and "prior" not in found["denoising"]["mean"]
-    waves = replace(cuts, level=0.5).cuts("sine", 8)[..., np.newaxis]
+    assert "denoising_error" not in found["detection_scores"] and "prior" not in found["denoising"]["mean"]
+    waves = replace(data, level=0.5).excerpts("sine", 8)[..., np.newaxis]
     expected = np.mean(priors["square"].log_prob(waves)) / LENGTH
     assert found["log_prob"]["square"]["sine"] == pytest.approx(expected, abs=1e-4)
-    prior_test_text.as_text(found)
+    tables.as_text(found)
 
 
-def test_a_record_is_the_same_every_time_and_made_of_json(record: dict[str, Any], gaussians: Any, cuts: Any) -> None:
-    again = run.run(gaussians, cuts, 70, with_ideal=False)
+def test_a_record_is_the_same_every_time_and_made_of_json(record: dict[str, Any], gaussians: Any, data: Any) -> None:
+    again = run.run(gaussians, data, PriorTestSettings(num_examples=70, with_ideal=False))
     first, second = ({**each, "seconds": 0.0} for each in (record, again))
     assert json.dumps(first, allow_nan=False) == json.dumps(second, allow_nan=False)
-    text = prior_test_text.as_text(record)
-    assert text.startswith("gaussians on toy: 70 cuts a source, seed 3, domain wave, sigma 0.02\n")
+    text = tables.as_text(record)
+    assert text.startswith("gaussians on toy: 70 excerpts a source, seed 3, domain wave, sigma 0.02\n")
     assert "likelihood_ratio" in text and "denoising rmse" in text and "ideal" not in text
 
 
-def test_a_background_is_the_denominator(gaussians: PriorSet, cuts: Any, kinds: Any) -> None:
+def test_a_background_is_the_denominator(gaussians: PriorSet, data: Any, kinds: Any) -> None:
     power = np.mean([prior.power.numpy() for prior in gaussians.priors.values()], axis=0)
     tested = replace(gaussians, background=kinds["noisy"](power))
-    rows = cross_likelihood.source_rows(cuts, PAIR, 10)
-    judges = scorers(tested.priors)
-    table = cross_likelihood.tables(tested, judges, rows, [0.1], 0)[0.1]
-    found = detection_scores.with_density(tested, judges, cuts, rows, table, 0.1, 10)["ratio_with_background"]
-    pooled = cross_likelihood.tables(tested, {"b": PriorScorer("b", tested.background)}, rows, [0.1], cuts.seed)[0.1]
+    rows = cross_likelihood.source_inputs(data, PAIR, 10)
+    scorers = scorers_of(tested.priors)
+    table = cross_likelihood.tables(tested, scorers, rows, [0.1], 0)[0.1]
+    found = detection_scores.from_density(tested, scorers, data, rows, table, 0.1, 10)["ratio_with_background"]
+    pooled = cross_likelihood.tables(tested, {"b": PriorScorer("b", tested.background)}, rows, [0.1], data.seed)[0.1]
     np.testing.assert_allclose(found["sine"], table["sine"] - pooled["sine"])
     even = detection_scores.likelihood_ratio({"x": np.log([[0.5, 0.5], [0.9, 0.1]])}, 1)["x"]
     np.testing.assert_allclose(np.exp(even), [[1.0, 1.0], [1.8, 0.2]])
 
 
-def test_windows_cover_a_cut(gaussians: PriorSet, cuts: Any) -> None:
+def test_windows_cover_an_excerpt(gaussians: PriorSet, data: Any) -> None:
     waves = np.arange(150, dtype=np.float32)[np.newaxis] * np.ones((2, 1), np.float32)
     events = gaussians.events(waves)
     assert events.shape == (6, LENGTH, 1)
     np.testing.assert_array_equal(events[:3, 0, 0], [0, 43, 86])
     assert events[2, -1, 0] == 149
-    longer = replace(cuts, length=150)
-    rows = cross_likelihood.source_rows(longer, PAIR, 3)
-    judges = scorers(gaussians.priors)
-    table = cross_likelihood.tables(gaussians, judges, rows, [None], 0)[None]
-    expected = judges["sine"].log_prob(gaussians.events(longer.cuts("square", 3)), None).reshape(3, 3).mean(1) / LENGTH
+    longer = replace(data, length=150)
+    rows = cross_likelihood.source_inputs(longer, PAIR, 3)
+    scorers = scorers_of(gaussians.priors)
+    table = cross_likelihood.tables(gaussians, scorers, rows, [None], 0)[None]
+    expected = (
+        scorers["sine"].log_prob(gaussians.events(longer.excerpts("square", 3)), None).reshape(3, 3).mean(1) / LENGTH
+    )
     np.testing.assert_allclose(table["square"][:, 0], expected)
 
 
-def test_cuts_are_held_out_and_do_not_depend_on_their_number(cuts: Any) -> None:
-    held_out = cuts.cuts("sine", 70)
+def test_excerpts_are_held_out_and_do_not_depend_on_their_number(data: Any) -> None:
+    held_out = data.excerpts("sine", 70)
     assert held_out.shape == (70, LENGTH) and len(np.unique(held_out[:, 7])) > 60
-    np.testing.assert_array_equal(held_out[:5], cuts.cuts("sine", 5))
-    training = cuts.cuts("sine", 64, "training")
+    np.testing.assert_array_equal(held_out[:5], data.excerpts("sine", 5))
+    training = data.excerpts("sine", 64, "training")
     np.testing.assert_array_equal(training, toy.ToyData(RATE, sources=PAIR).draw("sine", 64, LENGTH, (3, 0)))
     assert not (training[:, np.newaxis] == held_out).all(-1).any()
-    loud = replace(cuts, level=0.2).cuts("square", 4)
+    loud = replace(data, level=0.2).excerpts("square", 4)
     np.testing.assert_allclose(excerpts.rms(loud), 0.2, rtol=1e-5)
-    assert cuts.mean_level(64) == pytest.approx(np.sqrt((0.5 + 1.0) / 2) * 0.9, rel=0.1)
+    assert data.mean_level(64) == pytest.approx(np.sqrt((0.5 + 1.0) / 2) * 0.9, rel=0.1)
 
 
-def test_a_shifted_cut_is_higher_by_half_a_semitone(cuts: Any) -> None:
-    longer = replace(cuts, length=8000)
-    plain, shifted = longer.cuts("sine", 3), next(longer.shifted("sine", 3, 50.0))
+def test_a_shifted_excerpt_is_higher_by_half_a_semitone(data: Any) -> None:
+    longer = replace(data, length=8000)
+    plain, shifted = longer.excerpts("sine", 3), next(longer.shifted("sine", 3, 50.0))
     assert shifted.shape == plain.shape
     for before, after in zip(plain, shifted, strict=True):
         peaks = [np.abs(np.fft.rfft(wave * np.hanning(8000), 2**18)).argmax() for wave in (before, after)]
@@ -207,7 +210,7 @@ def test_a_shifted_cut_is_higher_by_half_a_semitone(cuts: Any) -> None:
 
 
 @pytest.mark.parametrize("fault", ["one", "domain", "shape", "rate", "source", "short", "sigma"])
-def test_what_cannot_be_compared_is_refused(gaussians: PriorSet, cuts: Any, kinds: Any, fault: str) -> None:
+def test_what_cannot_be_compared_is_refused(gaussians: PriorSet, data: Any, kinds: Any, fault: str) -> None:
     sine, square = gaussians.priors.values()
     stft = type("Stft", (kinds["noisy"],), {"domain": "log_stft"})(np.ones(LENGTH))
     stft.domain = "log_stft"
@@ -222,16 +225,17 @@ def test_what_cannot_be_compared_is_refused(gaussians: PriorSet, cuts: Any, kind
         "shape": r"events \(64, 1\), 'square' over 'wave' events \(32, 1\)",
         "rate": "'gaussians' has priors at 16000 Hz, 'toy' is at 22050 Hz",
         "source": "has a prior of 'square', the data 'toy' have sine",
-        "short": r"'wave' events \(64, 1\) of 64 samples, a cut of 'toy' has 32",
+        "short": r"'wave' events \(64, 1\) of 64 samples, an excerpt of 'toy' has 32",
         "sigma": "sigma must be in 0.01..10 for the prior of 'sine', got 11",
     }
-    data = {
-        "rate": replace(cuts, sample_rate=22050),
+    others = {
+        "rate": replace(data, sample_rate=22050),
         "source": excerpts.toy_excerpts(("sine",), RATE, LENGTH, 0, False),
-        "short": replace(cuts, length=32),
+        "short": replace(data, length=32),
     }
+    settings = PriorTestSettings(num_examples=4, sigmas=[11.0])
     with pytest.raises(InputError, match=said[fault]):
-        run.run(replace(gaussians, **changes.get(fault, {})), data.get(fault, cuts), 4, [11.0])
+        run.run(replace(gaussians, **changes.get(fault, {})), others.get(fault, data), settings)
 
 
 def test_a_density_that_is_no_number_names_its_prior() -> None:
@@ -252,13 +256,13 @@ def test_a_track_of_a_split_is_held_out_from_it(tmp_path: Path) -> None:
     splits = {"split": "train", "training_split": "train"}
     whole = excerpts.folder_excerpts(tmp_path, ("bass",), 8000, 100, 1, **splits)
     assert whole.training is whole.held_out
-    cuts = excerpts.folder_excerpts(tmp_path, ("bass",), 8000, 100, 1, **splits, tracks=("two",))
+    data = excerpts.folder_excerpts(tmp_path, ("bass",), 8000, 100, 1, **splits, tracks=("two",))
     for split, level in ((excerpts.HELD_OUT, 0.3), (excerpts.TRAINING, 0.2)):
-        found = np.abs(cuts.cuts("bass", 64, split)).min()
+        found = np.abs(data.excerpts("bass", 64, split)).min()
         assert found == pytest.approx(0.1 * level / np.sqrt((1 + level**2) / 2), rel=1e-2)
 
 
-def test_cuts_of_a_folder(tmp_path: Path) -> None:
+def test_excerpts_of_a_folder(tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
     for split, track in (("test", "a"), ("train", "b")):
         for name in ("bass", "drums"):
@@ -266,21 +270,21 @@ def test_cuts_of_a_folder(tmp_path: Path) -> None:
             sound[:, 8000:] *= name == "drums"
             with files.Writer(tmp_path / split / track / f"{name}.wav", 8000, 1) as writer:
                 writer.write(sound)
-    cuts = excerpts.folder_excerpts(tmp_path, ("bass", "drums"), 8000, 500, 1)
-    assert cuts.name == tmp_path.name and cuts.cuts("bass", 66).shape == (66, 500)
-    assert np.all(excerpts.rms(cuts.cuts("bass", 66)) > excerpts.AUDIBLE)
-    assert not np.array_equal(cuts.cuts("drums", 2), cuts.cuts("drums", 2, "training"))
+    data = excerpts.folder_excerpts(tmp_path, ("bass", "drums"), 8000, 500, 1)
+    assert data.name == tmp_path.name and data.excerpts("bass", 66).shape == (66, 500)
+    assert np.all(excerpts.rms(data.excerpts("bass", 66)) > excerpts.AUDIBLE)
+    assert not np.array_equal(data.excerpts("drums", 2), data.excerpts("drums", 2, "training"))
     with pytest.raises(InputError, match="priors are at 16000 Hz and .* at 8000 Hz"):
         excerpts.folder_excerpts(tmp_path, ("bass",), 16000, 500, 1)
     alone = excerpts.folder_excerpts(tmp_path, ("bass", "drums"), 8000, 500, 1, tracks=("a",))
-    np.testing.assert_array_equal(alone.cuts("bass", 4), cuts.cuts("bass", 4))
-    np.testing.assert_array_equal(alone.cuts("bass", 4, "training"), cuts.cuts("bass", 4, "training"))
+    np.testing.assert_array_equal(alone.excerpts("bass", 4), data.excerpts("bass", 4))
+    np.testing.assert_array_equal(alone.excerpts("bass", 4, "training"), data.excerpts("bass", 4, "training"))
     with pytest.raises(InputError, match="has an audible 'bass' stem"):
         excerpts.folder_excerpts(tmp_path, ("bass",), 8000, 500, 1, tracks=("b",))
     faster = excerpts.folder_excerpts(tmp_path, ("bass",), 16000, 500, 1, resampled=True)
-    assert faster.cuts("bass", 2).shape == (2, 500)
+    assert faster.excerpts("bass", 2).shape == (2, 500)
     quiet = tmp_path / "test" / "a" / "bass.wav"
     with files.Writer(quiet, 8000, 1) as writer:
         writer.write(np.concatenate([np.full((1, 20), 0.3), np.zeros((1, 23980))], axis=1).astype(np.float32))
-    with pytest.raises(InputError, match="64 cuts of 'bass' with an RMS above 0.001 were asked"):
-        excerpts.folder_excerpts(tmp_path, ("bass", "drums"), 8000, 500, 1).cuts("bass", 64)
+    with pytest.raises(InputError, match="64 excerpts of 'bass' with an RMS above 0.001 were asked"):
+        excerpts.folder_excerpts(tmp_path, ("bass", "drums"), 8000, 500, 1).excerpts("bass", 64)

@@ -6,45 +6,53 @@ Prints tables to stdout and writes the whole record as JSON; --figures draws it.
 from __future__ import annotations
 
 import argparse
-import json
 import math
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from tfsep.cli import runner
-from tfsep.errors import InputError, JobError
+from tfsep.errors import InputError
+from tfsep.prior_test import record as records
+
+if TYPE_CHECKING:
+    from tfsep.evaluation.excerpts import IsolatedExcerpts
+    from tfsep.evaluation.prior_set import PriorSet
 
 TOY_DATA = ("toy", "toy-free")
-STUDIES = ("published", "peakedness", "single", "referee")
-_EXAMPLES = 256
-_LEVEL_CUTS = 256
+_LEVEL_EXCERPTS = 256
 
 
 def parser() -> argparse.ArgumentParser:
-    """The command's arguments."""
+    """Build the parser of the command's arguments."""
     parse = runner.Parser(prog="prior-test", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     add = parse.add_argument
     add("--model", required=True, metavar="NAME|DIR", help="bundled or own model, with at least two priors")
     add("--source", action="append", metavar="NAME", help="one of the priors to test, repeatable (default: all)")
     add("--background", metavar="NAME|DIR", help="model with a prior of all sources pooled, for likelihood ratios")
     add("--data", required=True, metavar="toy|toy-free|DIR", help="toy sources, or <DIR>/<split>/<track>/<source>.wav")
-    add("--split", default="test", help="of a folder: held-out cuts (default: test)")
-    add("--training_split", default="train", help="of a folder: cuts to calibrate on (default: train)")
+    add("--split", default="test", help="of a folder: held-out excerpts (default: test)")
+    add("--training_split", default="train", help="of a folder: excerpts to calibrate on (default: train)")
     add("--track", action="append", default=[], metavar="WORD", help="of a folder: hold out tracks with this name")
-    add("--num_examples", type=int, default=_EXAMPLES, metavar="N", help=f"cuts of each source (default: {_EXAMPLES})")
-    add("--num_small", type=int, default=16, metavar="N", help="cuts of each source that studies follow (default: 16)")
-    add("--seconds", type=float, metavar="S", help="length of a cut (default: 1 s of a folder, one event of a toy)")
+    add("--num_examples", type=int, default=256, metavar="N", help="excerpts of each source (default: 256)")
+    add("--num_small", type=int, default=16, metavar="N", help="of them, in costly studies (default: 16)")
+    add("--seconds", type=float, metavar="S", help="of an excerpt (default: 1 s of a folder, one event of a toy)")
     add("--sigma", action="append", metavar="S", help="noise level or 'clean', repeatable; the first is the headline")
-    add("--normalise", action="store_true", help="bring every cut to one loudness, the mean of the training cuts'")
+    add("--normalise", action="store_true", help="bring excerpts to one loudness, the mean of the training excerpts")
     add("--resample", action="store_true", help="accept a folder at another sample rate than the priors'")
-    add("--study", action="append", choices=(*STUDIES, "all"), help="a further study, repeatable; each takes minutes")
+    studies = (*records.STUDIES, "all")
+    add("--study", action="append", type=_study, choices=studies, help="further study, repeatable; each takes minutes")
     add("--no-ideal", action="store_true", help="leave out the ideal prior of the toy's grid, which is slow")
-    add("--seed", type=int, default=0, metavar="N", help="of cuts and noise (default: 0)")
+    add("--seed", type=int, default=0, metavar="N", help="of excerpts and noise (default: 0)")
     add("--json", metavar="FILE", help="where the record goes")
     add("--figures", metavar="DIR", help="where pictures of it go, as PNG and for TensorBoard")
     return parse
+
+
+def _study(name: str) -> str:
+    """Give a study its name of today."""
+    return records.STUDY_ALIASES.get(name, name)  # alias
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -58,17 +66,21 @@ def _test(argv: Sequence[str]) -> int:
     runner.start_tensorflow()
     with runner.quiet_stderr():
         from tfsep.evaluation import prior_set
-        from tfsep.prior_test import run
-        from tfsep.prior_test import studies as prior_studies
-        from tfsep.prior_test import text as prior_test_text
+        from tfsep.prior_test import run, tables
     tested = prior_set.load(args.model, args.source, args.background)
-    cuts = _cuts(args, tested)
-    studies = prior_studies.suited(args.study or (), tested)
-    ideal = not args.no_ideal
-    record = run.run(tested, cuts, args.num_examples, sigmas, ideal, studies, args.model, _say, args.num_small)
-    print(prior_test_text.as_text(record))
+    data = _data(args, tested)
+    settings = run.PriorTestSettings(
+        num_examples=args.num_examples,
+        num_small=args.num_small,
+        sigmas=sigmas,
+        with_ideal=not args.no_ideal,
+        studies=run.suited(args.study or (), tested),
+        model=args.model,
+    )
+    record = run.run(tested, data, settings, _report)
+    print(tables.as_text(record))
     if args.json:
-        _write(Path(args.json), record)
+        records.write(Path(args.json), record)
     if args.figures:
         from tfsep.prior_test import figures
 
@@ -77,8 +89,8 @@ def _test(argv: Sequence[str]) -> int:
     return 0
 
 
-def _cuts(args: argparse.Namespace, tested: Any) -> Any:
-    """The data that the arguments name, in cuts."""
+def _data(args: argparse.Namespace, tested: PriorSet) -> IsolatedExcerpts:
+    """Prepare excerpts of the data that the arguments name."""
     import dataclasses
 
     from tfsep.evaluation import excerpts
@@ -86,13 +98,13 @@ def _cuts(args: argparse.Namespace, tested: Any) -> Any:
     rate, sources = tested.sample_rate, tested.sources
     if args.data in TOY_DATA:
         length = tested.length if args.seconds is None else round(args.seconds * rate)
-        cuts = excerpts.toy_excerpts(sources, rate, length, args.seed, args.data == "toy-free")
+        data = excerpts.toy_excerpts(sources, rate, length, args.seed, args.data == "toy-free")
     else:
         length = max(rate, tested.length) if args.seconds is None else round(args.seconds * rate)
         where = (args.split, args.training_split, args.resample, args.track)
-        cuts = excerpts.folder_excerpts(args.data, sources, rate, length, args.seed, *where, tested.name)
-    tested.check_data(cuts)
-    return dataclasses.replace(cuts, level=cuts.mean_level(_LEVEL_CUTS)) if args.normalise else cuts
+        data = excerpts.folder_excerpts(args.data, sources, rate, length, args.seed, *where, tested.name)
+    tested.check_data(data)
+    return dataclasses.replace(data, level=data.mean_level(_LEVEL_EXCERPTS)) if args.normalise else data
 
 
 def _check(args: argparse.Namespace) -> list[float | None] | None:
@@ -126,29 +138,10 @@ def _sigma(text: str) -> float | None:
     return value
 
 
-def _write(path: Path, record: dict[str, Any]) -> None:
-    """Write the record whole or not at all; what is not finite is null."""
-    from tfsep.audio.atomic import replacing
-
-    try:
-        with replacing(path) as temporary:
-            temporary.write_text(json.dumps(_finite(record), indent=1, allow_nan=False) + "\n", encoding="utf-8")
-    except OSError as error:
-        raise JobError(f"{path} cannot be written: {error.strerror}") from error
-
-
-def _finite(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {name: _finite(part) for name, part in value.items()}
-    if isinstance(value, list | tuple):
-        return [_finite(part) for part in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value
-
-
-def _say(stage: str) -> None:
-    """Name a stage on a terminal."""
+def _report(part: str) -> None:
+    """Name a part of the test on a terminal as it begins."""
     if sys.stderr.isatty():
-        print(stage, file=sys.stderr, flush=True)
+        print(part, file=sys.stderr, flush=True)
 
 
 if __name__ == "__main__":

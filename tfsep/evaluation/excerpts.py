@@ -1,7 +1,8 @@
-"""Isolated cuts of sources for the tests of priors: held out and of training, in batches, from a seed.
+"""Isolated excerpts of sources for the tests of priors: held out and of training, in batches, from a seed.
 
-Held-out toy cuts come from tables that no training draws; those of a folder from another split. Cuts in which a source
-is silent (an RMS of at most 0.001, 40 dB below a track's) tell nothing about it and are passed over.
+Held-out excerpts of a toy come from tables that no training draws; those of a folder come from
+another split. Excerpts in which a source is silent (an RMS of at most 0.001, 40 dB below a track's)
+tell nothing about it and are passed over.
 """
 
 from __future__ import annotations
@@ -30,16 +31,16 @@ _MOST_ROUNDS = 32
 
 @dataclass(frozen=True)
 class IsolatedExcerpts:
-    """Cuts of each source of a data set.
+    """Excerpts of each source of a data set.
 
     Attributes:
         name: of the data, for the record.
         sample_rate: Hz.
-        length: samples of a cut.
-        held_out: data that no prior has seen.
+        length: samples of an excerpt.
+        held_out: data that no prior was trained on.
         training: data that priors may be calibrated on.
-        seed: of the cuts.
-        level: RMS that every cut is brought to; None leaves cuts as loud as they are.
+        seed: of the excerpts.
+        level: RMS that every excerpt is brought to; None leaves excerpts as loud as they are.
     """
 
     name: str
@@ -52,14 +53,14 @@ class IsolatedExcerpts:
 
     @property
     def sources(self) -> tuple[str, ...]:
-        """Names of the sources."""
+        """Name the sources of the data."""
         return tuple(self.held_out.sources)
 
     def batches(self, source: str, num: int, split: str = HELD_OUT) -> Iterator[np.ndarray]:
-        """The first ``num`` audible cuts of a source, at most 64 at a time: (batch, time) float32.
+        """Yield the first ``num`` audible excerpts of a source, at most 64 at a time: (batch, time) float32.
 
         Raises:
-            InputError: if too few of the cuts are audible.
+            InputError: if too few of the excerpts are audible.
         """
         data = self.held_out if split == HELD_OUT else self.training
         sign = -1 if split == HELD_OUT else 1
@@ -73,14 +74,20 @@ class IsolatedExcerpts:
                 waiting, delivered = waiting[size:], delivered + size
             if delivered == num:
                 return
-        raise InputError(f"{num} cuts of {source!r} with an RMS above {AUDIBLE} were asked of {self.name}: too silent")
+        raise InputError(
+            f"{num} excerpts of {source!r} with an RMS above {AUDIBLE} were asked of {self.name}: too silent"
+        )
 
-    def cuts(self, source: str, num: int, split: str = HELD_OUT) -> np.ndarray:
-        """All batches as one array: (num, time) float32."""
+    def excerpts(self, source: str, num: int, split: str = HELD_OUT) -> np.ndarray:
+        """Join all batches into one array: (num, time) float32."""
         return np.concatenate(list(self.batches(source, num, split)))
 
     def shifted(self, source: str, num: int, cents: float) -> Iterator[np.ndarray]:
-        """Held-out cuts played faster, so that their pitch rises by ``cents`` hundredths of a semitone."""
+        """Play held-out excerpts faster, so that their pitch rises by ``cents`` hundredths of a semitone.
+
+        Yields:
+            (batch, time) float32.
+        """
         factor = 2.0 ** (cents / 1200.0)
         longer = replace(self, length=math.ceil(self.length * max(factor, 1.0)) + 1)
         faster = round(self.sample_rate * factor)
@@ -88,8 +95,8 @@ class IsolatedExcerpts:
             yield resample(waves, faster, self.sample_rate)[:, : self.length]
 
     def mean_level(self, num: int) -> float:
-        """Root mean square of training cuts over all sources, a level for :attr:`level`."""
-        powers = [float(np.mean(rms(self.cuts(source, num, TRAINING)) ** 2)) for source in self.sources]
+        """Measure the root mean square of ``num`` training excerpts a source, over all sources, for :attr:`level`."""
+        powers = [float(np.mean(rms(self.excerpts(source, num, TRAINING)) ** 2)) for source in self.sources]
         return math.sqrt(sum(powers) / len(powers))
 
     def _levelled(self, waves: np.ndarray) -> np.ndarray:
@@ -99,12 +106,12 @@ class IsolatedExcerpts:
 
 
 def rms(waves: np.ndarray) -> np.ndarray:
-    """Root mean square over time: (batch, time) -> (batch,)."""
+    """Compute the root mean square over time: (batch, time) -> (batch,)."""
     return np.sqrt(np.mean(np.square(waves, dtype=np.float64), axis=-1))
 
 
 def toy_excerpts(sources: tuple[str, ...], sample_rate: int, length: int, seed: int, free: bool) -> IsolatedExcerpts:
-    """Toy examples of the given classes.
+    """Prepare toy examples of the given classes, of any pitch if ``free``.
 
     Raises:
         InputError: if a source is not a toy class, or the rate cannot hold the keys.
@@ -128,7 +135,7 @@ def folder_excerpts(
     tracks: Sequence[str] = (),
     model: str = "",
 ) -> IsolatedExcerpts:
-    """Cuts of a folder of stems; where it has no training split, what is calibrated is calibrated on the held-out one.
+    """Prepare excerpts of a folder of stems; without a training split, the held-out one calibrates too.
 
     With ``tracks`` one split can serve for both: those tracks are held out, the others calibrate.
 
@@ -138,8 +145,8 @@ def folder_excerpts(
         split: held out.
         training_split: for calibration.
         resampled: accept recordings at other rates, and resample them.
-        tracks: words; tracks whose names contain one are held out, and the others of both splits are not. None of them:
-            the splits alone decide.
+        tracks: words; tracks whose names contain one are held out, and the others of both splits
+            are not. None of them: the splits alone decide.
         model: whose priors are tested, for messages.
 
     Raises:

@@ -1,15 +1,15 @@
 """The priors under test: what one model folder holds, and whether they can be compared at all, on these data.
 
-Log-likelihoods are comparable only between densities over the same events: one domain, one front end, one event shape.
-A prior under the name ``background`` (trained on all sources pooled) is no competitor but the denominator of likelihood
-ratios.
+Log-likelihoods are comparable only between densities over the same events: one domain, one front
+end, one event shape. A prior under the name ``background`` (trained on all sources pooled) is no
+competitor but the denominator of likelihood ratios.
 """
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -45,17 +45,18 @@ class PriorSet:
         """Refuse what cannot be compared.
 
         Raises:
-            InputError: for fewer than two priors, or priors of different domains, front ends, event shapes or rates.
+            InputError: for fewer than two priors, or priors of different domains, front ends, event
+                shapes or rates.
         """
         if len(self.priors) < 2:
             known = f"{len(self.priors)} ({', '.join(self.priors) or 'none'})"
             raise InputError(f"a prior test needs at least two priors, {self.name!r} has {known}")
         first, one = next(iter(self.priors.items()))
         for source, other in self._all().items():
-            if _face(other) != _face(one):
+            if _events_of(other) != _events_of(one):
                 raise InputError(
-                    f"priors of one test must be over the same events: {first!r} is over {_face(one)}, "
-                    f"{source!r} over {_face(other)}"
+                    f"priors of one test must be over the same events: {first!r} is over {_events_of(one)}, "
+                    f"{source!r} over {_events_of(other)}"
                 )
             rate = getattr(other, "sample_rate", self.sample_rate)
             if rate != self.sample_rate:
@@ -63,22 +64,22 @@ class PriorSet:
 
     @property
     def sources(self) -> tuple[str, ...]:
-        """Names of the sources, in the order of the priors."""
+        """Name the sources, in the order of the priors."""
         return tuple(self.priors)
 
     @property
     def domain(self) -> str:
-        """What all the priors are densities over."""
+        """Name what all the priors are densities over."""
         return next(iter(self.priors.values())).domain
 
     def _all(self) -> dict[str, Prior]:
         return self.priors if self.background is None else {**self.priors, BACKGROUND: self.background}
 
     def events(self, waves: np.ndarray) -> np.ndarray:
-        """Cuts (batch, time) as events (batch * windows,) + event_shape, the windows of a cut behind each other.
+        """Analyse excerpts (batch, time): (batch * windows,) + event_shape, windows of an excerpt behind each other.
 
-        A cut that is longer than an event is covered by evenly spaced windows, the first at its beginning and the last
-        at its end.
+        An excerpt that is longer than an event is covered by evenly spaced windows, the first at its
+        beginning and the last at its end.
         """
         count = num_windows(waves.shape[1], self.length)
         starts = np.linspace(0, waves.shape[1] - self.length, count).round().astype(int)
@@ -86,40 +87,42 @@ class PriorSet:
         prior = next(iter(self.priors.values()))
         return prior.analyse(tf.constant(parts.reshape(-1, self.length), tf.float32)).numpy()
 
-    def check_data(self, cuts: IsolatedExcerpts) -> None:
+    def check_data(self, data: IsolatedExcerpts) -> None:
         """Refuse data that these priors are not about.
 
         Raises:
-            InputError: for another rate, a cut shorter than an event, or a source that the data do not have.
+            InputError: for another rate, excerpts shorter than an event, or a source that the data do
+                not have.
         """
-        if cuts.sample_rate != self.sample_rate:
+        if data.sample_rate != self.sample_rate:
             raise InputError(
-                f"{self.name!r} has priors at {self.sample_rate} Hz, {cuts.name!r} is at {cuts.sample_rate} Hz"
+                f"{self.name!r} has priors at {self.sample_rate} Hz, {data.name!r} is at {data.sample_rate} Hz"
             )
-        missing = [source for source in self.sources if source not in cuts.sources]
+        missing = [source for source in self.sources if source not in data.sources]
         if missing:
-            known = ", ".join(cuts.sources)
-            raise InputError(f"{self.name!r} has a prior of {missing[0]!r}, the data {cuts.name!r} have {known}")
-        if cuts.length < self.length:
+            known = ", ".join(data.sources)
+            raise InputError(f"{self.name!r} has a prior of {missing[0]!r}, the data {data.name!r} have {known}")
+        if data.length < self.length:
             first, prior = next(iter(self.priors.items()))
             raise InputError(
-                f"the prior of {first!r} has {prior.domain!r} events {prior.event_shape} of {self.length} samples, a "
-                f"cut of {cuts.name!r} has {cuts.length} samples"
+                f"the prior of {first!r} has {prior.domain!r} events {prior.event_shape} of {self.length} samples, "
+                f"an excerpt of {data.name!r} has {data.length} samples"
             )
 
 
 def num_windows(length: int, event_length: int) -> int:
-    """How many windows of ``event_length`` samples cover a cut of ``length`` samples."""
+    """Count the windows of ``event_length`` samples that cover an excerpt of ``length`` samples."""
     return -(-length // event_length)
 
 
 def load(model: str, sources: Sequence[str] | None = None, background: str | None = None) -> PriorSet:
-    """The priors of a model, by name or folder.
+    """Load the priors of a model, by name or folder.
 
     Args:
         model: the model.
         sources: those to load; None is all.
-        background: the model whose prior of "background" is that of all sources pooled; None is this one, if it has it.
+        background: the model whose prior of "background" is that of all sources pooled; None is this
+            one, if it has it.
 
     Raises:
         InputError: if the model cannot be read, has no prior of a source, or its priors cannot be compared.
@@ -132,33 +135,34 @@ def load(model: str, sources: Sequence[str] | None = None, background: str | Non
             raise InputError(f"{model!r} has priors of {', '.join(known) or 'nothing'}, not of {source!r}")
     loaded = {name: store.load_prior(model, name) for name in chosen}
     pooled = background or (model if BACKGROUND in description["priors"] else None)
-    behind = None if pooled is None else store.load_prior(pooled, BACKGROUND)
+    denominator = None if pooled is None else store.load_prior(pooled, BACKGROUND)
     name, rate = store.label(store.find_model(model)), int(description["sample_rate"])
-    length = _length(name, description["priors"][chosen[0]], loaded[chosen[0]]) if chosen else 0
-    return PriorSet(name, loaded, rate, length, behind)
+    first = chosen[0] if chosen else None
+    length = 0 if first is None else _length(name, description["priors"][first].get("length"), loaded[first])
+    return PriorSet(name, loaded, rate, length, denominator)
 
 
-def ideal(tested: PriorSet, **settings: Any) -> PriorSet:
-    """The toy generator's own densities of the same sources, over the same waveforms.
+def ideal(tested: PriorSet, num_rounds: int = 2) -> PriorSet:
+    """Build the toy generator's own densities of the same sources, over the same waveforms.
 
     Args:
         tested: whose sources, length and rate they have.
-        **settings: further arguments of the prior (ideal_toy.py).
+        num_rounds: how often cells of their parameter grid are divided.
     """
-    arguments = {"length": tested.length, "sample_rate": tested.sample_rate, **settings}
-    built = {source: prior_kinds.build("ideal_toy", source=source, **arguments) for source in tested.sources}
+    build = functools.partial(prior_kinds.build, "ideal_toy", num_rounds=num_rounds, sample_rate=tested.sample_rate)
+    built = {source: build(source=source, length=tested.length) for source in tested.sources}
     return PriorSet("ideal prior", built, tested.sample_rate, tested.length)
 
 
-def _length(model: str, arguments: Any, prior: Prior) -> int:
-    """Samples of the waveform that gives one event of a prior."""
-    if "length" in arguments:
-        return int(arguments["length"])
+def _length(model: str, length: int | None, prior: Prior) -> int:
+    """Count the samples of the waveform that gives one event of a prior, ``length`` being the model's setting."""
+    if length is not None:
+        return int(length)
     if prior.domain == "wave":
         return int(prior.event_shape[0])
     raise InputError(f"model {model!r}: a prior over {prior.domain!r} needs a length in samples to be tested")
 
 
-def _face(prior: Prior) -> str:
+def _events_of(prior: Prior) -> str:
     settings = ", ".join(f"{name} {value}" for name, value in prior.front_end.settings().items())
     return f"{prior.domain!r} events {tuple(prior.event_shape)}" + (f" ({settings})" if settings else "")

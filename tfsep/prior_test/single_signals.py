@@ -1,59 +1,66 @@
-r"""Denoising one source with its own prior: the posterior mean, and a draw by a short Langevin walk.
+r"""Denoising one source with its own prior: the posterior mean, and a draw by a short Langevin chain.
 
-Of y = x + sigma eps the posterior mean is Tweedie's :math:`D(y, \sigma)`. The walk goes down from sigma to the prior's
-smallest level; at :math:`\sigma_i` the state x_i is x with noise of which y is a noisier version, so that exactly
+Of y = x + sigma eps the posterior mean is Tweedie's :math:`D(y, \sigma)`. The chain goes down from
+sigma to the prior's smallest level; at :math:`\sigma_i` the state x_i is x with noise of which y is a
+noisier version, so that exactly
 
 .. math:: \nabla \log p(x_i | y) = \nabla \log p_{\sigma_i}(x_i) + (y - x_i) / (\sigma^2 - \sigma_i^2),
 
-and steps of :math:`\eta = \frac12 (1/\sigma_i^2 + 1/(\sigma^2 - \sigma_i^2))^{-1}` are stable (Langevin dynamics
-as corrector, Song et al., 2021). From one level to the next leads the bridge between the state and its own posterior
-mean,
+and steps of :math:`\eta = \frac12 (1/\sigma_i^2 + 1/(\sigma^2 - \sigma_i^2))^{-1}` are stable (Langevin
+dynamics as corrector, Song et al., 2021). From one level to the next leads the bridge between the
+state and its own posterior mean,
 
 .. math:: x_i = D + \frac{\sigma_i^2}{\sigma_{i-1}^2} (x_{i-1} - D)
           + \sigma_i \sqrt{1 - \sigma_i^2 / \sigma_{i-1}^2}\; \epsilon.
 
-A last Tweedie step removes the smallest noise. A draw has up to twice the
-square error of the mean, 3 dB less gain.
+A last Tweedie step removes the smallest noise. A draw has up to twice the square error of the mean,
+3 dB less gain.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import numpy as np
 
 from tfsep.evaluation.excerpts import TRAINING, IsolatedExcerpts
 from tfsep.evaluation.prior_scorer import PriorScorer, noise_like
 from tfsep.evaluation.prior_set import PriorSet
-from tfsep.prior_test.denoising import SIGMAS
-from tfsep.prior_test.wiener import wiener
+from tfsep.prior_test.denoising import SIGMAS, wiener
+from tfsep.prior_test.record import GainRow
 
 _LEVELS, _STEPS = 8, 2
 _LOWEST = 0.1
 
 
-def langevin(judge: PriorScorer, noised: np.ndarray, sigma: float, seed: int) -> np.ndarray:
-    """A draw of clean events given noised ones, (num,) + event_shape; sigma must be above the prior's smallest."""
-    last = max(judge.prior.smallest_sigma, _LOWEST * sigma)
+def langevin(scorer: PriorScorer, noised: np.ndarray, sigma: float, seed: int) -> np.ndarray:
+    """Draw clean events given noised ones, (num,) + event_shape, by annealed Langevin dynamics.
+
+    Args:
+        scorer: the prior.
+        noised: clean events with noise of level sigma.
+        sigma: above the prior's smallest noise level.
+        seed: of the draw.
+    """
+    last = max(scorer.prior.smallest_sigma, _LOWEST * sigma)
     levels = np.geomspace(sigma, last, _LEVELS + 1)[1:]
     state = noised.astype(np.float64)
     above = sigma
     for number, level in enumerate(levels):
-        mean, kept = judge.denoise(state, float(above)), level**2 / above**2
+        mean, kept = scorer.denoise(state, float(above)), level**2 / above**2
         bridge = noise_like(noised, seed, f"bridge/{number}")
         state = mean + kept * (state - mean) + level * np.sqrt(1.0 - kept) * bridge
         above, rest = level, sigma**2 - level**2
         step = 0.5 / (1.0 / level**2 + 1.0 / rest)
-        for round_ in range(_STEPS):
-            noise = noise_like(noised, seed, f"langevin/{number}", round_)
-            drift = judge.score(state, level) + (noised - state) / rest
+        for each in range(_STEPS):
+            noise = noise_like(noised, seed, f"langevin/{number}", each)
+            drift = scorer.score(state, level) + (noised - state) / rest
             state = state + step * drift + np.sqrt(2.0 * step) * noise
-    return judge.denoise(state, float(last))
+    return scorer.denoise(state, float(last))
 
 
 def gain(estimate: np.ndarray, noised: np.ndarray, clean: np.ndarray) -> float:
-    """Mean over events of the improvement of the signal-to-noise ratio, in dB."""
+    """Average the improvement of the signal-to-noise ratio over events, in dB."""
     axes = tuple(range(1, clean.ndim))
     before, after = (np.sum((each - clean) ** 2, axis=axes) for each in (noised, estimate))
     return float(np.mean(10.0 * np.log10(before / np.maximum(after, np.finfo(np.float64).tiny))))
@@ -61,33 +68,36 @@ def gain(estimate: np.ndarray, noised: np.ndarray, clean: np.ndarray) -> float:
 
 def table(
     tested: PriorSet,
-    judges: Mapping[str, PriorScorer],
-    cuts: IsolatedExcerpts,
+    scorers: Mapping[str, PriorScorer],
+    data: IsolatedExcerpts,
     num: int = 32,
     sigmas: Sequence[float] = SIGMAS,
-) -> list[dict[str, Any]]:
-    """SNR gains in dB, a row for each source and noise level above its prior's smallest.
+) -> list[GainRow]:
+    """Tabulate SNR gains, a row for each source and noise level above its prior's smallest.
 
     Returns:
         ``source``, ``sigma``, ``snr`` (dB, before), ``tweedie``, ``langevin``, ``wiener`` (gains in dB).
     """
-    rows = []
-    for source, judge in judges.items():
-        clean = tested.events(cuts.cuts(source, num)).astype(np.float64)
-        filtered = wiener(tested.domain, (tested.events(waves) for waves in cuts.batches(source, 256, TRAINING)))
-        noise = noise_like(clean, cuts.seed, f"single/{source}")
+    rows: list[GainRow] = []
+    for source, scorer in scorers.items():
+        clean = tested.events(data.excerpts(source, num)).astype(np.float64)
+        filtered = wiener(tested.domain, (tested.events(waves) for waves in data.batches(source, 256, TRAINING)))
+        noise = noise_like(clean, data.seed, f"single/{source}")
         power = np.mean(clean**2, axis=tuple(range(1, clean.ndim)))
         for sigma in sigmas:
-            if not judge.knows_noise or not judge.covers(sigma) or sigma <= judge.prior.smallest_sigma:
+            if not scorer.knows_noise or not scorer.covers(sigma) or sigma <= scorer.prior.smallest_sigma:
                 continue
             noised = clean + sigma * noise
-            estimates = {
-                "tweedie": judge.denoise(noised, sigma),
-                "langevin": langevin(judge, noised, sigma, cuts.seed),
-                "wiener": filtered.denoise(noised, sigma),
-            }
-            gains = {name: gain(estimate, noised, clean) for name, estimate in estimates.items()}
-            rows.append({"source": source, "sigma": sigma, "snr": _snr(power, sigma), **gains})
+            rows.append(
+                {
+                    "source": source,
+                    "sigma": sigma,
+                    "snr": _snr(power, sigma),
+                    "tweedie": gain(scorer.denoise(noised, sigma), noised, clean),
+                    "langevin": gain(langevin(scorer, noised, sigma, data.seed), noised, clean),
+                    "wiener": gain(filtered.denoise(noised, sigma), noised, clean),
+                }
+            )
     return rows
 
 

@@ -1,4 +1,4 @@
-"""The tables of prior quality: whose ideal prior stands beside a model, and what they say."""
+"""The tables of prior quality: which ideal prior belongs to a model, and what they say."""
 
 from __future__ import annotations
 
@@ -28,13 +28,13 @@ BEST: dict[str, Any] = {
 }
 
 
-def test_an_ideal_prior_is_that_of_the_same_cuts() -> None:
+def test_an_ideal_prior_is_that_of_the_same_excerpts() -> None:
     assert prior_quality.ideal_of(RECORD, [RECORD, BEST]) is BEST
     for other in ({"waves": "3 samples"}, {"num_examples": 9}, {"seed": 1}):
         assert prior_quality.ideal_of({**RECORD, **other}, [RECORD, BEST]) is None
 
 
-def test_the_tables_set_a_prior_beside_the_ideal_one() -> None:
+def test_the_tables_compare_a_prior_with_the_ideal_one() -> None:
     text = prior_quality.tables([RECORD, BEST])
     assert "| m | glow | wave | 8 | 50.0 % | sine 50.0 % |" in text
     assert "| m | wave | 4 | - | 0.2000 | -, 2.00 | -, 0.50 |" in text
@@ -43,7 +43,7 @@ def test_the_tables_set_a_prior_beside_the_ideal_one() -> None:
     assert text.index("ideal prior") < text.index("| m |")
 
 
-def test_spectrograms_have_no_ideal_prior_beside_them() -> None:
+def test_spectrograms_have_no_ideal_prior() -> None:
     text = prior_quality.tables([{**RECORD, "domain": "log_stft"}, BEST])
     assert "| m | log_stft | 4 | - | 0.2000 | - | -, 0.50 |" in text
     assert "| m | 0.500" not in text
