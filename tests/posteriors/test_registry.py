@@ -63,17 +63,13 @@ def test_parameters_of_a_kind_are_all_that_it_uses() -> None:
 
 
 def test_a_misspelt_parameter_is_refused_with_the_nearest_one() -> None:
-    with pytest.raises(
-        InputError, match="posterior 'langevin' has no parameter 'num_stepz'; did you mean 'num_steps'"
-    ):
+    with pytest.raises(InputError, match="posterior 'langevin' has no parameter 'num_stepz'; did you mean 'num_steps'"):
         posteriors.build("langevin", num_stepz=3)
 
 
 @pytest.mark.parametrize("asked", [parameters, describe_parameters, posteriors.build])
 def test_a_misspelt_kind_is_refused_with_the_nearest_one(asked: type) -> None:
-    with pytest.raises(
-        InputError, match="the posterior must be one of amortised, .*, got 'langevn'; did you mean"
-    ):
+    with pytest.raises(InputError, match="the posterior must be one of amortised, .*, got 'langevn'; did you mean"):
         asked("langevn")
 
 
