@@ -26,7 +26,7 @@ def _evaluate(tmp_path: Path, *arguments: str) -> dict:
 
 
 def test_the_bundled_models_are_listed() -> None:
-    assert set(MODELS) <= set(store.list_models())
+    assert set(MODELS) <= set(store.model_names())
 
 
 @pytest.mark.parametrize("name", MODELS)

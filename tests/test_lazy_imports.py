@@ -59,6 +59,26 @@ def test_help_is_quick(command: str) -> None:
     assert min(used) < MOST_SECONDS
 
 
+def test_models_are_listed_and_chosen_without_tensorflow() -> None:
+    chosen = "from tfsep.models.selection import select\nselect('toy', 'gibbs', steps=3, silence=0.1, without=['sine'])"
+    assert loaded_by(f"import tfsep\nassert 'toy' in [model.name for model in tfsep.list_models()]\n{chosen}") == []
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [
+        "select('tyo')",
+        "select('toy', 'gibs')",
+        "select('toy', without=['drums'])",
+        "select('toy', priors={'a': 'toy'})",
+    ],
+)
+def test_what_no_model_has_is_refused_without_tensorflow(asked: str) -> None:
+    statement = "from tfsep.errors import InputError\nfrom tfsep.models.selection import select\n"
+    statement += f"try:\n    {asked}\nexcept InputError:\n    pass\nelse:\n    raise AssertionError"
+    assert loaded_by(statement) == []
+
+
 @pytest.mark.parametrize("name", tfsep.__dir__())
 def test_every_public_name_is_there(name: str) -> None:
     assert getattr(tfsep, name) is not None or name.startswith("__")
@@ -68,6 +88,9 @@ def test_public_names_are_those_of_their_modules() -> None:
     from tfsep.separation.separator import Separator
 
     assert tfsep.Separator is Separator
+    assert (tfsep.Prior.__module__, tfsep.Posterior.__module__) == ("tfsep.priors.base", "tfsep.posteriors.base")
+    assert tfsep.Model.__module__ == "tfsep.models.store"
+    assert set(tfsep.__all__) == {*tfsep._ATTRIBUTES, *tfsep._SUBMODULES, "__version__"}
     assert tfsep.mixing.__name__ == "tfsep.mixing"
 
 

@@ -98,7 +98,7 @@ def rows(args: argparse.Namespace) -> Iterator[Row]:
     from tfsep.data import toy
     from tfsep.models import store
 
-    names = args.model or store.list_models()
+    names = args.model or store.model_names()
     toys = []
     for name, paired in [*((name, False) for name in names), *((name, True) for name in args.supervised)]:
         description = store.describe(name)

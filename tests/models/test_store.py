@@ -150,10 +150,10 @@ def test_each_posterior_can_be_asked_for(kind: str) -> None:
 
 
 def test_models_are_found_by_name_or_folder(shelf: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert store.list_models() == ["priors", "toy"]
+    assert store.model_names() == ["priors", "toy"]
     assert store.find_model("toy") == shelf / "toy"
     monkeypatch.setenv("TFSEP_MODELS", str(shelf / "nowhere"))
-    assert store.list_models() == []
+    assert store.model_names() == []
     assert load_model(shelf / "toy").name == "toy"
     monkeypatch.chdir(shelf / "toy")
     assert load_model(".").name == "toy"
@@ -274,7 +274,7 @@ def test_steps_out_of_place_are_refused() -> None:
 
 def test_unknown_names_are_refused_with_the_known_ones() -> None:
     assert refusal(lambda: load_model("tyo")) == (
-        "no model 'tyo': neither a folder with a model.json nor one of the models priors, toy"
+        "no model 'tyo': neither a folder with a model.json nor one of the models priors, toy; did you mean 'toy'?"
     )
     assert refusal(lambda: load_model("toy", posterior="diffusion")) == (
         "model 'toy' has no posterior of kind 'diffusion'; it has amortised, gibbs, langevin"

@@ -84,7 +84,7 @@ def test_what_cannot_be_left_out(tmp_path: Path) -> None:
     folder = str(tmp_path / "all")
     with pytest.raises(InputError, match=r"left out \(sine, square, triangle\), got 'drums'"):
         load_model(folder, without=["sine", "drums"])
-    with pytest.raises(InputError, match="two sources at least must stay to be told apart, got without sine, square"):
+    with pytest.raises(InputError, match="two sources at least must stay to be separated, got without sine, square"):
         load_model(folder, without=["sine", "square"])
     with pytest.raises(InputError, match="a prior was given for 'sine', which is to be left out"):
         load_model(folder, priors={"sine": folder}, without=["sine"])

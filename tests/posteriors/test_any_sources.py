@@ -11,7 +11,7 @@ import tensorflow as tf
 
 from tfsep import mixing, posteriors, priors
 from tfsep.errors import InputError
-from tfsep.posteriors.registry import LEARNED
+from tfsep.posteriors.kinds import LEARNED
 from tfsep.posteriors.stochastic_gibbs import noise_factors
 
 SAMPLERS = sorted(set(posteriors.KINDS) - {*LEARNED, "composition"})

@@ -11,7 +11,7 @@ import tensorflow as tf
 from tfsep import posteriors, priors
 from tfsep.errors import InputError
 from tfsep.posteriors.base import denoise_each, residual_energy, wave_priors
-from tfsep.posteriors.registry import LEARNED
+from tfsep.posteriors.kinds import LEARNED
 from tfsep.priors.base import Prior
 
 Priors = Callable[..., list[Prior]]

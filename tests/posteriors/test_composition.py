@@ -12,7 +12,8 @@ import tensorflow as tf
 from tfsep import mixing, posteriors
 from tfsep.errors import InputError
 from tfsep.posteriors.base import Posterior
-from tfsep.posteriors.composition import Composition, kept
+from tfsep.posteriors.composition import Composition
+from tfsep.posteriors.kinds import kept
 
 Priors = Callable[..., list[Any]]
 

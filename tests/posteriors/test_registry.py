@@ -12,8 +12,9 @@ from tfsep.errors import InputError
 from tfsep.posteriors.annealed import AnnealingSettings
 from tfsep.posteriors.diffusion import Diffusion
 from tfsep.posteriors.gibbs import Gibbs
+from tfsep.posteriors.kinds import LEARNED
 from tfsep.posteriors.langevin import Langevin
-from tfsep.posteriors.registry import KINDS, LEARNED, describe_parameters, parameters
+from tfsep.posteriors.registry import KINDS, describe_parameters, parameters
 from tfsep.posteriors.stochastic_gibbs import StochasticGibbs
 
 SCHEDULES = {

@@ -10,7 +10,7 @@ import pytest
 
 from tfsep import mixing, posteriors, priors
 from tfsep.errors import InputError
-from tfsep.posteriors.registry import LEARNED
+from tfsep.posteriors.kinds import LEARNED
 from tfsep.posteriors.schedule import geometric, warm
 
 Priors = Callable[..., list[Any]]

@@ -15,8 +15,8 @@ _LIBRARIES = ("tensorflow", "tensorflow-probability", "tf-keras", "keras", "nump
 
 def show(versions: bool, models: bool) -> None:
     """Print on stdout versions and devices as "name: value" lines, bundled models as "name: sources; rate", or both."""
-    tensorflow = runner.start_tensorflow()
     if versions:
+        tensorflow = runner.start_tensorflow()
         print(f"tfsep: {__version__}")
         print(f"python: {platform.python_version()}")
         print(f"platform: {platform.platform()}")
@@ -26,11 +26,10 @@ def show(versions: bool, models: bool) -> None:
         print(f"processors: {os.cpu_count()}")
         print(f"devices: {', '.join(device.name for device in tensorflow.config.list_physical_devices())}")
     if models:
-        with runner.quiet_stderr():
-            from tfsep.models import store
-        for name in store.list_models():
-            model = store.describe(name)
-            print(f"{name}: {', '.join(model['sources'])}; {model['sample_rate']} Hz")
+        from tfsep.models.listing import list_models
+
+        for model in list_models():
+            print(f"{model.name}: {', '.join(model.sources)}; {model.sample_rate} Hz")
 
 
 def _version(library: str) -> str:

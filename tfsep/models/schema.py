@@ -1,33 +1,61 @@
-"""What ``model.json`` says of a model, and the rules that it keeps to.
+"""``model.json``, the description of a model: what it holds, how it is read and checked, how it is written.
 
 ``format`` is 1; then ``sources``, ``sample_rate`` (Hz), ``segment`` (samples), ``gains``, ``priors`` {source: arguments
 of :func:`tfsep.priors.build` and "weights"}, ``posteriors`` [arguments of :func:`tfsep.posteriors.build` and "weights"
 where learned], the first being the default, and ``settings`` of the separator (such as ``overlap``). The last three may
-be absent. ``priors`` may hold more than the sources' own: ``background`` for likelihood ratios (experiments/), and a
-second set for posteriors whose entry has ``priors`` {source: name of the prior that it uses}. What was fitted on
-validation mixtures stands with a posterior's arguments: ``temperature`` of a learned one, ``keep`` and ``scores`` of a
-composition, whose ``stages`` are explained in stages.py.
+be absent. ``priors`` may hold more than the sources' own: ``background`` for likelihood ratios, and a second set for
+posteriors whose entry has ``priors`` {source: name of the prior that it uses}. What was fitted on validation mixtures
+is stored with a posterior's arguments: ``temperature`` of a learned one, ``keep`` and ``scores`` of a composition,
+whose ``stages`` are explained in :mod:`tfsep.models.stages`.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable
+import os
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias, TypedDict, cast
 
 from tfsep.errors import InputError
 
 FORMAT = 1
 MODEL_FILE = "model.json"
-ENTRIES = ("format", "sources", "sample_rate", "segment", "gains", "priors", "posteriors", "settings")
+SOURCE_SUBSET = "source_subset"
+_ALIASES = {"present": SOURCE_SUBSET}  # alias: the key of an entry before it was renamed
+
+#: Arguments of ``priors.build`` or ``posteriors.build``, which check them, and where the weights are.
+Entry: TypeAlias = Mapping[str, Any]
 
 
-def read_description(file: Path) -> dict[str, Any]:
-    """The contents of a ``model.json``, with ``priors``, ``posteriors`` and ``settings`` even where the file has none.
+class ModelDescription(TypedDict):
+    """The contents of a ``model.json``; see the module's text."""
+
+    format: int
+    sources: list[str]
+    sample_rate: int
+    segment: int
+    gains: list[float]
+    priors: Mapping[str, Entry]
+    posteriors: list[Entry]
+    settings: dict[str, Any]
+
+
+class SourceSubset(TypedDict):
+    """The entry ``source_subset`` of a learned posterior of which some sources were left out.
+
+    ``num_sources`` is the number that it was trained for, ``places`` are those that stay, in their order.
+    """
+
+    num_sources: int
+    places: list[int]
+
+
+def read_description(file: Path) -> ModelDescription:
+    """Read a ``model.json``; ``priors``, ``posteriors`` and ``settings`` are there even where the file has none.
 
     Raises:
-        InputError: if it cannot be read, or is not what the rules of this file say.
+        InputError: if it cannot be read, or breaks a rule of this file.
     """
     try:
         description = json.loads(file.read_text(encoding="utf-8"))
@@ -44,25 +72,38 @@ def read_description(file: Path) -> dict[str, Any]:
     if len(description["gains"]) != len(description["sources"]):
         count = f"{len(description['gains'])} for {len(description['sources'])}"
         raise InputError(f"{file}: there must be one gain for each source, got {count}")
-    return description
+    description["posteriors"] = [
+        {_ALIASES.get(name, name): value for name, value in entry.items()} for entry in description["posteriors"]
+    ]
+    return cast(ModelDescription, description)
 
 
-def _is_count(value: Any) -> bool:
+def write_description(folder: Path, description: ModelDescription) -> None:
+    """Write ``model.json`` into a folder, whole or not at all; the folder is created if absent."""
+    folder.mkdir(parents=True, exist_ok=True)
+    temporary = folder / (MODEL_FILE + ".part")
+    content: Mapping[str, object] = {**description}
+    ordered = {name: content[name] for name in ModelDescription.__annotations__ if name in content}
+    temporary.write_text(json.dumps(ordered, indent=2) + "\n", encoding="utf-8")
+    os.replace(temporary, folder / MODEL_FILE)
+
+
+def _is_count(value: object) -> bool:
     return isinstance(value, int) and not isinstance(value, bool) and value > 0
 
 
-def _are_names(value: Any) -> bool:
-    """Whether each may name a file of a stem, without leaving its folder."""
+def _are_names(value: object) -> bool:
+    """Tell whether each may name a file of a stem without leaving its folder."""
     if not isinstance(value, list) or not value or not all(isinstance(name, str) for name in value):
         return False
     return len(set(value)) == len(value) and all(name not in ("", "..") and Path(name).name == name for name in value)
 
 
-def _are_numbers(value: Any) -> bool:
+def _are_numbers(value: object) -> bool:
     return isinstance(value, list) and all(isinstance(x, int | float) and not isinstance(x, bool) for x in value)
 
 
-def _are_parts(values: Iterable[Any]) -> bool:
+def _are_parts(values: Iterable[object]) -> bool:
     return all(
         isinstance(part, dict)
         and isinstance(part.get("kind"), str)

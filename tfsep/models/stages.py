@@ -1,4 +1,4 @@
-"""The posteriors that a model folder describes, compositions of them included.
+"""Posteriors that a model folder describes, compositions of them included: which to use, and what it needs.
 
 A composition's ``stages`` are a list; each is the kind of another posterior of the same model (its settings and, where
 it is learned, its weights are used), or the arguments of a posterior that needs only priors, with settings of its own.
@@ -7,19 +7,31 @@ it is learned, its weights are used), or the arguments of a posterior that needs
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tfsep.errors import InputError
-from tfsep.posteriors.base import Posterior
-from tfsep.posteriors.composition import kept
-from tfsep.posteriors.registry import LEARNED
+from tfsep.models.schema import Entry, ModelDescription
+from tfsep.parameters import did_you_mean
+from tfsep.posteriors.kinds import COMPOSITION, LEARNED, kept
 
-COMPOSITION, FULL = "composition", "full"
-Entry = Mapping[str, Any]
+if TYPE_CHECKING:
+    from tfsep.posteriors.base import Posterior
+
+__all__ = [
+    "COMPOSITION",
+    "built_stages",
+    "by_kind",
+    "chosen",
+    "is_learned",
+    "needs_priors",
+    "used_stages",
+    "with_silence",
+]
+FULL = "full"
 
 
 def used_stages(entry: Entry, known: Mapping[str, Entry]) -> list[Entry]:
-    """The arguments of the stages that a composition uses.
+    """Return the arguments of the stages that a composition uses.
 
     Args:
         entry: arguments of the composition.
@@ -46,14 +58,14 @@ def used_stages(entry: Entry, known: Mapping[str, Entry]) -> list[Entry]:
 
 
 def is_learned(entry: Entry, known: Mapping[str, Entry]) -> bool:
-    """Whether a posterior uses trained weights of its own, by itself or in one of its stages."""
+    """Tell whether a posterior uses trained weights of its own, by itself or in one of its stages."""
     if entry["kind"] != COMPOSITION:
         return entry["kind"] in LEARNED
     return any(stage["kind"] in LEARNED for stage in used_stages(entry, known))
 
 
 def needs_priors(entry: Entry, known: Mapping[str, Entry]) -> bool:
-    """Whether a posterior uses priors, by itself, in one of its stages or in its choice."""
+    """Tell whether a posterior uses priors, by itself, in one of its stages or in its choice."""
     if entry["kind"] != COMPOSITION:
         return entry["kind"] not in LEARNED
     chosen = entry.get("choice", "last") != "last"
@@ -61,13 +73,13 @@ def needs_priors(entry: Entry, known: Mapping[str, Entry]) -> bool:
 
 
 def built_stages(entry: Entry, known: Mapping[str, Entry], build: Callable[[Entry], Posterior]) -> dict[str, Any]:
-    """Arguments of a composition with the stages that it uses built by ``build``, and no others."""
+    """Return the arguments of a composition with the stages that it uses, built by ``build``, and no others."""
     stages = [build(stage) for stage in used_stages(entry, known)]
     return {**entry, "stages": stages, "keep": None}
 
 
 def with_silence(entry: Entry, known: Mapping[str, Entry], probability: float) -> dict[str, Any]:
-    """The arguments of a posterior that may find sources absent; of a composition, those of its samplers.
+    """Return the arguments of a posterior that may find sources absent; in a composition its samplers do.
 
     Args:
         entry: arguments of the posterior.
@@ -91,19 +103,28 @@ def with_silence(entry: Entry, known: Mapping[str, Entry], probability: float) -
     raise InputError(f"posterior {entry['kind']!r} learned silence from its data and takes no probability of it")
 
 
-def by_kind(description: Mapping[str, Any]) -> dict[str, Entry]:
-    """The posteriors that a model's description has, by their kind."""
+def by_kind(description: ModelDescription) -> dict[str, Entry]:
+    """Return the posteriors that a model's description has, by their kind."""
     return {entry["kind"]: entry for entry in description["posteriors"]}
 
 
-def chosen(description: Mapping[str, Any], wanted: str | None, own_priors: bool, added: bool, name: str) -> Entry:
-    """The description of the posterior to use: where priors are given one that uses them, and if these add a source
-    one that has learned nothing of the model's sources. "full" is the composition.
+def chosen(description: ModelDescription, wanted: str | None, own_priors: bool, added: bool, name: str) -> Entry:
+    """Return the description of the posterior to use.
+
+    Args:
+        description: of the model.
+        wanted: its kind, "full" the composition; None is the first that serves.
+        own_priors: whether priors are given, so that it must use priors.
+        added: whether these add a source, so that it must not have learned anything of the model's sources.
+        name: of the model, for messages.
+
+    Raises:
+        InputError: if the model has none, listing those that serve.
     """
     known = by_kind(description)
     wanted = COMPOSITION if wanted == FULL else wanted
 
-    def fits(entry: Mapping[str, Any]) -> bool:
+    def fits(entry: Entry) -> bool:
         return needs_priors(entry, known) and not (added and is_learned(entry, known))
 
     offered = {kind: entry for kind, entry in known.items() if not own_priors or fits(entry)}
@@ -112,5 +133,6 @@ def chosen(description: Mapping[str, Any], wanted: str | None, own_priors: bool,
     if wanted in offered:
         return offered[wanted]
     rule = ("that needs only priors " if added else "that uses priors ") if own_priors else ""
-    names = ", ".join(offered) or "none"
-    raise InputError(f"model {name!r} has no posterior {rule}of kind {wanted or 'any'!r}; it has {names}")
+    known_kinds = ", ".join(offered) or "none"
+    hint = did_you_mean(wanted, offered) if wanted else ""
+    raise InputError(f"model {name!r} has no posterior {rule}of kind {wanted or 'any'!r}; it has {known_kinds}{hint}")

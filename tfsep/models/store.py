@@ -4,13 +4,12 @@ A model folder holds ``model.json`` (everything needed to build the parts again,
 ``posteriors/`` (weights as safetensors, in files of at most 8 MB) and ``card.md``. Loading one builds the named kinds
 with the stored settings and reads numbers into them; no code comes out of a folder.
 
-What ``model.json`` holds is written in description.py.
+What ``model.json`` holds is written in :mod:`tfsep.models.schema`. What needs no TensorFlow, finding and listing
+models (:mod:`tfsep.models.listing`) among it, can be imported from here too.
 """
 
 from __future__ import annotations
 
-import json
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,23 +19,29 @@ import keras
 
 from tfsep import posteriors as posterior_kinds
 from tfsep import priors as prior_kinds
-from tfsep.bundled import bundled_folder
 from tfsep.errors import InputError
 from tfsep.models import stages, weights
-from tfsep.models.schema import ENTRIES, FORMAT, MODEL_FILE, read_description
-from tfsep.models.segment_length import resized_segment
-from tfsep.models.subset import PRESENT, load_reduced, mean_gains, without_sources
+from tfsep.models.listing import describe, find_model, label, model_names, models_folder
+from tfsep.models.schema import FORMAT, MODEL_FILE, SOURCE_SUBSET, Entry, ModelDescription, write_description
+from tfsep.models.selection import prior_entry, select
+from tfsep.models.subset import load_subset
 from tfsep.posteriors.base import Posterior
-from tfsep.posteriors.registry import LEARNED
+from tfsep.posteriors.kinds import LEARNED
 from tfsep.priors.base import Prior
 
-_STEPS = {
-    "diffusion": "num_levels",
-    "gibbs": "num_levels",
-    "langevin": "num_steps",
-    "latent": "num_steps",
-    "stochastic_gibbs": "num_levels",
-}
+__all__ = [
+    "Model",
+    "describe",
+    "find_model",
+    "label",
+    "load_learned",
+    "load_model",
+    "load_prior",
+    "model_names",
+    "models_folder",
+    "save_model",
+    "write_description",
+]
 
 
 @dataclass(frozen=True)
@@ -62,62 +67,21 @@ class Model:
     settings: dict[str, Any] = field(default_factory=dict)
 
 
-def models_folder() -> Path:
-    """Return where models are found by name: ``$TFSEP_MODELS``, or the models that come with tfsep."""
-    return Path(os.environ.get("TFSEP_MODELS") or bundled_folder("models"))
-
-
-def list_models() -> list[str]:
-    """Names of the models in :func:`models_folder`."""
-    folder = models_folder()
-    return sorted(path.parent.name for path in folder.glob(f"*/{MODEL_FILE}")) if folder.is_dir() else []
-
-
-def find_model(name: str | Path) -> Path:
-    """The folder of a model given by name or by path.
-
-    Raises:
-        InputError: if there is none, listing the names there are.
-    """
-    for folder in (Path(name), models_folder() / str(name)):
-        if (folder / MODEL_FILE).is_file():
-            return folder
-    known = ", ".join(list_models()) or "none"
-    raise InputError(f"no model {str(name)!r}: neither a folder with a {MODEL_FILE} nor one of the models {known}")
-
-
-def label(folder: Path) -> str:
-    """What a model's folder is called: its name, that of the run for ``<run>/model``."""
-    folder = folder.resolve()
-    return folder.parent.name if folder.name == "model" else folder.name
-
-
-def describe(name: str | Path) -> dict[str, Any]:
-    """The contents of a model's ``model.json``.
-
-    Raises:
-        InputError: if it is not one that this version understands.
-    """
-    return read_description(find_model(name) / MODEL_FILE)
-
-
 def load_prior(name: str | Path, source: str) -> Prior:
-    """The trained prior of one source of a model.
+    """Load the trained prior of one source of a model.
 
     Raises:
         InputError: if the model has no such prior or its weights are missing or of another model.
     """
-    known = describe(name)["priors"]
-    if source not in known:
-        raise InputError(f"model {str(name)!r} has priors for {', '.join(known) or 'no source'}, not for {source!r}")
-    arguments = dict(known[source])
+    folder = find_model(name)
+    arguments = dict(prior_entry(name, source))
     file = arguments.pop("weights", None)
     try:
         prior = prior_kinds.build(**arguments)
     except (TypeError, ValueError) as error:
-        raise InputError(f"{find_model(name) / MODEL_FILE}: the prior of {source!r}: {error}") from error
+        raise InputError(f"{folder / MODEL_FILE}: the prior of {source!r}: {error}") from error
     if file is not None:
-        weights.load(prior, find_model(name) / file)
+        weights.load(prior, folder / file)
     return prior
 
 
@@ -138,57 +102,31 @@ def load_model(
             first that uses priors and, where they add a source, nothing else.
         priors: {source: model folder} from which priors are taken instead; further sources are added to the model's.
         steps: iterations of an iterative posterior (levels of gibbs, say, steps per level of langevin).
-        seconds: length of a segment in place of the model's own, for a learned posterior (resized.py).
-        silence: how likely each source is absent, in place of what samplers were built with.
-        without: sources of the model that the mixtures do not have (present.py).
+        seconds: length of a segment in place of the model's own, for a learned posterior
+            (:mod:`tfsep.models.segment_length`).
+        silence: probability that each source is absent, in place of what samplers were built with.
+        without: sources of the model that the mixtures do not have (:mod:`tfsep.models.subset`).
 
     Raises:
         InputError: for anything that is missing, unknown or does not fit together.
     """
-    folder = find_model(name)
-    description = without_sources(describe(folder), without)
-    sources = list(description["sources"])
-    gains: list[float] = list(description["gains"])
-    for source in priors or {}:
-        if source in without:
-            raise InputError(f"a prior was given for {source!r}, which is to be left out")
-        if source not in sources:
-            sources.append(source)
-            gains = [1.0 / len(sources)] * len(sources) if mean_gains(gains) else [*gains, 1.0]
-    added = not set(priors or {}) <= set(description["sources"])
-    entry = dict(stages.chosen(description, posterior, bool(priors), added, folder.name))
-    if steps is not None:
-        if entry["kind"] not in _STEPS:
-            raise InputError(f"posterior {entry['kind']!r} has no steps to set; those of {', '.join(_STEPS)} can be")
-        entry[_STEPS[entry["kind"]]] = steps
-    if silence is not None:
-        entry = stages.with_silence(entry, stages.by_kind(description), silence)
-    segment = int(description["segment"])
-    if seconds is not None:
-        segment = resized_segment(entry, seconds, int(description["sample_rate"]))
-    loaded = None
-    if stages.needs_priors(entry, stages.by_kind(description)):
-        folders = {source: (priors or {}).get(source, folder) for source in sources}
-        _check_rates({place: describe(place)["sample_rate"] for place in dict.fromkeys([folder, *folders.values()])})
-        own = entry.get("priors", {})
-        loaded = [
-            load_prior(place, source if source in (priors or {}) else own.get(source, source))
-            for source, place in folders.items()
-        ]
-    built = _load_posterior(entry, folder, {**description, "segment": segment}, gains, loaded)
+    chosen = select(name, posterior, priors, steps, seconds, silence, without)
+    loaded = [load_prior(place, prior) for place, prior in chosen.priors.values()] or None
+    description: ModelDescription = {**chosen.description, "segment": chosen.segment}
+    built = _load_posterior(chosen.posterior, chosen.folder, description, chosen.gains, loaded)
     return Model(
-        name=label(folder),
-        sources=tuple(sources),
-        sample_rate=int(description["sample_rate"]),
+        name=label(chosen.folder),
+        sources=chosen.sources,
+        sample_rate=description["sample_rate"],
         segment=built.segment,
-        gains=tuple(gains),
+        gains=chosen.gains,
         posterior=built,
         settings=dict(description["settings"]),
     )
 
 
 def load_learned(model: Posterior, name: str | Path) -> None:
-    """Give a learned posterior the weights that a model's posterior of its kind, which may lack later stages, has.
+    """Load into a learned posterior the weights of a model's posterior of its kind, which may lack later stages.
 
     Raises:
         InputError: if the model has none of the kind, or it has other sources or settings.
@@ -203,15 +141,15 @@ def load_learned(model: Posterior, name: str | Path) -> None:
 
 
 def _load_posterior(
-    entry: Mapping[str, Any],
+    entry: Entry,
     folder: Path,
-    description: Mapping[str, Any],
+    description: ModelDescription,
     gains: Sequence[float],
     loaded: Sequence[Prior] | None,
 ) -> Posterior:
     """Build a posterior of a model folder with its weights, or the stages of a composition with theirs."""
-    arguments = {**entry, "gains": gains}
-    file, present, _ = (arguments.pop(name, None) for name in ("weights", PRESENT, "priors"))
+    arguments: dict[str, Any] = {**entry, "gains": gains}
+    file, subset, _ = (arguments.pop(name, None) for name in ("weights", SOURCE_SUBSET, "priors"))
     if entry["kind"] in LEARNED:
         arguments |= {"num_sources": len(gains), "segment": description["segment"]}
     else:
@@ -221,19 +159,12 @@ def _load_posterior(
         arguments = stages.built_stages(
             arguments, known, lambda stage: _load_posterior(stage, folder, description, gains, loaded)
         )
-    if present is not None and file is not None:
-        return load_reduced(present, arguments, posterior_kinds.build, lambda whole: weights.load(whole, folder / file))
+    if subset is not None and file is not None:
+        return load_subset(subset, arguments, posterior_kinds.build, lambda whole: weights.load(whole, folder / file))
     built = posterior_kinds.build(**arguments)
     if file is not None:
         weights.load(built, folder / file)
     return built
-
-
-def _check_rates(rates: Mapping[str | Path, int]) -> None:
-    """Refuse priors of waveforms at different sample rates."""
-    if len(set(rates.values())) > 1:
-        found = ", ".join(f"{rate} Hz ({place})" for place, rate in rates.items())
-        raise InputError(f"the priors of one model must be at its own sample rate, got {found}")
 
 
 def save_model(
@@ -242,8 +173,8 @@ def save_model(
     sample_rate: int,
     segment: int,
     gains: Sequence[float],
-    priors: Mapping[str, tuple[Mapping[str, Any], Prior]] | None = None,
-    posteriors: Sequence[tuple[Mapping[str, Any], Posterior | None]] = (),
+    priors: Mapping[str, tuple[Entry, Prior]] | None = None,
+    posteriors: Sequence[tuple[Entry, Posterior | None]] = (),
     settings: Mapping[str, Any] | None = None,
     half: bool = False,
 ) -> None:
@@ -257,36 +188,27 @@ def save_model(
         half: store weights as float16, but for priors that need full precision.
     """
     folder = Path(folder)
-    description: dict[str, Any] = {
+    description: ModelDescription = {
         "format": FORMAT,
         "sources": list(sources),
         "sample_rate": sample_rate,
         "segment": segment,
         "gains": list(gains),
-        "priors": {},
-        "posteriors": [],
+        "priors": {
+            source: {**arguments, **_store(prior, folder, f"priors/{source}.safetensors", half)}
+            for source, (arguments, prior) in (priors or {}).items()
+        },
+        "posteriors": [
+            {**arguments, **_store(posterior, folder, f"posteriors/{arguments['kind']}.safetensors", half)}
+            for arguments, posterior in posteriors
+        ],
         "settings": dict(settings or {}),
     }
-    for source, (arguments, prior) in (priors or {}).items():
-        file = f"priors/{source}.safetensors"
-        description["priors"][source] = {**arguments, **_store(prior, folder, file, half)}
-    for arguments, posterior in posteriors:
-        file = f"posteriors/{arguments['kind']}.safetensors"
-        description["posteriors"].append({**arguments, **_store(posterior, folder, file, half)})
     write_description(folder, description)
 
 
-def write_description(folder: Path, description: Mapping[str, Any]) -> None:
-    """Write ``model.json`` whole or not at all; the folder is created if absent."""
-    folder.mkdir(parents=True, exist_ok=True)
-    temporary = folder / (MODEL_FILE + ".part")
-    ordered = {name: description[name] for name in ENTRIES if name in description}
-    temporary.write_text(json.dumps(ordered, indent=2) + "\n", encoding="utf-8")
-    os.replace(temporary, folder / MODEL_FILE)
-
-
-def _store(part: Any, folder: Path, file: str, half: bool) -> dict[str, str]:
-    """Write the weights of a learned part; returns the entry that names them."""
+def _store(part: Prior | Posterior | None, folder: Path, file: str, half: bool) -> dict[str, str]:
+    """Write the weights of a learned part and return the entry that names them."""
     if not isinstance(part, keras.Model):
         return {}
     weights.save(part, folder / file, half and not getattr(part, "full_precision", False))

@@ -20,6 +20,7 @@ import tensorflow as tf
 
 from tfsep.errors import InputError
 from tfsep.posteriors.base import Posterior, denoise_each, residual_energy, wave_priors
+from tfsep.posteriors.kinds import COMPOSITION, kept
 from tfsep.priors.base import Prior
 from tfsep.runtime.graph_memory import bytes_of
 
@@ -41,7 +42,7 @@ class Composition(Posterior):
         InputError: for no stages, stages that do not fit together, or priors that cannot serve the choice.
     """
 
-    kind = "composition"
+    kind = COMPOSITION
 
     def __init__(
         self,
@@ -125,21 +126,6 @@ class Composition(Posterior):
             ]
             return tf.cast(tf.add_n(each), tf.float32)
         return -residual_energy(mixture, denoise_each(self.priors, sources, self.choice_sigma), self.gains)
-
-
-def kept(num_stages: int, keep: int | None) -> int:
-    """How many stages of a composition are used.
-
-    Raises:
-        InputError: for a composition without stages, or more or fewer stages kept than there are.
-    """
-    if num_stages < 1:
-        raise InputError("a composition needs at least one stage")
-    if keep is None:
-        return num_stages
-    if not 1 <= keep <= num_stages:
-        raise InputError(f"keep must lie in 1..{num_stages}, the number of stages, got {keep}")
-    return keep
 
 
 def _seed(seed: Any, place: int) -> tf.Tensor:

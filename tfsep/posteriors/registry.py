@@ -12,9 +12,10 @@ from tfsep.parameters import described_parameters, did_you_mean, keyword_paramet
 from tfsep.posteriors.amortised import Amortised
 from tfsep.posteriors.annealed import Annealed, AnnealingSettings
 from tfsep.posteriors.base import Posterior
-from tfsep.posteriors.composition import Composition, kept
+from tfsep.posteriors.composition import Composition
 from tfsep.posteriors.diffusion import Diffusion
 from tfsep.posteriors.gibbs import Gibbs
+from tfsep.posteriors.kinds import COMPOSITION, LEARNED, kept
 from tfsep.posteriors.langevin import Langevin
 from tfsep.posteriors.latent import Latent
 from tfsep.posteriors.silence import with_silence
@@ -45,14 +46,13 @@ def composition(
 
 KINDS: dict[str, Callable[..., Posterior]] = {
     "amortised": Amortised,
-    "composition": composition,
+    COMPOSITION: composition,
     "diffusion": Diffusion,
     "gibbs": Gibbs,
     "langevin": Langevin,
     "latent": Latent,
     "stochastic_gibbs": StochasticGibbs,
 }
-LEARNED = ("amortised",)
 _OF_THE_MODEL = ("gains", "num_sources", "segment")
 
 

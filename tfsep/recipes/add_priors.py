@@ -17,7 +17,7 @@ import keras
 from tfsep.data.pipeline import SourceData
 from tfsep.errors import InputError
 from tfsep.models import stages, store, weights
-from tfsep.posteriors.registry import LEARNED
+from tfsep.posteriors.kinds import LEARNED
 from tfsep.recipes.posteriors import selected
 from tfsep.recipes.train import building_order, composed
 

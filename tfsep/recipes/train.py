@@ -18,7 +18,7 @@ from tfsep.data.pipeline import SourceData
 from tfsep.errors import InputError
 from tfsep.models import stages
 from tfsep.models.store import save_model
-from tfsep.posteriors.registry import LEARNED
+from tfsep.posteriors.kinds import LEARNED
 from tfsep.recipes.posteriors import VALIDATION, calibrated, decided, posterior_task, selected
 from tfsep.recipes.priors import learned_prior, prior_task
 from tfsep.training.loop import fit

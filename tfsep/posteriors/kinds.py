@@ -1,0 +1,32 @@
+"""What is known of the kinds of posteriors without TensorFlow, for checks of a model before it is built."""
+
+from __future__ import annotations
+
+from tfsep.errors import InputError
+
+COMPOSITION = "composition"
+#: Kinds that need trained weights of their own.
+LEARNED = ("amortised",)
+#: The parameter that counts the iterations of an iterative kind.
+ITERATIONS = {
+    "diffusion": "num_levels",
+    "gibbs": "num_levels",
+    "langevin": "num_steps",
+    "latent": "num_steps",
+    "stochastic_gibbs": "num_levels",
+}
+
+
+def kept(num_stages: int, keep: int | None) -> int:
+    """Return how many stages of a composition are used: ``keep``, or all where it is None.
+
+    Raises:
+        InputError: for a composition without stages, or a ``keep`` outside 1..num_stages.
+    """
+    if num_stages < 1:
+        raise InputError("a composition needs at least one stage")
+    if keep is None:
+        return num_stages
+    if not 1 <= keep <= num_stages:
+        raise InputError(f"keep must lie in 1..{num_stages}, the number of stages, got {keep}")
+    return keep
