@@ -6,22 +6,45 @@ So a long table can be measured in parts. ``<name>.json`` holds the records, ``<
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 RESULTS = Path(__file__).parent / "results"
-Record = dict[str, Any]
+
+#: One row of a table, as JSON holds it.
+Record: TypeAlias = dict[str, Any]
+#: Arguments of what is measured, by name.
+Setting: TypeAlias = Mapping[str, Any]
+#: Keys of records that older versions wrote, by their names today.
+OLD_KEYS = {
+    "ours": "tfsep_seconds",  # alias
+    "ours_cpu": "tfsep_cpu",  # alias
+    "ours_mb": "tfsep_mb",  # alias
+    "theirs": "peer_seconds",  # alias
+    "theirs_cpu": "peer_cpu",  # alias
+    "theirs_first": "peer_first",  # alias
+    "theirs_mb": "peer_mb",  # alias
+    "floor": "lower_bound",  # alias
+    "apart": "disagreement",  # alias
+    "others": "other_cores",  # alias
+    "way": "mode",  # alias
+}
 
 
 def read(folder: str | Path, name: str) -> list[Record]:
-    """The records of earlier runs."""
+    """Read the records of earlier runs, those of older versions under the keys of today."""
     file = Path(folder) / f"{name}.json"
-    return json.loads(file.read_text(encoding="utf-8")) if file.is_file() else []
+    return renamed(json.loads(file.read_text(encoding="utf-8"))) if file.is_file() else []
+
+
+def renamed(records: Sequence[Record]) -> list[Record]:
+    """Return records with old keys replaced by those of today."""
+    return [{OLD_KEYS.get(key, key): value for key, value in record.items()} for record in records]
 
 
 def merged(known: Sequence[Record], measured: Sequence[Record], fields: Sequence[str]) -> list[Record]:
-    """Records in order, those measured now in place of what is known with the same ``fields``."""
+    """Return records in order, those measured now in place of what is known with the same ``fields``."""
     found = {tuple(record.get(name, "-") for name in fields): record for record in (*known, *measured)}
     return list(found.values())
 

@@ -14,17 +14,22 @@ from __future__ import annotations
 import argparse
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from benchmarks.quality import toy_samplers
 from tfsep.cli import runner
 from tfsep.errors import InputError
 
+if TYPE_CHECKING:
+    import numpy as np
+
+    from tfsep.separation.separator import Separator
+
 _SECONDS, _GAP = 1.0, 0.1
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command; returns its exit code."""
+    """Run the command and return its exit code."""
     return runner.run(_show, argv)
 
 
@@ -45,7 +50,7 @@ def _show(argv: Sequence[str]) -> int:
 
 
 def show(model: str, free: bool, num_mixtures: int, num_cases: int, seed: int, output: Path) -> str:
-    """Write the cases of a model; returns the table.
+    """Write the cases of a model and return the table.
 
     Args:
         model: a name or a folder.
@@ -88,24 +93,26 @@ def show(model: str, free: bool, num_mixtures: int, num_cases: int, seed: int, o
     return text
 
 
-def _by_segments(posterior: Any, true: Any, warm: bool, seed: int) -> Any:
-    """SI-SDR in dB (mixture, source) of a posterior on segments of stems (mixture, source, time), end to end."""
+def _by_segments(posterior: Any, true: np.ndarray, warm: bool, seed: int) -> np.ndarray:
+    """Separate stems (mixture, source, time) in segments, end to end; SI-SDR in dB (mixture, source)."""
     import numpy as np
 
     from tfsep.metrics.si_sdr import si_sdr
 
     count, sources, _ = true.shape
-    whole = true.shape[-1] // posterior.segment
-    cut = true[..., : whole * posterior.segment].reshape(count, sources, whole, posterior.segment)
-    cut = np.moveaxis(cut, 2, 1).reshape(count * whole, sources, posterior.segment)
+    segments = true.shape[-1] // posterior.segment
+    whole = true[..., : segments * posterior.segment]
+    parts = np.moveaxis(whole.reshape(count, sources, segments, posterior.segment), 2, 1)
+    excerpts = parts.reshape(count * segments, sources, posterior.segment)
     gains = np.array(posterior.gains, np.float32)[:, np.newaxis]
-    found = posterior.sample(cut.sum(axis=1), 1, (seed, 0), start=cut / gains if warm else None)[0].numpy() * gains
-    joined = (np.moveaxis(x.reshape(count, whole, sources, -1), 1, 2).reshape(count, sources, -1) for x in (found, cut))
-    return si_sdr(*joined)
+    start = excerpts / gains if warm else None
+    found = posterior.sample(excerpts.sum(axis=1), 1, (seed, 0), start=start)[0].numpy() * gains
+    stems = np.moveaxis(found.reshape(count, segments, sources, -1), 1, 2).reshape(count, sources, -1)
+    return si_sdr(stems, whole)
 
 
-def _write(path: Path, separator: Any, mixture: Any, found: Any, true: Any) -> None:
-    """A picture and a sound of one case: mixture (time,), stems (source, time)."""
+def _write(path: Path, separator: Separator, mixture: np.ndarray, found: np.ndarray, true: np.ndarray) -> None:
+    """Write a picture and a sound of one case: mixture (time,), stems (source, time)."""
     import numpy as np
     import soundfile
 
@@ -122,7 +129,7 @@ def _write(path: Path, separator: Any, mixture: Any, found: Any, true: Any) -> N
     soundfile.write(path.with_suffix(".flac"), np.concatenate(parts), separator.sample_rate)
 
 
-def _table(names: Sequence[str], sources: Sequence[str], columns: dict[str, Any]) -> str:
+def _table(names: Sequence[str], sources: Sequence[str], columns: dict[str, np.ndarray]) -> str:
     heads = [f"case, SI-SDR in dB of {', '.join(sources)}", *columns]
     lines = [f"| {' | '.join(heads)} |", "|---" * len(heads) + "|"]
     for place, name in enumerate(names):
@@ -132,7 +139,7 @@ def _table(names: Sequence[str], sources: Sequence[str], columns: dict[str, Any]
 
 
 def _shown(name: str) -> str:
-    """The picture of a case, and a link to its sound."""
+    """Show the picture of a case, and a link to its sound."""
     sound = f"[The mixture, each found stem in the order of the table, each true one]({name}.flac)"
     return f"## {name}\n\n![{name}]({name}.png)\n\n{sound}"
 

@@ -1,4 +1,4 @@
-"""How much of each true source every stem holds, and what part of a stem is none of them.
+"""Leakage: how much of each true source every stem contains, and what part of a stem is none of them.
 
     python -m benchmarks.quality.leakage --songs=DIR [--model=songs] [--split=test]
 
@@ -20,14 +20,14 @@ from tfsep.errors import InputError
 
 
 def shares(stems: np.ndarray, sources: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Amplitudes (true source, stem), and the unexplained part of each stem's energy (stem,), from waves (k, time)."""
+    """Explain stems (k, time) by sources (k, time): amplitudes (true source, stem), and unexplained energy (stem,)."""
     amplitudes = np.linalg.solve(sources @ sources.T, sources @ stems.T)
     rest = stems - amplitudes.T @ sources
     return amplitudes, np.sum(rest**2, axis=1) / np.sum(stems**2, axis=1)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command; returns its exit code."""
+    """Run the command and return its exit code."""
     return runner.run(_measure, argv)
 
 

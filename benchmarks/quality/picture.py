@@ -1,4 +1,4 @@
-"""The picture in the README: what ``make demo`` took apart, drawn from the files it wrote.
+"""The picture in the README: what ``make demo`` separated, drawn from the files it wrote.
 
 make demo && python -m benchmarks.quality.picture [--demo=separated/demo] [--output=docs/separation.png]
 """
@@ -18,7 +18,7 @@ _EXAMPLE = Path(__file__).resolve().parents[2] / "examples" / "test"
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command; returns its exit code."""
+    """Run the command and return its exit code."""
     return runner.run(_draw, argv)
 
 

@@ -5,12 +5,13 @@
 
 Rows are what the model folders offer: each posterior of each model on held-out mixtures with a fixed seed; each
 posterior of a model that uses priors once more with the priors of every ``--priors`` folder; and, called ``sampler``,
-each sampler of toy_samplers.py with the priors of every ``--priors`` folder and with the *ideal prior*, the toy
-generator's own density, which is the bound of what a prior can do there. The mixture as the
-estimate, the ideal ratio mask, which has seen the sources, and further baselines have rows of their own for each data
-set that has what they need, measured with the most mixtures of any row. Posteriors that run priors are slow: they get
-``--limit`` mixtures, and the count is printed. Writes ``benchmarks/results/quality.json`` and ``quality.md``; rows
-that were measured before and are not asked for stay in them.
+each sampler of toy_samplers.py with the priors of every ``--priors`` folder and with the *ideal
+prior*, the toy generator's own density, which is the upper bound of what a prior can do there. The
+mixture as the estimate, the ideal ratio mask, which is computed from the true sources, and further
+baselines have rows of their own for each data set that has what they need, measured with the most
+mixtures of any row. Posteriors that run priors are slow: they get ``--limit`` mixtures, and the count
+is printed. Writes ``benchmarks/results/quality.json`` and ``quality.md``; rows that were measured
+before and are not asked for stay in them.
 """
 
 from __future__ import annotations
@@ -22,13 +23,16 @@ import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from benchmarks import records as results
 from benchmarks.quality import toy_samplers
-from benchmarks.records import RESULTS
+from benchmarks.records import RESULTS, Record, Setting
 from tfsep.cli import runner
 from tfsep.errors import JobError
+
+if TYPE_CHECKING:
+    from tfsep.separation.separator import Separator
 
 KEYS = ("model", "priors", "posterior", "data")
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
@@ -50,7 +54,7 @@ class Row:
     priors: str
     posterior: str
     data: str
-    load: Callable[[], Any]
+    load: Callable[[], Separator]
 
     @property
     def name(self) -> str:
@@ -59,12 +63,12 @@ class Row:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command; returns its exit code."""
+    """Run the command and return its exit code."""
     return runner.run(_measure, argv)
 
 
 def parser() -> argparse.ArgumentParser:
-    """The command's arguments."""
+    """Build the parser of the command's arguments."""
     parse = runner.Parser(prog="quality", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     add = parse.add_argument
     add("--model", action="append", default=[], metavar="NAME|DIR", help="default: the bundled models")
@@ -83,7 +87,7 @@ def parser() -> argparse.ArgumentParser:
 def _measure(argv: Sequence[str]) -> int:
     args = parser().parse_args(argv)
     runner.start_tensorflow()
-    records: list[dict[str, Any]] = []
+    records: list[Record] = []
     for row in rows(args):
         if all(re.search(pattern, row.name) for pattern in args.only):
             records.append(score(row, args, [record["data"] for record in records]))
@@ -94,7 +98,7 @@ def _measure(argv: Sequence[str]) -> int:
 
 
 def rows(args: argparse.Namespace) -> Iterator[Row]:
-    """Every row that the arguments ask for, models before ideal priors."""
+    """Yield every row that the arguments ask for, models before ideal priors."""
     from tfsep.data import toy
     from tfsep.models import store
 
@@ -115,7 +119,7 @@ def rows(args: argparse.Namespace) -> Iterator[Row]:
 
 
 def _sampler_rows(toy_model: str, folders: Sequence[str]) -> Iterator[Row]:
-    """Every sampler with every set of priors that suits it; sets that lack a source of the toy model are left out."""
+    """Yield every sampler with each set of priors that suits it and has all sources of the toy model."""
     from tfsep.models import store
 
     wanted = set(store.describe(toy_model)["sources"])
@@ -129,10 +133,8 @@ def _sampler_rows(toy_model: str, folders: Sequence[str]) -> Iterator[Row]:
                 yield Row("sampler", label, sampler, "toy", load)
 
 
-def _rows_of(
-    label: str, name: str, entry: Mapping[str, Any], description: Mapping[str, Any], data: Sequence[str]
-) -> Iterator[Row]:
-    """A posterior of a model on each data set, with the model's own priors where it uses any."""
+def _rows_of(label: str, name: str, entry: Setting, description: Setting, data: Sequence[str]) -> Iterator[Row]:
+    """Yield a posterior of a model on each data set, with the model's own priors where it uses any."""
     from tfsep.models import stages
     from tfsep.separation.separator import Separator
 
@@ -146,12 +148,12 @@ def _rows_of(
 def _rows_with(
     label: str,
     name: str,
-    entry: Mapping[str, Any],
-    description: Mapping[str, Any],
+    entry: Setting,
+    description: Setting,
     folder: str,
     data: Sequence[str],
 ) -> Iterator[Row]:
-    """The same with the priors of another model folder, where the posterior uses priors."""
+    """Yield the same with the priors of another model folder, where the posterior uses priors."""
     from tfsep.models import stages, store
     from tfsep.separation.separator import Separator
 
@@ -167,9 +169,10 @@ def _rows_with(
         )
 
 
-def _kinds_of_priors(description: Mapping[str, Any], used: Mapping[str, str] | None = None) -> str:
-    """The kinds of a model's priors, of those ``used`` (by source) where it has several sets; a denoiser that remembers
-    is told from one that does not.
+def _kinds_of_priors(description: Setting, used: Mapping[str, str] | None = None) -> str:
+    """Return the kinds of a model's priors, of those ``used`` (by source) where it has several sets.
+
+    A denoiser that remembers its recordings (``retrieval``) has a name of its own.
     """
     names = (used or {}).values() or description["priors"]
     kinds = {
@@ -179,8 +182,8 @@ def _kinds_of_priors(description: Mapping[str, Any], used: Mapping[str, str] | N
     return "/".join(sorted(kinds)) or "-"
 
 
-def score(row: Row, args: argparse.Namespace, seen: Sequence[str]) -> dict[str, Any]:
-    """The record of one row; further baselines are measured once for each data set."""
+def score(row: Row, args: argparse.Namespace, seen: Sequence[str]) -> Record:
+    """Measure one row; further baselines are measured once for each data set."""
     from tfsep.evaluation import baselines as baseline_scores
     from tfsep.evaluation import separation
 
@@ -202,13 +205,13 @@ def score(row: Row, args: argparse.Namespace, seen: Sequence[str]) -> dict[str, 
 
 
 def applies(baseline: str, data: str) -> bool:
-    """Whether data have what a baseline needs: isolated sounds for nmf, drums for hpss, several channels for ica."""
+    """Tell whether data have what a baseline needs: isolated sounds (nmf), drums (hpss), several channels (ica)."""
     is_toy = data.startswith("toy")
     return (is_toy or Path(data, "train").is_dir()) if baseline == "nmf" else not is_toy
 
 
-def table(records: Sequence[Mapping[str, Any]]) -> str:
-    """The records as a Markdown table, best mean first within each data set, baselines among them; scores in dB.
+def table(records: Sequence[Setting]) -> str:
+    """Write the records as a Markdown table, best mean first within each data set, baselines among them; scores in dB.
 
     A baseline was measured with several rows' mixtures; the row of most of them counts.
     """
@@ -220,7 +223,7 @@ def table(records: Sequence[Mapping[str, Any]]) -> str:
     for data in dict.fromkeys(record["data"] for record in records):
         mine = [record for record in records if record["data"] == data and "failed" not in record]
         found = [(record, [record[name] for name in ("model", "priors", "posterior")]) for record in mine]
-        baselines: dict[str, Any] = {}
+        baselines: Record = {}
         for record in sorted(mine, key=lambda record: record["num_mixtures"]):
             for name, scores in record["baselines"].items():
                 baselines[name] = {**scores, "num_mixtures": record["num_mixtures"]}
@@ -233,7 +236,7 @@ def table(records: Sequence[Mapping[str, Any]]) -> str:
     return "\n".join(lines)
 
 
-def _line(cells: Sequence[str], record: Mapping[str, Any]) -> str:
+def _line(cells: Sequence[str], record: Setting) -> str:
     sources = ", ".join(f"{name} {row['si_sdri']:.1f}" for name, row in record["sources"].items())
     speed = f"{record['real_time_factor']:.2f}" if "real_time_factor" in record else "-"
     return (

@@ -17,14 +17,19 @@ import sys
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from benchmarks import records as results
-from benchmarks.records import RESULTS
+from benchmarks.records import RESULTS, Record
 from tfsep.cli import runner
 
+if TYPE_CHECKING:
+    import numpy as np
+
+    from tfsep.priors.base import Prior
+
 SAMPLE_RATE = 16000
-GRID: dict[str, Any] = {"num_phases": 16, "num_refined": 1, "num_subcells": 16}
+GRID: Record = {"num_phases": 16, "num_refined": 1, "num_subcells": 16}
 _BASIS = {"largest_sigma": 4.0, "smallest_sigma": 0.05, "num_levels": 10, "num_steps": 25, "delta": 1e-3}
 _TRACE: dict[str, int] = {"num_draws": 50, "num_chains": 4, "thin": 10}
 _TRACED = 4
@@ -44,7 +49,7 @@ class Row:
 
     name: str
     kind: str
-    settings: dict[str, Any] = field(default_factory=dict)
+    settings: Record = field(default_factory=dict)
     warm: bool = False
     num_rounds: int = 1
 
@@ -75,7 +80,7 @@ ROWS = (
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command; returns its exit code."""
+    """Run the command and return its exit code."""
     return runner.run(_measure, argv)
 
 
@@ -98,7 +103,7 @@ def _measure(argv: Sequence[str]) -> int:
     return 0
 
 
-def score(row: Row, num_mixtures: int, segment: int, seed: int) -> dict[str, Any]:
+def score(row: Row, num_mixtures: int, segment: int, seed: int) -> Record:
     """Separate held-out mixtures with one sampler; scores in dB over the mixture as the estimate.
 
     Args:
@@ -142,8 +147,8 @@ def score(row: Row, num_mixtures: int, segment: int, seed: int) -> dict[str, Any
     }
 
 
-def diagnosed(row: Row, each: Sequence[Any], mixture: Any, sources: Any, seed: int) -> dict[str, float]:
-    """Acceptance, split R-hat and effective sample size of chains at the last level; nothing for what cannot go on."""
+def diagnosed(row: Row, each: Sequence[Prior], mixture: np.ndarray, sources: np.ndarray, seed: int) -> dict[str, float]:
+    """Return acceptance rate, split R-hat and effective sample size of chains that can go on at the last level."""
     import numpy as np
 
     from tfsep import posteriors
@@ -161,11 +166,11 @@ def diagnosed(row: Row, each: Sequence[Any], mixture: Any, sources: Any, seed: i
     }
 
 
-def table(records: Sequence[dict[str, Any]]) -> str:
-    """The records as a Markdown table; scores in dB, processor seconds with the compilation of the graph."""
+def table(records: Sequence[Record]) -> str:
+    """Write the records as a Markdown table; scores in dB, processor seconds with the compilation of the graph."""
     lines = [
         "| sampler, ideal prior | start | mixtures | SI-SDRi mean | median | sources > 10 dB | CPU seconds "
-        "| moves taken | R-hat | effective draws of 200 |",
+        "| acceptance rate | R-hat | effective draws of 200 |",
         "|---|---|---|---|---|---|---|---|---|---|",
     ]
     for record in records:

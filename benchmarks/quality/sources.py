@@ -15,13 +15,19 @@ import sys
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING
 
 from benchmarks import records as results
-from benchmarks.records import RESULTS
+from benchmarks.records import RESULTS, Record
 from tfsep.cli import runner
+from tfsep.errors import InputError
 
-SETTINGS: dict[str, Any] = {"largest_sigma": 8.0, "num_levels": 16, "polish_levels": 6, "polish_sigma": 0.02}
+if TYPE_CHECKING:
+    import numpy as np
+
+    from tfsep.priors.wavetable.prior import WavetablePrior
+
+SETTINGS: Record = {"largest_sigma": 8.0, "num_levels": 16, "polish_levels": 6, "polish_sigma": 0.02}
 _HALF = 44
 _BATCH = 16
 
@@ -40,7 +46,7 @@ class Row:
     name: str
     sources: tuple[tuple[str, int, int], ...]
     absent: int = 0
-    settings: dict[str, Any] = field(default_factory=dict)
+    settings: Record = field(default_factory=dict)
 
 
 def _all(*kinds: str, first: int = 0, last: int = 88) -> tuple[tuple[str, int, int], ...]:
@@ -58,7 +64,7 @@ ROWS = (
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command; returns its exit code."""
+    """Run the command and return its exit code."""
     return runner.run(_measure, argv)
 
 
@@ -80,14 +86,17 @@ def _measure(argv: Sequence[str]) -> int:
     return 0
 
 
-def prior_of(model: str, kind: str, first: int, last: int) -> Any:
-    """A model's prior of one class, its pitches confined to the keys ``first`` to ``last`` - 1."""
+def prior_of(model: str, kind: str, first: int, last: int) -> WavetablePrior:
+    """Load a model's prior of one class, its pitches confined to the keys ``first`` to ``last`` - 1."""
     import numpy as np
 
     import tfsep
     from tfsep.data import toy
+    from tfsep.priors.wavetable.prior import WavetablePrior
 
-    prior: Any = tfsep.load_prior(model, kind)
+    prior = tfsep.load_prior(model, kind)
+    if not isinstance(prior, WavetablePrior):
+        raise InputError(f"--model must have wavetable priors, {model} has a prior of kind {prior.kind!r}")
     if (first, last) != (0, toy.NUM_KEYS):
         edges = toy.LOWEST_KEY * 2.0 ** ((np.array([first, last]) - 0.5) / 12.0)
         frequency, weight = prior.frequency.numpy(), prior.pitch_weight.numpy()
@@ -96,8 +105,8 @@ def prior_of(model: str, kind: str, first: int, last: int) -> Any:
     return prior
 
 
-def examples(row: Row, num: int, length: int, sample_rate: int, seed: int) -> Any:
-    """Held-out sources (num, source, time) of a row, the absent ones silent."""
+def examples(row: Row, num: int, length: int, sample_rate: int, seed: int) -> np.ndarray:
+    """Draw held-out sources (num, source, time) of a row, the absent ones silent."""
     import numpy as np
 
     from tfsep.data import toy
@@ -113,7 +122,7 @@ def examples(row: Row, num: int, length: int, sample_rate: int, seed: int) -> An
     return sources
 
 
-def score(row: Row, model: str, num: int, seed: int) -> dict[str, Any]:
+def score(row: Row, model: str, num: int, seed: int) -> Record:
     """Separate ``num`` mixtures of a row; scores in dB over the mixture as the estimate.
 
     Args:
@@ -152,8 +161,8 @@ def score(row: Row, model: str, num: int, seed: int) -> dict[str, Any]:
     }
 
 
-def table(records: Sequence[dict[str, Any]]) -> str:
-    """The records as a Markdown table; scores in dB, seconds with the compilation of the graph."""
+def table(records: Sequence[Record]) -> str:
+    """Write the records as a Markdown table; scores in dB, seconds with the compilation of the graph."""
     lines = [
         "| sources | mixtures | SI-SDRi mean | median | sources > 10 dB | per source, keys | absent stem, median level "
         "under the mixture | seconds a mixture |",

@@ -6,15 +6,21 @@ begins above a prior's largest level begins there instead. A composition starts 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from benchmarks.records import Record, Setting
+
+if TYPE_CHECKING:
+    from tfsep.priors.base import Prior
+    from tfsep.separation.separator import Separator
 
 IDEAL = "ideal"
 #: The toy generator's own density, on a grid of phases coarse enough for a thousand steps.
 _GRID = {"num_phases": 16, "num_refined": 1, "num_subcells": 16, "num_rounds": 2}
 _JACOBI = {"kind": "gibbs", "update": "jacobi", "largest_sigma": 12.0, "num_levels": 40, "num_restarts": 4}
 _WARM = {"kind": "gibbs", "largest_sigma": 0.5, "start_sigma": 0.5, "smallest_sigma": 0.03, "num_levels": 12}
-SAMPLERS: dict[str, dict[str, Any]] = {
+SAMPLERS: dict[str, Record] = {
     "gibbs": {"kind": "gibbs"},
     "jacobi": _JACOBI,
     "langevin": {
@@ -29,8 +35,8 @@ SAMPLERS: dict[str, dict[str, Any]] = {
 _LOUDEST = 1.0
 
 
-def loaded(name: str, toy_model: str) -> list[Any]:
-    """Priors of a toy model's sources, in its order: those of another folder, or the generator's own.
+def loaded(name: str, toy_model: str) -> list[Prior]:
+    """Load priors of a toy model's sources, in its order: those of another folder, or the generator's own.
 
     Args:
         name: :data:`IDEAL`, or a model folder.
@@ -46,16 +52,16 @@ def loaded(name: str, toy_model: str) -> list[Any]:
     return [store.load_prior(name, source) for source in about["sources"]]
 
 
-def suits(sampler: str, priors: Sequence[Any]) -> bool:
-    """Whether a sampler can run on priors: latents need flows, a true Gibbs sampler exact draws, masks nothing."""
+def suits(sampler: str, priors: Sequence[Prior]) -> bool:
+    """Tell whether a sampler can run on priors: latents need flows, a true Gibbs sampler exact draws, masks nothing."""
     if any(prior.domain != "wave" for prior in priors):
         return False
     needed = {"latent": "has_latents", "stochastic_gibbs": "has_posterior_sample"}.get(sampler)
     return needed is None or all(getattr(prior, needed, False) for prior in priors)
 
 
-def fitted(entry: Mapping[str, Any], priors: Sequence[Any]) -> dict[str, Any]:
-    """Arguments of a posterior with noise levels within what the priors know, and sources within full scale."""
+def fitted(entry: Setting, priors: Sequence[Prior]) -> Record:
+    """Fit the arguments of a posterior: noise levels that the priors know, and sources within full scale."""
     low = max(prior.smallest_sigma for prior in priors)
     high = min(prior.largest_sigma for prior in priors)
     found = dict(entry)
@@ -75,8 +81,8 @@ def fitted(entry: Mapping[str, Any], priors: Sequence[Any]) -> dict[str, Any]:
     return found
 
 
-def separator(entry: Mapping[str, Any], priors: Sequence[Any], toy_model: str) -> Any:
-    """A separator of a posterior with the given priors; stages that are names are posteriors of a toy model."""
+def separator(entry: Setting, priors: Sequence[Prior], toy_model: str) -> Separator:
+    """Build a separator of a posterior with the given priors; stages that are names are posteriors of a toy model."""
     from tfsep import posteriors
     from tfsep.models import store
     from tfsep.separation.separator import Separator

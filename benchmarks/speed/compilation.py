@@ -21,13 +21,13 @@ import argparse
 import json
 import sys
 from collections.abc import Sequence
-from typing import Any
 
 from benchmarks import records
+from benchmarks.records import Record
 from benchmarks.speed import flow_rows
 
-WAYS = {"plain": (False, False), "xla, loop": (True, False), "xla, stacked": (True, True)}
-FIELDS = ("way", *flow_rows.SIZES)
+MODES = {"plain": (False, False), "xla, loop": (True, False), "xla, stacked": (True, True)}
+FIELDS = ("mode", *flow_rows.SIZES)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -37,28 +37,28 @@ def main(argv: Sequence[str] | None = None) -> int:
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("--way", choices=list(WAYS), nargs="+", default=list(WAYS))
+    parser.add_argument("--mode", "--way", dest="mode", choices=list(MODES), nargs="+", default=list(MODES))
     parser.add_argument("--output", default=str(records.RESULTS), help="folder of the table")
     flow_rows.add_sizes(parser, steps=8)
     args = parser.parse_args(argv)
     if args.json:
         print(json.dumps(row(args)))
         return 0
-    for way in args.way:
-        found = flow_rows.measured("benchmarks.speed.compilation", {"way": way, **flow_rows.sizes_of(args)})
+    for mode in args.mode:
+        found = flow_rows.measured("benchmarks.speed.compilation", {"mode": mode, **flow_rows.sizes_of(args)})
         text = records.keep(args.output, "compilation", [found], FIELDS, table)
     print(text)
     return 0
 
 
-def row(args: argparse.Namespace) -> dict[str, Any]:
-    """Measure the one way of ``args`` in this process."""
+def row(args: argparse.Namespace) -> Record:
+    """Measure the one mode of ``args`` in this process."""
     import numpy as np
     import tensorflow as tf
 
     from tfsep import posteriors
 
-    jit_compile, stacked = WAYS[args.way[0]]
+    jit_compile, stacked = MODES[args.mode[0]]
     random = np.random.default_rng(0)
     flows = flow_rows.random_flows(args, random)
     sampler = posteriors.build(
@@ -74,7 +74,7 @@ def row(args: argparse.Namespace) -> dict[str, Any]:
     wall, cpu = np.min([flow_rows.clocked(draw) for _ in range(args.runs)], axis=0)
     return {
         **{name: getattr(args, name) for name in (*FIELDS[1:], "steps")},
-        "way": args.way[0],
+        "mode": args.mode[0],
         "first": first[0] - float(wall),
         "first_cpu": first[1] - float(cpu),
         "step": float(wall) / args.steps,
@@ -82,11 +82,12 @@ def row(args: argparse.Namespace) -> dict[str, Any]:
     }
 
 
-def break_even(plain: dict[str, Any], compiled: dict[str, Any], clock: str = "") -> float:
-    """Million samples (steps x chains x length) from which the compiled row is quicker; infinite if it never is.
+def break_even(plain: Record, compiled: Record, clock: str = "") -> float:
+    """Return the million samples (steps x chains x length) from which the compiled row is quicker, perhaps infinite.
 
     Args:
-        plain, compiled: records of one size.
+        plain: record of a size.
+        compiled: record of the same size.
         clock: "" by the wall clock, "_cpu" by processor seconds.
     """
     saved = plain[f"step{clock}"] - compiled[f"step{clock}"]
@@ -94,14 +95,14 @@ def break_even(plain: dict[str, Any], compiled: dict[str, Any], clock: str = "")
     return steps * plain["batch"] * plain["length"] / 1e6
 
 
-def table(rows: Sequence[dict[str, Any]]) -> str:
-    """The records as a Markdown table."""
+def table(rows: Sequence[Record]) -> str:
+    """Write the records as a Markdown table."""
     lines = [
-        "| way | priors | chains | length | first s | CPU s | step s | CPU s | break-even, million samples | by CPU |",
+        "| mode | priors | chains | length | first s | CPU s | step s | CPU s | break-even, million samples | by CPU |",
         "|---|---|---|---|---|---|---|---|---|---|",
     ]
     sizes = FIELDS[1:]
-    plain = {tuple(each[name] for name in sizes): each for each in rows if each["way"] == "plain"}
+    plain = {tuple(each[name] for name in sizes): each for each in rows if each["mode"] == "plain"}
     for each in rows:
         base = plain.get(tuple(each[name] for name in sizes))
         even = ["-", "-"]
@@ -109,7 +110,7 @@ def table(rows: Sequence[dict[str, Any]]) -> str:
             even = [f"{break_even(base, each, clock):.1f}" for clock in ("", "_cpu")]
         seconds = " | ".join(f"{each[name]:.3f}" for name in ("first", "first_cpu", "step", "step_cpu"))
         lines.append(
-            f"| {each['way']} | {each['num_sources']} | {each['batch']} | {each['length']} | {seconds} "
+            f"| {each['mode']} | {each['num_sources']} | {each['batch']} | {each['length']} | {seconds} "
             f"| {even[0]} | {even[1]} |"
         )
     return "\n".join(lines)

@@ -1,13 +1,14 @@
-"""Which way of computing a dilated convolution is the fastest here: the table by which layers choose.
+"""Which implementation of a dilated convolution is the fastest here: the table by which layers choose.
 
     python -m benchmarks.speed.convolutions [--rounds=7] [--batch=4] [--length=2048] [--record=FILE] [--output=FILE]
 
-Times the convolution of :class:`tfsep.networks.dilated.DilatedConv` with its gradients in input and kernel, both ways
-in turns, for every dtype, number of channels and place where it can stand (in a graph, in a program compiled by XLA, in
-a loop of one), kernel 3, dilation 4. A row's figure is the median of the wall clock of one evaluation, in milliseconds.
-Writes ``tfsep/networks/dilated_kernels.json``, whose rows of other devices stay, and prints the table. Run it on an
-idle machine. With ``--record`` nothing is timed: rows are those that ``benchmarks.speed.portable.speed`` measured on
-a GPU.
+Times the convolution of :class:`tfsep.networks.dilated.DilatedConv` with its gradients in input and
+kernel, both implementations in rounds, for every dtype, number of channels and place where it can
+stand (in a graph, in a program compiled by XLA, in a loop of one), kernel 3, dilation 4. A row's
+figure is the median of the wall clock of one evaluation, in milliseconds. Writes
+``tfsep/networks/dilated_kernels.json``, whose rows of other devices stay, and prints the table. Run it
+on an idle machine. With ``--record`` nothing is timed: rows are those that
+``benchmarks.speed.portable.speed`` measured on a GPU.
 """
 
 from __future__ import annotations
@@ -18,32 +19,38 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 
 from benchmarks import records
-from benchmarks.speed.interleave import Turn, interleave
+from benchmarks.records import Record
+from benchmarks.speed.measure import interleave, median
+from benchmarks.speed.worker import Timing
 from tfsep.cli import runner
 from tfsep.errors import InputError
 from tfsep.runtime import trace_context
+
+if TYPE_CHECKING:
+    import tensorflow as tf
 
 CHANNELS = ((16, 32), (32, 64), (48, 96), (64, 64), (64, 128), (128, 128), (128, 256))
 DTYPES = ("float32", "bfloat16")
 PLACES = (trace_context.GRAPH, trace_context.XLA, trace_context.XLA_LOOP)
 FIELDS = ("device", "place", "dtype", "in_channels", "out_channels")
+Evaluations: TypeAlias = "Callable[[tf.Tensor, tf.Tensor], tf.Tensor]"
 KERNEL_SIZE, DILATION, EVALUATIONS = 3, 4, 2
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command; returns its exit code."""
+    """Run the command and return its exit code."""
     return runner.run(_measure, argv)
 
 
 def _measure(argv: Sequence[str]) -> int:
     raw = argparse.RawDescriptionHelpFormatter
     parse = runner.Parser(prog="convolutions", description=__doc__, formatter_class=raw)
-    parse.add_argument("--rounds", type=int, default=7, metavar="N", help="turns of each way (default: 7)")
+    parse.add_argument("--rounds", type=int, default=7, metavar="N", help="rounds (default: 7)")
     parse.add_argument("--batch", type=int, default=4, metavar="N", help="events (default: 4)")
     parse.add_argument("--length", type=int, default=2048, metavar="N", help="samples of an event (default: 2048)")
     parse.add_argument("--record", metavar="FILE", help="what benchmarks.speed.portable.speed measured on a GPU")
@@ -70,8 +77,8 @@ def _measure(argv: Sequence[str]) -> int:
     return 0
 
 
-def measured_elsewhere(record: str) -> list[dict[str, Any]]:
-    """The rows of a record that benchmarks.speed.portable.speed took on a GPU, ``speed_gpu.json``.
+def measured_elsewhere(record: str) -> list[Record]:
+    """Read the rows of a record that benchmarks.speed.portable.speed took on a GPU, ``speed_gpu.json``.
 
     Raises:
         InputError: for a file without such rows.
@@ -88,7 +95,10 @@ def measured_elsewhere(record: str) -> list[dict[str, Any]]:
     for each in timed:
         if isinstance(each, dict) and each.get("row") in known and "ratio" in each:
             shared = known[each["row"]]
-            milliseconds = {"taps": round(1e3 * each["ours"], 3), CONVOLUTION: round(1e3 * each["theirs"], 3)}
+            milliseconds = {
+                "taps": round(1e3 * each["tfsep_seconds"], 3),
+                CONVOLUTION: round(1e3 * each["peer_seconds"], 3),
+            }
             about = {"device": "GPU", "place": shared["place"], "dtype": shared["dtype"]}
             channels = dict(zip(("in_channels", "out_channels"), shared["channels"], strict=True))
             rows.append({**about, **channels, "ms": milliseconds})
@@ -97,13 +107,13 @@ def measured_elsewhere(record: str) -> list[dict[str, Any]]:
     return rows
 
 
-def row(place: str, dtype: str, channels: tuple[int, int], batch: int, length: int, rounds: int) -> dict[str, Any]:
-    """Time both ways in one place; each is traced and run once before."""
+def row(place: str, dtype: str, channels: tuple[int, int], batch: int, length: int, rounds: int) -> Record:
+    """Time both implementations in one place; each is traced and run once before."""
     from tfsep.networks import dilated
 
-    turns = {way: _evaluation(way, place, dtype, channels, (batch, length)) for way in dilated.WAYS}
-    times = interleave(turns, rounds)
-    milliseconds = {way: round(1000.0 * float(np.median([turn.wall for turn in times[way]])), 3) for way in times}
+    runs = {name: _evaluation(name, place, dtype, channels, (batch, length)) for name in dilated.WAYS}
+    times = interleave(runs, rounds)
+    milliseconds = {name: round(1000.0 * median(times[name]), 3) for name in times}
     about = {"device": dilated.device(), "place": place, "dtype": dtype}
     found = {**about, "in_channels": channels[0], "out_channels": channels[1], "ms": milliseconds}
     print(json.dumps(found), file=sys.stderr, flush=True)
@@ -111,34 +121,34 @@ def row(place: str, dtype: str, channels: tuple[int, int], batch: int, length: i
 
 
 def _evaluation(
-    way: str, place: str, dtype: str, channels: tuple[int, int], shape: tuple[int, int]
-) -> Callable[[], Turn]:
-    """One way, compiled, as a turn of :data:`EVALUATIONS` gradients one after the other."""
+    implementation: str, place: str, dtype: str, channels: tuple[int, int], shape: tuple[int, int]
+) -> Callable[[], Timing]:
+    """Compile one implementation, run as :data:`EVALUATIONS` gradients one after the other."""
     import tensorflow as tf
 
     random = np.random.default_rng(0)
     x, outward = (tf.cast(random.standard_normal((*shape, each)), dtype) for each in channels)
     run = tf.function(
-        evaluations(way, place, dtype, channels), jit_compile=place != trace_context.GRAPH, autograph=False
+        evaluations(implementation, place, dtype, channels), jit_compile=place != trace_context.GRAPH, autograph=False
     )
     run(x, outward).numpy()
 
-    def turn() -> Turn:
+    def run_once() -> Timing:
         wall, cpu = time.perf_counter(), time.process_time()
         run(x, outward).numpy()
-        return Turn((time.perf_counter() - wall) / EVALUATIONS, (time.process_time() - cpu) / EVALUATIONS)
+        return Timing((time.perf_counter() - wall) / EVALUATIONS, (time.process_time() - cpu) / EVALUATIONS)
 
-    return turn
+    return run_once
 
 
-def evaluations(way: str, place: str, dtype: str, channels: tuple[int, int]) -> Callable[..., Any]:
-    """:data:`EVALUATIONS` gradients in a row, of events (batch, time, in) and outward gradients (batch, time, out)."""
+def evaluations(implementation: str, place: str, dtype: str, channels: tuple[int, int]) -> Evaluations:
+    """Build :data:`EVALUATIONS` gradients in a row, from events (batch, time, in) and (batch, time, out)."""
     import tensorflow as tf
 
     from tfsep.networks.dilated import DilatedConv
 
     policy = "float32" if dtype == "float32" else f"mixed_{dtype}"
-    layer = DilatedConv(*channels, KERNEL_SIZE, DILATION, way=way, dtype=policy)
+    layer = DilatedConv(*channels, KERNEL_SIZE, DILATION, way=implementation, dtype=policy)
 
     def gradient(x: tf.Tensor, outward: tf.Tensor) -> tf.Tensor:
         kernel = layer.dense.kernel.value
@@ -160,17 +170,17 @@ def evaluations(way: str, place: str, dtype: str, channels: tuple[int, int]) -> 
     return loop if place == trace_context.XLA_LOOP else unrolled
 
 
-def table(rows: Sequence[dict[str, Any]]) -> str:
-    """The rows in Markdown, each with the way that layers take."""
-    ways = list(rows[0]["ms"])
+def table(rows: Sequence[Record]) -> str:
+    """Write the rows in Markdown, each with the implementation that layers use."""
+    names = list(rows[0]["ms"])
     lines = [
-        f"| device | place | dtype | channels in, out | {' | '.join(f'{way}, ms' for way in ways)} | taken |",
-        "|---" * (5 + len(ways)) + "|",
+        f"| device | place | dtype | channels in, out | {' | '.join(f'{name}, ms' for name in names)} | used |",
+        "|---" * (5 + len(names)) + "|",
     ]
     for each in rows:
         cells = [each["device"], each["place"], each["dtype"], f"{each['in_channels']}, {each['out_channels']}"]
-        cells += [f"{each['ms'][way]:.2f}" for way in ways]
-        lines.append("| " + " | ".join([*cells, min(ways, key=lambda way: each["ms"][way])]) + " |")
+        cells += [f"{each['ms'][name]:.2f}" for name in names]
+        lines.append("| " + " | ".join([*cells, min(names, key=lambda name: each["ms"][name])]) + " |")
     return "\n".join(lines)
 
 

@@ -9,13 +9,20 @@ import sys
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
+
+from benchmarks.records import Record
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from tfsep.priors.flows.flow import FlowPrior
 
 SIZES = ("num_sources", "batch", "length", "couplings", "width")
 
 
 def add_sizes(parser: argparse.ArgumentParser, steps: int) -> None:
-    """Options for :data:`SIZES`, ``--steps`` with this default, ``--runs`` and ``--json``."""
+    """Add options for :data:`SIZES`, ``--steps`` with this default, ``--runs`` and ``--json``."""
     parser.add_argument("--num_sources", type=int, default=4)
     parser.add_argument("--batch", type=int, default=4, help="chains")
     parser.add_argument("--length", type=int, default=2048, help="samples of a segment")
@@ -27,12 +34,12 @@ def add_sizes(parser: argparse.ArgumentParser, steps: int) -> None:
 
 
 def sizes_of(args: argparse.Namespace) -> dict[str, int]:
-    """The options of :func:`add_sizes` that a row's process is given."""
+    """Return the options of :func:`add_sizes` that a row's process is given."""
     return {name: getattr(args, name) for name in (*SIZES, "steps", "runs")}
 
 
-def measured(module: str, options: Mapping[str, Any]) -> dict[str, Any]:
-    """The record that ``python -m <module> --json --<option> <value> ...`` prints on its last line.
+def measured(module: str, options: Mapping[str, object]) -> Record:
+    """Return the record that ``python -m <module> --json --<option> <value> ...`` prints on its last line.
 
     Raises:
         subprocess.CalledProcessError: if it fails; what it says of it has gone to this process's standard error.
@@ -41,28 +48,42 @@ def measured(module: str, options: Mapping[str, Any]) -> dict[str, Any]:
     command += [part for name, value in options.items() for part in (f"--{name}", str(value))]
     root = Path(__file__).resolve().parents[2]
     done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True, cwd=root)
-    found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    found: Record = json.loads(done.stdout.splitlines()[-1])
     return found
 
 
-def clocked(work: Callable[[], Any]) -> tuple[float, float]:
-    """Wall-clock seconds of a call, and processor seconds of all threads."""
+def clocked(work: Callable[[], object]) -> tuple[float, float]:
+    """Return the wall-clock seconds of a call, and processor seconds of all threads."""
     wall, cpu = time.perf_counter(), time.process_time()
     work()
     return time.perf_counter() - wall, time.process_time() - cpu
 
 
-def random_flows(args: argparse.Namespace, random: Any) -> list[Any]:
-    """As many Glows of one level over waves as there are sources, every weight moved by noise of ``random``.
+def glow(length: int, **settings: object) -> FlowPrior:
+    """Build a Glow over waves (length, 1).
+
+    Raises:
+        TypeError: if the kind "glow" is no flow.
+    """
+    from tfsep import priors
+    from tfsep.priors.flows.flow import FlowPrior
+
+    arguments: Record = dict(settings)
+    built = priors.build("glow", length=length, **arguments)
+    if not isinstance(built, FlowPrior):
+        raise TypeError(f"a Glow must be a flow, got {type(built).__name__}")
+    return built
+
+
+def random_flows(args: argparse.Namespace, random: np.random.Generator) -> list[FlowPrior]:
+    """Build as many Glows of one level over waves as there are sources, every weight moved by noise of ``random``.
 
     Args:
         args: with :data:`SIZES`.
         random: a numpy generator.
     """
-    from tfsep import priors
-
-    settings: dict[str, Any] = {"num_levels": 1, "squeeze": 8, "num_steps": args.couplings, "width": args.width}
-    flows: list[Any] = [priors.build("glow", length=args.length, **settings) for _ in range(args.num_sources)]
+    settings: Record = {"num_levels": 1, "squeeze": 8, "num_steps": args.couplings, "width": args.width}
+    flows = [glow(args.length, **settings) for _ in range(args.num_sources)]
     for flow in flows:
         for weight in flow.trainable_variables:
             weight.assign_add(0.02 * random.normal(size=weight.shape))

@@ -1,10 +1,15 @@
-"""How a row is measured: in turns with its peers and with a plain matrix product, alone for memory, or as a command.
+r"""How a row is measured: in rounds with its peers and with a plain matrix product, alone for memory, or as a command.
+
+In each round every participant runs once, and the next round begins with the next participant, so that whatever else
+the machine does falls on all of them. Two are compared by the ratio within a round, :math:`r_i = b_i / a_i`, and the
+median of the :math:`r_i`: a slow minute of the machine is in both terms of a ratio, while medians of each participant
+alone would meet it by chance.
 
 A record is one row against one peer. Times are seconds of one unit of work, medians over rounds; ``ratio`` is the
-median of peer / ours by rounds. The peak is that of float32 matrix products of the same rounds, of our side or
-the peers', whichever was faster; ``share`` is what part of it our case reached, ``floor`` its operations over the peak,
-``share_cpu`` the same by processor time, which a busy machine spoils less.
-``others`` is how many processor cores everything else on the machine kept busy meanwhile.
+median of peer / tfsep by rounds. The peak is that of float32 matrix products of the same rounds, of tfsep's process or
+the peers', whichever was faster; ``share`` is what part of it tfsep's case reached, ``lower_bound`` its operations over
+the peak, ``share_cpu`` the same by processor time, which a busy machine spoils less. ``other_cores`` is how many
+processor cores everything else on the machine kept busy meanwhile.
 """
 
 from __future__ import annotations
@@ -15,76 +20,157 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from benchmarks import records
 from benchmarks.records import Record
-from benchmarks.speed.interleave import Turn, interleave, median, paired, refuse_unequal
-from benchmarks.speed.remote import REPOSITORY, Worker
 from benchmarks.speed.rows import COMMAND, MEMORY, Participant, Row
-from tfsep.errors import JobError
+from benchmarks.speed.worker import REPOSITORY, Timing, Worker
+from tfsep.axes import Settings
+from tfsep.errors import InputError, JobError
 
 KEYS = ("row", "peer")
+TFSEP = "tfsep"
 _SIZE = 1536
-_TURNS = 3
+_MEMORY_RUNS = 3
 _PRODUCTS = ("benchmarks.speed.tfsep_process.products:product", "benchmarks.speed.pytorch.products:product")
 _SONG = REPOSITORY / "examples" / "test"
+
+
+@dataclass(frozen=True)
+class Ratio:
+    """Median and quartiles of paired ratios."""
+
+    median: float
+    low: float
+    high: float
+
+
+def interleave(
+    participants: Mapping[str, Callable[[], Timing]],
+    rounds: int,
+    pause: float = 0.05,
+    sleep: Callable[[float], object] = time.sleep,
+) -> dict[str, list[Timing]]:
+    """Run each participant once a round, and return its timings by rounds.
+
+    Args:
+        participants: name -> what runs it once.
+        rounds: at least 1.
+        pause: seconds between runs, in which the last participant's idle threads stop spinning.
+        sleep: waits so long.
+
+    Raises:
+        InputError: without a round or a participant.
+    """
+    if rounds < 1 or not participants:
+        raise InputError(f"interleaving needs a participant and at least 1 round, got {len(participants)} and {rounds}")
+    names = list(participants)
+    found: dict[str, list[Timing]] = {name: [] for name in names}
+    for number in range(rounds):
+        first = number % len(names)
+        for name in (*names[first:], *names[:first]):
+            sleep(pause)
+            found[name].append(participants[name]())
+    return found
+
+
+def paired(tfsep: Sequence[Timing], peer: Sequence[Timing], which: str = "wall") -> Ratio:
+    """Return peer / tfsep by rounds; above 1 tfsep is faster. ``which`` is "wall" or "cpu".
+
+    Raises:
+        InputError: unless there are equally many timings of both.
+    """
+    if not tfsep or len(tfsep) != len(peer):
+        raise InputError(f"pairs need equally many timings of both, at least one, got {len(tfsep)} and {len(peer)}")
+    ratios = [getattr(b, which) / getattr(a, which) for a, b in zip(tfsep, peer, strict=True)]
+    low, middle, high = np.quantile(ratios, [0.25, 0.5, 0.75])
+    return Ratio(float(middle), float(low), float(high))
+
+
+def median(timings: Sequence[Timing], which: str = "wall") -> float:
+    """Return the median seconds of a unit."""
+    return float(np.median([getattr(timing, which) for timing in timings]))
+
+
+def disagreement(tfsep: Sequence[float], peer: Sequence[float]) -> float:
+    """Return the largest difference of two lists of numbers, relative where they are above 1.
+
+    It is infinite if one of them is not finite.
+    """
+    a, b = np.asarray(tfsep, np.float64), np.asarray(peer, np.float64)
+    if a.shape != b.shape or not (np.isfinite(a).all() and np.isfinite(b).all()):
+        return float("inf")
+    return float(np.max(np.abs(a - b) / np.maximum(1.0, np.abs(a)), initial=0.0))
+
+
+def refuse_unequal(row: str, tfsep: Sequence[float], peer: Sequence[float], tolerance: float = 1e-4) -> float:
+    """Return the disagreement of two participants.
+
+    Raises:
+        JobError: above ``tolerance``; times of two different models are not comparable.
+    """
+    found = disagreement(tfsep, peer)
+    if not found <= tolerance:
+        raise JobError(f"{row}: the two models must agree within {tolerance:g}, they differ by {found:.3g}: not timed")
+    return found
 
 
 class Bench:
     """Workers that stay alive between rows, and a folder for what they exchange.
 
     Args:
-        home, abroad: interpreters of tfsep's environment and of the peers'.
+        python: interpreter of tfsep's environment.
+        peer_python: interpreter of the peers' environment.
         folder: for weights, sounds and stems.
         repeats: rounds of a row that asks for 1.0.
-        variant: how our priors are computed, merged into every row's.
-        products: what makes the matrix product of either side, at home and abroad.
+        variant: how tfsep's priors are computed, merged into every row's.
+        products: what makes the matrix product in tfsep's process, and in the peers'.
         size: of the two square matrices.
     """
 
     def __init__(
         self,
-        home: str,
-        abroad: str,
+        python: str,
+        peer_python: str,
         folder: Path,
         repeats: int,
-        variant: Mapping[str, Any],
+        variant: Settings,
         products: tuple[str, str] = _PRODUCTS,
         size: int = _SIZE,
     ) -> None:
         """Start nothing yet."""
         self.size = size
         self._products = {True: products[0], False: products[1]}
-        self._pythons = {True: home, False: abroad}
+        self._pythons = {True: python, False: peer_python}
         self.folder, self.repeats, self.variant = folder, repeats, dict(variant)
         self._workers: dict[tuple[bool, int], Worker] = {}
 
     def rounds(self, row: Row) -> int:
-        """Rounds of a row, at least one."""
+        """Return the rounds of a row, at least one."""
         return max(1, round(self.repeats * row.rounds))
 
-    def fresh(self, at_home: bool, threads: int = 0) -> Worker:
-        """A worker of its own."""
-        return Worker(self._pythons[at_home], threads)
+    def fresh(self, in_tfsep: bool, threads: int = 0) -> Worker:
+        """Start a worker for one participant alone."""
+        return Worker(self._pythons[in_tfsep], threads)
 
-    def worker(self, at_home: bool, threads: int) -> Worker:
-        """The worker of one side, with the product that measures the peak."""
-        key = (at_home, threads)
+    def worker(self, in_tfsep: bool, threads: int) -> Worker:
+        """Return the worker of one environment, with the product that measures the peak."""
+        key = (in_tfsep, threads)
         if key not in self._workers:
             self._workers[key] = self.fresh(*key)
             setting = {"size": self.size, "dtype": "float32"}
-            self._workers[key].ask("make", "product", call=self._products[at_home], setting=setting)
+            self._workers[key].ask("make", "product", call=self._products[in_tfsep], setting=setting)
         return self._workers[key]
 
-    def setting(self, row: Row, side: Participant, ours: bool) -> dict[str, Any]:
-        """What a participant's case is made with."""
-        name = "model_{k}.npz" if "num_sources" in row.shared else "model.npz"
-        found = {**row.shared, **side.setting, "file": str(self.folder / name)}
-        if ours and "prior" in row.shared:
+    def setting(self, row: Row, name: str) -> dict[str, object]:
+        """Return what the case of a participant, :data:`TFSEP` or a peer, is made with."""
+        file = "model_{k}.npz" if "num_sources" in row.shared else "model.npz"
+        found = {**row.shared, **participants(row)[name].setting, "file": str(self.folder / file)}
+        if name == TFSEP and "prior" in row.shared:
             found["variant"] = {**found.get("variant", {}), **self.variant}
         return found
 
@@ -95,23 +181,32 @@ class Bench:
         self._workers.clear()
 
 
-def measure(row: Row, bench: Bench) -> list[Record]:
-    """The records of a row, one for each peer, or one without a peer.
+def participants(row: Row) -> dict[str, Participant]:
+    """Return all sides of a row by name, tfsep's first."""
+    return {TFSEP: row.tfsep, **row.peers}
 
-    A peer that does not agree with ours, or fails, has a record with ``refused`` in place of figures.
+
+def measure(row: Row, bench: Bench) -> list[Record]:
+    """Return the records of a row, one for each peer, or one without a peer.
+
+    A peer that does not agree with tfsep, or fails, has a record with ``refused`` in place of figures.
 
     Raises:
-        JobError: if our side fails.
+        JobError: if tfsep's side fails.
     """
     if row.kind == COMMAND:
         return [_command(row, bench)]
-    records = _memory(row, bench) if row.kind == MEMORY else _in_turns(row, bench)
+    records = _memory(row, bench) if row.kind == MEMORY else _in_rounds(row, bench)
     how = "".join(f", {name}={value}" for name, value in bench.variant.items())
     return [{"row": row.name + how, "kind": row.kind, "unit": row.unit, **record} for record in records]
 
 
 def measure_and_keep(row: Row, bench: Bench, folder: str, name: str, table: Callable[[Sequence[Record]], str]) -> bool:
-    """Measure a row and keep its records at once, as ``<folder>/<name>.json``; whether none failed or was refused."""
+    """Measure a row and keep its records at once, as ``<folder>/<name>.json``.
+
+    Returns:
+        Whether none failed or was refused.
+    """
     start = time.monotonic()
     try:
         found = measure(row, bench)
@@ -125,50 +220,50 @@ def measure_and_keep(row: Row, bench: Bench, folder: str, name: str, table: Call
     return not any("refused" in record for record in found)
 
 
-def _in_turns(row: Row, bench: Bench) -> list[Record]:
-    home, abroad = (bench.worker(side, row.threads) for side in (True, False))
-    made: dict[str, dict[str, Any]] = {}
+def _in_rounds(row: Row, bench: Bench) -> list[Record]:
+    own_worker, peer_worker = (bench.worker(in_tfsep, row.threads) for in_tfsep in (True, False))
+    sides = participants(row)
+    workers = {name: own_worker if side.in_tfsep else peer_worker for name, side in sides.items()}
+    made: dict[str, Record] = {}
     refused: dict[str, str] = {}
-    turns: dict[str, Callable[[], Turn]] = {}
+    runs: dict[str, Callable[[], Timing]] = {}
     try:
-        for name, side in {"ours": row.ours, **row.peers}.items():
-            worker = home if side.at_home else abroad
+        for name, worker in workers.items():
             try:
-                made[name] = worker.ask("make", name, call=side.call, setting=bench.setting(row, side, name == "ours"))
-                made[name]["apart"] = refuse_unequal(f"{row.name}, {name}", made["ours"]["check"], made[name]["check"])
+                made[name] = worker.ask("make", name, call=sides[name].call, setting=bench.setting(row, name))
+                check = made[TFSEP]["check"]
+                made[name]["disagreement"] = refuse_unequal(f"{row.name}, {name}", check, made[name]["check"])
             except JobError as error:
-                if name == "ours":
+                if name == TFSEP:
                     raise
                 refused[name] = str(error)
                 continue
-            turns[name] = _turn(worker, name, made[name]["per_call"])
-        products = {"product, ours": home, "product, peers": abroad}
-        turns |= {name: _turn(worker, "product", 1) for name, worker in products.items()}
+            runs[name] = _run_of(worker, name, made[name]["per_call"])
+        products = {"product, tfsep": own_worker, "product, peers": peer_worker}
+        runs |= {name: _run_of(worker, "product", 1) for name, worker in products.items()}
         units = {name: each["per_call"] for name, each in made.items()}
         start, busy = time.monotonic(), busy_seconds()
-        found = interleave(turns, bench.rounds(row))
-        own = sum(turn.cpu * units.get(name, 1) for name, taken in found.items() for turn in taken)
-        others = (busy_seconds() - busy - own) / (time.monotonic() - start)
+        found = interleave(runs, bench.rounds(row))
+        used = sum(timing.cpu * units.get(name, 1) for name, timings in found.items() for timing in timings)
+        others = (busy_seconds() - busy - used) / (time.monotonic() - start)
         for name, each in made.items():
-            if name in refused:
-                continue
-            side = row.ours if name == "ours" else row.peers[name]
-            each["mb"] = (home if side.at_home else abroad).ask("peak", name)["bytes"] / 1e6
+            if name not in refused:
+                each["mb"] = workers[name].ask("peak", name)["bytes"] / 1e6
     finally:
-        for name, side in {"ours": row.ours, **row.peers}.items():
-            (home if side.at_home else abroad).ask("drop", name)
+        for name, worker in workers.items():
+            worker.ask("drop", name)
     flops = next((made[name]["flops"] for name in made if made[name]["flops"]), None)
     base = {
-        **{name: value for name, value in made["ours"].items() if name == "device"},
+        **{name: value for name, value in made[TFSEP].items() if name == "device"},
         "rounds": bench.rounds(row),
-        "others": max(0.0, others),
-        **_own(found, flops, bench.size),
-        "first": made["ours"]["first"],
-        "ours_mb": made["ours"]["mb"],
+        "other_cores": max(0.0, others),
+        **_tfsep_alone(found, flops, bench.size),
+        "first": made[TFSEP]["first"],
+        "tfsep_mb": made[TFSEP]["mb"],
     }
     records: list[Record] = [{"peer": name, **base, "refused": why} for name, why in refused.items()]
     records += [
-        {"peer": name, **base, **_against(found["ours"], found[name]), **_start(made[name])}
+        {"peer": name, **base, **_against(found[TFSEP], found[name]), **_start(made[name])}
         for name in row.peers
         if name in found
     ]
@@ -176,72 +271,72 @@ def _in_turns(row: Row, bench: Bench) -> list[Record]:
 
 
 def busy_seconds() -> float:
-    """Processor seconds that the machine has spent on anything since it started (Linux only)."""
+    """Return the processor seconds that the machine has spent on anything since it started (Linux only)."""
     user, nice, system, _, _, interrupts, soft, stolen = map(int, Path("/proc/stat").read_text().split()[1:9])
     return (user + nice + system + interrupts + soft + stolen) / os.sysconf("SC_CLK_TCK")
 
 
-def _turn(worker: Worker, name: str, per_call: int) -> Callable[[], Turn]:
-    return lambda: worker.turn(name, per_call)
+def _run_of(worker: Worker, name: str, per_call: int) -> Callable[[], Timing]:
+    return lambda: worker.run(name, per_call)
 
 
-def _own(found: Mapping[str, list[Turn]], flops: float | None, size: int) -> Record:
-    """What is known of ours alone."""
-    ours = found["ours"]
+def _tfsep_alone(found: Mapping[str, list[Timing]], flops: float | None, size: int) -> Record:
+    """Return what is known of tfsep's side without its peers."""
+    timings = found[TFSEP]
     peaks = {which: _peaks(found, which, size) for which in ("wall", "cpu")}
-    record: Record = {"ours": median(ours), "ours_cpu": median(ours, "cpu")}
+    record: Record = {"tfsep_seconds": median(timings), "tfsep_cpu": median(timings, "cpu")}
     record["peak_gflops"] = float(np.median(peaks["wall"])) / 1e9
     if flops:
-        record |= {"gflops": flops / 1e9, "floor": float(np.median(flops / peaks["wall"]))}
+        record |= {"gflops": flops / 1e9, "lower_bound": float(np.median(flops / peaks["wall"]))}
         for name, which in (("share", "wall"), ("share_cpu", "cpu")):
-            seconds = np.array([getattr(turn, which) for turn in ours])
+            seconds = np.array([getattr(timing, which) for timing in timings])
             record[name] = float(np.median(flops / seconds / peaks[which]))
     return record
 
 
-def _peaks(found: Mapping[str, list[Turn]], which: str, size: int) -> np.ndarray:
-    """Operations a second of the faster product in each round, by wall clock or by CPU time."""
-    products = [[getattr(turn, which) for turn in found[name]] for name in found if name.startswith("product")]
+def _peaks(found: Mapping[str, list[Timing]], which: str, size: int) -> np.ndarray:
+    """Return the operations a second of the faster product in each round, by wall clock or by CPU time."""
+    products = [[getattr(timing, which) for timing in found[name]] for name in found if name.startswith("product")]
     return 2.0 * size**3 / np.min(products, axis=0)
 
 
-def _against(ours: list[Turn], peer: list[Turn]) -> Record:
-    ratio, processor = paired(ours, peer), paired(ours, peer, "cpu")
+def _against(tfsep: list[Timing], peer: list[Timing]) -> Record:
+    ratio, processor = paired(tfsep, peer), paired(tfsep, peer, "cpu")
     return {
-        "theirs": median(peer),
-        "theirs_cpu": median(peer, "cpu"),
+        "peer_seconds": median(peer),
+        "peer_cpu": median(peer, "cpu"),
         "ratio": ratio.median,
         "ratio_quartiles": [ratio.low, ratio.high],
         "ratio_cpu": processor.median,
     }
 
 
-def _start(made: Mapping[str, Any]) -> Record:
-    return {"theirs_first": made["first"], "theirs_mb": made["mb"], "apart": made["apart"]}
+def _start(made: Mapping[str, object]) -> Record:
+    return {"peer_first": made["first"], "peer_mb": made["mb"], "disagreement": made["disagreement"]}
 
 
 def _memory(row: Row, bench: Bench) -> list[Record]:
-    """Each participant in a process of its own, one after the other; its time is the median of a few turns."""
-    found: dict[str, tuple[float, Turn]] = {}
-    ours: list[float] = []
-    for name, side in {"ours": row.ours, **row.peers}.items():
-        with bench.fresh(side.at_home, row.threads) as worker:
-            made = worker.ask("make", name, call=side.call, setting=bench.setting(row, side, name == "ours"))
-            ours = ours or made["check"]
-            refuse_unequal(f"{row.name}, {name}", ours, made["check"])
+    """Run each participant in a process of its own, one after the other; its time is the median of a few runs."""
+    found: dict[str, tuple[float, Timing]] = {}
+    check: list[float] = []
+    for name, side in participants(row).items():
+        with bench.fresh(side.in_tfsep, row.threads) as worker:
+            made = worker.ask("make", name, call=side.call, setting=bench.setting(row, name))
+            check = check or made["check"]
+            refuse_unequal(f"{row.name}, {name}", check, made["check"])
             rise = max(worker.ask("peak", name)["bytes"] for _ in range(2))
-            turns = sorted((worker.turn(name, made["per_call"]) for _ in range(_TURNS)), key=lambda turn: turn.wall)
-            found[name] = rise / 1e6, turns[_TURNS // 2]
-    megabytes, turn = found.pop("ours")
-    base: Record = {"ours_mb": megabytes, "ours": turn.wall}
+            timings = sorted((worker.run(name, made["per_call"]) for _ in range(_MEMORY_RUNS)), key=lambda t: t.wall)
+            found[name] = rise / 1e6, timings[_MEMORY_RUNS // 2]
+    megabytes, timing = found.pop(TFSEP)
+    base: Record = {"tfsep_mb": megabytes, "tfsep_seconds": timing.wall}
     return [
-        {"peer": peer, **base, "theirs_mb": other, "theirs": their_turn.wall, "ratio_mb": other / megabytes}
-        for peer, (other, their_turn) in found.items()
+        {"peer": peer, **base, "peer_mb": other, "peer_seconds": peer_timing.wall, "ratio_mb": other / megabytes}
+        for peer, (other, peer_timing) in found.items()
     ] or [{"peer": "-", **base}]
 
 
 def _command(row: Row, bench: Bench) -> Record:
-    """bin/separate on the bundled song, repeated to its length: seconds of the whole command, and its resident peak."""
+    """Run ``bin/separate`` on the bundled song, repeated to its length; its whole time, and its resident peak."""
     from tfsep.audio import files
 
     seconds = row.shared["seconds"]
@@ -256,16 +351,16 @@ def _command(row: Row, bench: Bench) -> Record:
     command = [str(REPOSITORY / "bin" / "separate"), str(sound), f"--model={row.shared['model']}", "--quiet"]
     began, busy = time.monotonic(), busy_seconds()
     runs = [_run([*command, f"--output={bench.folder / 'stems'}", "--overwrite"]) for _ in range(bench.rounds(row))]
-    own = sum(processor for _, processor, _ in runs)
-    others = max(0.0, (busy_seconds() - busy - own) / (time.monotonic() - began))
+    used = sum(processor for _, processor, _ in runs)
+    others = max(0.0, (busy_seconds() - busy - used) / (time.monotonic() - began))
     wall, processor, peak = (float(np.median(values)) for values in zip(*runs, strict=True))
-    figures = {"ours": wall, "ours_cpu": processor, "ours_mb": peak, "seconds": seconds, "rounds": len(runs)}
-    figures["others"] = others
+    figures = {"tfsep_seconds": wall, "tfsep_cpu": processor, "tfsep_mb": peak, "seconds": seconds}
+    figures |= {"rounds": len(runs), "other_cores": others}
     return {"row": row.name, "kind": row.kind, "unit": row.unit, "peer": "-", **figures}
 
 
 def _run(command: list[str]) -> tuple[float, float, float]:
-    """Seconds of wall clock and of processor time, and the resident peak in MB."""
+    """Run a command; seconds of wall clock and of processor time, and the resident peak in MB."""
     start = time.perf_counter()
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
     _, status, used = os.wait4(process.pid, 0)
@@ -276,8 +371,8 @@ def _run(command: list[str]) -> tuple[float, float, float]:
     return wall, used.ru_utime + used.ru_stime, used.ru_maxrss / 1e3
 
 
-def parsed(variant: str) -> dict[str, Any]:
-    """A variant from JSON.
+def parsed(variant: str) -> dict[str, object]:
+    """Read a variant from JSON.
 
     Raises:
         JobError: unless it is an object.

@@ -1,4 +1,4 @@
-"""Where the time of one of our rows goes: operations by their own time, from TensorFlow's profiler.
+"""Where the time of one of tfsep's rows goes: operations by their own time, from TensorFlow's profiler.
 
     python -m benchmarks.speed.profile [--row="training, 1-D, 8 couplings"] [--units=3] [--logdir=DIR] [--top=12]
 
@@ -20,7 +20,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from benchmarks.speed.rows import ROWS, TIME
+from benchmarks.speed.rows import ROWS, TIME, Row
 from tfsep.cli import runner
 from tfsep.errors import InputError, JobError
 
@@ -32,14 +32,14 @@ RUNTIME = frozenset(
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command; returns its exit code."""
+    """Run the command and return its exit code."""
     return runner.run(_profile, argv)
 
 
 def _profile(argv: Sequence[str]) -> int:
     parse = runner.Parser(prog="profile", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parse.add_argument("--row", default="training, 1-D, 8 couplings", help="name of a row that is timed in turns")
-    parse.add_argument("--units", type=int, default=3, metavar="N", help="turns under the profiler (default: 3)")
+    parse.add_argument("--row", default="training, 1-D, 8 couplings", help="name of a row that is timed in rounds")
+    parse.add_argument("--units", type=int, default=3, metavar="N", help="runs under the profiler (default: 3)")
     parse.add_argument("--logdir", metavar="DIR", help="where the trace goes (default: nowhere)")
     parse.add_argument("--top", type=int, default=12, metavar="N", help="operations in the table (default: 12)")
     args = parse.parse_args(argv)
@@ -53,22 +53,22 @@ def _profile(argv: Sequence[str]) -> int:
     with tempfile.TemporaryDirectory(prefix="tfsep-") as folder:
         seconds = traced(row, args.units, Path(args.logdir or folder), folder)
         spans = read_spans(Path(args.logdir or folder))
-    print(f"{row.name}: {1000 * seconds / args.units:.1f} ms a turn under the profiler\n")
+    print(f"{row.name}: {1000 * seconds / args.units:.1f} ms a run under the profiler\n")
     print(table(own_times(spans), args.units, args.top))
     return 0
 
 
-def traced(row: Any, units: int, logdir: Path, folder: str) -> float:
-    """Run our side of a row under the profiler; returns the seconds that it took."""
+def traced(row: Row, units: int, logdir: Path, folder: str) -> float:
+    """Run tfsep's side of a row under the profiler and return the seconds that it took."""
     import time
 
     import tensorflow as tf
 
-    module, _, name = row.ours.call.partition(":")
+    module, _, name = row.tfsep.call.partition(":")
     shared = dict(row.shared)
     if "model" not in shared:
         shared["file"] = str(Path(folder) / "weights-{k}.npz")
-    case = getattr(importlib.import_module(module), name)(**shared, **row.ours.setting)
+    case = getattr(importlib.import_module(module), name)(**shared, **row.tfsep.setting)
     case.once()
     tf.profiler.experimental.start(str(logdir))
     start = time.perf_counter()
@@ -80,7 +80,7 @@ def traced(row: Any, units: int, logdir: Path, folder: str) -> float:
 
 
 def read_spans(logdir: Path) -> dict[str, list[Span]]:
-    """Beginning and end in picoseconds and name of all operations of the newest trace, by thread.
+    """Read beginning and end in picoseconds and name of all operations of the newest trace, by thread.
 
     Raises:
         JobError: if there is no trace.
@@ -106,7 +106,7 @@ def read_spans(logdir: Path) -> dict[str, list[Span]]:
 
 
 def own_times(threads: dict[str, list[Span]]) -> dict[str, tuple[float, int]]:
-    """Own picoseconds and calls of each kind of operation, over all threads."""
+    """Return own picoseconds and calls of each kind of operation, over all threads."""
     own: dict[str, float] = defaultdict(float)
     calls: dict[str, int] = defaultdict(int)
     for spans in threads.values():
@@ -117,7 +117,7 @@ def own_times(threads: dict[str, list[Span]]) -> dict[str, tuple[float, int]]:
 
 
 def _exclusive(spans: Iterable[Span]) -> Iterable[tuple[str, float]]:
-    """Each span's kind and its length less those of the spans right within it."""
+    """Yield each span's kind and its length less those of the spans right within it."""
     open_spans: list[list[Any]] = []
     for begin, end, name in sorted(spans, key=lambda span: (span[0], -span[1])):
         while open_spans and open_spans[-1][0] <= begin:
@@ -131,16 +131,16 @@ def _exclusive(spans: Iterable[Span]) -> Iterable[tuple[str, float]]:
 
 
 def kind_of(name: str) -> str:
-    """An operation's name without its number, scope and arguments: ``%dot.12 = f32[2]`` and ``a/b:MatMul`` alike."""
+    """Strip an operation's name of number, scope and arguments, in ``%dot.12 = f32[2]`` and ``a/b:MatMul`` alike."""
     name = name.split(" = ")[0].lstrip("%").split(":")[-1].split("#")[0].split("/")[-1].strip()
     return re.sub(r"([._]\d+|\.clone|\.remat\d*)+$", "", name) or "?"
 
 
 def table(own: dict[str, tuple[float, int]], units: int, top: int) -> str:
-    """The longest kinds as a Markdown table, the rest as its last row."""
+    """Write the longest kinds as a Markdown table, the rest as its last row."""
     own = {name: value for name, value in own.items() if name not in RUNTIME}
     total = sum(picoseconds for picoseconds, _ in own.values()) or 1.0
-    lines = ["| operation | calls a turn | own ms a turn | share |", "|---|---|---|---|"]
+    lines = ["| operation | calls a run | own ms a run | share |", "|---|---|---|---|"]
     ordered = sorted(own.items(), key=lambda pair: -pair[1][0])
     rest = ordered[top:]
     summed = (sum(picoseconds for _, (picoseconds, _) in rest), sum(calls for _, (_, calls) in rest))

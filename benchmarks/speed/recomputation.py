@@ -8,22 +8,21 @@ the steps after the first of the whole batch, wall and CPU seconds of all thread
 example, with tracing and compilation.
 
     python -m benchmarks.speed.recomputation                          # the table
-    python -m benchmarks.speed.recomputation --couplings 8 --way inverse --compiler xla
+    python -m benchmarks.speed.recomputation --couplings 8 --recompute inverse --compiler xla
 """
 
 from __future__ import annotations
 
 import argparse
-import ctypes
 import json
 import sys
 from collections.abc import Sequence
-from pathlib import Path
-from typing import Any
 
+from benchmarks.records import Record
 from benchmarks.speed import flow_rows
+from benchmarks.speed.worker import forget_peak, resident
 
-WAYS = ("none", "step", "inverse")
+MODES = ("none", "step", "inverse")
 COMPILERS = ("graph", "xla")
 
 
@@ -31,7 +30,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Print rows as a Markdown table; with ``--json``, the one row asked for."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.speed.recomputation", description=__doc__)
     parser.add_argument("--couplings", type=int, nargs="+", default=[4, 12, 16])
-    parser.add_argument("--way", choices=WAYS, nargs="+", default=list(WAYS))
+    parser.add_argument("--recompute", "--way", dest="mode", choices=MODES, nargs="+", default=list(MODES))
     parser.add_argument("--compiler", choices=COMPILERS, nargs="+", default=list(COMPILERS))
     parser.add_argument("--batch", type=int, default=4)
     parser.add_argument("--length", type=int, default=16384, help="samples of an event")
@@ -40,38 +39,36 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--json", action="store_true", help="measure one row in this process")
     args = parser.parse_args(argv)
     if args.json:
-        (couplings,), (way,), (compiler,) = args.couplings, args.way, args.compiler
-        print(json.dumps(row(couplings, way, compiler, args.batch, args.length, args.width, args.steps)))
+        (couplings,), (mode,), (compiler,) = args.couplings, args.mode, args.compiler
+        print(json.dumps(row(couplings, mode, compiler, args.batch, args.length, args.width, args.steps)))
         return 0
     print("| compiler | couplings | recompute | step MB | all MB | first step s | step s | CPU s |")
     print("|---|---|---|---|---|---|---|---|")
     for compiler in args.compiler:
         for couplings in args.couplings:
-            for way in args.way:
+            for mode in args.mode:
                 size = {"batch": args.batch, "length": args.length, "width": args.width, "steps": args.steps}
-                found = measured(couplings, way, compiler, **size)
+                found = measured(couplings, mode, compiler, **size)
                 seconds = f"{found['first']:.1f} | {found['step']:.3f} | {found['cpu']:.3f}"
                 megabytes = f"{found['transient']:.0f} | {found['all']:.0f}"
-                print(f"| {compiler} | {couplings} | {way} | {megabytes} | {seconds} |", flush=True)
+                print(f"| {compiler} | {couplings} | {mode} | {megabytes} | {seconds} |", flush=True)
     return 0
 
 
-def measured(couplings: int, way: str, compiler: str, **size: int) -> dict[str, float]:
-    """One row, measured in a process of its own; ``size`` are further options of the command."""
-    options = {"couplings": couplings, "way": way, "compiler": compiler, **size}
+def measured(couplings: int, mode: str, compiler: str, **size: int) -> dict[str, float]:
+    """Measure one row in a process of its own; ``size`` are further options of the command."""
+    options = {"couplings": couplings, "recompute": mode, "compiler": compiler, **size}
     return flow_rows.measured("benchmarks.speed.recomputation", options)
 
 
-def row(couplings: int, way: str, compiler: str, batch: int, length: int, width: int, steps: int) -> dict[str, float]:
+def row(couplings: int, mode: str, compiler: str, batch: int, length: int, width: int, steps: int) -> dict[str, float]:
     """Train for a first and ``steps`` further steps in this process; megabytes, seconds of each kind."""
     import numpy as np
     import tensorflow as tf
 
-    from tfsep import priors
-
-    settings: dict[str, Any] = {"num_levels": 1, "squeeze": 8, "num_layers": 6, "sigma_range": None}
-    settings |= {"num_steps": couplings, "width": width, "recompute": way}
-    flow: Any = priors.build("glow", length=length, **settings)
+    settings: Record = {"num_levels": 1, "squeeze": 8, "num_layers": 6, "sigma_range": None}
+    settings |= {"num_steps": couplings, "width": width, "recompute": mode}
+    flow = flow_rows.glow(length, **settings)
     owned = [weight.value for weight in flow.trainable_variables]
 
     signature = [tf.TensorSpec([None, length, 1], tf.float32)]
@@ -86,26 +83,18 @@ def row(couplings: int, way: str, compiler: str, batch: int, length: int, width:
         return flow_rows.clocked(lambda: gradients(x)[-1].numpy())
 
     x = tf.random.stateless_normal((batch, length, 1), (0, 1))
-    built = memory("VmRSS")
+    built = resident("VmRSS")
     first = step(x[:1])[0]
-    peak, before = memory("VmHWM") - built, forget_peak()
+    peak, before = resident("VmHWM") - built, forget_peak()
     step(x)
     wall, cpu = np.median([step(x) for _ in range(steps)], axis=0)
-    found = {"all": max(peak, memory("VmHWM") - built), "transient": memory("VmHWM") - before}
-    return {**found, "first": first, "step": float(wall), "cpu": float(cpu)}
-
-
-def forget_peak() -> float:
-    """Give free memory back to the system and let its peak start anew (Linux); the resident set, in megabytes."""
-    ctypes.CDLL("libc.so.6").malloc_trim(0)
-    Path("/proc/self/clear_refs").write_text("5", encoding="utf-8")
-    return memory("VmRSS")
-
-
-def memory(which: str) -> float:
-    """``VmRSS``, the resident set now, or ``VmHWM``, its peak so far, in megabytes (Linux)."""
-    lines = Path("/proc/self/status").read_text(encoding="utf-8").splitlines()
-    return next(int(line.split()[1]) for line in lines if line.startswith(which + ":")) / 1024.0
+    rises = {"all": max(peak, resident("VmHWM") - built), "transient": resident("VmHWM") - before}
+    return {
+        **{name: rise / 2**20 for name, rise in rises.items()},
+        "first": first,
+        "step": float(wall),
+        "cpu": float(cpu),
+    }
 
 
 if __name__ == "__main__":

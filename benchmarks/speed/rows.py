@@ -1,4 +1,4 @@
-"""The rows of the table of speed: which of our cases is timed against which peers, on the same model."""
+"""The rows of the table of speed: which case of tfsep is timed against which peers, on the same model."""
 
 from __future__ import annotations
 
@@ -6,9 +6,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from benchmarks.records import Record, Setting
+
 TIME, MEMORY, COMMAND = "time", "memory", "command"
 _SIGMA = (0.01, 1.0)
-_EAGER: dict[str, Any] = {}
+_EAGER: Record = {}
 _COMPILED = {"compiled": True}
 
 
@@ -19,12 +21,12 @@ class Participant:
     Attributes:
         call: module:function that makes the case.
         setting: what it is called with beside the row's ``shared`` setting.
-        at_home: whether it runs in tfsep's environment rather than in that of the peers.
+        in_tfsep: whether it runs in tfsep's process rather than in that of the peers.
     """
 
     call: str
-    setting: Mapping[str, Any] = field(default_factory=dict)
-    at_home: bool = False
+    setting: Setting = field(default_factory=dict)
+    in_tfsep: bool = False
 
 
 @dataclass(frozen=True)
@@ -33,67 +35,67 @@ class Row:
 
     Attributes:
         name: of the row.
-        kind: TIME in turns, MEMORY each in a process of its own, or COMMAND, a whole bin/separate.
+        kind: TIME in rounds, MEMORY each in a process of its own, or COMMAND, a whole bin/separate.
         unit: what one number is the time of.
         shared: setting of every participant: the architecture and the sizes.
-        ours: tfsep's side; its ``variant`` says how the prior is computed.
+        tfsep: tfsep's side; its ``variant`` says how the prior is computed.
         peers: name -> the other sides.
-        rounds: turns of each, in parts of what the command is asked for.
+        rounds: runs of each, as a part of what the command is asked for.
         threads: processor cores of each worker, 0 for all.
     """
 
     name: str
     kind: str
     unit: str
-    shared: Mapping[str, Any]
-    ours: Participant
+    shared: Setting
+    tfsep: Participant
     peers: Mapping[str, Participant]
     rounds: float = 1.0
     threads: int = 0
 
 
-def wave(couplings: int, length: int = 4096) -> dict[str, Any]:
-    """A noise-conditional FloWaveNet over (length, 1): two blocks, or one of two couplings, WaveNets of 6 x 64."""
+def wave(couplings: int, length: int = 4096) -> Record:
+    """Describe a noise-conditional FloWaveNet over (length, 1): one or two blocks of couplings, WaveNets of 6 x 64."""
     levels = 1 if couplings == 2 else 2
     sizes = {"event_shape": [length, 1], "num_levels": levels, "num_steps": couplings // levels}
     return {"kind": "flowavenet", "sigma_range": _SIGMA, **sizes, "width": 64, "num_layers": 6}
 
 
-def spectrogram(size: int = 128) -> dict[str, Any]:
-    """A noise-conditional Glow over (size, size, 1) magnitudes: 3 levels of 4 steps, gated convolutions of 2 x 96."""
+def spectrogram(size: int = 128) -> Record:
+    """Describe a noise-conditional Glow over (size, size, 1): 3 levels of 4 steps, gated convolutions of 2 x 96."""
     sizes = {"event_shape": [size, size, 1], "squeeze": 2, "num_levels": 3, "num_steps": 4}
     return {"kind": "glow", "domain": "log_stft", "sigma_range": _SIGMA, **sizes, "width": 96, "num_layers": 2}
 
 
 def _training(
     name: str,
-    prior: Mapping[str, Any],
+    prior: Setting,
     batch: int,
-    peers: Mapping[str, Mapping[str, Any]],
+    peers: Mapping[str, Setting],
     xla: bool,
-    variant: Mapping[str, Any] | None = None,
+    variant: Setting | None = None,
     **more: Any,
 ) -> Row:
     others = {peer: Participant("benchmarks.speed.pytorch.training:step", setting) for peer, setting in peers.items()}
     setting = {"fit": {"jit_compile": xla}, "variant": variant or {}}
-    ours = Participant("benchmarks.speed.tfsep_process.training:step", setting, at_home=True)
-    return Row(name, more.pop("kind", TIME), "step", {"prior": prior, "batch": batch}, ours, others, **more)
+    tfsep = Participant("benchmarks.speed.tfsep_process.training:step", setting, in_tfsep=True)
+    return Row(name, more.pop("kind", TIME), "step", {"prior": prior, "batch": batch}, tfsep, others, **more)
 
 
-def _name(variant: Mapping[str, Any]) -> str:
+def _name(variant: Setting) -> str:
     return ", ".join(f"{name}={value}" for name, value in variant.items())
 
 
 def _sampling(
-    name: str, num_sources: int, chains: int, calls: Mapping[str, int], variant: Mapping[str, Any] | None = None
+    name: str, num_sources: int, chains: int, calls: Mapping[str, int], variant: Setting | None = None
 ) -> Row:
     which = "langevin" if name.startswith("SGLD") else "gibbs"
     shared = {"prior": wave(4), "num_sources": num_sources, "chains": chains, "sigma": 0.1, **calls}
     peers = {"PyTorch loop": Participant(f"benchmarks.speed.pytorch.samplers:{which}")}
     # XLA as for the hundreds of evaluations of a whole schedule, but not in bfloat16, which it has no products of.
     setting = {"posterior": {"jit_compile": not variant}, "variant": variant or {}}
-    ours = Participant(f"benchmarks.speed.tfsep_process.samplers:{which}", setting, at_home=True)
-    return Row(name, TIME, next(iter(calls)).removesuffix("s"), shared, ours, peers)
+    tfsep = Participant(f"benchmarks.speed.tfsep_process.samplers:{which}", setting, in_tfsep=True)
+    return Row(name, TIME, next(iter(calls)).removesuffix("s"), shared, tfsep, peers)
 
 
 def _separation(seconds: int, runs: float, model: str = "songs") -> Row:
@@ -112,13 +114,13 @@ _GLOW = {
     "nflows": {"library": "nflows"},
 }
 _INVERSE, _SCAN, _BFLOAT16 = {"recompute": "inverse"}, {"recompute": "scan"}, {"precision": "bfloat16"}
-_SOME = {**_INVERSE, "recompute_kept": 10, **_BFLOAT16}
-_OURS = "benchmarks.speed.tfsep_process.training:step"
-_RECOMPUTED = Participant(_OURS, {"variant": _SOME}, at_home=True)
-_KEPT = Participant(_OURS, {"variant": _BFLOAT16}, at_home=True)
-_PRODUCT = Participant("benchmarks.speed.tfsep_process.products:product", at_home=True)
-_SERVED = Participant("benchmarks.speed.tfsep_process.served:exported", at_home=True)
-_IN_PYTHON = Participant("benchmarks.speed.tfsep_process.served:separator", at_home=True)
+_SOME_KEPT = {**_INVERSE, "recompute_kept": 10, **_BFLOAT16}
+_STEP = "benchmarks.speed.tfsep_process.training:step"
+_RECOMPUTED = Participant(_STEP, {"variant": _SOME_KEPT}, in_tfsep=True)
+_KEPT = Participant(_STEP, {"variant": _BFLOAT16}, in_tfsep=True)
+_PRODUCT = Participant("benchmarks.speed.tfsep_process.products:product", in_tfsep=True)
+_SERVED = Participant("benchmarks.speed.tfsep_process.served:exported", in_tfsep=True)
+_IN_PYTHON = Participant("benchmarks.speed.tfsep_process.served:separator", in_tfsep=True)
 ROWS = (
     _training("training, 1-D, 8 couplings", wave(8), 2, _WAVE, xla=False, rounds=1.5),
     _training("training, 1-D, 8 couplings, XLA", wave(8), 2, _WAVE, xla=True, rounds=1.5),
@@ -150,11 +152,11 @@ ROWS = (
     ),
     _training(f"memory, 12 couplings, {_name(_BFLOAT16)}", wave(12, 16384), 4, {}, False, _BFLOAT16, kind=MEMORY),
     *(
-        _training(f"memory, {n} couplings, {_name(_SOME)}", wave(n, 16384), 4, {}, False, _SOME, kind=MEMORY)
+        _training(f"memory, {n} couplings, {_name(_SOME_KEPT)}", wave(n, 16384), 4, {}, False, _SOME_KEPT, kind=MEMORY)
         for n in (4, 12, 16)
     ),
     Row(
-        f"training, 1-D, 12 couplings of 16,384 samples, {_name(_SOME)}",
+        f"training, 1-D, 12 couplings of 16,384 samples, {_name(_SOME_KEPT)}",
         TIME,
         "step",
         {"prior": wave(12, 16384), "batch": 4},

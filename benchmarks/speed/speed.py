@@ -3,7 +3,7 @@
     make peers && python -m benchmarks.speed [--only=WORD] [--repeats=N] [--variant=JSON]
 
 Every row is one model with the same weights on both sides; where log-likelihoods differ by more than 1e-4 the row is
-refused. The sides live in processes of their own and take turns, so a busy machine slows all of them. Writes
+refused. tfsep and PyTorch run in processes of their own, in rounds, so a busy machine slows both. Writes
 ``benchmarks/results/speed.json``, ``speed.md`` and ``speed.png`` and the tables of ``docs/speed.md``.
 """
 
@@ -22,8 +22,8 @@ from benchmarks.records import RESULTS, Record
 from benchmarks.speed import picture
 from benchmarks.speed import table as speed_table
 from benchmarks.speed.measure import KEYS, Bench, measure_and_keep, parsed
-from benchmarks.speed.remote import REPOSITORY
 from benchmarks.speed.rows import ROWS
+from benchmarks.speed.worker import REPOSITORY
 from tfsep.cli import runner
 from tfsep.errors import InputError
 
@@ -32,7 +32,7 @@ _MARK = re.compile(r"(<!-- table speed (\S+) -->\n).*?(<!-- end -->)", re.DOTALL
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command; returns its exit code."""
+    """Run the command and return its exit code."""
     return runner.run(_measure, argv)
 
 
@@ -42,7 +42,7 @@ def _measure(argv: Sequence[str]) -> int:
     parse.add_argument("--repeats", type=int, default=7, metavar="N", help="rounds of a usual row (default: 7)")
     parse.add_argument("--minutes", type=float, default=0.0, metavar="N", help="begin no row after so long (0: any)")
     parse.add_argument(
-        "--variant", default="{}", metavar="JSON", help='how our priors compute, {"recompute": "inverse"}'
+        "--variant", default="{}", metavar="JSON", help='how priors compute, such as {"recompute": "inverse"}'
     )
     parse.add_argument("--peers", default=".venv-peers/bin/python", metavar="FILE", help="Python of the peers")
     parse.add_argument("--list", action="store_true", help="print the names of the rows and stop")
@@ -79,7 +79,7 @@ def _measure(argv: Sequence[str]) -> int:
 
 
 def filled(page: str, records: Sequence[Record], elsewhere: Sequence[Record] = ()) -> str:
-    """A page with the tables of records between its marks ``<!-- table speed NAME -->`` and ``<!-- end -->``.
+    """Fill a page with the tables of records between its marks ``<!-- table speed NAME -->`` and ``<!-- end -->``.
 
     Args:
         page: Markdown.

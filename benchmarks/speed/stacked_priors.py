@@ -17,46 +17,46 @@ from collections.abc import Sequence
 
 from benchmarks.speed import flow_rows
 
-WAYS = ("loop", "stacked")
+MODES = ("loop", "stacked")
 COMPILERS = ("graph", "xla")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Print rows as a Markdown table; with ``--json``, the one row asked for."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.speed.stacked_priors", description=__doc__)
-    parser.add_argument("--way", choices=WAYS, nargs="+", default=list(WAYS))
+    parser.add_argument("--mode", "--way", dest="mode", choices=MODES, nargs="+", default=list(MODES))
     parser.add_argument("--compiler", choices=COMPILERS, nargs="+", default=list(COMPILERS))
     flow_rows.add_sizes(parser, steps=4)
     args = parser.parse_args(argv)
     if args.json:
         print(json.dumps(row(args)))
         return 0
-    print("| compiler | priors | way | first s | first CPU s | step s | step CPU s |")
+    print("| compiler | priors | mode | first s | first CPU s | step s | step CPU s |")
     print("|---|---|---|---|---|---|---|")
     for compiler in args.compiler:
-        for way in args.way:
-            options = {"way": way, "compiler": compiler, **flow_rows.sizes_of(args)}
+        for mode in args.mode:
+            options = {"mode": mode, "compiler": compiler, **flow_rows.sizes_of(args)}
             found = flow_rows.measured("benchmarks.speed.stacked_priors", options)
             seconds = " | ".join(f"{found[name]:.3f}" for name in ("first", "first_cpu", "step", "step_cpu"))
-            print(f"| {compiler} | {args.num_sources} | {way} | {seconds} |", flush=True)
+            print(f"| {compiler} | {args.num_sources} | {mode} | {seconds} |", flush=True)
     return 0
 
 
 def row(args: argparse.Namespace) -> dict[str, float]:
-    """Measure the one way and the one compiler of ``args`` in this process."""
+    """Measure the one mode and the one compiler of ``args`` in this process."""
     import numpy as np
     import tensorflow as tf
 
     from tfsep.priors.base import answers_of
 
-    (way,), (compiler,) = args.way, args.compiler
+    (mode,), (compiler,) = args.mode, args.compiler
     flows = flow_rows.random_flows(args, np.random.default_rng(0))
 
     @tf.function(jit_compile=compiler == "xla", autograph=False)
     def walk(sources: tf.Tensor) -> tf.Tensor:
         def move(step: tf.Tensor, sources: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
             noise = tf.random.stateless_normal(sources.shape, [0, step], alg="philox")
-            score = answers_of(flows, "score", tf.unstack(sources), 0.3, stacked=way == "stacked")
+            score = answers_of(flows, "score", tf.unstack(sources), 0.3, stacked=mode == "stacked")
             return step + 1, sources + 1e-4 * tf.stack(score) + 1e-2 * noise
 
         return tf.while_loop(lambda step, _: step < args.steps, move, (0, sources), parallel_iterations=1)[1]

@@ -1,1 +1,1 @@
-"""tfsep's programs of XLA taken to a machine without TensorFlow, such as one with a GPU, and timed there by JAX."""
+"""Portable XLA programs of tfsep, timed by JAX on a machine without TensorFlow, such as one with a GPU."""

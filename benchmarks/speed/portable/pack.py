@@ -1,12 +1,12 @@
-"""Packs training steps and samplers as programs of XLA, with all that a machine without TensorFlow times them by.
+"""Packs training steps and samplers as portable XLA programs, with all that a machine without TensorFlow needs.
 
     python -m benchmarks.speed.portable.pack --output=DIR [--only=WORD]... [--device=GPU]
 
-The programs are what ``jit_compile=True`` hands to XLA, before XLA optimises it for a device; layers take the ways that
-are the faster ones on ``--device``. Each comes with its arguments, with what it gave here in its first call, and with a
-second program of log-likelihoods (and scores) that every peer must share.
-``python -m benchmarks.speed.portable.speed`` times them elsewhere. Needs ``make peers``, whose JAX brings programs
-into a form that other versions of XLA read.
+The programs are what ``jit_compile=True`` hands to XLA, before XLA optimises it for a device; layers
+use the implementations that are the faster ones on ``--device``. Each comes with its arguments, with
+its results here in the first call, and with a second program of log-likelihoods (and scores) that
+every peer must share. ``python -m benchmarks.speed.portable.speed`` times them elsewhere. Needs
+``make peers``, whose JAX brings programs into a form that other versions of XLA read.
 """
 
 from __future__ import annotations
@@ -23,17 +23,21 @@ import sys
 import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from benchmarks.records import Record, Setting
 from benchmarks.speed.portable.rows import ROWS, packed
 from benchmarks.speed.portable.store import Packing
-from benchmarks.speed.remote import REPOSITORY
 from benchmarks.speed.rows import Participant
+from benchmarks.speed.worker import REPOSITORY
 from tfsep.cli import runner
 from tfsep.errors import InputError, JobError
 from tfsep.runtime import trace_context
+
+if TYPE_CHECKING:
+    from tfsep.priors.flows.flow import FlowPrior
 
 _SHOWN = 16
 _PATTERN = 32
@@ -45,13 +49,13 @@ class Packed:
 
     Attributes:
         function: a tf.function that XLA compiles.
-        arguments: of its calls; what it captures comes along.
+        arguments: of its calls; what it captures is packed too.
         facts: a tf.function of the numbers that all participants share, in float32 throughout, and its arguments; None
             where they share none.
         check: those numbers, as TensorFlow has them here.
         weights: {file: {name: array}} for the peers.
         per_call: units of work in a call.
-        tried: whether it is called here, so that what it gives elsewhere can be held against it.
+        tried: whether it is called here, so that its results elsewhere can be compared with these.
     """
 
     function: Any
@@ -64,7 +68,7 @@ class Packed:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command; returns its exit code."""
+    """Run the command and return its exit code."""
     return runner.run(_pack, argv)
 
 
@@ -74,7 +78,7 @@ def _pack(argv: Sequence[str]) -> int:
     parse.add_argument("--output", required=True, metavar="DIR", help="where everything goes")
     parse.add_argument("--only", action="append", metavar="WORD", help="rows whose name contains this word; repeatable")
     parse.add_argument("--peers", default=str(REPOSITORY / ".venv-peers/bin/python"), metavar="FILE", help="has JAX")
-    parse.add_argument("--device", default="GPU", choices=("GPU", "CPU"), help="what they are bound for (default: GPU)")
+    parse.add_argument("--device", default="GPU", choices=("GPU", "CPU"), help="the target device (default: GPU)")
     args = parse.parse_args(argv)
     rows = [row for row in ROWS if not args.only or any(word in row.name for word in args.only)]
     if not rows:
@@ -88,7 +92,7 @@ def _pack(argv: Sequence[str]) -> int:
     runner.start_tensorflow()
     import keras
 
-    found: dict[str, dict[str, Any]] = {}
+    found: dict[str, Record] = {}
     for row in rows:
         for name, side in packed(row).items():
             print(name, file=sys.stderr, flush=True)
@@ -100,7 +104,7 @@ def _pack(argv: Sequence[str]) -> int:
     return 0
 
 
-def finish(folder: Path, found: Mapping[str, Any], packing: Packing, peers: str | Path) -> None:
+def finish(folder: Path, found: Mapping[str, Record], packing: Packing, peers: str | Path) -> None:
     """Write the arrays and the entries, and bring the programs into their portable form.
 
     Raises:
@@ -113,8 +117,8 @@ def finish(folder: Path, found: Mapping[str, Any], packing: Packing, peers: str 
         raise JobError(f"{' '.join(command)} ended with code {code}")
 
 
-def entry(shared: Mapping[str, Any], side: Participant, packing: Packing, folder: Path, name: str) -> dict[str, Any]:
-    """Pack a participant: its programs as files of the folder, its arrays in the packing; tells where they are."""
+def entry(shared: Setting, side: Participant, packing: Packing, folder: Path, name: str) -> Record:
+    """Pack a participant, its programs as files and its arrays in the packing; return where they are."""
     made: Packed = globals()[side.call.partition(":")[2]](**shared, **side.setting)
     calls = {} if made.facts is None else {"facts": (*made.facts, True)}
     calls["step"] = (made.function, made.arguments, False)
@@ -123,7 +127,7 @@ def entry(shared: Mapping[str, Any], side: Participant, packing: Packing, folder
         arrays |= {f"{part} {n}": np.asarray(each) for n, each in enumerate(inputs(function, arguments))}
     arrays |= {f"{file} {key}": value for file, known in made.weights.items() for key, value in known.items()}
     kept = packing.put_all(arrays)
-    found: dict[str, Any] = {"check": list(made.check), "per_call": made.per_call}
+    found: Record = {"check": list(made.check), "per_call": made.per_call}
     found["weights"] = {file: {key: kept[f"{file} {key}"] for key in known} for file, known in made.weights.items()}
     for part, (function, arguments, exact) in calls.items():
         parameters = [kept[name] for name in arrays if name.startswith(f"{part} ")]
@@ -134,13 +138,13 @@ def entry(shared: Mapping[str, Any], side: Participant, packing: Packing, folder
 
 
 def inputs(function: Any, arguments: Sequence[Any]) -> list[Any]:
-    """What a program takes: its arguments, and what it captures, as they are now."""
+    """Return what a program takes: its arguments, and what it captures, as they are now."""
     traced = function.get_concrete_function(*arguments)
     variables = {id(variable.handle): variable for variable in traced.graph.variables}
     return [*arguments, *(variables.get(id(each), each) for each in traced.captured_inputs)]
 
 
-def program(function: Any, arguments: Sequence[Any], file: Path, exact: bool, tried: bool) -> dict[str, Any]:
+def program(function: Any, arguments: Sequence[Any], file: Path, exact: bool, tried: bool) -> Record:
     """Write what XLA is handed, and perhaps call it once here.
 
     Args:
@@ -175,28 +179,32 @@ def program(function: Any, arguments: Sequence[Any], file: Path, exact: bool, tr
 
 
 def aliases(head: str) -> dict[int, int]:
-    """Outputs that take the place of parameters, {output: parameter}, from the first line of a program's text."""
+    """Read which outputs take the place of parameters, {output: parameter}, off the first line of a program."""
     return {int(output): int(parameter) for output, parameter in re.findall(r"\{(\d+)\}: \((\d+), \{\}", head)}
 
 
 def training(
-    prior: Mapping[str, Any], batch: int, variant: Mapping[str, Any], fit: Mapping[str, Any], way: str | None = None
+    prior: Setting,
+    batch: int,
+    variant: Setting,
+    fit: Setting,
+    implementation: str | None = None,
 ) -> Packed:
-    """A step of the trainer: gradient, clipping, update and averages as one program."""
+    """Pack a step of the trainer: gradient, clipping, update and averages as one program."""
     import tensorflow as tf
 
     from benchmarks.speed.tfsep_process import example
-    from benchmarks.speed.tfsep_process import training as ours
+    from benchmarks.speed.tfsep_process import training as trainers
 
     model = example.build(prior, variant, seed=0)
     twin = example.in_full_precision(model, prior, variant)
     for each in (model, twin):
-        _take(each, way)
+        _choose(each, implementation)
     x, sigma = example.events(model, batch, seed=1)
     weights = {"events": x, "sigma": sigma, **example.weights(model)}
     facts = _facts([(twin, x, sigma)], scores=False)
     check = example.nats(twin, x, sigma)
-    trainer = ours.trainer(model, x, fit)
+    trainer = trainers.trainer(model, x, fit)
     trainer.iterator()
     trainer.flat.take()
 
@@ -208,14 +216,14 @@ def training(
 
 
 def langevin(
-    prior: Mapping[str, Any],
+    prior: Setting,
     num_sources: int,
     chains: int,
     steps: int,
     sigma: float,
-    variant: Mapping[str, Any],
+    variant: Setting,
 ) -> Packed:
-    """The loop of SGLD over stacked priors, all steps in one program."""
+    """Pack the loop of SGLD over stacked priors, all steps in one program."""
     import tensorflow as tf
 
     from benchmarks.speed.tfsep_process import example, samplers
@@ -237,15 +245,17 @@ def langevin(
     return Packed(built.programs.compiled, arguments, facts, check, weights, steps)
 
 
-def convolution(place: str, dtype: str, channels: tuple[int, int], batch: int, length: int, way: str) -> Packed:
-    """Gradients of one dilated convolution (benchmarks/speed/convolutions.py) of a pattern that is repeated in time."""
+def convolution(
+    place: str, dtype: str, channels: tuple[int, int], batch: int, length: int, implementation: str
+) -> Packed:
+    """Pack gradients of one dilated convolution (convolutions.py) of a pattern that is repeated in time."""
     import keras
     import tensorflow as tf
 
     from benchmarks.speed import convolutions
 
     keras.utils.set_random_seed(0)
-    work = convolutions.evaluations(way, place, dtype, channels)
+    work = convolutions.evaluations(implementation, place, dtype, channels)
     random = np.random.default_rng(0)
     patterns = [tf.constant(random.standard_normal((batch, _PATTERN, each)), tf.float32) for each in channels]
 
@@ -258,16 +268,16 @@ def convolution(place: str, dtype: str, channels: tuple[int, int], batch: int, l
     return Packed(function, patterns, per_call=convolutions.EVALUATIONS, tried=False)
 
 
-def _take(model: Any, way: str | None) -> None:
+def _choose(model: FlowPrior, implementation: str | None) -> None:
     from tfsep.networks.dilated import DilatedConv
 
     for layer in model._flatten_layers():
-        if isinstance(layer, DilatedConv) and way is not None:
-            layer.way = way
+        if isinstance(layer, DilatedConv) and implementation is not None:
+            layer.way = implementation
 
 
 def _facts(given: Sequence[tuple[Any, np.ndarray, np.ndarray]], scores: bool) -> tuple[Any, list[Any]]:
-    """Nats per dimension of events, and the scores' root mean squares times sigma: see benchmarks/peers."""
+    """Compute nats per dimension of events, and the scores' root mean squares times sigma, as ``pytorch`` does."""
     import tensorflow as tf
 
     def facts(*events: tf.Tensor) -> tf.Tensor:

@@ -1,4 +1,4 @@
-"""Packed programs in the form that other versions of XLA read: StableHLO, with versions of its operations (VHLO).
+"""Rewrites packed programs for other versions of XLA: as StableHLO with versions of its operations (VHLO).
 
     .venv-peers/bin/python -m benchmarks.speed.portable.portable DIR
 
@@ -29,7 +29,7 @@ def main(folder: str) -> int:
 
 
 def rewritten(program: bytes) -> bytes:
-    """A serialised HloModuleProto as a portable artifact of StableHLO."""
+    """Rewrite a serialised HloModuleProto as a portable artifact of StableHLO."""
     with mlir.make_ir_context():
         module = ir.Module.parse(_jax.mlir.hlo_to_stablehlo(program))
         _drop_copies(module.operation)

@@ -9,9 +9,7 @@ from __future__ import annotations
 import json
 import lzma
 import time
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -20,9 +18,10 @@ from jax._src import compiler
 from jax._src.interpreters import mlir
 from jaxlib import _jax
 
-from benchmarks.speed.case import Case
-from benchmarks.speed.interleave import refuse_unequal
+from benchmarks.records import Record, Setting
+from benchmarks.speed.measure import refuse_unequal
 from benchmarks.speed.portable.store import Unpacking
+from benchmarks.speed.worker import Case
 
 jax.config.update("jax_enable_x64", True)
 
@@ -38,7 +37,7 @@ class Program:
         store: the arrays.
     """
 
-    def __init__(self, folder: Path, about: Mapping[str, Any], store: Unpacking) -> None:
+    def __init__(self, folder: Path, about: Setting, store: Unpacking) -> None:
         """Compile it."""
         device = jax.devices()[0]
         options = compiler.get_compile_options(num_replicas=1, num_partitions=1)
@@ -58,13 +57,13 @@ class Program:
         return [np.asarray(outputs[number][0]) for number in range(self._num_results)]
 
     def memory(self) -> int:
-        """Bytes that a call needs beside its arguments."""
+        """Return the bytes that a call needs beside its arguments."""
         found = self._executable.get_compiled_memory_stats()
         return int(found.temp_size_in_bytes + found.output_size_in_bytes - found.alias_size_in_bytes)
 
 
-def program(packed: str, entry: str, file: str, **shared: Any) -> Case:
-    """A case of what was packed.
+def program(packed: str, entry: str, file: str, **shared: object) -> Case:
+    """Build a case of what was packed.
 
     Args:
         packed: folder of what was packed.
@@ -81,7 +80,7 @@ def program(packed: str, entry: str, file: str, **shared: Any) -> Case:
     about = json.loads((folder / "rows.json").read_text(encoding="utf-8"))[entry]
     store = Unpacking(folder / "arrays.npz")
     for name, arrays in about["weights"].items():
-        found: dict[str, Any] = {key: store.get(each) for key, each in arrays.items()}
+        found: Record = {key: store.get(each) for key, each in arrays.items()}
         np.savez(Path(file).parent / name, **found)
     check: list[float] = []
     if "facts" in about:
@@ -93,8 +92,8 @@ def program(packed: str, entry: str, file: str, **shared: Any) -> Case:
     results = zip(about["step"]["results"], step(), strict=True)
     pairs = [(wanted, each.ravel()[: len(wanted)].tolist()) for wanted, each in results if wanted]
     if pairs:
-        apart = max(refuse_unequal(f"{entry}, first call", *pair, _TOLERANCE) for pair in pairs)
-        print(f"{entry}: the first call is {apart:.2g} apart from TensorFlow's", flush=True)
+        largest = max(refuse_unequal(f"{entry}, first call", *pair, _TOLERANCE) for pair in pairs)
+        print(f"{entry}: the first call differs by {largest:.2g} from TensorFlow's", flush=True)
     return Case(step, about["per_call"], check, prepared, device=_device(), rise=step.memory)
 
 
@@ -103,7 +102,7 @@ def _device() -> str:
 
 
 def product(size: int, dtype: str, file: str = "") -> Case:
-    """(size, size) by (size, size) in "float32" or "bfloat16"; a row's ``file`` is not needed."""
+    """Multiply (size, size) by (size, size) in "float32" or "bfloat16"; a row's ``file`` is not needed."""
     del file
     random = np.random.default_rng(0)
     a, b = (jnp.asarray(random.standard_normal((size, size)), dtype) for _ in range(2))

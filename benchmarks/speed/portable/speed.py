@@ -1,4 +1,4 @@
-"""Times packed programs against the same models in PyTorch, in turns, on the machine at hand; TensorFlow is not needed.
+"""Times packed programs against the same models in PyTorch, in rounds, on this machine, without TensorFlow.
 
     python3 -m benchmarks.speed.portable.speed --packed=DIR [--only=WORD]... [--repeats=N] [--output=DIR]
 
@@ -31,7 +31,7 @@ _PRODUCTS = ("benchmarks.speed.portable.programs:product", "benchmarks.speed.pyt
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command; returns its exit code."""
+    """Run the command and return its exit code."""
     return runner.run(_measure, argv)
 
 
@@ -69,7 +69,7 @@ def _measure(argv: Sequence[str]) -> int:
 
 
 def _rows(folder: Path, only: Sequence[str] | None) -> list[Row]:
-    """The rows that were packed and are wanted.
+    """Return the rows that were packed and are wanted.
 
     Raises:
         InputError: if nothing was packed there, or none of it is wanted.
@@ -90,15 +90,15 @@ def _rows(folder: Path, only: Sequence[str] | None) -> list[Row]:
 
 
 def unpacked(row: Row, folder: str) -> Row:
-    """A row whose packed participants are programs of a folder."""
+    """Return a row whose packed participants are programs of a folder."""
     call, there = "benchmarks.speed.portable.programs:program", packed(row)
-    ours = {name: Participant(call, {"packed": folder, "entry": name}, at_home=True) for name in there}
-    peers = {name: ours.get(f"{row.name}, {name}", peer) for name, peer in row.peers.items()}
-    return dataclasses.replace(row, ours=ours[row.name], peers=peers)
+    own = {name: Participant(call, {"packed": folder, "entry": name}, in_tfsep=True) for name in there}
+    peers = {name: own.get(f"{row.name}, {name}", peer) for name, peer in row.peers.items()}
+    return dataclasses.replace(row, tfsep=own[row.name], peers=peers)
 
 
 def text(found: Sequence[Record]) -> str:
-    """The records as a table."""
+    """Write the records as a table."""
     return table.times(found)
 
 

@@ -1,7 +1,7 @@
 """Arrays as few bytes: each kept once, however often and as a part of whatever else it occurs.
 
 A training step's arguments hold its weights three times (a vector, its average, each weight by itself), rows of a table
-share architectures, and moments are zeros. An array is told by a reference: to a constant, or to a place in a block.
+share architectures, and moments are zeros. A reference names an array: a constant, or an offset in a block.
 Blocks of float32 that float16 can hold exactly are written so.
 """
 
@@ -10,11 +10,12 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
-Reference = dict[str, Any]
+from benchmarks.records import Record
+
+Reference = Record
 
 
 class Packing:
@@ -26,12 +27,12 @@ class Packing:
         self._bytes: list[bytes] = []
 
     def put_all(self, arrays: Mapping[str, np.ndarray]) -> dict[str, Reference]:
-        """References of arrays by the same names; the largest go first, so that smaller ones are found in them."""
+        """Return references of arrays by the same names; the largest go first, to find smaller ones in them."""
         found = {name: self.put(arrays[name]) for name in sorted(arrays, key=lambda name: -arrays[name].size)}
         return {name: found[name] for name in arrays}
 
     def put(self, array: np.ndarray) -> Reference:
-        """What gives this array back from the written file."""
+        """Keep an array; return what gives it back from the written file."""
         array = np.array(array, order="C")
         about = {"dtype": array.dtype.name, "shape": list(array.shape)}
         if array.size and np.all(array == array.flat[0]):
@@ -64,7 +65,7 @@ class Unpacking:
         self._blocks: dict[int, np.ndarray] = {}
 
     def get(self, reference: Reference) -> np.ndarray:
-        """The array of a reference."""
+        """Return the array of a reference."""
         shape, dtype = tuple(reference["shape"]), np.dtype(reference["dtype"])
         if "fill" in reference:
             return np.full(shape, reference["fill"], dtype)

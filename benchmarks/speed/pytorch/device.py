@@ -13,7 +13,7 @@ if DEVICE == "cuda":
 
 
 def rise(once: Callable[[], object]) -> Callable[[], int] | None:
-    """What counts the bytes by which a GPU's memory rises within a call; None on a CPU, where the kernel counts."""
+    """Return what counts the bytes by which a GPU's memory rises in a call; None on a CPU."""
     if DEVICE == "cpu":
         return None
 
@@ -30,7 +30,7 @@ def rise(once: Callable[[], object]) -> Callable[[], int] | None:
 
 @contextlib.contextmanager
 def exact() -> Iterator[None]:
-    """In this block convolutions and products of float32 are not rounded as a GPU's matrix units round them."""
+    """Compute float32 products in full precision within this block, not rounded as a GPU's matrix units round them."""
     known = torch.backends.cudnn.allow_tf32, torch.backends.cuda.matmul.allow_tf32
     torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = False
     try:

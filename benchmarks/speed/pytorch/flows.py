@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
+from benchmarks.records import Setting
 from benchmarks.speed.pytorch.device import DEVICE
 from benchmarks.speed.pytorch.layers import ActNorm, Coupling, InvertibleConv, Split, squeeze
 from benchmarks.speed.pytorch.networks import GatedConv, NoiseEmbedding, WaveNet
@@ -26,7 +25,7 @@ class Flow(nn.Module):
             (time, 1) and (frame, bin, 1), num_levels, num_steps, and the networks' settings.
     """
 
-    def __init__(self, prior: Mapping[str, Any]) -> None:
+    def __init__(self, prior: Setting) -> None:
         """Build the weights."""
         super().__init__()
         *sizes, channels = prior["event_shape"]
@@ -76,8 +75,8 @@ class Flow(nn.Module):
         return total - 0.5 * (x**2).flatten(1).sum(1)
 
 
-def load(prior: Mapping[str, Any], file: str) -> tuple[Flow, Tensor, Tensor]:
-    """The flow with tfsep's weights, events (batch, channel, ...) and noise levels (batch,).
+def load(prior: Setting, file: str) -> tuple[Flow, Tensor, Tensor]:
+    """Load the flow with tfsep's weights, events (batch, channel, ...) and noise levels (batch,).
 
     Raises:
         ValueError: unless the file has every weight of the model and no other.
@@ -95,7 +94,7 @@ def load(prior: Mapping[str, Any], file: str) -> tuple[Flow, Tensor, Tensor]:
 
 
 def _layout(name: str, array: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
-    """From Keras' (..., in, out) to PyTorch's (out, in, ...)."""
+    """Convert from Keras' (..., in, out) to PyTorch's (out, in, ...)."""
     if not name.endswith(".weight"):
         return array.reshape(shape)
     outer, inner, *extent = shape

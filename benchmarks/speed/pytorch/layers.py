@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 
 def squeeze(x: Tensor, factors: tuple[int, ...]) -> Tensor:
-    """Positions to channels along one or two spatial axes."""
+    """Move positions to channels along one or two spatial axes."""
     batch, channels, *sizes = x.shape
     if len(factors) == 1:
         (f,) = factors
@@ -18,7 +18,7 @@ def squeeze(x: Tensor, factors: tuple[int, ...]) -> Tensor:
 
 
 def per_channel(weight: Tensor, x: Tensor) -> Tensor:
-    """A weight (channel,) that broadcasts over x."""
+    """View a weight (channel,) so that it broadcasts over x."""
     return weight.view(1, -1, *[1] * (x.dim() - 2))
 
 

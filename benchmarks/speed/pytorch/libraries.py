@@ -1,8 +1,8 @@
 """The same flow out of the layers of normflows or nflows, around the same networks and weights.
 
-Both libraries' couplings and activation normalisations are affine maps like ours and are taken as they are. What they
-lack is kept: a bounded log-scale and a condition for the network (put into the network they are given), a learned
-split, and the 1x1 convolution in the direction that tfsep has it.
+Both libraries' couplings and activation normalisations are affine maps as these are, and are used as
+they are. What they lack is kept: a bounded log-scale and a condition for the network (put into the
+network they are given), a learned split, and the 1x1 convolution in the direction that tfsep has it.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ class NormflowsActNorm(nn.Module):
             self.flow.s.copy_(step.log_scale.view_as(self.flow.s))
 
     def forward(self, x: Tensor, condition: Tensor) -> tuple[Tensor, Tensor]:
-        """Data to latent."""
+        """Map data to latent."""
         z, change = self.flow.inverse(x)
         return z, change.expand(len(x))
 
@@ -64,7 +64,7 @@ class NormflowsCoupling(nn.Module):
         self.flow = AffineCoupling(Conditioned(step, interleaved=True))
 
     def forward(self, x: Tensor, condition: Tensor) -> tuple[Tensor, Tensor]:
-        """Data to latent."""
+        """Map data to latent."""
         halves = list(x.chunk(2, dim=1))
         self.flow.param_map.condition = condition
         (kept, changed), change = self.flow.inverse(halves[::-1] if self.swap else halves)
@@ -86,7 +86,7 @@ class NflowsActNorm(nn.Module):
             self.transform.initialized.fill_(True)
 
     def forward(self, x: Tensor, condition: Tensor) -> tuple[Tensor, Tensor]:
-        """Data to latent."""
+        """Map data to latent."""
         return self.transform(x)
 
 
@@ -107,12 +107,12 @@ class NflowsCoupling(nn.Module):
         self.transform = Exponential(mask, lambda inner, outer: Conditioned(step, interleaved=False))
 
     def forward(self, x: Tensor, condition: Tensor) -> tuple[Tensor, Tensor]:
-        """Data to latent."""
+        """Map data to latent."""
         return self.transform(x, condition)
 
 
 def rebuilt(flow: Flow, library: str, spatial: int) -> Flow:
-    """The flow with a library's layers in place of ours.
+    """Build the flow with a library's layers in place of the plain ones.
 
     Args:
         flow: with its weights loaded; its networks are shared, not copied.

@@ -6,16 +6,16 @@ Jayaram and Thickstun 2020, algorithm 1 and its code: one network call and one g
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Callable
 
 import torch
 from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
-from benchmarks.speed.case import Case
+from benchmarks.records import Setting
 from benchmarks.speed.pytorch.device import exact, rise
 from benchmarks.speed.pytorch.flows import Flow, load
+from benchmarks.speed.worker import Case
 
 _RELATIVE_STEP = 1e-4
 
@@ -23,7 +23,7 @@ _RELATIVE_STEP = 1e-4
 class Source:
     """A prior with its weights frozen, the events that are checked, and its score."""
 
-    def __init__(self, prior: Mapping[str, Any], file: str, compiled: bool) -> None:
+    def __init__(self, prior: Setting, file: str, compiled: bool) -> None:
         """Load the weights."""
         self.flow, self.events, self.sigma = load(prior, file)
         self.flow.requires_grad_(False)
@@ -51,7 +51,7 @@ class Source:
 
 
 def langevin(
-    prior: Mapping[str, Any],
+    prior: Setting,
     num_sources: int,
     chains: int,
     steps: int,
@@ -59,7 +59,7 @@ def langevin(
     file: str,
     compiled: bool = False,
 ) -> Case:
-    """A case of ``steps`` steps at one noise level; arguments as tfsep's, whose mixture is the mean of the sources."""
+    """Build a case of ``steps`` steps at one noise level; arguments and mixture, a mean, as tfsep's."""
     sources = [Source(prior, file.format(k=k), compiled) for k in range(num_sources)]
     length = prior["event_shape"][0]
     mixture = 0.3 * torch.randn(1, length)
@@ -80,7 +80,7 @@ def langevin(
 
 
 def gibbs(
-    prior: Mapping[str, Any],
+    prior: Setting,
     num_sources: int,
     chains: int,
     levels: int,
@@ -88,7 +88,7 @@ def gibbs(
     file: str,
     compiled: bool = False,
 ) -> Case:
-    """A case of ``levels`` sweeps; all chains take their sources in one random order."""
+    """Build a case of ``levels`` sweeps; all chains take their sources in one random order."""
     sources = [Source(prior, file.format(k=k), compiled) for k in range(num_sources)]
     length = prior["event_shape"][0]
     mixture = 0.3 * torch.randn(1, length)
@@ -106,7 +106,7 @@ def gibbs(
     return _case(once, sources, levels, compiled)
 
 
-def _case(once: Any, sources: list[Source], units: int, compiled: bool) -> Case:
+def _case(once: Callable[[], Tensor], sources: list[Source], units: int, compiled: bool) -> Case:
     check = [number for source in sources for number in source.check()]
     flops = None if compiled else sum(source.flops() for source in sources)
     return Case(lambda: once().cpu(), units, check, flops=flops, rise=rise(once))

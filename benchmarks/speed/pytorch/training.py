@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from benchmarks.speed.case import Case
+from benchmarks.records import Setting
 from benchmarks.speed.pytorch.device import DEVICE, exact, rise
 from benchmarks.speed.pytorch.flows import load
 from benchmarks.speed.pytorch.libraries import rebuilt
+from benchmarks.speed.worker import Case
 
 
 def step(
-    prior: Mapping[str, Any],
+    prior: Setting,
     batch: int,
     file: str,
     compiled: bool = False,
@@ -25,7 +25,7 @@ def step(
     bfloat16: bool = False,
     library: str | None = None,
 ) -> Case:
-    """A case of training steps on the batch of ``file``.
+    """Build a case of training steps on the batch of ``file``.
 
     Args:
         prior: architecture.
@@ -65,7 +65,7 @@ def step(
     return Case(once, check=check, flops=None if compiled else _flops(once), rise=rise(once))
 
 
-def _flops(once: Any) -> float:
+def _flops(once: Callable[[], float]) -> float:
     with FlopCounterMode(display=False) as counter:
         once()
     return float(counter.get_total_flops())

@@ -7,15 +7,17 @@ are what is scored.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import TypeAlias
 
 import keras
 import numpy as np
 import tensorflow as tf
 
+from benchmarks.records import Setting
 from tfsep import priors
+from tfsep.axes import TensorLike
 from tfsep.errors import InputError
 from tfsep.priors.flows.flow import FlowPrior
 from tfsep.priors.flows.flow_layers import (
@@ -27,16 +29,17 @@ from tfsep.priors.flows.flow_layers import (
     SequenceLayer,
 )
 
+Weights: TypeAlias = "dict[str, TensorLike | keras.Variable]"
 _SHAKE = 0.02
 _LOUDNESS = 0.3
 
 
-def build(prior: Mapping[str, Any], variant: Mapping[str, Any], seed: int) -> FlowPrior:
-    """A flow whose last layers are not zero, unlike those of a new one, with weights that float16 can hold.
+def build(prior: Setting, variant: Setting, seed: int) -> FlowPrior:
+    """Build a flow whose last layers are not zero, unlike those of a new one, with weights that float16 can hold.
 
     Args:
         prior: architecture, which peers share.
-        variant: settings of ours alone, which change how it is computed and not what.
+        variant: settings of tfsep alone, which change how it is computed and not what.
         seed: of the weights.
 
     Raises:
@@ -53,18 +56,18 @@ def build(prior: Mapping[str, Any], variant: Mapping[str, Any], seed: int) -> Fl
     return built
 
 
-def in_full_precision(model: FlowPrior, prior: Mapping[str, Any], variant: Mapping[str, Any]) -> FlowPrior:
-    """The float32 model with the weights of one in another precision; what peers must agree with."""
+def in_full_precision(model: FlowPrior, prior: Setting, variant: Setting) -> FlowPrior:
+    """Return the float32 model with the weights of one in another precision; what peers must agree with."""
     if "precision" not in variant:
         return model
     twin = build(prior, {name: value for name, value in variant.items() if name != "precision"}, seed=0)
-    for mine, other in zip(twin.weights, model.weights, strict=True):
-        mine.assign(other)
+    for weight, other in zip(twin.weights, model.weights, strict=True):
+        weight.assign(other)
     return twin
 
 
 def rise(once: Callable[[], object]) -> int:
-    """Bytes by which memory rises within a call, above where it rests, by the count of TensorFlow's allocator.
+    """Return the bytes by which memory rises within a call, by the count of TensorFlow's allocator.
 
     TensorFlow keeps freed memory, so that the resident set says nothing; what it counts is pieces of 256 KB and more.
     """
@@ -76,7 +79,7 @@ def rise(once: Callable[[], object]) -> int:
 
 
 def events(prior: FlowPrior, batch: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """Events (batch,) + event_shape of noise, and noise levels (batch,) through the prior's range."""
+    """Draw events (batch,) + event_shape of noise, and noise levels (batch,) through the prior's range."""
     random = np.random.default_rng(seed)
     x = _LOUDNESS * random.standard_normal((batch, *prior.event_shape))
     sigma = np.geomspace(prior.smallest_sigma, prior.largest_sigma, batch + 2)[1:-1]
@@ -85,18 +88,18 @@ def events(prior: FlowPrior, batch: int, seed: int) -> tuple[np.ndarray, np.ndar
 
 def save(prior: FlowPrior, x: np.ndarray, sigma: np.ndarray, file: str | Path) -> None:
     """Write weights and events for the peers."""
-    arrays: dict[str, Any] = {"events": x, "sigma": sigma, **weights(prior)}
-    np.savez(file, **arrays)
+    arrays = {"events": x, "sigma": sigma, **weights(prior)}
+    np.savez(file, allow_pickle=False, **arrays)
 
 
 def nats(prior: FlowPrior, x: np.ndarray, sigma: np.ndarray) -> list[float]:
-    """Nats per dimension of each event, which every peer must share."""
+    """Return nats per dimension of each event, which every peer must share."""
     return (prior.log_prob(x, sigma).numpy() / prior.dimensions).tolist()
 
 
 def weights(prior: FlowPrior) -> dict[str, np.ndarray]:
-    """All weights by name."""
-    found: dict[str, Any] = {"data_std": prior.data_std, **_dense("embedding", prior.embedding)}
+    """Return all weights by name."""
+    found: Weights = {"data_std": prior.data_std, **_dense("embedding", prior.embedding)}
     for number, layer in enumerate(_steps(prior.flow)):
         name = f"steps.{number}"
         if isinstance(layer, ActNormLayer):
@@ -109,7 +112,7 @@ def weights(prior: FlowPrior) -> dict[str, np.ndarray]:
 
 
 def _steps(layer: FlowLayer) -> Iterator[FlowLayer]:
-    """Steps with weights in order; a split comes before what follows it."""
+    """Yield steps with weights in order; a split comes before what follows it."""
     if isinstance(layer, SequenceLayer):
         for each in layer.layers:
             yield from _steps(each)
@@ -120,7 +123,7 @@ def _steps(layer: FlowLayer) -> Iterator[FlowLayer]:
         yield layer
 
 
-def _network(name: str, network: Any) -> dict[str, Any]:
+def _network(name: str, network: keras.layers.Layer) -> Weights:
     found = {**_dense(f"{name}.first", network.first), **_dense(f"{name}.last", network.last)}
     for part in ("gated", "outlets", "conditions"):
         for number, layer in enumerate(getattr(network, part)):
@@ -128,8 +131,8 @@ def _network(name: str, network: Any) -> dict[str, Any]:
     return found
 
 
-def _dense(name: str, layer: Any) -> dict[str, Any]:
-    """Kernel and bias of a layer, or of the dense layer that it holds."""
+def _dense(name: str, layer: keras.layers.Layer | None) -> Weights:
+    """Return kernel and bias of a layer, or of the dense layer within it."""
     if layer is None:
         return {}
     inner = getattr(layer, "dense", layer)

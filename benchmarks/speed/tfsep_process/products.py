@@ -5,11 +5,11 @@ from __future__ import annotations
 import numpy as np
 import tensorflow as tf
 
-from benchmarks.speed.case import Case
+from benchmarks.speed.worker import Case
 
 
 def product(size: int, dtype: str, file: str = "") -> Case:
-    """(size, size) by (size, size) in "float32" or "bfloat16"; a row's ``file`` is not needed."""
+    """Multiply (size, size) by (size, size) in "float32" or "bfloat16"; a row's ``file`` is not needed."""
     del file
     random = np.random.default_rng(0)
     a, b = (tf.cast(random.standard_normal((size, size)), dtype) for _ in range(2))

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
-from benchmarks.speed.case import Case
+from benchmarks.records import Record, Setting
 from benchmarks.speed.tfsep_process import example
+from benchmarks.speed.worker import Case
 from tfsep import posteriors
 from tfsep.posteriors.annealed import Annealed
 from tfsep.posteriors.gibbs import Gibbs
@@ -20,16 +21,16 @@ SEED = (3, 4)
 
 
 def langevin(
-    prior: Mapping[str, Any],
+    prior: Setting,
     num_sources: int,
     chains: int,
     steps: int,
     sigma: float,
     file: str,
-    variant: Mapping[str, Any] | None = None,
-    posterior: Mapping[str, Any] | None = None,
+    variant: Setting | None = None,
+    posterior: Setting | None = None,
 ) -> Case:
-    """A case of ``steps`` steps of annealed SGLD at one noise level.
+    """Build a case of ``steps`` steps of annealed SGLD at one noise level.
 
     Args:
         prior: architecture of every source's prior, shared with the peers.
@@ -47,27 +48,27 @@ def langevin(
 
 
 def one_level(known: Sequence[FlowPrior], sigma: float, steps: int, **posterior: Any) -> Langevin:
-    """SGLD of so many steps at one noise level."""
-    levels: dict[str, Any] = {"largest_sigma": sigma, "smallest_sigma": sigma, "num_levels": 1, "num_steps": steps}
+    """Build SGLD of so many steps at one noise level."""
+    levels: Record = {"largest_sigma": sigma, "smallest_sigma": sigma, "num_levels": 1, "num_steps": steps}
     built = posteriors.build("langevin", known, **levels, delta=1e-4 * sigma**2, final_denoise=False, **posterior)
     assert isinstance(built, Langevin)
     return built
 
 
 def gibbs(
-    prior: Mapping[str, Any],
+    prior: Setting,
     num_sources: int,
     chains: int,
     levels: int,
     sigma: float,
     file: str,
-    variant: Mapping[str, Any] | None = None,
-    posterior: Mapping[str, Any] | None = None,
+    variant: Setting | None = None,
+    posterior: Setting | None = None,
 ) -> Case:
-    """A case of ``levels`` sweeps of Gibbs updates, every source once a sweep; arguments as :func:`langevin`."""
+    """Build a case of ``levels`` sweeps of Gibbs updates, every source once a sweep; arguments as :func:`langevin`."""
     known, check = priors_of(prior, num_sources, chains, sigma, file, variant or {})
-    schedule: dict[str, Any] = {"largest_sigma": sigma, "smallest_sigma": sigma, "num_levels": levels}
-    bounds: dict[str, Any] = {"num_restarts": chains, "largest_amplitude": 1.0}
+    schedule: Record = {"largest_sigma": sigma, "smallest_sigma": sigma, "num_levels": levels}
+    bounds: Record = {"num_restarts": chains, "largest_amplitude": 1.0}
     built = posteriors.build("gibbs", known, **schedule, **bounds, **(posterior or {}))
     assert isinstance(built, Gibbs)
     mixture = mixture_for(known[0])
@@ -82,9 +83,9 @@ def _case(built: Annealed, mixture: tf.Tensor, chains: int, units: int, check: l
 
 
 def priors_of(
-    prior: Mapping[str, Any], num_sources: int, chains: int, sigma: float, file: str, variant: Mapping[str, Any]
+    prior: Setting, num_sources: int, chains: int, sigma: float, file: str, variant: Setting
 ) -> tuple[list[FlowPrior], list[float]]:
-    """Priors with weights of their own, written for the peers, and what peers must share: densities and scores."""
+    """Build priors with weights of their own, written for the peers; return them and what peers must share."""
     known: list[FlowPrior] = []
     check: list[float] = []
     for k in range(num_sources):
@@ -99,5 +100,5 @@ def priors_of(
 
 
 def mixture_for(prior: FlowPrior) -> tf.Tensor:
-    """A mixture (1, time) of noise."""
+    """Draw a mixture (1, time) of noise."""
     return tf.constant(0.3 * np.random.default_rng(2).standard_normal((1, prior.event_shape[0])), tf.float32)

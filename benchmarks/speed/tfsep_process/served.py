@@ -8,13 +8,13 @@ import numpy as np
 import tensorflow as tf
 
 import tfsep
-from benchmarks.speed.case import Case
 from benchmarks.speed.tfsep_process import example
+from benchmarks.speed.worker import Case
 from tfsep.export.saved_model import export
 
 
 def exported(model: str, seconds: float, file: str) -> Case:
-    """The signature of an exported model; the export itself is not timed."""
+    """Run the signature of an exported model; the export itself is not timed."""
     separator = tfsep.Separator.load(model)
     folder = export(separator, Path(file).with_suffix(""))
     served = tf.saved_model.load(str(folder))
@@ -27,7 +27,7 @@ def exported(model: str, seconds: float, file: str) -> Case:
 
 
 def separator(model: str, seconds: float, file: str) -> Case:
-    """The Separator in Python."""
+    """Run the Separator in Python."""
     del file
     loaded = tfsep.Separator.load(model)
     waveform = _waveform(loaded, seconds)

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Mapping
-from typing import Any
 
 import keras
 import numpy as np
 import tensorflow as tf
 
-from benchmarks.speed.case import Case
+from benchmarks.records import Setting
 from benchmarks.speed.tfsep_process import example
+from benchmarks.speed.worker import Case
 from tfsep.priors.base import Prior
 from tfsep.training.task import FitSettings, Task
 from tfsep.training.trainer import Trainer
@@ -21,13 +20,13 @@ _FIT = {"learning_rate": 1e-4, "warmup_steps": 1, "decay": "constant", "clip_nor
 
 
 def step(
-    prior: Mapping[str, Any],
+    prior: Setting,
     batch: int,
     file: str,
-    variant: Mapping[str, Any] | None = None,
-    fit: Mapping[str, Any] | None = None,
+    variant: Setting | None = None,
+    fit: Setting | None = None,
 ) -> Case:
-    """A case of training steps on one batch of events.
+    """Build a case of training steps on one batch of events.
 
     Args:
         prior: architecture, shared with the peers.
@@ -52,8 +51,8 @@ def step(
     return Case(once, check=check, prepared=prepared, rise=lambda: example.rise(once))
 
 
-def trainer(model: keras.Model, x: np.ndarray, fit: Mapping[str, Any]) -> Trainer:
-    """Trains a model by maximum likelihood on the same events (batch, ...) over and over."""
+def trainer(model: keras.Model, x: np.ndarray, fit: Setting) -> Trainer:
+    """Build a trainer by maximum likelihood on the same events (batch, ...) over and over."""
 
     def build() -> keras.Model:
         return model
@@ -68,7 +67,7 @@ def trainer(model: keras.Model, x: np.ndarray, fit: Mapping[str, Any]) -> Traine
 
 
 def maximum_likelihood(prior: Prior, events: tf.Tensor, seed: tf.Tensor) -> tuple[tf.Tensor, dict[str, tf.Tensor]]:
-    """What :func:`tfsep.training.objectives.maximum_likelihood` does, from events instead of waveforms."""
+    """Compute the loss of :func:`tfsep.training.objectives.maximum_likelihood`, from events instead of waveforms."""
     low, high = math.log(prior.smallest_sigma), math.log(prior.largest_sigma)
     sigma = tf.exp(low + (high - low) * tf.random.stateless_uniform(tf.shape(events)[:1], seed + 1, alg="philox"))
     noise = tf.random.stateless_normal(tf.shape(events), seed, alg="philox")

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.speed.case import Case
+from benchmarks.speed.worker import Case
 
 
 def waiting(file: str, seconds: float, check: float = 1.0, variant: Mapping[str, Any] | None = None) -> Case:

@@ -11,18 +11,20 @@ from benchmarks.speed import convolutions
 from benchmarks.speed.portable.rows import ROWS
 
 
-def test_a_row_has_the_times_of_both_ways() -> None:
+def test_a_row_has_the_times_of_both_implementations() -> None:
     found = convolutions.row("graph", "float32", (2, 4), batch=1, length=16, rounds=1)
     assert (found["place"], found["dtype"], found["in_channels"], found["out_channels"]) == ("graph", "float32", 2, 4)
     assert set(found["ms"]) == {"taps", "convolution"} and min(found["ms"].values()) > 0.0
-    taken = min(found["ms"], key=lambda way: found["ms"][way])
-    assert convolutions.table([found]).endswith(f" | {taken} |")
+    used = min(found["ms"], key=lambda name: found["ms"][name])
+    assert convolutions.table([found]).endswith(f" | {used} |")
 
 
 def test_rows_that_a_gpu_gave_are_taken_from_their_record(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     name = next(row.name for row in ROWS if row.name.startswith("dilated"))
-    record, file = tmp_path / "speed_gpu.json", tmp_path / "ways.json"
-    record.write_text(json.dumps([{"row": name, "ours": 0.001, "theirs": 0.004, "ratio": 4.0}, {"row": "training"}]))
+    record, file = tmp_path / "speed_gpu.json", tmp_path / "kernels.json"
+    record.write_text(
+        json.dumps([{"row": name, "tfsep_seconds": 0.001, "peer_seconds": 0.004, "ratio": 4.0}, {"row": "training"}])
+    )
     assert convolutions.main([f"--record={record}", f"--output={file}"]) == 0
     (row,) = json.loads(file.read_text())
     assert row["ms"] == {"taps": 1.0, "convolution": 4.0}
@@ -38,7 +40,7 @@ def test_rows_that_a_gpu_gave_are_taken_from_their_record(tmp_path: Path, capsys
 def test_rows_of_other_devices_stay(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(convolutions, "CHANNELS", ((2, 4),))
     monkeypatch.setattr(convolutions, "PLACES", ("graph",))
-    file, other = tmp_path / "ways.json", {"device": "abacus", "place": "graph", "ms": {"taps": 1.0}}
+    file, other = tmp_path / "kernels.json", {"device": "abacus", "place": "graph", "ms": {"taps": 1.0}}
     file.write_text(json.dumps([other]))
     assert convolutions.main(["--rounds=1", "--batch=1", "--length=16", f"--output={file}"]) == 0
     rows = json.loads(file.read_text())

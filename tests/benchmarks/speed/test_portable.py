@@ -14,11 +14,11 @@ import pytest
 
 from benchmarks.speed.portable import pack, rows, speed
 from benchmarks.speed.portable.store import Packing, Unpacking
-from benchmarks.speed.remote import REPOSITORY, Worker
 from benchmarks.speed.rows import Participant, Row, wave
+from benchmarks.speed.worker import REPOSITORY, Worker
 
 PEERS = REPOSITORY / ".venv-peers" / "bin" / "python"
-PRIOR = {**wave(4, 64), "width": 4, "num_layers": 2, "num_steps": 2}
+PRIOR = {**wave(2, 64), "width": 4, "num_layers": 1}
 STEP = {"prior": PRIOR, "batch": 2, "variant": {}, "fit": {"jit_compile": True}}
 SAMPLER = {"prior": PRIOR, "num_sources": 2, "chains": 3, "steps": 2, "sigma": 0.1, "variant": {}}
 
@@ -53,18 +53,18 @@ def test_outputs_that_become_parameters_are_read_off_the_head() -> None:
     assert pack.aliases("HloModule b, entry={f32[2]}") == {}
 
 
-def test_a_row_is_packed_with_the_ways_that_are_its_peers() -> None:
+def test_a_row_is_packed_with_the_implementations_among_its_peers() -> None:
     row = rows.ROWS[0]
     names = list(rows.packed(row))
-    assert names == [row.name, f"{row.name}, ours, convolutions"]
+    assert names == [row.name, f"{row.name}, tfsep, convolutions"]
     there = speed.unpacked(row, "folder")
-    assert there.ours.setting == {"packed": "folder", "entry": names[0]}
-    assert there.peers["ours, convolutions"].setting["entry"] == names[1]
+    assert there.tfsep.setting == {"packed": "folder", "entry": names[0]}
+    assert there.peers["tfsep, convolutions"].setting["entry"] == names[1]
     assert there.peers["eager"] == row.peers["eager"]
 
 
 @dataclass(frozen=True)
-class Box:
+class PackedParts:
     """What was packed, its programs as TensorFlow gives them."""
 
     folder: Path
@@ -73,22 +73,29 @@ class Box:
 
 
 @pytest.fixture(scope="module")
-def box(tmp_path_factory: pytest.TempPathFactory) -> Box:
+def parts(tmp_path_factory: pytest.TempPathFactory) -> PackedParts:
     """A step, a sampler and a convolution."""
-    shared = {"place": "xla", "dtype": "bfloat16", "channels": (2, 4), "batch": 1, "length": 64, "way": "taps"}
+    shared = {
+        "place": "xla",
+        "dtype": "bfloat16",
+        "channels": (2, 4),
+        "batch": 1,
+        "length": 64,
+        "implementation": "taps",
+    }
     sides = {"step": ("training", STEP), "sampler": ("langevin", SAMPLER), "convolution": ("convolution", shared)}
-    found = Box(tmp_path_factory.mktemp("packed"), {}, Packing())
+    found = PackedParts(tmp_path_factory.mktemp("packed"), {}, Packing())
     for name, (call, setting) in sides.items():
         side = Participant(f"benchmarks.speed.portable.pack:{call}", setting)
         found.entries[name] = pack.entry({}, side, found.packing, found.folder, name)
     return found
 
 
-def test_a_step_takes_over_its_own_state(box: Box, tmp_path: Path) -> None:
-    about = box.entries["step"]
+def test_a_step_takes_over_its_own_state(parts: PackedParts, tmp_path: Path) -> None:
+    about = parts.entries["step"]
     step = about["step"]
-    assert lzma.decompress((box.folder / "step_step.hlo.xz").read_bytes())
-    box.packing.write(tmp_path / "arrays.npz")
+    assert lzma.decompress((parts.folder / "step_step.hlo.xz").read_bytes())
+    parts.packing.write(tmp_path / "arrays.npz")
     store = Unpacking(tmp_path / "arrays.npz")
     parameters = [store.get(each) for each in step["parameters"]]
     assert parameters[0].shape == (2, 64, 1) and all(np.isfinite(each).all() for each in parameters)
@@ -125,26 +132,26 @@ def test_a_folder_without_programs_is_refused(tmp_path: Path, capsys: pytest.Cap
 
 
 @pytest.mark.slow
-def test_jax_computes_the_same(box: Box, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+def test_jax_computes_the_same(parts: PackedParts, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     if not PEERS.is_file():
         pytest.skip("needs JAX in .venv-peers: make peers")
-    pack.finish(box.folder, box.entries, box.packing, PEERS)
-    assert not list(box.folder.glob("*.hlo.xz"))
+    pack.finish(parts.folder, parts.entries, parts.packing, PEERS)
+    assert not list(parts.folder.glob("*.hlo.xz"))
     with Worker(PEERS) as worker:
-        for entry, about in box.entries.items():
+        for entry, about in parts.entries.items():
             (tmp_path / entry).mkdir()
             file = str(tmp_path / entry / ("model_{k}.npz" if entry == "sampler" else "model.npz"))
-            setting = {"packed": str(box.folder), "entry": entry, "file": file}
+            setting = {"packed": str(parts.folder), "entry": entry, "file": file}
             made = worker.ask("make", entry, call="benchmarks.speed.portable.programs:program", setting=setting)
             worker.ask("run", entry)
             assert worker.ask("peak", entry)["bytes"] > 0
             np.testing.assert_allclose(made["check"], about["check"], atol=1e-5)
             assert set(about["weights"]) == {path.name for path in (tmp_path / entry).glob("*.npz")}
-    said = capfd.readouterr().err.split("the first call is ")[1:]
+    said = capfd.readouterr().err.split("the first call differs by ")[1:]
     assert len(said) == 2 and all(float(each.split()[0]) < 1e-3 for each in said)
 
 
 def test_rows_have_names_of_their_own() -> None:
     names = [name for row in rows.ROWS for name in rows.packed(row)]
     assert len(set(names)) == len(names)
-    assert all(isinstance(row, Row) and row.ours.at_home for row in rows.ROWS)
+    assert all(isinstance(row, Row) and row.tfsep.in_tfsep for row in rows.ROWS)

@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from benchmarks.speed.interleave import disagreement
-from benchmarks.speed.remote import REPOSITORY, Worker
+from benchmarks.speed.measure import disagreement
 from benchmarks.speed.rows import spectrogram, wave
 from benchmarks.speed.tfsep_process import example, samplers, training
+from benchmarks.speed.worker import REPOSITORY, Worker
 from tfsep.errors import JobError
 
 PEERS = REPOSITORY / ".venv-peers" / "bin" / "python"
@@ -57,29 +57,29 @@ def test_a_training_step_is_of_the_same_model(
     file = str(tmp_path / "model.npz")
     check = written(prior, 3, file)
     call = "benchmarks.speed.pytorch.training:step"
-    theirs = peers.ask("make", "step", call=call, setting={"prior": prior, "batch": 3, "file": file, **setting})
+    answer = peers.ask("make", "step", call=call, setting={"prior": prior, "batch": 3, "file": file, **setting})
     assert len(set(check)) == 3
-    assert disagreement(check, theirs["check"]) < 1e-5
-    assert theirs["flops"] > 1e5
+    assert disagreement(check, answer["check"]) < 1e-5
+    assert answer["flops"] > 1e5
 
 
-def test_our_step_is_checked_on_what_it_writes(tmp_path: Path) -> None:
-    ours = training.step(WAVE, 512, str(tmp_path / "model.npz"))
-    assert ours.check == pytest.approx(written(WAVE, 512, str(tmp_path / "other.npz")), abs=1e-6)
-    assert ours.prepared > 0.0 and ours.rise is not None
-    ours.once()
-    assert ours.rise() > 512 * 64 * 4
+def test_tfseps_step_is_checked_on_what_it_writes(tmp_path: Path) -> None:
+    case = training.step(WAVE, 512, str(tmp_path / "model.npz"))
+    assert case.check == pytest.approx(written(WAVE, 512, str(tmp_path / "other.npz")), abs=1e-6)
+    assert case.prepared > 0.0 and case.rise is not None
+    case.once()
+    assert case.rise() > 512 * 64 * 4
 
 
 @pytest.mark.parametrize("which", ["langevin", "gibbs"])
 def test_a_sampler_has_the_same_densities_and_scores(which: str, peers: Worker, tmp_path: Path) -> None:
     units = {"langevin": "steps", "gibbs": "levels"}[which]
     setting = {"prior": WAVE, "num_sources": 2, "chains": 2, "sigma": 0.1, units: 2, "file": str(tmp_path / "{k}.npz")}
-    ours = getattr(samplers, which)(**setting)
-    theirs = peers.ask("make", which, call=f"benchmarks.speed.pytorch.samplers:{which}", setting=setting)
-    assert len(ours.check) == 6 and ours.per_call == theirs["per_call"] == 2
-    assert disagreement(ours.check, theirs["check"]) < 1e-4
-    assert np.isfinite(ours.once()).all()
+    case = getattr(samplers, which)(**setting)
+    answer = peers.ask("make", which, call=f"benchmarks.speed.pytorch.samplers:{which}", setting=setting)
+    assert len(case.check) == 6 and case.per_call == answer["per_call"] == 2
+    assert disagreement(case.check, answer["check"]) < 1e-4
+    assert np.isfinite(case.once()).all()
 
 
 def test_other_weights_disagree_and_missing_ones_are_named(peers: Worker, tmp_path: Path) -> None:
@@ -88,8 +88,8 @@ def test_other_weights_disagree_and_missing_ones_are_named(peers: Worker, tmp_pa
     setting = {"prior": WAVE, "batch": 2, "file": str(file)}
     stored = dict(np.load(file))
     np.savez(file, **{**stored, "steps.1.network.last.bias": stored["steps.1.network.last.bias"] + 0.1})
-    theirs = peers.ask("make", "step", call="benchmarks.speed.pytorch.training:step", setting=setting)
-    assert disagreement(check, theirs["check"]) > 1e-3
+    answer = peers.ask("make", "step", call="benchmarks.speed.pytorch.training:step", setting=setting)
+    assert disagreement(check, answer["check"]) > 1e-3
     del stored["steps.1.network.last.bias"]
     np.savez(file, **stored)
     with pytest.raises(JobError, match="weights differ: .*steps.1.network.last.bias"):

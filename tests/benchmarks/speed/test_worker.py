@@ -10,9 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from benchmarks.speed.case import Case
-from benchmarks.speed.remote import Worker
-from benchmarks.speed.worker import peak_rise, respond, serve
+from benchmarks.speed.worker import Case, Worker, peak_rise, respond, serve
 from tfsep.errors import JobError
 
 HERE = "tests.benchmarks.speed.test_worker:counting"
@@ -33,8 +31,8 @@ def test_a_case_is_made_run_and_dropped() -> None:
     make = {"do": "make", "name": "a", "call": HERE, "setting": {"start": 3}}
     made, run, dropped, gone = answers(make, *({"do": do, "name": "a"} for do in ("run", "drop", "run")))
     assert (made["check"], made["flops"], made["per_call"]) == ([3.0], 8.0, 2)
-    assert 100.0 < made["first"] < 110.0
-    assert 0.0 < run["wall"] < 10.0 and run["cpu"] >= 0.0
+    assert made["first"] > 100.0
+    assert run["wall"] > 0.0 and run["cpu"] >= 0.0
     assert dropped == {}
     assert gone["error"].startswith("KeyError")
 
@@ -54,7 +52,7 @@ def test_the_peak_is_what_a_case_adds() -> None:
     assert 195e6 < large < 260e6
 
 
-def test_a_library_that_keeps_account_is_asked() -> None:
+def test_a_library_that_counts_its_memory_is_asked() -> None:
     case = Case(lambda: None, rise=lambda: 123)
     assert respond({"a": case}, {"do": "peak", "name": "a"}) == {"bytes": 123}
 
@@ -62,8 +60,8 @@ def test_a_library_that_keeps_account_is_asked() -> None:
 def test_a_worker_in_a_process_answers_and_ends() -> None:
     with Worker(sys.executable, threads=1) as worker:
         assert worker.ask("make", "a", call=HERE, setting={"start": 1})["per_call"] == 2
-        turn = worker.turn("a", 2)
-        assert 0.0 < turn.wall < 5.0
+        timing = worker.run("a", 2)
+        assert timing.wall > 0.0
         with pytest.raises(JobError, match="b: KeyError"):
             worker.ask("run", "b")
     with pytest.raises(JobError, match="ended with code 0 at run a"):
