@@ -114,8 +114,7 @@ def test_every_target_reads_a_row_that_exists() -> None:
     names = {row.name for row in ROWS}
     figures = ("tfsep_seconds", "peer_seconds", "tfsep_mb", "peer_mb", "ratio", "ratio_cpu", "share", "first")
     everything = [
-        {"row": row.name, "peer": peer, "kind": row.kind, "seconds": 30}
-        | dict.fromkeys(figures, 1.0)
+        {"row": row.name, "peer": peer, "kind": row.kind, "seconds": 30} | dict.fromkeys(figures, 1.0)
         for row in ROWS
         for peer in row.peers or {"-": None}
     ]
