@@ -47,7 +47,7 @@ def loaded(name: str, toy_model: str) -> list[Prior]:
 
     about = store.describe(toy_model)
     if name == IDEAL:
-        fixed: dict[str, Any] = {"length": about["segment"], "sample_rate": about["sample_rate"], **_GRID}
+        fixed: Record = {"length": about["segment"], "sample_rate": about["sample_rate"], **_GRID}
         return [priors.build("ideal_toy", source=source, **fixed) for source in about["sources"]]
     return [store.load_prior(name, source) for source in about["sources"]]
 
