@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import numpy as np
 import pytest
 
-from tfsep.audio.blocks import cut, side_by_side
+from tfsep.audio.blocks import side_by_side, trim
 from tfsep.errors import JobError
 
 SOUND = np.arange(40, dtype=np.float32).reshape(2, 20)
@@ -21,13 +21,13 @@ def pieces(*lengths: int) -> Iterator[np.ndarray]:
 @pytest.mark.parametrize(("start", "frames"), [(0, 20), (0, 3), (7, 6), (5, 10), (19, 1), (12, 100)])
 def test_a_part_does_not_depend_on_the_blocks(start: int, frames: int) -> None:
     for lengths in ((20,), (5, 5, 5, 5), (1, 6, 13)):
-        part = np.concatenate(list(cut(pieces(*lengths), start, frames)), axis=1)
+        part = np.concatenate(list(trim(pieces(*lengths), start, frames)), axis=1)
         np.testing.assert_array_equal(part, SOUND[:, start : start + frames])
 
 
 def test_a_part_reads_no_further_than_its_end() -> None:
     blocks = pieces(5, 5, 5, 5)
-    list(cut(blocks, 2, 3))
+    list(trim(blocks, 2, 3))
     assert next(blocks)[0, 0] == 5.0
 
 

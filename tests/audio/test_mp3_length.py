@@ -9,7 +9,7 @@ import pytest
 import soundfile
 
 from tfsep.audio.files import info, read
-from tfsep.audio.mp3_length import count_frames, header_at, truthful
+from tfsep.audio.mp3_length import count_frames, header_at, with_true_length
 from tfsep.errors import JobError
 
 
@@ -31,10 +31,10 @@ def test_frames_are_counted(tmp_path: Path, rate: int, channels: int) -> None:
     path = tmp_path / "a.mp3"
     encoded(path, rate, channels)
     count = count_frames(path)
-    assert count is not None and count.announced == count.held
+    assert count is not None and count.announced == count.found
     samples = 1152 if rate >= 32000 else 576
-    assert 0 <= count.held * samples - 8 * rate <= 5 * samples
-    with truthful(path) as same:
+    assert 0 <= count.found * samples - 8 * rate <= 5 * samples
+    with with_true_length(path) as same:
         assert same == path
 
 
@@ -55,12 +55,12 @@ def test_without_an_announcement_nothing_is_lost(tmp_path: Path, rate: int, chan
     np.testing.assert_allclose(samples[:, delay + 5 * rate :][:, :rate], whole[:, 5 * rate : 6 * rate], atol=1e-3)
 
 
-def test_two_files_in_one_are_both_heard(tmp_path: Path) -> None:
+def test_two_files_in_one_are_both_read(tmp_path: Path) -> None:
     path = tmp_path / "a.mp3"
     content, skipped = encoded(path, seconds=3)
     path.write_bytes(content + content[skipped:])
     count = count_frames(path)
-    assert count is not None and count.announced is not None and count.held == 2 * count.announced
+    assert count is not None and count.announced is not None and count.found == 2 * count.announced
     assert read(path)[0].shape[1] == pytest.approx(2 * 3 * 44100, abs=3 * 1152)
 
 
@@ -87,7 +87,10 @@ def test_more_announced_than_held_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "a.mp3"
     content, _ = encoded(path, seconds=3)
     path.write_bytes(content[: len(content) // 2])
-    with pytest.raises(JobError, match="truncated file: its header announces 11[0-9] frames, got"), truthful(path):
+    with (
+        pytest.raises(JobError, match="truncated file: its header announces 11[0-9] frames, got"),
+        with_true_length(path),
+    ):
         pass
 
 
@@ -95,7 +98,7 @@ def test_more_announced_than_held_is_refused(tmp_path: Path) -> None:
 def test_what_is_no_mp3_is_left_alone(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "a.mp3").write_bytes(content)
     assert count_frames(tmp_path / "a.mp3") is None
-    with truthful(tmp_path / "a.mp3") as same:
+    with with_true_length(tmp_path / "a.mp3") as same:
         assert same == tmp_path / "a.mp3"
 
 

@@ -23,7 +23,7 @@ def test_clicks_are_told_from_tones() -> None:
 
 @pytest.mark.parametrize("sources", [("sine", "square"), ("drums",)])
 def test_median_filters_know_drums_only(sources: tuple[str, ...]) -> None:
-    with pytest.raises(InputError, match="'hpss' knows drums from everything else"):
+    with pytest.raises(InputError, match="'hpss' separates drums from everything else"):
         blind.drums_by_median(np.zeros((1, 4000), np.float32), sources)
 
 

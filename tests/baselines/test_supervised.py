@@ -1,4 +1,4 @@
-"""True pairs: what belongs together comes from one place of one track, and a missing stem is silence."""
+"""Paired sources: they are of one position of one track, and a missing stem is silence."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def write(root: Path, track: str, **stems: np.ndarray) -> None:
 
 @pytest.fixture
 def root(tmp_path: Path) -> Path:
-    """Two tracks with ramps that say where they were cut, one of them without a bass, and a stray bass before both."""
+    """Two tracks with ramps that tell positions, one of them without a bass, and a stray bass before both."""
     ramp = np.linspace(0.1, 0.9, 4000)
     write(tmp_path, "a", bass=0.5 * ramp)
     write(tmp_path, "b", drums=ramp, bass=-ramp)
@@ -35,21 +35,21 @@ def root(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def test_sources_of_a_track_are_cut_at_one_place(root: Path) -> None:
+def test_sources_of_a_track_are_drawn_at_one_position(root: Path) -> None:
     data = AlignedStems([str(root)], sources=NAMES, sample_rate=RATE, gain_db=3.0, speed=1.1)
-    cuts = data.draw_together(60, LENGTH, (3, 5)).numpy()
-    assert cuts.shape == (60, 2, LENGTH)
-    drums, bass = cuts[:, 0], cuts[:, 1]
-    heard = np.abs(cuts).max(-1) > 0
-    assert {tuple(row) for row in heard.tolist()} == {(False, True), (True, True), (True, False)}
-    together = heard.all(-1)
-    # In track b the bass is the drums upside down, at every sample of a cut.
+    excerpts = data.draw_together(60, LENGTH, (3, 5)).numpy()
+    assert excerpts.shape == (60, 2, LENGTH)
+    drums, bass = excerpts[:, 0], excerpts[:, 1]
+    audible = np.abs(excerpts).max(-1) > 0
+    assert {tuple(row) for row in audible.tolist()} == {(False, True), (True, True), (True, False)}
+    together = audible.all(-1)
+    # In track b the bass is the negated drums, at every sample of an excerpt.
     np.testing.assert_allclose(bass[together], -drums[together], atol=1e-4)
     assert len(np.unique(np.round(np.abs(drums[together][:, 0]), 5))) > 5
-    np.testing.assert_array_equal(cuts, data.draw_together(60, LENGTH, (3, 5)))
+    np.testing.assert_array_equal(excerpts, data.draw_together(60, LENGTH, (3, 5)))
 
 
-def test_isolated_cuts_are_those_of_plain_stems(root: Path) -> None:
+def test_isolated_excerpts_are_those_of_plain_stems(root: Path) -> None:
     settings = {"sources": NAMES, "sample_rate": RATE}
     plain, aligned = StemsData([str(root)], **settings), AlignedStems([str(root)], **settings)
     np.testing.assert_array_equal(plain.draw("bass", 5, LENGTH, (0, 1)), aligned.draw("bass", 5, LENGTH, (0, 1)))
@@ -73,5 +73,5 @@ def test_data_without_pairs_are_refused(root: Path) -> None:
     with pytest.raises(InputError, match="paired training needs aligned_stems or toy data"):
         supervised.pairs(StemsData([str(root)], sources=NAMES, sample_rate=RATE), LENGTH, 4, seed=2)
     data = AlignedStems([str(root)], sources=NAMES, sample_rate=RATE)
-    with pytest.raises(InputError, match="aligned cuts need a track of 0.63 s, the longest is shorter"):
+    with pytest.raises(InputError, match="aligned excerpts need a track of 0.63 s, the longest is shorter"):
         data.draw_together(2, 5000, (0, 0))

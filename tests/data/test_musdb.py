@@ -1,4 +1,4 @@
-"""musdb18 out of a .stem.mp4 that the test encodes, and musdb18-hq out of a tiny tree of its layout."""
+"""musdb18 from a .stem.mp4 that the test encodes, and musdb18-hq from a tiny tree of its layout."""
 
 from __future__ import annotations
 
@@ -85,8 +85,8 @@ def test_other_folders_are_none_of_musdb(tmp_path: Path) -> None:
 
 def test_hq_sources_are_drawn_at_any_rate(tree: Path) -> None:
     data = MusdbData([str(tree)], sample_rate=22050, polarity=False)
-    cut = data.draw("bass", 3, 4410, (0, 0)).numpy()
-    spectrum = np.abs(np.fft.rfft(cut))
+    excerpt = data.draw("bass", 3, 4410, (0, 0)).numpy()
+    spectrum = np.abs(np.fft.rfft(excerpt))
     assert (spectrum.argmax(axis=1) == 100 * 4410 / 22050).all()
     assert data.sources == ("drums", "bass", "other", "vocals") and data.mixing_gains == (1.0,) * 4
 

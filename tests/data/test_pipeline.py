@@ -32,18 +32,18 @@ class TooShort(ToyData):
     """A data set whose draws are refused."""
 
     def draw(self, source: str, num: int, length: int, seed: Any) -> tf.Tensor:
-        raise InputError(f"cuts must be shorter than {length}")
+        raise InputError(f"excerpts must be shorter than {length}")
 
 
-def cuts(seed: int = 0, first_step: int = 0, data: ToyData | None = None, **settings: Any) -> tf.data.Dataset:
-    return pipeline.cuts(data or ToyData(), "sawtooth", LENGTH, BATCH, seed, first_step, **settings)
+def excerpts(seed: int = 0, first_step: int = 0, data: ToyData | None = None, **settings: Any) -> tf.data.Dataset:
+    return pipeline.excerpts(data or ToyData(), "sawtooth", LENGTH, BATCH, seed, first_step, **settings)
 
 
 def remixes(seed: int = 0, first_step: int = 0, data: ToyData | None = None, **settings: Any) -> tf.data.Dataset:
     return pipeline.remixes(data or ToyData(), LENGTH, BATCH, seed, first_step, **settings)
 
 
-both = pytest.mark.parametrize("make", [cuts, remixes])
+both = pytest.mark.parametrize("make", [excerpts, remixes])
 
 
 def first(dataset: tf.data.Dataset, num: int) -> Iterator[np.ndarray]:
@@ -51,14 +51,14 @@ def first(dataset: tf.data.Dataset, num: int) -> Iterator[np.ndarray]:
 
 
 def test_batches_have_static_shapes_and_never_end() -> None:
-    assert cuts().element_spec == tf.TensorSpec((BATCH, LENGTH), tf.float32)
+    assert excerpts().element_spec == tf.TensorSpec((BATCH, LENGTH), tf.float32)
     assert remixes().element_spec == tf.TensorSpec((BATCH, 4, LENGTH), tf.float32)
-    assert cuts().cardinality() == tf.data.INFINITE_CARDINALITY
+    assert excerpts().cardinality() == tf.data.INFINITE_CARDINALITY
 
 
 def test_batches_are_the_draws_of_their_steps() -> None:
     data = ToyData()
-    for step, (single, mixed) in enumerate(zip(first(cuts(9), 3), first(remixes(9), 3), strict=True)):
+    for step, (single, mixed) in enumerate(zip(first(excerpts(9), 3), first(remixes(9), 3), strict=True)):
         np.testing.assert_array_equal(single, data.draw("sawtooth", BATCH, LENGTH, (9, step)))
         for k, source in enumerate(data.sources):
             np.testing.assert_array_equal(mixed[:, k], data.draw(source, BATCH, LENGTH, (9, step)))
@@ -96,12 +96,12 @@ def test_python_runs_while_a_pipeline_is_built_and_never_again(make: Make) -> No
 def test_a_refusal_of_the_data_stays_one_line(make: Make) -> None:
     with pytest.raises(InputError) as refused:
         make(0, data=TooShort())
-    assert str(refused.value) == "cuts must be shorter than 64"
+    assert str(refused.value) == "excerpts must be shorter than 64"
 
 
 def backed(share: float, seed: int = 0, first_step: int = 0) -> tf.data.Dataset:
     data = ToyData()
-    return pipeline.cuts_and_backgrounds(data, "sawtooth", data, share, LENGTH, 64, seed, first_step)
+    return pipeline.excerpts_and_backgrounds(data, "sawtooth", data, share, LENGTH, 64, seed, first_step)
 
 
 def test_backgrounds_have_unit_level_and_do_not_hold_the_source() -> None:

@@ -1,4 +1,4 @@
-"""What is drawn from recordings: places, silence around them, channels, filters, and the seeds they hang on."""
+"""Random excerpts of recordings: positions, silence around recordings, channels, filters and seeds."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import tensorflow as tf
 
 from tfsep.audio import files
 from tfsep.data import recordings
-from tfsep.data.packed import Reel, packed, read_recording
+from tfsep.data.packed import PackedRecordings, quantise, read_recording
 from tfsep.data.stems import StemsData
 from tfsep.errors import InputError
 
@@ -20,7 +20,7 @@ LONG = 4000
 
 
 def root_of(tmp_path: Path, sound: np.ndarray) -> Path:
-    """A folder of one track with one source, (channels, time)."""
+    """Write a track with one source, (channels, time), and return its root."""
     with files.Writer(tmp_path / "train" / "one" / "bass.wav", RATE, len(sound)) as writer:
         writer.write(sound)
     return tmp_path
@@ -34,63 +34,63 @@ def noise(channels: int = 1, time: int = LONG) -> np.ndarray:
     return 0.1 * np.random.default_rng(0).standard_normal((channels, time)).astype(np.float32)
 
 
-def test_a_reel_gives_back_what_was_spliced() -> None:
+def test_recordings_are_read_as_they_were_packed() -> None:
     sounds = [noise(2, 50), 0.5 * noise(2, 30), noise(2, 70)]
-    reel = Reel.of([packed(sound, 2.0) for sound in sounds])
+    packed = PackedRecordings.of([quantise(sound, 2.0) for sound in sounds])
     for number, sound in enumerate(sounds):
         for channel in (0, 1):
-            which, place = tf.constant([number], tf.int64), tf.constant([5.0], tf.float64)
-            found = reel.read(which, place, tf.constant([1.0], tf.float64), 20, tf.constant([channel], tf.int64))
+            which, start = tf.constant([number], tf.int64), tf.constant([5.0], tf.float64)
+            found = packed.read(which, start, tf.constant([1.0], tf.float64), 20, tf.constant([channel], tf.int64))
             np.testing.assert_allclose(found[0], 2.0 * sound[channel, 5:25], atol=2e-5)
 
 
 def test_outside_a_recording_is_silence_and_not_its_neighbour() -> None:
-    reel = Reel.of([packed(np.ones((1, length), np.float32), 1.0) for length in (10, 4, 10)])
-    found = reel.read(tf.constant([1], tf.int64), tf.constant([-3.0], tf.float64), tf.constant([1.0], tf.float64), 10)
+    packed = PackedRecordings.of([quantise(np.ones((1, length), np.float32), 1.0) for length in (10, 4, 10)])
+    found = packed.read(tf.constant([1], tf.int64), tf.constant([-3.0], tf.float64), tf.constant([1.0], tf.float64), 10)
     np.testing.assert_allclose(found[0], [0, 0, 0, 1, 1, 1, 1, 0, 0, 0])
 
 
 def test_a_silent_recording_is_not_kept() -> None:
-    assert packed(np.zeros((1, 5), np.float32), 1.0) is None
-    assert packed(np.full((1, 5), 1e-3, np.float32), 0.05) is None
+    assert quantise(np.zeros((1, 5), np.float32), 1.0) is None
+    assert quantise(np.full((1, 5), 1e-3, np.float32), 0.05) is None
 
 
 @pytest.mark.parametrize(("margin", "lowest", "highest"), [(None, 0, 19), (0, 0, 20), (7, -7, 27)])
-def test_places_reach_as_far_as_they_may(margin: int | None, lowest: int, highest: int) -> None:
-    reel = Reel.of([packed(np.ones((1, 120), np.float32), 1.0)])
-    found = reel.places(tf.constant(np.linspace(0, 1, 3000, endpoint=False)), 100, margin)
+def test_positions_span_their_range(margin: int | None, lowest: int, highest: int) -> None:
+    packed = PackedRecordings.of([quantise(np.ones((1, 120), np.float32), 1.0)])
+    found = packed.positions(tf.constant(np.linspace(0, 1, 3000, endpoint=False)), 100, margin)
     assert found is not None
     assert (found[1].numpy().min(), found[1].numpy().max()) == (lowest, highest - (margin is not None))
 
 
-def test_short_recordings_lie_in_a_cut_whole_and_weigh_what_they_last() -> None:
-    reel = Reel.of([packed(np.ones((1, length), np.float32), 1.0) for length in (20, 60)])
-    found = reel.places(tf.constant(np.linspace(0, 1, 4000, endpoint=False)), 100, 0)
+def test_short_recordings_lie_in_an_excerpt_whole_and_are_weighted_by_their_length() -> None:
+    packed = PackedRecordings.of([quantise(np.ones((1, length), np.float32), 1.0) for length in (20, 60)])
+    found = packed.positions(tf.constant(np.linspace(0, 1, 4000, endpoint=False)), 100, 0)
     assert found is not None
     which, start = found[0].numpy(), found[1].numpy()
     assert which.mean() == pytest.approx(0.75, abs=0.01)
     for number, length in enumerate((20, 60)):
         assert start[which == number].min() == length - 100 and start[which == number].max() == -1
-    assert reel.places(tf.constant([0.5], tf.float64), 100, None) is None
+    assert packed.positions(tf.constant([0.5], tf.float64), 100, None) is None
 
 
-def test_an_offset_lets_cuts_begin_early_and_end_late(tmp_path: Path) -> None:
+def test_an_offset_lets_excerpts_begin_early_and_end_late(tmp_path: Path) -> None:
     root = root_of(tmp_path, np.full((1, LONG), 0.1, np.float32))
-    cut = data(root, offset=0.01).draw("bass", 400, 3900, (0, 0)).numpy()
-    before, after = np.mean(cut[:, 0] == 0.0), np.mean(cut[:, -1] == 0.0)
+    excerpt = data(root, offset=0.01).draw("bass", 400, 3900, (0, 0)).numpy()
+    before, after = np.mean(excerpt[:, 0] == 0.0), np.mean(excerpt[:, -1] == 0.0)
     assert 0.2 < before < 0.45 and 0.2 < after < 0.45
     with pytest.raises(InputError, match="need a recording of 0.63 s"):
         data(root).draw("bass", 1, 5000, (0, 0))
     assert np.count_nonzero(data(root, offset=0.01).draw("bass", 1, 5000, (0, 0))) > 3900
 
 
-def test_one_channel_is_drawn_for_each_cut(tmp_path: Path) -> None:
+def test_one_channel_is_drawn_for_each_excerpt(tmp_path: Path) -> None:
     root = root_of(tmp_path, np.stack([np.full(LONG, 0.3, np.float32), np.full(LONG, 0.1, np.float32)]))
-    cut = np.abs(data(root, channels="one").draw("bass", 400, 20, (0, 0)).numpy())
-    np.testing.assert_array_equal(cut, np.broadcast_to(cut[:, :1], cut.shape))
-    left = cut[:, 0] > 0.1
-    np.testing.assert_allclose(cut[left, 0], 0.15, rtol=1e-4)
-    np.testing.assert_allclose(cut[~left, 0], 0.05, rtol=1e-4)
+    excerpt = np.abs(data(root, channels="one").draw("bass", 400, 20, (0, 0)).numpy())
+    np.testing.assert_array_equal(excerpt, np.broadcast_to(excerpt[:, :1], excerpt.shape))
+    left = excerpt[:, 0] > 0.1
+    np.testing.assert_allclose(excerpt[left, 0], 0.15, rtol=1e-4)
+    np.testing.assert_allclose(excerpt[~left, 0], 0.05, rtol=1e-4)
     assert left.mean() == pytest.approx(0.5, abs=0.1)
     np.testing.assert_allclose(np.abs(data(root).draw("bass", 4, 20, (0, 0))), 0.1, rtol=1e-4)
 
@@ -129,7 +129,7 @@ def test_a_bell_lifts_its_own_frequency() -> None:
     np.testing.assert_allclose(gain, [12.0, 0.0], atol=0.1)
 
 
-def test_every_change_hangs_on_seed_and_step_alone(tmp_path: Path) -> None:
+def test_augmentation_depends_on_seed_and_step_alone(tmp_path: Path) -> None:
     root = root_of(tmp_path, noise(2))
     settings = {"gain_db": 6.0, "speed": 1.3, "offset": 0.05, "channels": "one", "filter_db": 6.0}
     found = data(root, **settings)
@@ -140,7 +140,7 @@ def test_every_change_hangs_on_seed_and_step_alone(tmp_path: Path) -> None:
         assert np.abs(found.draw("bass", 4, 500, other) - first).max() > 0.01
 
 
-def test_of_several_places_the_first_audible_one_is_taken() -> None:
+def test_the_first_audible_one_of_several_excerpts_is_chosen() -> None:
     loud, quiet = np.full(50, 0.5, np.float32), np.full(50, 5e-4, np.float32)
     tried = np.array([[quiet, loud, quiet], [loud, 2 * loud, quiet], [2 * loud, 3 * loud, 2 * quiet]])
     others = np.arange(9).reshape(3, 3, 1)
@@ -157,9 +157,9 @@ def test_more_tries_find_sound_among_silence(tmp_path: Path) -> None:
     root = root_of(tmp_path, sound)
     shares = []
     for tries in (1, 6):
-        cut = data(root, tries=tries).draw("bass", 200, 50, (0, 0)).numpy()
-        assert cut.shape == (200, 50)
-        shares.append(np.mean(cut.std(axis=1) > 1e-3))
+        excerpt = data(root, tries=tries).draw("bass", 200, 50, (0, 0)).numpy()
+        assert excerpt.shape == (200, 50)
+        shares.append(np.mean(excerpt.std(axis=1) > 1e-3))
     assert shares[0] == pytest.approx(0.25, abs=0.1) and shares[1] == pytest.approx(1 - 0.75**6, abs=0.08)
 
 

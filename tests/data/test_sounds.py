@@ -1,4 +1,4 @@
-"""Folders of isolated sounds: what is found, how loud it is, and cuts longer than a sound."""
+"""Folders of isolated sounds: what is found, how loud it is, and excerpts longer than a sound."""
 
 from __future__ import annotations
 
@@ -43,28 +43,28 @@ def test_sounds_are_found_at_any_depth(root: Path) -> None:
 
 
 def test_every_sound_is_brought_to_one_level(root: Path) -> None:
-    cut = np.abs(data(root).draw("flute", 60, 100, (0, 0)).numpy())
-    np.testing.assert_allclose(cut, 0.05, rtol=1e-3)
+    excerpt = np.abs(data(root).draw("flute", 60, 100, (0, 0)).numpy())
+    np.testing.assert_allclose(excerpt, 0.05, rtol=1e-3)
 
 
 def test_a_peak_stays_within_full_scale(tmp_path: Path) -> None:
     click = np.zeros(3000)
     click[1500] = 0.5
     write(tmp_path / "kick" / "click.wav", click)
-    cut = np.abs(data(tmp_path, sources=("kick",)).draw("kick", 4, 3000, (0, 0)).numpy())
-    np.testing.assert_allclose(cut.max(axis=1), 1.0, rtol=1e-3)
+    excerpt = np.abs(data(tmp_path, sources=("kick",)).draw("kick", 4, 3000, (0, 0)).numpy())
+    np.testing.assert_allclose(excerpt.max(axis=1), 1.0, rtol=1e-3)
 
 
-def test_a_short_sound_lies_in_a_cut_whole(root: Path) -> None:
-    cut = data(root).draw("kick", 200, 2000, (0, 0)).numpy()
-    assert (np.count_nonzero(cut, axis=1) == 500).all()
-    first = np.argmax(cut != 0, axis=1)
+def test_a_short_sound_lies_in_an_excerpt_whole(root: Path) -> None:
+    excerpt = data(root).draw("kick", 200, 2000, (0, 0)).numpy()
+    assert (np.count_nonzero(excerpt, axis=1) == 500).all()
+    first = np.argmax(excerpt != 0, axis=1)
     assert first.min() < 150 and first.max() > 1350
 
 
-def test_an_offset_cuts_sounds_off(root: Path) -> None:
-    cut = data(root, offset=0.05).draw("kick", 200, 600, (0, 0)).numpy()
-    assert np.count_nonzero(cut, axis=1).min() < 400
+def test_an_offset_truncates_sounds(root: Path) -> None:
+    excerpt = data(root, offset=0.05).draw("kick", 200, 600, (0, 0)).numpy()
+    assert np.count_nonzero(excerpt, axis=1).min() < 400
 
 
 def test_sounds_are_remixed(root: Path) -> None:

@@ -1,4 +1,4 @@
-"""Stems: levels, cuts and augmentation on recordings simple enough to know what each cut must be."""
+"""Stems: levels, excerpts and augmentation on recordings so simple that each excerpt is known."""
 
 from __future__ import annotations
 
@@ -43,23 +43,23 @@ def data(root: Path, **settings: Any) -> StemsData:
 
 
 def levels(found: StemsData, source: str, num: int = 400) -> np.ndarray:
-    """Levels of flat recordings, one a draw; each draw must be flat."""
-    cut = found.draw(source, num, 50, (0, 0)).numpy()
-    np.testing.assert_allclose(cut, np.broadcast_to(cut[:, :1], cut.shape), atol=1e-7)
-    return np.abs(cut[:, 0])
+    """Return the level of each draw from flat recordings; each draw must be flat."""
+    excerpt = found.draw(source, num, 50, (0, 0)).numpy()
+    np.testing.assert_allclose(excerpt, np.broadcast_to(excerpt[:, :1], excerpt.shape), atol=1e-7)
+    return np.abs(excerpt[:, 0])
 
 
 @pytest.fixture
 def ramps(tmp_path: Path) -> Path:
-    """One track of two rising recordings: a sample tells its place."""
+    """One track of two rising recordings: a sample tells its position."""
     write(tmp_path / "train" / "one", drums=ramp(), bass=ramp())
     return tmp_path
 
 
-def places(found: StemsData, source: str, num: int = 600, length: int = 100, seed: Any = (0, 0)) -> np.ndarray:
-    """Place in samples of the first sample of cuts from :func:`ramps`, whose sum has an RMS of 2 / sqrt(3)."""
-    cut = found.draw(source, num, length, seed).numpy().astype(np.float64)
-    return np.abs(cut[:, 0]) / (0.1 / (2 * np.sqrt(np.mean(ramp() ** 2)))) * LONG
+def positions(found: StemsData, source: str, num: int = 600, length: int = 100, seed: Any = (0, 0)) -> np.ndarray:
+    """Return the positions of excerpts of :func:`ramps`, whose sum has an RMS of 2 / sqrt(3), in samples."""
+    excerpt = found.draw(source, num, length, seed).numpy().astype(np.float64)
+    return np.abs(excerpt[:, 0]) / (0.1 / (2 * np.sqrt(np.mean(ramp() ** 2)))) * LONG
 
 
 def test_tracks_come_in_alphabetical_order(tmp_path: Path) -> None:
@@ -133,8 +133,8 @@ def test_a_root_named_twice_weighs_twice_and_is_kept_once(tmp_path: Path) -> Non
     write(tmp_path / "b" / "train" / "two", drums=flat(0.3), bass=flat(0.8))
     roots = [str(tmp_path / name) for name in ("a", "a", "a", "b")]
     found = StemsData(roots, sources=("drums", "bass"), sample_rate=RATE)
-    assert found._reels["drums"].samples.shape[0] == 2 * LONG
-    assert found._reels["drums"].lengths.tolist() == [LONG] * 4
+    assert found._packed["drums"].samples.shape[0] == 2 * LONG
+    assert found._packed["drums"].lengths.tolist() == [LONG] * 4
     drawn = levels(found, "drums")
     loud = np.isclose(drawn, stems.TRACK_RMS * 2.0 / 3.0, rtol=1e-3)
     assert loud.sum() == np.isclose(drawn, drawn[loud][0]).sum() and 0.68 < loud.mean() < 0.82
@@ -148,12 +148,12 @@ def test_silent_stems_are_left_out(tmp_path: Path) -> None:
     np.testing.assert_allclose(levels(data(tmp_path, sources=("drums",)), "drums"), 0.1, rtol=1e-4)
 
 
-def test_cuts_are_contiguous_and_start_anywhere(ramps: Path) -> None:
+def test_excerpts_are_contiguous_and_start_anywhere(ramps: Path) -> None:
     found = data(ramps)
-    cut = found.draw("drums", 600, 100, (0, 0)).numpy()
+    excerpt = found.draw("drums", 600, 100, (0, 0)).numpy()
     step = 0.1 / (2 * np.sqrt(np.mean(ramp() ** 2))) / LONG
-    np.testing.assert_allclose(np.diff(np.abs(cut)), step, atol=4e-6)
-    first = places(found, "drums")
+    np.testing.assert_allclose(np.diff(np.abs(excerpt)), step, atol=4e-6)
+    first = positions(found, "drums")
     assert -1 < first.min() < 50 and LONG - 150 < first.max() < LONG - 100
     assert np.histogram(first, 4, (0, LONG - 101))[0].min() > 0.15 * 600
 
@@ -163,20 +163,20 @@ def test_both_polarities_are_drawn(ramps: Path) -> None:
     assert abs(sign.mean()) < 0.15
 
 
-def test_cuts_of_different_sources_seeds_and_steps_come_from_different_places(ramps: Path) -> None:
+def test_excerpts_of_different_sources_seeds_and_steps_are_at_different_positions(ramps: Path) -> None:
     found = data(ramps)
-    columns = [places(found, "drums", seed=seed) for seed in ((0, 0), (0, 1), (1, 0), (2**32 - 1, 0))]
-    columns += [places(found, "bass"), places(found, "bass", seed=(1, 0))]
+    columns = [positions(found, "drums", seed=seed) for seed in ((0, 0), (0, 1), (1, 0), (2**32 - 1, 0))]
+    columns += [positions(found, "bass"), positions(found, "bass", seed=(1, 0))]
     assert np.abs(np.corrcoef(columns) - np.eye(len(columns))).max() < 0.15
 
 
 KNOWN = {"drums": (946, 2992, 2426, 3893), "bass": (49, 3125, 3317, 780)}
 
 
-def test_a_seed_gives_these_places_on_every_machine(ramps: Path) -> None:
+def test_a_seed_gives_these_positions_on_every_machine(ramps: Path) -> None:
     found = data(ramps)
-    np.testing.assert_allclose(places(found, "drums", 4, seed=(7, 3)), KNOWN["drums"], atol=0.5)
-    np.testing.assert_allclose(places(found, "bass", 4, seed=(7, 3)), KNOWN["bass"], atol=0.5)
+    np.testing.assert_allclose(positions(found, "drums", 4, seed=(7, 3)), KNOWN["drums"], atol=0.5)
+    np.testing.assert_allclose(positions(found, "bass", 4, seed=(7, 3)), KNOWN["bass"], atol=0.5)
     again = data(ramps).draw("bass", 4, 100, (7, 3))
     np.testing.assert_array_equal(again, found.draw("bass", 4, 100, tf.constant([7, 3], tf.int64)))
     np.testing.assert_array_equal(again, tf.function(lambda seed: found.draw("bass", 4, 100, seed))([7, 3]))
@@ -190,37 +190,37 @@ def test_gains_change_in_both_directions(tmp_path: Path) -> None:
 
 
 def test_speeds_change_in_both_directions_by_interpolation(ramps: Path) -> None:
-    cut = np.abs(data(ramps, speed=1.5).draw("drums", 2000, 100, (0, 0)).numpy().astype(np.float64))
+    excerpt = np.abs(data(ramps, speed=1.5).draw("drums", 2000, 100, (0, 0)).numpy().astype(np.float64))
     step = 0.1 / (2 * np.sqrt(np.mean(ramp() ** 2))) / LONG
-    speed = (cut[:, -1] - cut[:, 0]) / 99 / step
+    speed = (excerpt[:, -1] - excerpt[:, 0]) / 99 / step
     assert 0.66 < speed.min() < 0.68 and 1.48 < speed.max() < 1.51
     assert np.log(speed).mean() == pytest.approx(0.0, abs=0.02)
-    straight = cut[:, :1] + np.arange(100) * (speed * step)[:, np.newaxis]
-    np.testing.assert_allclose(cut, straight, atol=3e-6)
+    straight = excerpt[:, :1] + np.arange(100) * (speed * step)[:, np.newaxis]
+    np.testing.assert_allclose(excerpt, straight, atol=3e-6)
 
 
 def test_a_tone_that_is_sped_up_sounds_higher(tmp_path: Path) -> None:
     write(tmp_path / "train" / "one", drums=0.5 * np.sin(2 * np.pi * 200 * np.arange(RATE) / RATE), bass=flat(0.001))
-    cut = data(tmp_path, speed=1.5).draw("drums", 200, 2000, (0, 0)).numpy()
-    hertz = (np.diff(np.sign(cut)) != 0).sum(-1) / 2 / (2000 / RATE)
+    excerpt = data(tmp_path, speed=1.5).draw("drums", 200, 2000, (0, 0)).numpy()
+    hertz = (np.diff(np.sign(excerpt)) != 0).sum(-1) / 2 / (2000 / RATE)
     assert 130 < hertz.min() < 140 and 292 < hertz.max() < 304
 
 
-def test_recordings_shorter_than_a_cut_are_never_drawn(tmp_path: Path) -> None:
+def test_recordings_shorter_than_an_excerpt_are_never_drawn(tmp_path: Path) -> None:
     write(tmp_path / "train" / "one", drums=flat(0.1), bass=flat(0.1))
     write(tmp_path / "train" / "tiny", drums=flat(0.1, 50), bass=flat(0.9, 50))
     np.testing.assert_allclose(levels(data(tmp_path), "drums"), 0.05, rtol=1e-4)
-    with pytest.raises(InputError, match=r"cuts of 'bass' need a recording of 0.50 s, the longest is shorter"):
+    with pytest.raises(InputError, match=r"excerpts of 'bass' need a recording of 0.50 s, the longest is shorter"):
         data(tmp_path).draw("bass", 1, LONG, (0, 0))
-    with pytest.raises(InputError, match=r"cuts of 'bass' need a recording of 0.75 s"):
+    with pytest.raises(InputError, match=r"excerpts of 'bass' need a recording of 0.75 s"):
         data(tmp_path, speed=2.0).draw("bass", 1, 3 * LONG // 4, (0, 0))
 
 
-def test_the_last_sample_of_the_fastest_cut_is_there(tmp_path: Path) -> None:
-    """A recording with room for one place only, read at every speed."""
+def test_the_last_sample_of_the_fastest_excerpt_is_there(tmp_path: Path) -> None:
+    """A recording with one possible position only, read at every speed."""
     write(tmp_path / "train" / "one", drums=flat(0.2, 302), bass=flat(0.2, 302))
-    cut = data(tmp_path, speed=1.5).draw("drums", 300, 200, (0, 0)).numpy()
-    np.testing.assert_allclose(np.abs(cut), 0.05, rtol=1e-4)
+    excerpt = data(tmp_path, speed=1.5).draw("drums", 300, 200, (0, 0)).numpy()
+    np.testing.assert_allclose(np.abs(excerpt), 0.05, rtol=1e-4)
 
 
 def test_songs_are_the_sum_of_their_stems(ramps: Path) -> None:
@@ -257,9 +257,9 @@ def test_real_stems_are_read(shared_data: Path) -> None:
     tracks = [track.name for track in stems.track_folders(root, "test")]
     found = StemsData([root], split="test", sample_rate=22050, exclude=tracks[1:], gain_db=6.0, speed=1.2)
     for source in found.sources:
-        cut = found.draw(source, 16, 22050, (0, 0)).numpy()
-        assert cut.shape == (16, 22050) and np.isfinite(cut).all()
-        assert 0.003 < np.sqrt(np.mean(cut**2)) < 0.3, source
+        excerpt = found.draw(source, 16, 22050, (0, 0)).numpy()
+        assert excerpt.shape == (16, 22050) and np.isfinite(excerpt).all()
+        assert 0.003 < np.sqrt(np.mean(excerpt**2)) < 0.3, source
 
 
 def test_only_tracks_named_so_are_read(tmp_path: Path) -> None:
@@ -298,13 +298,13 @@ def test_sources_of_the_same_track_meet_in_their_share_of_mixtures(three_tracks:
     assert met == pytest.approx(0.5 + 0.5 / 3, abs=0.06)
 
 
-def test_sources_of_the_same_track_share_their_speed_but_not_their_place(ramps: Path) -> None:
+def test_sources_of_the_same_track_share_their_speed_but_not_their_position(ramps: Path) -> None:
     kept = data(ramps, same_track=1.0, speed=1.5)
-    cuts = [np.abs(kept.draw(source, 200, 100, (0, 0)).numpy().astype(np.float64)) for source in ("drums", "bass")]
-    drums, bass = (np.mean(np.diff(cut, axis=1), axis=1) for cut in cuts)
+    excerpts = [np.abs(kept.draw(source, 200, 100, (0, 0)).numpy().astype(np.float64)) for source in ("drums", "bass")]
+    drums, bass = (np.mean(np.diff(excerpt, axis=1), axis=1) for excerpt in excerpts)
     np.testing.assert_allclose(drums, bass, rtol=1e-2)
     assert drums.max() / drums.min() > 1.8
-    assert np.abs(cuts[0][:, 0] - cuts[1][:, 0]).mean() > 0.01
+    assert np.abs(excerpts[0][:, 0] - excerpts[1][:, 0]).mean() > 0.01
 
 
 def test_a_share_of_the_same_track_is_a_share(ramps: Path) -> None:

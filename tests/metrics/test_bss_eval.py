@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tfsep.metrics.bss_eval import SCORES, bss_eval, track_medians
+from tfsep.metrics.bss_eval import METRICS, bss_eval, track_medians
 
 pytestmark = pytest.mark.programs
 
@@ -35,7 +35,7 @@ def leaking(references: np.ndarray, level: float) -> np.ndarray:
 def test_leakage_is_interference() -> None:
     references = sounds()
     scores = bss_eval(leaking(references, 0.1), references, RATE)
-    assert set(scores) == set(SCORES)
+    assert set(scores) == set(METRICS)
     np.testing.assert_allclose(scores["sir"], 20.0, atol=1.0)
     np.testing.assert_allclose(scores["sdr"], 20.0, atol=1.0)
     assert np.all(scores["sar"] > 40)
@@ -58,7 +58,7 @@ def test_it_is_the_median_of_museval() -> None:
         pytest.skip(f"museval does not load whole: {str(error).splitlines()[0]}")
     expected = museval.evaluate(np.moveaxis(references, 1, 2), np.moveaxis(estimates, 1, 2), win=RATE, hop=RATE)
     scores = bss_eval(estimates, references, RATE)
-    for name, values in zip(SCORES, expected, strict=True):
+    for name, values in zip(METRICS, expected, strict=True):
         np.testing.assert_allclose(scores[name], np.median(values, axis=1))
 
 
@@ -75,7 +75,7 @@ def test_a_silent_reference_has_no_score_and_hides_no_other() -> None:
     alone = bss_eval(estimates[:2], references[:2], RATE)
     references[2] = 0.0
     scores = bss_eval(estimates, references, RATE)
-    for name in SCORES:
+    for name in METRICS:
         assert np.isnan(scores[name][2])
         np.testing.assert_allclose(scores[name][:2], alone[name])
 
@@ -108,8 +108,8 @@ def test_a_short_signal_is_one_window() -> None:
 
 
 def test_medians_of_tracks() -> None:
-    tracks = [{name: np.array(values) for name in SCORES} for values in ([1.0, np.nan], [2.0, np.nan], [9.0, 5.0])]
-    tracks.append({name: np.array([np.nan, np.nan]) for name in SCORES})
+    tracks = [{name: np.array(values) for name in METRICS} for values in ([1.0, np.nan], [2.0, np.nan], [9.0, 5.0])]
+    tracks.append({name: np.array([np.nan, np.nan]) for name in METRICS})
     medians = track_medians(tracks)
     np.testing.assert_array_equal(medians["sdr"], [2.0, 5.0])
     assert np.isnan(track_medians(tracks[3:])["sir"]).all()

@@ -5,21 +5,21 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from tfsep.rendering.composer import compose, humanised
+from tfsep.rendering.drum_patterns import METRES, DrumPattern
 from tfsep.rendering.notes import SHORTEST, Note, Part, midi_bytes
-from tfsep.rendering.rhythms import METRES, Groove
-from tfsep.rendering.tunes import compose, humanised
 
 GROUPS = ("drums", "bass", "lead", "other")
 
 
-def number(track: bytes, place: int) -> tuple[int, int]:
-    """A variable-length number and the place after it."""
+def number(track: bytes, offset: int) -> tuple[int, int]:
+    """Read a variable-length number; return it and the offset after it."""
     value = 0
     while True:
-        value = value << 7 | track[place] & 0x7F
-        place += 1
-        if not track[place - 1] & 0x80:
-            return value, place
+        value = value << 7 | track[offset] & 0x7F
+        offset += 1
+        if not track[offset - 1] & 0x80:
+            return value, offset
 
 
 def events(content: bytes) -> list[tuple[int, bytes]]:
@@ -27,13 +27,13 @@ def events(content: bytes) -> list[tuple[int, bytes]]:
     assert content[:14] == b"MThd\x00\x00\x00\x06\x00\x00\x00\x01\x01\xe0" and content[14:18] == b"MTrk"
     track = content[22:]
     assert int.from_bytes(content[18:22], "big") == len(track)
-    found, place, now = [], 0, 0
-    while place < len(track):
-        delay, place = number(track, place)
+    found, offset, now = [], 0, 0
+    while offset < len(track):
+        delay, offset = number(track, offset)
         now += delay
-        size = 3 + track[place + 2] if track[place] == 0xFF else 2 if track[place] & 0xF0 == 0xC0 else 3
-        found.append((now, track[place : place + size]))
-        place += size
+        size = 3 + track[offset + 2] if track[offset] == 0xFF else 2 if track[offset] & 0xF0 == 0xC0 else 3
+        found.append((now, track[offset : offset + size]))
+        offset += size
     return found
 
 
@@ -99,8 +99,8 @@ def test_grooves_fill_the_bar_of_their_metre(metre: str) -> None:
     steps = sum(METRES[metre])
     for seed in range(5):
         rng = np.random.default_rng(seed)
-        groove = Groove(METRES[metre], rng)
-        notes = [note for place in range(4) for note in groove.bar(10.0, place, rng)]
+        pattern = DrumPattern(METRES[metre], rng)
+        notes = [note for place in range(4) for note in pattern.bar(10.0, place, rng)]
         assert all(10.0 <= note.start < 10.0 + steps / 4 for note in notes)
         assert any(note.pitch == 36 and note.start == 10.0 for note in notes)
 

@@ -13,7 +13,7 @@ from tfsep.errors import InputError, JobError
 from tfsep.rendering import effects, fluidsynth, render
 from tfsep.rendering.notes import Note, Part
 from tfsep.rendering.render import RenderSettings, render_song
-from tfsep.rendering.song_folder import kept_or_made
+from tfsep.rendering.song_folder import write_song
 
 RATE = 22050
 FONT = Path("TimGM6mb.sf2")
@@ -62,8 +62,8 @@ def test_a_room_decays_by_sixty_decibels() -> None:
 
 def test_bass_and_lead_stay_in_the_middle() -> None:
     same = np.broadcast_to(noise()[:1], (2, RATE))
-    np.testing.assert_allclose(effects.placed(same, -0.4)[1], 0.6 * same[0], rtol=1e-6)
-    np.testing.assert_array_equal(effects.placed(same, 0.0), same)
+    np.testing.assert_allclose(effects.panned(same, -0.4)[1], 0.6 * same[0], rtol=1e-6)
+    np.testing.assert_array_equal(effects.panned(same, 0.0), same)
 
 
 @pytest.mark.parametrize("seed", range(5))
@@ -129,11 +129,11 @@ def test_a_song_is_stems_that_hang_on_the_seed_alone(soundfont: Path, tmp_path: 
 def test_stems_of_an_earlier_make_do_not_stay(tmp_path: Path) -> None:
     sound = np.zeros((2, 100), np.float32)
     folder = tmp_path / "train" / "song"
-    kept_or_made(folder, {"make": 1}, lambda: {"drums": sound, "vocals": sound}, RATE, 2)
-    kept_or_made(folder, {"make": 2}, lambda: {"drums": sound}, RATE, 1)
+    write_song(folder, {"make": 1}, lambda: {"drums": sound, "vocals": sound}, RATE, 2)
+    write_song(folder, {"make": 2}, lambda: {"drums": sound}, RATE, 1)
     assert sorted(path.name for path in folder.iterdir()) == ["drums.flac", "song.json"]
 
     def never() -> dict[str, np.ndarray]:
         raise AssertionError("it lies there already")
 
-    assert kept_or_made(folder, {"make": 2}, never, RATE, 1) == folder
+    assert write_song(folder, {"make": 2}, never, RATE, 1) == folder

@@ -1,4 +1,4 @@
-"""Speech taken apart and sung: pitches and times of the tune, silence elsewhere, and what is refused."""
+"""Speech analysed and sung: pitches and times of the tune, silence elsewhere, and what is refused."""
 
 from __future__ import annotations
 
@@ -60,11 +60,11 @@ def pitch_of(sound: np.ndarray) -> float:
 @needs_world
 def test_a_tune_is_sung_at_its_pitches_and_rests_are_silent() -> None:
     notes = (Note(0.5, 1.0, 48, 100), Note(1.5, 1.0, 55, 100), Note(3.5, 1.0, 52, 100))
-    sound = singing.sing(speech.analysed(spoken()), notes, TEMPO, 5.0, RATE, np.random.default_rng(3))
+    sound = singing.sing(speech.analyse(spoken()), notes, TEMPO, 5.0, RATE, np.random.default_rng(3))
     assert sound.shape == (2, 5 * RATE) and sound.dtype == np.float32
     np.testing.assert_array_equal(sound[0], sound[1])
-    heard = [pitch_of(sound[0, round(start * RATE) : round((start + 0.3) * RATE)]) for start in (1.0, 2.0, 4.0)]
-    steps = 12 * np.log2(np.array(heard) / 440.0) + 69
+    sung = [pitch_of(sound[0, round(start * RATE) : round((start + 0.3) * RATE)]) for start in (1.0, 2.0, 4.0)]
+    steps = 12 * np.log2(np.array(sung) / 440.0) + 69
     moved = steps - np.array([48, 55, 52])
     np.testing.assert_allclose(moved, np.round(moved[0] / 12) * 12, atol=0.8)
     loud = np.std(sound[0, round(0.7 * RATE) : round(2.2 * RATE)])
@@ -74,7 +74,7 @@ def test_a_tune_is_sung_at_its_pitches_and_rests_are_silent() -> None:
 
 @needs_world
 def test_what_is_sung_depends_on_the_seed_alone_and_differs_between_seeds() -> None:
-    known, notes = speech.analysed(spoken()), (Note(0.0, 1.0, 50, 90),)
+    known, notes = speech.analyse(spoken()), (Note(0.0, 1.0, 50, 90),)
     first, again, other = (singing.sing(known, notes, TEMPO, 1.5, RATE, np.random.default_rng(s)) for s in (1, 1, 2))
     np.testing.assert_array_equal(first, again)
     assert np.abs(first - other).max() > 0.1 * np.abs(first).max()
@@ -83,7 +83,7 @@ def test_what_is_sung_depends_on_the_seed_alone_and_differs_between_seeds() -> N
 @needs_world
 def test_speech_has_its_pitch_and_no_pauses(tmp_path: Path) -> None:
     pause = np.zeros(RATE, np.float32)
-    known = speech.analysed(np.concatenate([spoken(), pause, spoken(2.0)]))
+    known = speech.analyse(np.concatenate([spoken(), pause, spoken(2.0)]))
     assert known.median_pitch == pytest.approx(140.0, rel=0.02)
     assert 5.5 < len(known.pitch) * speech.FRAME_SECONDS < 6.3
     assert all(np.isfinite(part).all() for part in (known.pitch, known.envelope, known.aperiodicity))
@@ -110,15 +110,15 @@ def test_notes_are_sung_one_at_a_time_and_parted_by_rests() -> None:
 
 
 @pytest.mark.parametrize(("length", "stretch"), [(40, 1.0), (100, 2.0), (30, 3.0)])
-def test_a_note_is_held_on_what_is_voiced(length: int, stretch: float) -> None:
+def test_a_note_is_stretched_where_the_speech_is_voiced(length: int, stretch: float) -> None:
     pitch = np.where(np.arange(200) % 20 < 8, 0.0, 120.0)
     known = speech.Speech(pitch, np.ones((200, 3)), np.zeros((200, 3)), np.ones(200))
-    places, taken = singing.held(known, 20, length, stretch)
-    assert len(places) == length and taken == max(round(length / stretch), 6)
-    assert places[0] == 20.0 and np.all(np.diff(places) >= 0) and places[-1] < 20 + taken
+    positions, used = singing.stretched(known, 20, length, stretch)
+    assert len(positions) == length and used == max(round(length / stretch), 6)
+    assert positions[0] == 20.0 and np.all(np.diff(positions) >= 0) and positions[-1] < 20 + used
     if stretch > 1.0:
-        on_consonant = np.mean(pitch[np.floor(places).astype(int)] == 0.0)
-        assert on_consonant < 0.8 * np.mean(pitch[20 : 20 + taken] == 0.0) + 1e-9
+        on_consonant = np.mean(pitch[np.floor(positions).astype(int)] == 0.0)
+        assert on_consonant < 0.8 * np.mean(pitch[20 : 20 + used] == 0.0) + 1e-9
 
 
 def test_with_voices_the_lead_is_sung_or_one_more_of_the_others(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ import pytest
 
 from tfsep.audio import files
 from tfsep.cli import render as command
-from tfsep.rendering import drum_machine, kits, render, subtractive
+from tfsep.rendering import drum_kits, drum_machine, render, subtractive
 from tfsep.rendering.notes import Note, Part
 from tfsep.rendering.render import RenderSettings
 
@@ -95,7 +95,7 @@ def test_random_patches_sound_differ_and_stay_finite(group: str) -> None:
 
 def test_the_drum_machine_has_every_drum_of_a_kit() -> None:
     strokes = drum_machine.random_strokes(RATE, np.random.default_rng(0))
-    assert set(strokes) == set(kits.NAMES)
+    assert set(strokes) == set(drum_kits.NAMES)
     for drum, stroke in strokes.items():
         assert stroke.shape[0] == 2 and np.isfinite(stroke).all() and np.abs(stroke).max() == pytest.approx(1.0), drum
     centre = {drum: centroid(strokes[drum]) for drum in ("kick", "snare", "hat")}

@@ -78,7 +78,7 @@ def test_a_folder_of_stems_is_varied(tmp_path: Path) -> None:
     [
         (["--pitch=30"], "--pitch must lie in 0..24 and --tempo in 1..4, got 30 and 1.1"),
         (["--tempo=0.9"], "got 2 and 0.9"),
-        (["--soundfont=x.sf2"], "--stems varies songs that sound already and takes no --soundfont"),
+        (["--soundfont=x.sf2"], "--stems varies songs that are rendered already and takes no --soundfont"),
         (["--midi=x", "--sources=a,b,c,d"], "takes no --midi, --sources"),
         ([], "has no track folders"),
     ],

@@ -23,7 +23,7 @@ def row(name: str) -> str:
 
 
 def level(name: str) -> str:
-    """What is heard of a signal: 0 for nothing, 1 for full scale."""
+    """Return the level at which a signal plays: 0 for silence, 1 for full scale."""
     return f'document.querySelector("{row(name)} .level").value'
 
 

@@ -13,19 +13,20 @@ from tfsep.errors import JobError
 
 @contextlib.contextmanager
 def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
-    """Lends a temporary file which takes the place of `path` when the `with` block ends well.
+    """Yield a temporary file that replaces ``path`` when the ``with`` block ends without an error.
 
-    Folders that are missing above `path` are made. After an exception the temporary file is removed, and so are the
-    folders that were made for it, unless something else has come to lie in them; what stood at `path` stands still.
+    Folders that are missing above ``path`` are made. After an exception the temporary file is
+    removed, and so are the folders that were made for it, unless something else has been put into
+    them; a file that was at ``path`` stays as it was.
 
     Args:
-        path: Where the file will stand.
+        path: Where the file is to be.
 
     Yields:
         The path of an empty file in the same folder, to be written.
 
     Raises:
-        JobError: The folder cannot be made or written, or `path` is a folder.
+        JobError: The folder cannot be made or written, or ``path`` is a folder.
     """
     target = Path(path)
     temporary = target.parent / f".{secrets.token_hex(8)}.part"
@@ -50,7 +51,7 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
 
 
 def _make_folders(folder: Path, made: list[Path]) -> None:
-    """Makes a folder and those above it, and notes in `made` which were not there."""
+    """Make a folder and those above it, and append to ``made`` which were missing."""
     missing = [candidate for candidate in (folder, *folder.parents) if not candidate.exists()]
     for candidate in reversed(missing):
         candidate.mkdir(exist_ok=True)
@@ -59,6 +60,7 @@ def _make_folders(folder: Path, made: list[Path]) -> None:
 
 @contextlib.contextmanager
 def _explained(target: Path) -> Iterator[None]:
+    """Turn an error of the file system into a ``JobError`` that names the file."""
     try:
         yield
     except OSError as error:

@@ -1,4 +1,4 @@
-"""Invertible curves from amplitudes to numbers that networks like, and back.
+"""Invertible curves that compress amplitudes to a range that suits networks, and back.
 
 mu-law (ITU-T G.711, the continuous curve):  y = sign(x) log(1 + mu |x|) / log(1 + mu), from [-1, 1] onto [-1, 1].
 log magnitude:                               y = log(a + floor), from a >= 0 onto y >= log(floor).
@@ -12,7 +12,7 @@ import tensorflow as tf
 
 
 def mu_law(x: tf.Tensor, mu: float = 255.0) -> tf.Tensor:
-    """Compresses amplitudes: fine steps near zero, coarse ones near full scale.
+    """Compress amplitudes by the mu-law: fine steps near zero, coarse ones near full scale.
 
     Its slope is mu / log(1 + mu) at zero, and automatic differentiation finds it there.
 
@@ -21,7 +21,7 @@ def mu_law(x: tf.Tensor, mu: float = 255.0) -> tf.Tensor:
         mu: The strength of the curve, above 0.
 
     Returns:
-        The companded amplitudes, of the shape of `x`.
+        The companded amplitudes, of the shape of ``x``.
 
     Raises:
         ValueError: mu is not positive.
@@ -34,14 +34,14 @@ def mu_law(x: tf.Tensor, mu: float = 255.0) -> tf.Tensor:
 
 
 def inverse_mu_law(y: tf.Tensor, mu: float = 255.0) -> tf.Tensor:
-    """Undoes `mu_law`: x = sign(y) ((1 + mu)^|y| - 1) / mu.
+    """Invert ``mu_law``: x = sign(y) ((1 + mu)^|y| - 1) / mu.
 
     Args:
         y: Companded amplitudes of any shape, float.
         mu: The strength of the curve, above 0.
 
     Returns:
-        The amplitudes, of the shape of `y`.
+        The amplitudes, of the shape of ``y``.
 
     Raises:
         ValueError: mu is not positive.
@@ -54,14 +54,14 @@ def inverse_mu_law(y: tf.Tensor, mu: float = 255.0) -> tf.Tensor:
 
 
 def log_magnitude(magnitude: tf.Tensor, floor: float = 1e-3) -> tf.Tensor:
-    """The logarithm of magnitudes, in nats, with silence at log(floor).
+    """Return the logarithm of magnitudes, in nats, with silence at log(floor).
 
     Args:
         magnitude: Magnitudes of any shape, float, not negative.
-        floor: What is added before the logarithm, above 0, in the unit of `magnitude`.
+        floor: What is added before the logarithm, above 0, in the unit of ``magnitude``.
 
     Returns:
-        log(magnitude + floor), of the shape of `magnitude`.
+        log(magnitude + floor), of the shape of ``magnitude``.
 
     Raises:
         ValueError: The floor is not positive.
@@ -71,14 +71,14 @@ def log_magnitude(magnitude: tf.Tensor, floor: float = 1e-3) -> tf.Tensor:
 
 
 def inverse_log_magnitude(level: tf.Tensor, floor: float = 1e-3) -> tf.Tensor:
-    """Undoes `log_magnitude`; levels below log(floor), which no magnitude has, become zero.
+    """Invert ``log_magnitude``; values below log(floor), which no magnitude has, become zero.
 
     Args:
         level: Log magnitudes of any shape, float, in nats.
-        floor: As given to `log_magnitude`.
+        floor: As given to ``log_magnitude``.
 
     Returns:
-        max(exp(level) - floor, 0), of the shape of `level`.
+        max(exp(level) - floor, 0), of the shape of ``level``.
 
     Raises:
         ValueError: The floor is not positive.
@@ -93,6 +93,6 @@ def _check_positive(name: str, value: float) -> None:
 
 
 def _halves(x: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-    """The magnitudes of what lies at or above zero and below it; the other half of each is zero, as its gradient."""
+    """Return max(x, 0) and max(-x, 0), with a gradient of zero where they are zero."""
     zero = tf.zeros_like(x)
     return tf.where(x >= 0, x, zero), tf.where(x >= 0, zero, -x)

@@ -1,4 +1,4 @@
-"""Decoding of what libsndfile cannot read, by the `ffmpeg` program where it is installed.
+"""Decoding of files that libsndfile cannot read, by the ``ffmpeg`` program where it is installed.
 
 The program sees the file alone: no network and no playlist formats, which could name other files.
 """
@@ -12,31 +12,29 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
+from tfsep.audio.suffixes import DECODED_SUFFIXES
 from tfsep.errors import JobError
 
-SUFFIXES = frozenset(
-    ".m4a .m4b .mp4 .m4v .mov .3gp .aac .adts .ac3 .eac3 .wma .asf .webm .mka .mkv .opus .oga .ogg .amr .ape .wv .tta "
-    ".dts .caf .aif .aiff .wav .flac .mp3 .mp2".split()
-)
 DEMUXERS = "mov,mp4,aac,ac3,eac3,asf,matroska,webm,ogg,amr,ape,wv,tta,dts,caf,aiff,wav,flac,mp3"
 
 
 @contextlib.contextmanager
 def decode(path: Path, max_seconds: float | None, reason: str) -> Iterator[Path]:
-    """Decodes the first audio stream of a file into a WAV of float samples, which is removed at the end.
+    """Decode the first audio stream of a file to a WAV of float samples, which is removed at the end.
 
     Args:
-        path: The file, which libsndfile has refused.
-        max_seconds: A second more than this is decoded at most; None: all of it.
-        reason: Why libsndfile has refused it, for the message.
+        path: The file, which libsndfile refused.
+        max_seconds: At most one second more than this is decoded; None: all of it.
+        reason: Why libsndfile refused it, for the message.
 
     Yields:
         The path of the WAV, at the rate and with the channels of the stream.
 
     Raises:
-        JobError: A suffix that no sound file has, no `ffmpeg` on the path, or a file that it refuses too.
+        JobError: A suffix of no sound file, no ``ffmpeg`` on the path, or a file that ffmpeg
+            refuses too.
     """
-    if path.suffix.lower() not in SUFFIXES:
+    if path.suffix.lower() not in DECODED_SUFFIXES:
         raise JobError(f"not a sound file ({reason.rstrip('.')}): {path}")
     program = shutil.which("ffmpeg")
     if program is None:

@@ -1,9 +1,9 @@
-"""Sound files in and out: the one place that opens them.
+"""Read and write sound files: no other module opens them.
 
-Waveforms are float32 arrays (channels, time) in full scale 1 at the file's own sample rate. WAV, FLAC, OGG, MP3 and
-what else libsndfile knows are read block by block; other formats (M4A, MP4, AAC, WMA, ...) are first decoded by the
-`ffmpeg` program, where there is one. Whatever is wrong with a file ends in a `JobError` of one line, and no file is
-ever left half-written.
+Waveforms are float32 arrays (channels, time) in full scale 1 at the file's own sample rate. WAV,
+FLAC, OGG, MP3 and the other formats of libsndfile are read block by block; further formats (M4A,
+MP4, AAC, WMA, ...) are first decoded by the ``ffmpeg`` program, where it is installed. Whatever is
+wrong with a file raises a ``JobError`` of one line, and no file is ever left half-written.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ import soundfile
 
 from tfsep.audio.atomic import replacing
 from tfsep.audio.ffmpeg import decode
-from tfsep.audio.mp3_length import truthful
+from tfsep.audio.mp3_length import with_true_length
 from tfsep.audio.riff import missing_bytes
 from tfsep.errors import JobError
 
@@ -38,10 +38,10 @@ PathLike = str | os.PathLike[str]
 
 @dataclasses.dataclass(frozen=True)
 class AudioInfo:
-    """What a sound file says of itself.
+    """What the header of a sound file says.
 
     Attributes:
-        path: Where it lies.
+        path: Of the file.
         sample_rate: In Hz.
         channels: Number of channels, 1..8.
         frames: Samples of each channel, at least 1.
@@ -58,23 +58,25 @@ class AudioInfo:
 
     @property
     def seconds(self) -> float:
-        """The duration in seconds."""
+        """Return the duration in seconds."""
         return self.frames / self.sample_rate
 
 
 def info(path: PathLike, max_seconds: float | None = None) -> AudioInfo:
-    """Reads the header of a sound file.
+    """Read the header of a sound file.
 
     Args:
         path: The file.
-        max_seconds: The longest duration that is let in; None: no bound.
+        max_seconds: The longest duration that is accepted, in seconds; None: any.
 
     Returns:
-        Its rate, channels and length. The samples may still turn out to be broken when they are read.
+        Its rate, channels and length. The samples may still turn out to be broken when they are
+        read.
 
     Raises:
-        JobError: No such file, not a sound file, truncated, no samples, more than 8 channels, a rate outside
-            1000..384000 Hz, longer than `max_seconds`, or a format that needs ffmpeg where there is none.
+        JobError: No such file, not a sound file, truncated, no samples, more than 8 channels, a
+            rate outside 1000..384000 Hz, longer than ``max_seconds``, or a format that needs ffmpeg
+            where there is none.
     """
     with _opened(path, max_seconds) as (_, described):
         return described
@@ -83,19 +85,19 @@ def info(path: PathLike, max_seconds: float | None = None) -> AudioInfo:
 def read(
     path: PathLike, start: int = 0, frames: int | None = None, max_seconds: float | None = None
 ) -> tuple[np.ndarray, int]:
-    """Reads a sound file, or a stretch of it, into memory.
+    """Read a sound file, or a part of it, into memory.
 
     Args:
         path: The file.
         start: The first sample wanted, in 0..frames of the file - 1.
         frames: How many samples; None, or more than there are: up to the end.
-        max_seconds: The longest duration of the file that is let in; None: no bound.
+        max_seconds: The longest duration of the file that is accepted, in seconds; None: any.
 
     Returns:
         The samples (channels, time) float32, and the sample rate in Hz.
 
     Raises:
-        JobError: What `info` refuses, a file that breaks off, or a sample that is not finite.
+        JobError: What ``info`` refuses, a file that breaks off, or a sample that is not finite.
         ValueError: A start outside the file or fewer than one sample wanted.
     """
     with _opened(path, max_seconds) as (file, described):
@@ -108,18 +110,18 @@ def read(
 
 
 def blocks(path: PathLike, block_frames: int, max_seconds: float | None = None) -> Iterator[np.ndarray]:
-    """Reads a sound file block by block, in memory that does not grow with its length.
+    """Read a sound file block by block, in memory that does not grow with its length.
 
     Args:
         path: The file.
         block_frames: Samples of a block, at least 1.
-        max_seconds: The longest duration of the file that is let in; None: no bound.
+        max_seconds: The longest duration of the file that is accepted, in seconds; None: any.
 
     Yields:
         (channels, block_frames) float32; the last block is shorter where the length asks for it.
 
     Raises:
-        JobError: As `read`, at the first block or at the one that is broken.
+        JobError: As ``read``, at the first block or at the one that is broken.
         ValueError: Blocks of fewer than one sample.
     """
     if block_frames < 1:
@@ -131,7 +133,7 @@ def blocks(path: PathLike, block_frames: int, max_seconds: float | None = None) 
 
 @contextlib.contextmanager
 def _opened(path: PathLike, max_seconds: float | None) -> Iterator[tuple[soundfile.SoundFile, AudioInfo]]:
-    """Opens a sound file, decoded by ffmpeg if need be, with its header checked."""
+    """Open a sound file, decoded by ffmpeg if need be, and check its header."""
     path = Path(path)
     try:
         status = path.stat()
@@ -149,7 +151,7 @@ def _opened(path: PathLike, max_seconds: float | None) -> Iterator[tuple[soundfi
         try:
             file = stack.enter_context(soundfile.SoundFile(os.fsencode(path)))
             if file.subtype == "MPEG_LAYER_III":
-                file = stack.enter_context(soundfile.SoundFile(stack.enter_context(truthful(path))))
+                file = stack.enter_context(soundfile.SoundFile(stack.enter_context(with_true_length(path))))
         except (soundfile.SoundFileError, TypeError) as error:  # TypeError: a suffix of headerless samples, .raw
             decoded = stack.enter_context(decode(path, max_seconds, getattr(error, "error_string", str(error))))
             file = stack.enter_context(soundfile.SoundFile(decoded))
@@ -161,6 +163,7 @@ def _opened(path: PathLike, max_seconds: float | None) -> Iterator[tuple[soundfi
 
 
 def _check(described: AudioInfo, max_seconds: float | None) -> None:
+    """Refuse a header that announces no samples, or values outside their ranges."""
     path = described.path
     if described.frames < 1:
         raise JobError(f"a sound file must hold at least 1 sample, got {described.frames}: {path}")
@@ -173,7 +176,7 @@ def _check(described: AudioInfo, max_seconds: float | None) -> None:
 
 
 def _next_block(file: soundfile.SoundFile, described: AudioInfo, start: int, frames: int) -> np.ndarray:
-    """The samples (channels, frames) from `start` on, all there and all finite."""
+    """Read the samples (channels, frames) from ``start`` on; refuse missing and non-finite ones."""
     try:
         if file.tell() != start:
             file.seek(start)
@@ -192,10 +195,10 @@ def _next_block(file: soundfile.SoundFile, described: AudioInfo, start: int, fra
 
 
 class Writer:
-    """Writes a sound file block by block; a context manager, and the file stands only after a clean exit.
+    """Write a sound file block by block: a context manager, and the file exists only after a clean exit.
 
     Attributes:
-        path: Where the file will stand; missing folders above it are made.
+        path: Where the file will be; missing folders above it are made.
         peak: The largest magnitude written so far.
         clipped: How many samples beyond full scale were written to a format that cannot hold them.
     """
@@ -203,14 +206,14 @@ class Writer:
     def __init__(
         self, path: PathLike, sample_rate: int, channels: int, bits: str | None = None, format: str = "wav"
     ) -> None:
-        """Takes the properties of the file; nothing is written before the `with` block is entered.
+        """Check the properties of the file; nothing is written before the ``with`` block is entered.
 
         Args:
-            path: Where the file will stand; whatever stood there is replaced.
+            path: Where the file will be; a file that is there is replaced.
             sample_rate: In Hz, in 1000..384000.
             channels: Number of channels, 1..8 (MP3: 1..2).
-            bits: "32f" (wav only), "24" or "16"; None: "32f" for wav, "24" for flac. OGG and MP3 have no bits; it is
-                not looked at.
+            bits: "32f" (wav only), "24" or "16"; None: "32f" for wav, "24" for flac. Ignored for
+                ogg and mp3, which have no bits.
             format: "wav", "flac", "ogg" or "mp3".
 
         Raises:
@@ -234,7 +237,7 @@ class Writer:
         self._file: soundfile.SoundFile | None = None
 
     def __enter__(self) -> Writer:
-        """Makes the folder and opens the temporary file."""
+        """Make the folder and open the temporary file."""
         with self._stack:
             temporary = self._stack.enter_context(replacing(self.path))
             properties = (self.sample_rate, self.channels, self._subtype)
@@ -245,7 +248,7 @@ class Writer:
         return self
 
     def write(self, block: np.ndarray) -> None:
-        """Appends (channels, time) samples; values beyond -1..1 are clipped unless the file is "32f".
+        """Append (channels, time) samples; values beyond -1..1 are clipped unless the file is "32f".
 
         Raises:
             JobError: A sample that is not finite, or a disk that takes no more.
@@ -270,7 +273,7 @@ class Writer:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        """Closes the temporary file and renames it, or removes it after an exception."""
+        """Close the temporary file and rename it, or remove it after an exception."""
         self._stack.__exit__(kind, error, traceback)
 
     def _close(self, kind: type[BaseException] | None, *_: object) -> None:

@@ -1,16 +1,18 @@
-"""Front ends: the domain in which a prior sees a waveform, and the way back.
+"""Front ends: the domain in which a prior models a waveform, and the inverse.
 
-A front end turns waveforms (batch, time) into features (batch,) + event_shape and `aux`, whatever the features leave
-out and the way back needs. It holds settings and no weights; a model folder keeps `domain` and `settings()`, from which
-`build` makes it again. Densities over different domains are never compared.
+A front end turns waveforms (batch, time) into features (batch,) + event_shape and ``aux``, what the
+features leave out and the inverse needs. It has settings and no weights; a model folder stores
+``domain`` and ``settings()``, from which ``build`` makes it again. Densities over different domains
+are never compared.
 
 "wave"      features (time, 1): the samples; aux None.
-"log_stft"  features (num_frames, num_bins - 1, 1): (log(|S| + floor) - offset) / scale of the STFT S without the bin at
-            half the sample rate; aux the phase of the same bins in radians, (batch, num_frames, num_bins - 1).
+"log_stft"  features (num_frames, num_bins - 1, 1): (log(|S| + floor) - offset) / scale of the STFT S
+            without the bin at half the sample rate; aux the phase of the same bins in radians, (batch,
+            num_frames, num_bins - 1).
 "log_mel"   features (num_frames, num_mels, 1): the same of mel-band magnitudes; aux the phase of all bins in radians,
             (batch, num_frames, num_bins).
 
-Without aux, the spectral domains find a phase by the algorithm of Griffin and Lim.
+Without aux, the spectral domains estimate a phase by the algorithm of Griffin and Lim.
 """
 
 from __future__ import annotations
@@ -18,7 +20,7 @@ from __future__ import annotations
 import abc
 import dataclasses
 import functools
-from typing import Any
+from typing import ClassVar
 
 import numpy as np
 import tensorflow as tf
@@ -32,63 +34,71 @@ from tfsep.errors import InputError
 _QUIET = 1e-3
 
 
+@dataclasses.dataclass(frozen=True)
 class FrontEnd(abc.ABC):
     """A map between waveforms and the features of one domain."""
 
-    domain: str
+    domain: ClassVar[str]
 
-    def settings(self) -> dict[str, Any]:
-        """The arguments that make this front end again, ready for JSON: `build(front_end.domain, **settings)`."""
-        return dataclasses.asdict(self)  # type: ignore[call-overload]
+    def settings(self) -> dict[str, object]:
+        """Return the arguments that make this front end again, for JSON: ``build(front_end.domain, **settings)``."""
+        return dataclasses.asdict(self)
 
     @abc.abstractmethod
     def event_shape(self, length: int) -> tuple[int, ...]:
-        """The shape of the features of one waveform of `length` samples."""
+        """Return the shape of the features of one waveform of ``length`` samples."""
 
     @abc.abstractmethod
     def analyse(self, wave: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor | None]:
-        """Turns waveforms (batch, time) into features (batch,) + event_shape(time) and what they leave out."""
+        """Turn waveforms (batch, time) into features (batch,) + event_shape(time) and what they leave out."""
 
     @abc.abstractmethod
     def synthesise(self, features: tf.Tensor, aux: tf.Tensor | None, length: Length) -> tf.Tensor:
-        """Turns features, and `aux` of this or another signal's `analyse` or None, into waveforms (batch, length)."""
+        """Turn features into waveforms (batch, length).
+
+        ``aux`` is that of this or another signal's ``analyse``, or None.
+        """
 
 
 @dataclasses.dataclass(frozen=True)
 class WaveFrontEnd(FrontEnd):
     """The samples themselves, with a channel axis: features (batch, time, 1), in full scale 1."""
 
-    domain = "wave"
+    domain: ClassVar[str] = "wave"
 
     def event_shape(self, length: int) -> tuple[int, ...]:
-        """(length, 1)."""
+        """Return (length, 1)."""
         return (length, 1)
 
     def analyse(self, wave: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor | None]:
-        """Waveforms (batch, time) as features (batch, time, 1); nothing is left out."""
+        """Return waveforms (batch, time) as features (batch, time, 1); nothing is left out."""
         return tf.convert_to_tensor(wave)[..., None], None
 
     def synthesise(self, features: tf.Tensor, aux: tf.Tensor | None, length: Length) -> tf.Tensor:
-        """Features (batch, time, 1) as waveforms (batch, length), with length <= time."""
+        """Return features (batch, time, 1) as waveforms (batch, length), with length <= time."""
         return tf.convert_to_tensor(features)[..., 0][..., :length]
 
 
 @dataclasses.dataclass(frozen=True)
 class SpectralFrontEnd(FrontEnd):
-    """What the logarithmic spectral domains share: framing, and features (log(magnitude + floor) - offset) / scale.
+    """The logarithmic spectral domains: framing, and features (log(magnitude + floor) - offset) / scale.
 
     Attributes:
         frame_length: Samples of a frame.
         frame_step: Samples between two frames, in 1..frame_length/2.
         fft_length: Samples of the transform; None: the next power of two.
-        floor: Magnitude that is added before the logarithm (a full-scale sine has a magnitude of frame_length / 4).
-        offset: Centre of the log magnitudes, in nats; with `scale`, it brings features to about -1.6..2.5.
+        floor: Magnitude that is added before the logarithm (a full-scale sine has a magnitude of
+            frame_length / 4).
+        offset: Centre of the log magnitudes, in nats; with ``scale``, it brings features to about
+            -1.6..2.5.
         scale: Spread of the log magnitudes, in nats, above 0.
-        frame_multiple: The number of frames is a multiple of this; zeros behind the signal fill the last frames.
+        frame_multiple: The number of frames is a multiple of this; zeros behind the signal fill the
+            last frames.
         phase_iterations: Rounds of Griffin-Lim where no phase is given.
-        level: RMS that each waveform is brought to before its analysis, so that features say nothing of loudness; what
-            is below an RMS of 0.001 is raised as if it had that, and silence stays silent. The way back ends at this
-            level. None leaves waveforms as they are.
+        level: RMS that each waveform is scaled to before its analysis, so that features do not
+            depend on loudness; a waveform below an RMS of 0.001 gets the gain of one at 0.001, and
+            silence stays silent. The inverse returns waveforms at this level. None leaves waveforms
+            as they are.
     """
 
     frame_length: int = 1024
@@ -102,7 +112,7 @@ class SpectralFrontEnd(FrontEnd):
     level: float | None = None
 
     def __post_init__(self) -> None:
-        """Refuses settings outside their ranges with a ValueError."""
+        """Refuse settings outside their ranges with a ValueError."""
         check_framing(self.frame_length, self.frame_step, self.fft_length)
         for name in ("floor", "scale", "frame_multiple"):
             if not getattr(self, name) > 0:
@@ -114,16 +124,16 @@ class SpectralFrontEnd(FrontEnd):
 
     @property
     def num_bins(self) -> int:
-        """Bins of the transform, 0 Hz and half the sample rate included."""
+        """Return the bins of the transform, 0 Hz and half the sample rate included."""
         return check_framing(self.frame_length, self.frame_step, self.fft_length) // 2 + 1
 
     def num_frames(self, length: Length) -> Length:
-        """Frames of a waveform of `length` samples, rounded up to `frame_multiple`."""
+        """Return the frames of a waveform of ``length`` samples, rounded up to ``frame_multiple``."""
         frames = num_frames(length, self.frame_length, self.frame_step)
         return (frames + self.frame_multiple - 1) // self.frame_multiple * self.frame_multiple
 
     def spectrum(self, wave: tf.Tensor) -> tf.Tensor:
-        """The STFT (batch, num_frames, num_bins) complex64 of waveforms (batch, time)."""
+        """Return the STFT (batch, num_frames, num_bins) complex64 of waveforms (batch, time)."""
         wave = tf.convert_to_tensor(wave)
         time = static_or_dynamic(wave, -1)
         padded_time = longest_signal(self.num_frames(time), self.frame_length, self.frame_step)
@@ -131,11 +141,11 @@ class SpectralFrontEnd(FrontEnd):
         return stft(padded, self.frame_length, self.frame_step, self.fft_length)
 
     def waveform(self, spectrum: tf.Tensor, length: Length) -> tf.Tensor:
-        """The waveforms (batch, length) of spectra (batch, num_frames, num_bins), the inverse of `spectrum`."""
+        """Return the waveforms (batch, length) of spectra (batch, num_frames, num_bins), inverting ``spectrum``."""
         return inverse_stft(spectrum, self.frame_length, self.frame_step, self.fft_length, length=length)
 
     def levelled(self, wave: tf.Tensor) -> tf.Tensor:
-        """Waveforms (batch, time) at ``level``, or as they are without one."""
+        """Scale waveforms (batch, time) to an RMS of ``level``, or leave them as they are without one."""
         wave = tf.convert_to_tensor(wave)
         if self.level is None:
             return wave
@@ -143,15 +153,15 @@ class SpectralFrontEnd(FrontEnd):
         return wave * (self.level / tf.maximum(rms, _QUIET))
 
     def to_features(self, magnitude: tf.Tensor) -> tf.Tensor:
-        """Features (..., 1) of magnitudes (...)."""
+        """Return the features (..., 1) of magnitudes (...)."""
         return ((log_magnitude(magnitude, self.floor) - self.offset) / self.scale)[..., None]
 
     def to_magnitude(self, features: tf.Tensor) -> tf.Tensor:
-        """Magnitudes (...) of features (..., 1), the inverse of `to_features`."""
+        """Return the magnitudes (...) of features (..., 1): the inverse of ``to_features``."""
         return inverse_log_magnitude(features[..., 0] * self.scale + self.offset, self.floor)
 
     def with_phase(self, magnitude: tf.Tensor, phase: tf.Tensor | None, length: Length) -> tf.Tensor:
-        """Waveforms (batch, length) of magnitudes (batch, num_frames, num_bins), by Griffin-Lim without a phase."""
+        """Return waveforms (batch, length) of magnitudes (batch, num_frames, num_bins); None: by Griffin-Lim."""
         if phase is not None:
             return self.waveform(polar(magnitude, phase), length)
         framing = (self.frame_length, self.frame_step, self.fft_length)
@@ -162,19 +172,19 @@ class SpectralFrontEnd(FrontEnd):
 class LogStftFrontEnd(SpectralFrontEnd):
     """Log magnitudes of the STFT, without the bin at half the sample rate (so that the bins halve well)."""
 
-    domain = "log_stft"
+    domain: ClassVar[str] = "log_stft"
 
     def event_shape(self, length: int) -> tuple[int, ...]:
-        """(num_frames, num_bins - 1, 1)."""
+        """Return (num_frames, num_bins - 1, 1)."""
         return (int(self.num_frames(length)), self.num_bins - 1, 1)
 
     def analyse(self, wave: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor | None]:
-        """Waveforms (batch, time) as log magnitudes, with the phase (batch, num_frames, num_bins - 1) in radians."""
+        """Return the log magnitudes of waveforms (batch, time), and the phase (batch, num_frames, num_bins - 1)."""
         spectrum = self.spectrum(self.levelled(wave))[..., :-1]
         return self.to_features(tf.abs(spectrum)), phase_of(spectrum)
 
     def synthesise(self, features: tf.Tensor, aux: tf.Tensor | None, length: Length) -> tf.Tensor:
-        """Waveforms (batch, length) with the given phase, or one by Griffin-Lim; the dropped bin is taken as zero."""
+        """Return waveforms (batch, length) with the given phase, or one by Griffin-Lim; the dropped bin is zero."""
         top = [[0, 0]] * (len(features.shape) - 2) + [[0, 1]]
         magnitude = tf.pad(self.to_magnitude(tf.convert_to_tensor(features)), top)
         return self.with_phase(magnitude, None if aux is None else tf.pad(aux, top), length)
@@ -182,7 +192,7 @@ class LogStftFrontEnd(SpectralFrontEnd):
 
 @dataclasses.dataclass(frozen=True)
 class LogMelFrontEnd(SpectralFrontEnd):
-    """Log magnitudes in mel bands: for analysis first; the way back is the pseudo-inverse and loses detail.
+    """Log magnitudes in mel bands: mainly for analysis; the inverse is the pseudo-inverse and loses detail.
 
     Attributes:
         sample_rate: Of the waveforms, in Hz.
@@ -191,29 +201,29 @@ class LogMelFrontEnd(SpectralFrontEnd):
 
     sample_rate: int = 16000
     num_mels: int = 80
-    domain = "log_mel"
+    domain: ClassVar[str] = "log_mel"
 
     def __post_init__(self) -> None:
-        """Refuses settings outside their ranges with a ValueError."""
+        """Refuse settings outside their ranges with a ValueError."""
         super().__post_init__()
         self.matrix.max()
 
     @functools.cached_property
     def matrix(self) -> np.ndarray:
-        """The matrix (num_bins, num_mels) of the bands."""
+        """Return the matrix (num_bins, num_mels) of the bands."""
         return mel_matrix(self.num_mels, self.num_bins, self.sample_rate)
 
     def event_shape(self, length: int) -> tuple[int, ...]:
-        """(num_frames, num_mels, 1)."""
+        """Return (num_frames, num_mels, 1)."""
         return (int(self.num_frames(length)), self.num_mels, 1)
 
     def analyse(self, wave: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor | None]:
-        """Waveforms (batch, time) as log band magnitudes, with the phase (batch, num_frames, num_bins) in radians."""
+        """Return the log band magnitudes of waveforms (batch, time), and the phase (batch, num_frames, num_bins)."""
         spectrum = self.spectrum(self.levelled(wave))
         return self.to_features(gather(tf.abs(spectrum), self.matrix)), phase_of(spectrum)
 
     def synthesise(self, features: tf.Tensor, aux: tf.Tensor | None, length: Length) -> tf.Tensor:
-        """Waveforms (batch, length) of the least-squares magnitudes, with the given phase or one by Griffin-Lim."""
+        """Return waveforms (batch, length) of the least-squares magnitudes, with the given phase or by Griffin-Lim."""
         magnitude = spread(self.to_magnitude(tf.convert_to_tensor(features)), self.matrix)
         return self.with_phase(magnitude, aux, length)
 
@@ -221,8 +231,8 @@ class LogMelFrontEnd(SpectralFrontEnd):
 FRONT_ENDS: dict[str, type[FrontEnd]] = {kind.domain: kind for kind in (WaveFrontEnd, LogStftFrontEnd, LogMelFrontEnd)}
 
 
-def build(domain: str, **settings: Any) -> FrontEnd:
-    """Makes a front end by the name of its domain.
+def build(domain: str, **settings: object) -> FrontEnd:
+    """Make a front end by the name of its domain.
 
     Args:
         domain: "wave", "log_stft" or "log_mel".
@@ -237,7 +247,7 @@ def build(domain: str, **settings: Any) -> FrontEnd:
     if domain not in FRONT_ENDS:
         raise InputError(f"front end domain must be one of {', '.join(FRONT_ENDS)}, got {domain!r}")
     kind = FRONT_ENDS[domain]
-    known = [field.name for field in dataclasses.fields(kind)]  # type: ignore[arg-type]
+    known = [field.name for field in dataclasses.fields(kind)]
     for name in settings:
         if name not in known:
             raise InputError(f"settings of {domain} must be among {', '.join(known) or '(none)'}, got {name!r}")

@@ -1,7 +1,8 @@
-"""Mel bands: what is left of a spectrum when it is heard rather than measured.
+"""Mel bands: the bins of a spectrum gathered on a scale of perceived pitch.
 
-The mel scale is mel(f) = 2595 log10(1 + f / 700) (O'Shaughnessy, 1987). Band b is a triangle over frequency that rises
-from the centre of band b - 1 to its own and falls to that of band b + 1, the centres being equally spaced in mel.
+The mel scale is mel(f) = 2595 log10(1 + f / 700) (O'Shaughnessy, 1987). Band b is a triangle over
+frequency that rises from the centre of band b - 1 to its own and falls to that of band b + 1, the
+centres being equally spaced in mel.
 """
 
 from __future__ import annotations
@@ -13,32 +14,35 @@ from tfsep.audio.stft import check_framing, stft
 
 
 def hertz_to_mel(frequency: np.ndarray | float) -> np.ndarray:
-    """Frequencies in Hz, not negative, on the mel scale."""
+    """Convert frequencies in Hz, not negative, to the mel scale."""
     return 2595.0 * np.log10(1.0 + np.asarray(frequency, np.float64) / 700.0)
 
 
 def mel_to_hertz(mel: np.ndarray | float) -> np.ndarray:
-    """The frequencies in Hz of places on the mel scale."""
+    """Convert values on the mel scale to frequencies in Hz."""
     return 700.0 * (10.0 ** (np.asarray(mel, np.float64) / 2595.0) - 1.0)
 
 
 def mel_matrix(
     num_mels: int, num_bins: int, sample_rate: int, min_frequency: float = 0.0, max_frequency: float | None = None
 ) -> np.ndarray:
-    """The matrix that gathers the bins of a spectrum into mel bands; each triangle has a peak of one.
+    """Return the matrix that sums the bins of a spectrum into mel bands; each triangle has a peak of one.
 
     Args:
         num_mels: Number of bands, at least 1.
         num_bins: Number of bins from 0 Hz to half the sample rate, both included; at least 2.
         sample_rate: In Hz.
         min_frequency: Lower end of the first band in Hz, at least 0.
-        max_frequency: Upper end of the last band in Hz, at most half the sample rate; None: half the sample rate.
+        max_frequency: Upper end of the last band in Hz, at most half the sample rate; None: half
+            the sample rate.
 
     Returns:
-        (num_bins, num_mels) float32, in 0..1: `magnitude @ mel_matrix(...)` are the band magnitudes.
+        (num_bins, num_mels) float32, in 0..1: ``magnitude @ mel_matrix(...)`` are the band
+        magnitudes.
 
     Raises:
-        ValueError: Numbers or frequencies outside their ranges, or a band so narrow that it holds no bin.
+        ValueError: Numbers or frequencies outside their ranges, or a band so narrow that it holds
+            no bin.
     """
     top = sample_rate / 2.0 if max_frequency is None else max_frequency
     if num_mels < 1 or num_bins < 2:
@@ -49,7 +53,7 @@ def mel_matrix(
     frequency = np.linspace(0.0, sample_rate / 2.0, num_bins)[:, None]
     rise = (frequency - edges[:-2]) / (edges[1:-1] - edges[:-2])
     fall = (edges[2:] - frequency) / (edges[2:] - edges[1:-1])
-    matrix = np.maximum(0.0, np.minimum(rise, fall))
+    matrix: np.ndarray = np.maximum(0.0, np.minimum(rise, fall))
     empty = np.flatnonzero(matrix.max(axis=0) == 0.0)
     if empty.size:
         raise ValueError(f"every mel band must hold a bin, got none in band {empty[0]} of {num_mels}: fewer bands")
@@ -64,18 +68,19 @@ def mel_spectrogram(
     frame_step: int = 256,
     fft_length: int | None = None,
 ) -> tf.Tensor:
-    """The magnitudes of a waveform in mel bands.
+    """Return the magnitudes of a waveform in mel bands.
 
     Args:
         x: (..., time) float32.
         sample_rate: In Hz.
         num_mels: Number of bands between 0 Hz and half the sample rate.
-        frame_length: As in `stft.stft`.
-        frame_step: As in `stft.stft`.
-        fft_length: As in `stft.stft`.
+        frame_length: As in ``stft.stft``.
+        frame_step: As in ``stft.stft``.
+        fft_length: As in ``stft.stft``.
 
     Returns:
-        (..., num_frames, num_mels) float32: sums of STFT magnitudes (not powers, not logarithms) under the triangles.
+        (..., num_frames, num_mels) float32: sums of STFT magnitudes (not powers, not logarithms)
+        under the triangles.
 
     Raises:
         ValueError: Settings outside their ranges.
@@ -86,10 +91,10 @@ def mel_spectrogram(
 
 
 def gather(magnitude: tf.Tensor, matrix: np.ndarray) -> tf.Tensor:
-    """Band magnitudes (..., num_mels) of bin magnitudes (..., num_bins)."""
+    """Sum bin magnitudes (..., num_bins) into band magnitudes (..., num_mels)."""
     return tf.tensordot(magnitude, tf.constant(matrix, magnitude.dtype), axes=1)
 
 
 def spread(bands: tf.Tensor, matrix: np.ndarray) -> tf.Tensor:
-    """The least-squares bin magnitudes (..., num_bins) of band magnitudes (..., num_mels), none of them negative."""
+    """Return the least-squares bin magnitudes (..., num_bins) of band magnitudes (..., num_mels), none negative."""
     return tf.nn.relu(gather(bands, np.linalg.pinv(matrix.astype(np.float64))))

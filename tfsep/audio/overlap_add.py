@@ -1,15 +1,16 @@
-"""Long signals as overlapping segments, and back again under weights that sum to one.
+"""Split long signals into overlapping segments, and join them under weights that sum to one.
 
-A signal x becomes segments x_i[n] = x[i hop + n]. The last one ends with the signal and begins before its turn, so that
-every segment is full wherever the signal is as long as one; what it repeats is context and is left out again. A
-shorter signal is filled up with zeros. Segments are joined as
+A signal x becomes segments x_i[n] = x[i hop + n]. The last one ends with the signal and so begins
+less than a hop after the one before it: every segment is full wherever the signal is as long as
+one. The samples that it repeats are context, and are left out when segments are joined. A shorter
+signal is padded with zeros. Segments are joined as
 
     y[t] = sum_i v[t - i hop] x_i[t - i hop] / sum_i v[t - i hop],
 
-so the weights of every sample sum to one, at both edges too, and `join(split(x))` is x. The window v is strictly
-positive. As a "trapezoid" it is flat in the middle, with straight ramps as long as the overlap (half a segment at
-most); as a "hann" it is sin^2(pi (n + 1/2) / segment). With hop == segment every weight is one: the segments are
-concatenated.
+so the weights of every sample sum to one, at both edges too, and ``join(split(x))`` is x. The
+window v is strictly positive. As a "trapezoid" it is flat in the middle, with straight ramps as
+long as the overlap (half a segment at most); as a "hann" it is sin^2(pi (n + 1/2) / segment). With
+hop == segment every weight is one: the segments are concatenated.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ SHAPES = ("trapezoid", "hann")
 
 
 def check_segmenting(segment: int, hop: int) -> None:
-    """Raises ValueError unless 1 <= hop <= segment; both in samples."""
+    """Refuse a hop outside 1..segment, both in samples, with a ValueError."""
     if segment < 1:
         raise ValueError(f"segment must be at least 1 sample, got {segment}")
     if not 1 <= hop <= segment:
@@ -31,7 +32,7 @@ def check_segmenting(segment: int, hop: int) -> None:
 
 
 def windows(segment: int, hop: int, shape: str = "trapezoid") -> np.ndarray:
-    """The weights of one segment inside a long signal: those of all segments sum to one at every sample.
+    """Return the weights of one segment inside a long signal: all segments' weights sum to one at every sample.
 
     Args:
         segment: Samples of a segment.
@@ -57,18 +58,19 @@ def windows(segment: int, hop: int, shape: str = "trapezoid") -> np.ndarray:
         window = np.minimum(1.0, np.minimum(centre, segment - centre) / ramp)
     overlaps = -(-segment // hop)
     period = np.pad(window, (0, overlaps * hop - segment)).reshape(overlaps, hop).sum(axis=0)
-    return window / np.tile(period, overlaps)[:segment]
+    weights: np.ndarray = window / np.tile(period, overlaps)[:segment]
+    return weights
 
 
 def num_segments(length: Length, segment: int, hop: int) -> Length:
-    """The number of segments that cover `length` samples: 1 + ceil(max(length - segment, 0) / hop)."""
+    """Return the number of segments that cover ``length`` samples: 1 + ceil(max(length - segment, 0) / hop)."""
     if isinstance(length, tf.Tensor):
         return 1 + (tf.maximum(length - segment, 0) + hop - 1) // hop
     return 1 + -(-max(length - segment, 0) // hop)
 
 
 def split(x: tf.Tensor, segment: int, hop: int) -> tf.Tensor:
-    """Cuts a signal into overlapping segments.
+    """Split a signal into overlapping segments.
 
     Args:
         x: (..., time), tensor or array, with at least one sample.
@@ -76,7 +78,8 @@ def split(x: tf.Tensor, segment: int, hop: int) -> tf.Tensor:
         hop: Samples between the starts of two segments, in 1..segment.
 
     Returns:
-        (..., num_segments, segment); the last segment ends with the signal, zeros follow one shorter than a segment.
+        (..., num_segments, segment); the last segment ends with the signal, zeros follow one
+        shorter than a segment.
 
     Raises:
         ValueError: A hop outside 1..segment, or no samples.
@@ -94,21 +97,22 @@ def split(x: tf.Tensor, segment: int, hop: int) -> tf.Tensor:
 
 
 def join(segments: tf.Tensor, hop: int, length: Length, shape: str = "trapezoid") -> tf.Tensor:
-    """Joins segments into a signal, under weights that sum to one at every sample.
+    """Join segments into a signal, under weights that sum to one at every sample.
 
     Args:
-        segments: (..., num_segments, segment), tensor or array; the segment length must be known at tracing time.
+        segments: (..., num_segments, segment), tensor or array; the segment length must be known at
+            tracing time.
         hop: Samples between the starts of two segments, in 1..segment.
-        length: Samples of the signal, a number or a scalar integer tensor, of which :func:`split` makes as many
-            segments.
+        length: Samples of the signal, a number or a scalar integer tensor, of which :func:`split`
+            makes as many segments.
         shape: "trapezoid" or "hann".
 
     Returns:
         (..., length): the weighted mean of whatever segments cover a sample.
 
     Raises:
-        ValueError: A hop outside 1..segment, an unknown shape, a segment length that is not known, or a length of
-            another number of segments.
+        ValueError: A hop outside 1..segment, an unknown shape, a segment length that is not known,
+            or a length of another number of segments.
     """
     segments = tf.convert_to_tensor(segments)
     count, segment = static_or_dynamic(segments, -2), segments.shape[-1]

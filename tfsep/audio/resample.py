@@ -1,8 +1,9 @@
-"""Changes of sample rate, of whole signals and of streams, by the SoX resampler (band-limited interpolation).
+"""Change the sample rate of whole signals and of streams, by the SoX resampler (band-limited interpolation).
 
-`time` samples at `from_rate` become round(time to_rate / from_rate) at `to_rate`, exactly, so that there and back again
-is `time` once more wherever the rates allow it; sample t stays at t / rate seconds (linear phase, delay removed).
-A stream gives what the whole signal gives, whatever the size of its blocks.
+``time`` samples at ``from_rate`` become exactly round(time to_rate / from_rate) at ``to_rate``, so
+that the way there and back ends with ``time`` samples wherever the rates allow it. Sample t stays
+at t / rate seconds (linear phase, delay removed). A stream gives the samples of the whole signal,
+whatever the size of its blocks.
 """
 
 from __future__ import annotations
@@ -16,22 +17,22 @@ QUALITY = "VHQ"
 
 
 def check_rate(sample_rate: int) -> None:
-    """Raises ValueError unless the rate is a whole number in 1000..384000 Hz."""
+    """Refuse a rate that is not a whole number in 1000..384000 Hz, with a ValueError."""
     if sample_rate != int(sample_rate) or not MIN_RATE <= sample_rate <= MAX_RATE:
         raise ValueError(f"sample_rate must be a whole number in {MIN_RATE}..{MAX_RATE} Hz, got {sample_rate}")
 
 
 def resampled_length(time: int, from_rate: int, to_rate: int) -> int:
-    """round(time to_rate / from_rate), halves upwards, in whole numbers."""
+    """Return round(time to_rate / from_rate), halves upwards, in whole numbers."""
     return (2 * time * to_rate + from_rate) // (2 * from_rate)
 
 
 def resample(x: npt.ArrayLike, from_rate: int, to_rate: int) -> np.ndarray:
-    """Changes the sample rate of whole signals.
+    """Change the sample rate of whole signals.
 
     Args:
         x: (..., time), float; other than float64, it is calculated in float32.
-        from_rate: Of `x`, in Hz, in 1000..384000.
+        from_rate: Of ``x``, in Hz, in 1000..384000.
         to_rate: Of the result, in Hz, in 1000..384000.
 
     Returns:
@@ -58,12 +59,12 @@ def resample(x: npt.ArrayLike, from_rate: int, to_rate: int) -> np.ndarray:
 
 
 class StreamResampler:
-    """Changes the sample rate of a signal that comes block by block, in memory that does not grow with it."""
+    """Change the sample rate of a signal that comes block by block, in memory that does not grow with it."""
 
     def __init__(
         self, from_rate: int, to_rate: int, channels: int, dtype: npt.DTypeLike = np.float32, quality: str = QUALITY
     ) -> None:
-        """Starts a stream.
+        """Start a stream.
 
         Args:
             from_rate: Of the blocks pushed, in Hz, in 1000..384000.
@@ -89,14 +90,15 @@ class StreamResampler:
         self._finished = False
 
     def push(self, block: np.ndarray, last: bool = False) -> np.ndarray:
-        """Takes the next block and returns whatever can be said already.
+        """Take the next block and return the samples that are determined by now.
 
         Args:
             block: (channels, time), time 0 or more.
             last: Whether the signal ends with this block; then the rest of it is returned.
 
         Returns:
-            (channels, any length), of the stream's dtype; together they are round(time to_rate / from_rate) samples.
+            (channels, any length), of the stream's dtype; together they are round(time to_rate /
+            from_rate) samples.
 
         Raises:
             ValueError: A block of another number of channels, or one after the last.

@@ -1,17 +1,19 @@
 """The short-time Fourier transform and its exact inverse.
 
-With the periodic Hann window w of length L = `frame_length` and the step H = `frame_step`,
+With the periodic Hann window w of length L = ``frame_length`` and the step H = ``frame_step``,
 
-    S[t, f] = sum_n w[n] x[n + t H - (L - H)] exp(-2 pi i f n / F),    F = `fft_length`,
+    S[t, f] = sum_n w[n] x[n + t H - (L - H)] exp(-2 pi i f n / F),    F = ``fft_length``,
 
-where x is zero outside its `time` samples. L - H zeros stand before the first sample, and zeros up to the end of the
-last frame behind the last one, so that every sample lies under as many frames as a sample in the middle of a long
-signal and every frame reaches into the signal. The inverse overlaps and adds the frames under the dual window
-w[n] / sum_j w[n + j H]^2 (Griffin and Lim, 1984, equation 6) and cuts the padding off again: `inverse_stft(stft(x))`
-is x, to 1e-6 of its largest value in float32; for a spectrogram that no signal has, it is the nearest signal's.
+where x is zero outside its ``time`` samples. L - H zeros are put before the first sample, and zeros
+up to the end of the last frame behind the last sample, so that every sample lies under as many
+frames as one in the middle of a long signal, and every frame reaches into the signal. The inverse
+overlaps and adds the frames under the dual window w[n] / sum_j w[n + j H]^2
+(Griffin and Lim, 1984, equation 6) and removes the padding: ``inverse_stft(stft(x))`` is x, to 1e-6
+of its largest value in float32; for a spectrogram that no signal has, it is the nearest signal's.
 
-Spectra are not normalised: a sine of amplitude A has a peak of A L / 4. Both directions are TensorFlow graphs which
-differentiate and compile under XLA; whatever is known of the shapes at tracing time stays known.
+Spectra are not normalised: a sine of amplitude A has a peak of A L / 4. Both directions are
+TensorFlow graphs which differentiate and compile under XLA; whatever is known of the shapes at
+tracing time stays known.
 """
 
 from __future__ import annotations
@@ -26,14 +28,15 @@ Length: TypeAlias = "int | tf.Tensor"
 
 
 def check_framing(frame_length: int, frame_step: int, fft_length: int | None = None) -> int:
-    """Checks the three lengths against each other, all in samples.
+    """Check the three lengths against each other, all in samples.
 
     Returns:
-        The length of the Fourier transform: `fft_length`, or the first power of two that holds a frame.
+        The length of the Fourier transform: ``fft_length``, or the first power of two that holds a
+        frame.
 
     Raises:
-        ValueError: A frame of less than two samples; a step outside 1..frame_length/2 (where the dual window has no
-            bound); a transform shorter than a frame, or of odd length.
+        ValueError: A frame of less than two samples; a step outside 1..frame_length/2 (where the
+            dual window has no bound); a transform shorter than a frame, or of odd length.
     """
     if frame_length < 2:
         raise ValueError(f"frame_length must be at least 2 samples, got {frame_length}")
@@ -47,29 +50,30 @@ def check_framing(frame_length: int, frame_step: int, fft_length: int | None = N
 
 
 def num_frames(length: Length, frame_length: int, frame_step: int) -> Length:
-    """The number of frames of a signal of `length` samples: ceil((length + frame_length - frame_step) / frame_step)."""
+    """Return how many frames ``length`` samples have: ceil((length + frame_length - frame_step) / frame_step)."""
     return (length + frame_length - 1) // frame_step
 
 
 def longest_signal(frames: int, frame_length: int, frame_step: int) -> int:
-    """The largest number of samples that has no more than `frames` frames."""
+    """Return the largest number of samples that has no more than ``frames`` frames."""
     return frames * frame_step - (frame_length - frame_step)
 
 
 def static_or_dynamic(tensor: tf.Tensor, axis: int) -> Length:
-    """The size of an axis: a Python number where it is known at tracing time, else a scalar int32 tensor."""
+    """Return the size of an axis: a Python number where it is known at tracing time, else a scalar int32 tensor."""
     size = tensor.shape[axis]
     return tf.shape(tensor)[axis] if size is None else int(size)
 
 
 def stft(x: tf.Tensor, frame_length: int, frame_step: int, fft_length: int | None = None) -> tf.Tensor:
-    """The short-time Fourier transform of a waveform.
+    """Return the short-time Fourier transform of a waveform.
 
     Args:
         x: (..., time) float32 or float64, with at least one sample.
         frame_length: Samples of a frame, at least 2.
         frame_step: Samples between the starts of two frames, in 1..frame_length/2.
-        fft_length: Samples of the zero-padded transform, even and at least `frame_length`; None: the next power of two.
+        fft_length: Samples of the zero-padded transform, even, at least ``frame_length``; None: the
+            next power of two.
 
     Returns:
         (..., num_frames, num_bins) complex64 or complex128, with num_bins = fft_length / 2 + 1.
@@ -94,14 +98,15 @@ def stft(x: tf.Tensor, frame_length: int, frame_step: int, fft_length: int | Non
 def inverse_stft(
     spectrum: tf.Tensor, frame_length: int, frame_step: int, fft_length: int | None = None, *, length: Length
 ) -> tf.Tensor:
-    """The waveform whose short-time Fourier transform is nearest to `spectrum`: exactly x for `stft(x)`.
+    """Return the waveform whose short-time Fourier transform is nearest to ``spectrum``: exactly x for ``stft(x)``.
 
     Args:
-        spectrum: (..., num_frames, num_bins) complex64 or complex128, in the layout of `stft`.
-        frame_length: As given to `stft`.
-        frame_step: As given to `stft`.
-        fft_length: As given to `stft`.
-        length: Samples of the waveform, a number or a scalar integer tensor, at most `longest_signal(num_frames, ...)`.
+        spectrum: (..., num_frames, num_bins) complex64 or complex128, in the layout of ``stft``.
+        frame_length: As given to ``stft``.
+        frame_step: As given to ``stft``.
+        fft_length: As given to ``stft``.
+        length: Samples of the waveform, at most ``longest_signal(num_frames, ...)``: a number or a
+            scalar tensor.
 
     Returns:
         (..., length) float32 or float64.
@@ -127,5 +132,5 @@ def inverse_stft(
 
 
 def _in_real_dtype(window_fn: Callable[..., tf.Tensor], frame_length: tf.Tensor, dtype: tf.DType) -> tf.Tensor:
-    """Calls a window function with its arguments by name, as `tf.signal.inverse_stft_window_fn` wants them."""
+    """Call a window function with its arguments by name, as ``tf.signal.inverse_stft_window_fn`` wants them."""
     return window_fn(frame_length, dtype=dtype)

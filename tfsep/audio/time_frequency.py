@@ -1,14 +1,14 @@
-r"""Time-frequency planes on which masks act: one spectrum of a whole segment, or a short-time transform.
+"""Time-frequency planes on which masks act: one spectrum of a whole segment, or a short-time transform.
 
-A plane turns a wave (batch, time) into a complex spectrum (batch, frame, bin) and back, exactly where the spectrum is
-left alone. Because the way back is linear, the waves of masked spectra sum to the wave if the masks sum to one.
+A plane turns a wave (batch, time) into a complex spectrum (batch, frame, bin); an unchanged
+spectrum is inverted exactly. The inverse is linear, so the waves of masked spectra sum to the wave
+if the masks sum to one.
 """
 
 from __future__ import annotations
 
 import abc
 from dataclasses import dataclass
-from typing import Any
 
 import tensorflow as tf
 
@@ -24,45 +24,46 @@ class Plane(abc.ABC):
     @property
     @abc.abstractmethod
     def num_bins(self) -> int:
-        """Bins of a frame, 0 Hz and half the sample rate included."""
+        """Return the bins of a frame, 0 Hz and half the sample rate included."""
 
     @abc.abstractmethod
     def analyse(self, wave: tf.Tensor) -> tf.Tensor:
-        """(..., segment) -> complex spectrum (..., frame, bin)."""
+        """Return the complex spectrum (..., frame, bin) of waves (..., segment)."""
 
     @abc.abstractmethod
     def synthesise(self, spectrum: tf.Tensor) -> tf.Tensor:
-        """Complex spectrum (..., frame, bin) -> (..., segment), the inverse of :meth:`analyse`."""
+        """Return the waves (..., segment) of complex spectra (..., frame, bin): the inverse of :meth:`analyse`."""
 
     @abc.abstractmethod
     def magnitudes(self, wave: tf.Tensor) -> tf.Tensor:
-        """What a network looks at: tapered magnitudes (..., frame, bin), about 1 for noise of unit variance."""
+        """Return tapered magnitudes (..., frame, bin) as input of a network, about 1 for noise of unit variance."""
 
 
 @dataclass(frozen=True)
 class WholeSegment(Plane):
-    """One frame: the zero-padded spectrum of 2 x ``segment`` points, hence masks that filter without wrapping round.
+    """One frame: the zero-padded spectrum of 2 x ``segment`` points, so that masks do not filter in a circle.
 
-    ``magnitudes`` are those of the segment under a Hann taper, whose leakage is low enough to tell partials apart.
+    ``magnitudes`` are those of the segment under a Hann taper, whose leakage is low enough to
+    resolve partials.
     """
 
     segment: int
 
     @property
     def num_bins(self) -> int:
-        """Segment + 1."""
+        """Return ``segment`` + 1."""
         return self.segment + 1
 
     def analyse(self, wave: tf.Tensor) -> tf.Tensor:
-        """(..., segment) -> (..., 1, segment + 1)."""
+        """Return the spectra (..., 1, segment + 1) of waves (..., segment)."""
         return tf.signal.rfft(wave, [2 * self.segment])[..., tf.newaxis, :]
 
     def synthesise(self, spectrum: tf.Tensor) -> tf.Tensor:
-        """(..., 1, segment + 1) -> (..., segment)."""
+        """Return the waves (..., segment) of spectra (..., 1, segment + 1)."""
         return tf.signal.irfft(spectrum[..., 0, :], [2 * self.segment])[..., : self.segment]
 
     def magnitudes(self, wave: tf.Tensor) -> tf.Tensor:
-        """(..., segment) -> (..., 1, segment + 1)."""
+        """Return the tapered magnitudes (..., 1, segment + 1) of waves (..., segment)."""
         taper = tf.signal.hann_window(self.segment, dtype=wave.dtype)
         return tf.abs(self.analyse(wave * taper)) / tf.norm(taper)
 
@@ -77,19 +78,19 @@ class ShortTime(Plane):
 
     @property
     def num_bins(self) -> int:
-        """Half the transform length + 1."""
+        """Return half the transform length + 1."""
         return check_framing(self.frame_length, self.frame_step) // 2 + 1
 
     def analyse(self, wave: tf.Tensor) -> tf.Tensor:
-        """(..., segment) -> (..., frame, bin)."""
+        """Return the STFT (..., frame, bin) of waves (..., segment)."""
         return stft(wave, self.frame_length, self.frame_step)
 
     def synthesise(self, spectrum: tf.Tensor) -> tf.Tensor:
-        """(..., frame, bin) -> (..., segment)."""
+        """Return the waves (..., segment) of spectra (..., frame, bin)."""
         return inverse_stft(spectrum, self.frame_length, self.frame_step, length=self.segment)
 
     def magnitudes(self, wave: tf.Tensor) -> tf.Tensor:
-        """(..., segment) -> (..., frame, bin)."""
+        """Return the tapered magnitudes (..., frame, bin) of waves (..., segment)."""
         taper = tf.signal.hann_window(self.frame_length, dtype=wave.dtype)
         return tf.abs(self.analyse(wave)) / tf.norm(taper)
 
@@ -97,7 +98,7 @@ class ShortTime(Plane):
 PLANES: dict[str, type[WholeSegment] | type[ShortTime]] = {"whole_segment": WholeSegment, "short_time": ShortTime}
 
 
-def build(kind: str, segment: int, **settings: Any) -> Plane:
+def build(kind: str, segment: int, **settings: int) -> Plane:
     """Build a plane by name.
 
     Raises:

@@ -1,1 +1,1 @@
-"""What a user would try instead of a model of tfsep, and the bounds that no model of a kind can pass."""
+"""Separators to compare with: classical and supervised ones, and an ideal mask as the upper bound of masking."""

@@ -1,16 +1,15 @@
 """Render training songs with stems, from MIDI files or from a built-in composer, by fluidsynth and soundfonts.
 
 With --voices, tunes are sung by recorded speech, resynthesised (pip install 'tfsep[singing]'). With --kits, the drums
-of every other song are recorded strokes. With --synthesised, a share of the parts that nobody sings is played by a
-built-in synthesiser and drum machine, each with a sound of its own, and kits take every other of the remaining drums;
+of every other song are recorded strokes. With --synthesised, a share of the parts without singer is played by a
+built-in synthesiser and drum machine, each part with a random sound, and kits play every other of the remaining drums;
 with --synthesised 1 neither fluidsynth nor a soundfont is needed.
 
 With --stems, songs that have stems already are made again at other pitches and tempi, track after track.
 
-Writes OUTPUT/SPLIT/TRACK/SOURCE.flac and song.json, which says how a track was made; bin/train reads the layout as it
-is (gin/data/stems.gin). A track depends on the seed, the split and its number alone (and on what --stems holds). Tracks
-that lie there already just as they would be made are kept, so an interrupted command goes on. The folder of each track
-goes to stdout.
+Writes OUTPUT/SPLIT/TRACK/SOURCE.flac and song.json, which says how a track was made; bin/train reads this layout
+(gin/data/stems.gin). A track depends on the seed, the split and its number alone (and on the songs of --stems). Tracks
+that are there already are kept, so an interrupted command goes on. The folder of each track is printed to stdout.
 """
 
 from __future__ import annotations
@@ -22,12 +21,14 @@ import sys
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from tfsep.cli import runner
 from tfsep.errors import InputError, JobError
 
 if TYPE_CHECKING:
+    from tqdm import tqdm
+
     from tfsep.rendering.render import RenderSettings
     from tfsep.rendering.variants import VariantSettings
 
@@ -38,14 +39,20 @@ RATES = (44100, 22050)
 
 
 def parser() -> argparse.ArgumentParser:
-    """The command's arguments."""
+    """Return the parser of the command's arguments."""
     parse = runner.Parser(prog="render", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     add = parse.add_argument
     add("--midi", default=BUILTIN, metavar="builtin|DIR", help="built-in composer (default) or a folder of .mid files")
     add("--soundfont", action="append", default=[], metavar="FILE", help="SF2 or SF3; may be repeated, parts draw one")
-    add("--voices", metavar="DIR", help="speech, one sub-folder for each speaker, who sing the leads (default: none)")
+    add("--voices", metavar="DIR", help="speech, one sub-folder for each speaker, who sings leads (default: none)")
     add("--kits", metavar="DIR", help="drum kits, a sub-folder of strokes each, for every other song (default: none)")
-    add("--synthesised", type=float, default=0.0, metavar="X", help="share of unsung parts for the built-in synth (0)")
+    add(
+        "--synthesised",
+        type=float,
+        default=0.0,
+        metavar="X",
+        help="share of parts for the built-in synth (0)",
+    )
     add("--stems", metavar="DIR", help="vary the songs in DIR/SPLIT/TRACK/SOURCE.flac instead of rendering notes")
     add("--pitch", type=float, default=PITCH, metavar="S", help="with --stems, largest shift in semitones (2)")
     add("--tempo", type=float, default=TEMPO, metavar="X", help="with --stems, largest change as a factor (1.1)")
@@ -64,11 +71,12 @@ def parser() -> argparse.ArgumentParser:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command; returns its exit code."""
+    """Run the command and return its exit code."""
     return runner.run(_render, argv)
 
 
 def _render(argv: Sequence[str]) -> int:
+    """Render songs in threads, print their folders, and return the exit code."""
     args = parser().parse_args(argv)
     make, failed = _maker(args), 0
     with ThreadPoolExecutor(args.jobs) as pool, _progress(args.songs) as bar:
@@ -90,7 +98,7 @@ def _render(argv: Sequence[str]) -> int:
 
 
 def _maker(args: argparse.Namespace) -> Callable[[int], Path]:
-    """What makes song number k; refuses what cannot be made before the first song is begun."""
+    """Return the function that makes song number k; refuse bad arguments before the first song."""
     for name, lowest, highest in (("songs", 1, 99999), ("seed", 0, 2**32 - 1), ("jobs", 1, 256), ("seconds", 1, 3600)):
         if not lowest <= getattr(args, name) <= highest:
             raise InputError(f"--{name} must lie in {lowest}..{highest}, got {getattr(args, name)}")
@@ -108,7 +116,7 @@ def _maker(args: argparse.Namespace) -> Callable[[int], Path]:
 
 
 def _variants(args: argparse.Namespace) -> VariantSettings:
-    """How songs are varied."""
+    """Return the settings of variants."""
     from tfsep.data import stems
     from tfsep.rendering.variants import VariantSettings
 
@@ -117,7 +125,7 @@ def _variants(args: argparse.Namespace) -> VariantSettings:
     given += ["--midi"] if args.midi != BUILTIN else []
     given += ["--sources"] if args.sources != ",".join(SOURCES) else []
     if given:
-        raise InputError(f"--stems varies songs that sound already and takes no {', '.join(given)}")
+        raise InputError(f"--stems varies songs that are rendered already and takes no {', '.join(given)}")
     if not 0.0 <= args.pitch <= 24.0 or not 1.0 <= args.tempo <= 4.0:
         raise InputError(f"--pitch must lie in 0..24 and --tempo in 1..4, got {args.pitch:g} and {args.tempo:g}")
     stems.track_folders(args.stems, args.split)
@@ -127,8 +135,8 @@ def _variants(args: argparse.Namespace) -> VariantSettings:
 
 
 def _settings(args: argparse.Namespace) -> RenderSettings:
-    """How notes are rendered."""
-    from tfsep.rendering import fluidsynth, kits, midi_files, speech
+    """Return the settings of rendering; all arguments are checked before programs and packages are looked up."""
+    from tfsep.rendering import drum_kits, fluidsynth, midi_files, speech
     from tfsep.rendering.render import RenderSettings
 
     names = tuple(args.sources.split(","))
@@ -143,23 +151,34 @@ def _settings(args: argparse.Namespace) -> RenderSettings:
     midi: tuple[Path, ...] = ()
     if args.midi != BUILTIN:
         midi = tuple(midi_files.midi_paths(args.midi))
+    voices = () if args.voices is None else tuple(speech.singers(args.voices))
+    kits = () if args.kits is None else tuple(drum_kits.drum_kits(args.kits))
+    programs = _programs(args.program)
+    if midi:
         midi_files.package()
-    voices: tuple[Path, ...] = ()
-    if args.voices is not None:
-        voices = tuple(speech.singers(args.voices))
+    if voices:
         speech.package()
-    struck = () if args.kits is None else tuple(kits.drum_kits(args.kits))
     if args.synthesised < 1.0:
         fluidsynth.program()
-    programs = _programs(args.program)
-    settings = {name: getattr(args, name) for name in ("split", "seconds", "seed", "sample_rate", "channels")}
-    folder = Path(args.output)
-    players: dict[str, Any] = {"voices": voices, "kits": struck, "programs": programs, "synthesised": args.synthesised}
-    return RenderSettings(fonts, folder, midi, sources=names, **players, **settings)
+    return RenderSettings(
+        fonts,
+        Path(args.output),
+        midi,
+        split=args.split,
+        seconds=args.seconds,
+        seed=args.seed,
+        sample_rate=args.sample_rate,
+        channels=args.channels,
+        sources=names,
+        voices=voices,
+        kits=kits,
+        programs=programs,
+        synthesised=args.synthesised,
+    )
 
 
 def _programs(entries: Sequence[str]) -> dict[str, tuple[int, ...]]:
-    """Programs by group, out of GROUP=N."""
+    """Return programs by group, from GROUP=N."""
     from tfsep.rendering.render import GROUPS
 
     found: dict[str, tuple[int, ...]] = {}
@@ -172,15 +191,15 @@ def _programs(entries: Sequence[str]) -> dict[str, tuple[int, ...]]:
 
 
 def _is_name(text: str) -> bool:
-    """Whether a text can name a file or folder and no other place."""
+    """Return whether a text can name a file or folder, and not one elsewhere."""
     return bool(text) and not text.startswith(".") and "/" not in text and "\0" not in text
 
 
-def _progress(songs: int) -> Any:
-    """A counter of songs, on terminals only."""
-    from tqdm import tqdm
+def _progress(songs: int) -> tqdm:
+    """Return a counter of songs, which is shown on terminals only."""
+    import tqdm
 
-    return tqdm(desc="render", total=songs, unit=" songs", leave=False, disable=None)
+    return tqdm.tqdm(desc="render", total=songs, unit=" songs", leave=False, disable=None)
 
 
 if __name__ == "__main__":

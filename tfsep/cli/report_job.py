@@ -1,4 +1,4 @@
-"""The report of bin/separate: which files and settings of a call go into the page of a track."""
+"""The report of bin/separate: the files and settings of a call that the page of a track shows."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from tfsep.separation.stem_files import StemFolder, StemFormat, StemLayout
 
 _LIBRARIES = ("tensorflow", "keras", "numpy", "soundfile", "soxr")
-# What a page never tells: where things lie, and how they were shown.
-_UNTOLD = ("inputs", "input", "output", "references", "quiet", "verbose", "overwrite", "jobs", "report")
+# A page shows no paths and no options of display.
+_HIDDEN = ("inputs", "input", "output", "references", "quiet", "verbose", "overwrite", "jobs", "report")
 
 
 class ReportJob:
@@ -46,10 +46,11 @@ class ReportJob:
         self._settings = settings(args, options, separator, stem_format)
 
     def prepare(self, track: tracks.Track, info: AudioInfo, page: Path) -> dict[str, Path]:
-        """Refuse what would spoil a page before the work begins; returns the true sources that are given, by stem.
+        """Refuse bad files before the separation, and return the given true sources by stem.
 
         Raises:
-            JobError: the page is there already, no reference is, or one does not fit the mixture.
+            JobError: the page exists already, there is no reference, or one does not fit the
+                mixture.
         """
         from tfsep.separation.stem_files import refuse_existing
 
@@ -88,7 +89,7 @@ class ReportJob:
 
 
 def find_references(folder: Path, track: tracks.Track, names: Sequence[str], info: AudioInfo) -> dict[str, Path]:
-    """The true sources of a track: ``folder/<track>/<stem>.wav|flac|...``, or ``folder/<stem>.*`` where it has none.
+    """Find the true sources of a track: ``folder/<track>/<stem>.wav|flac|...``, or else ``folder/<stem>.*``.
 
     Args:
         folder: of ``--references``.
@@ -103,10 +104,10 @@ def find_references(folder: Path, track: tracks.Track, names: Sequence[str], inf
     from tfsep.report.track_files import check_reference
 
     own = folder / track.name
-    place = own if own.is_dir() else folder
-    found = {name: path for name in names if (path := stem_path(place, name)) is not None}
+    searched = own if own.is_dir() else folder
+    found = {name: path for name in names if (path := stem_path(searched, name)) is not None}
     if not found:
-        raise JobError(f"--references needs a sound file for one of {', '.join(names)}, got none in {place}")
+        raise JobError(f"--references needs a sound file for one of {', '.join(names)}, got none in {searched}")
     for path in found.values():
         check_reference(path, info)
     return found
@@ -115,7 +116,7 @@ def find_references(folder: Path, track: tracks.Track, names: Sequence[str], inf
 def settings(
     args: argparse.Namespace, options: argparse.ArgumentParser, separator: Separator, stem_format: StemFormat
 ) -> dict[str, str]:
-    """How the stems of a call were made, as the page lists it: no path and no host.
+    """Return how the stems of a call were made, as the page lists it: no path and no host.
 
     Args:
         args: of the command, checked.
@@ -141,28 +142,28 @@ def settings(
 
 
 def command_line(args: argparse.Namespace, options: argparse.ArgumentParser, model: str) -> str:
-    """The options that were set, without inputs and outputs; folders of models and priors by their names alone."""
+    """Return the options that were set, without inputs and outputs; models and priors by name, without folders."""
     words = ["separate"]
     for name, value in vars(args).items():
-        if name in _UNTOLD or value == options.get_default(name):
+        if name in _HIDDEN or value == options.get_default(name):
             continue
         if name == "model":
             value = model
         elif name == "priors":
             pairs = (item.partition("=") for text in value for item in text.split(",") if item)
-            value = ",".join(f"{source}={_label(place)}" for source, _, place in pairs)
+            value = ",".join(f"{source}={_label(folder)}" for source, _, folder in pairs)
         words.append(f"--{name}" if value is True else f"--{name}={value}")
     return " ".join(words)
 
 
-def _label(place: str) -> str:
-    """What a model's folder is called, without the folders above it."""
+def _label(given: str) -> str:
+    """Return the name of a model, without the folders above it."""
     from tfsep.models.store import find_model, label
 
-    return label(find_model(place))
+    return label(find_model(given))
 
 
 def versions() -> list[str]:
-    """tfsep's own, Python's and those of the libraries that decide what comes out."""
+    """Return the versions of tfsep, Python and the libraries that affect the result."""
     libraries = [f"{library} {importlib.metadata.version(library)}" for library in _LIBRARIES]
     return [f"tfsep {__version__}", f"Python {platform.python_version()}", *libraries]

@@ -10,11 +10,10 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from tfsep.audio.ffmpeg import SUFFIXES
+from tfsep.audio.suffixes import SOUND_SUFFIXES
 from tfsep.errors import JobError
 
 STANDARD_INPUT = "-"
-SOUND_SUFFIXES = SUFFIXES | {".wave", ".aifc", ".au", ".w64", ".rf64"}
 _LONGEST_NAME = 200  # bytes; file systems stop at 255, and suffixes are still to come
 _MAGIC = ((b"fLaC", ".flac"), (b"OggS", ".ogg"), (b"ID3", ".mp3"), (b"\xff\xfb", ".mp3"))
 

@@ -1,10 +1,11 @@
 """musdb18 and musdb18-hq as isolated sources, with the splits, streams and reader of the ``musdb`` package.
 
-musdb18-hq, ``<root>/<train|test>/<track>/<source>.wav``, is read where it lies. musdb18, ``<root>/<train|test>/
-<track>.stem.mp4``, is decoded once: each track becomes a folder ``<cache>/<train|test>/<track>`` of 16-bit FLAC files
-at its own rate, stereo, with the true mixture among them, from which any stretch can be read without the whole song.
-A file that has changed since is decoded again. The split "valid" are the package's 14 validation tracks, "train" the
-others of its training subset.
+musdb18-hq, ``<root>/<train|test>/<track>/<source>.wav``, is read in place. musdb18,
+``<root>/<train|test>/ <track>.stem.mp4``, is decoded once: each track becomes a folder
+``<cache>/<train|test>/<track>`` of 16-bit FLAC files at its own rate, stereo, with the true mixture
+among them, from which any excerpt can be read without the whole song. A file that has changed since
+is decoded again. The split "valid" are the package's 14 validation tracks, "train" the others of
+its training subset.
 """
 
 from __future__ import annotations
@@ -19,7 +20,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import Protocol, TypedDict
+
+import numpy as np
 
 from tfsep.audio import files
 from tfsep.audio.atomic import replacing
@@ -32,8 +35,24 @@ _SUBSETS = ("train", "test")
 _MARK = "decoded.json"
 
 
-def package_settings() -> dict[str, Any]:
-    """The package's own table: ``validation_tracks``, ``stem_ids`` of the streams; read without its ffmpeg.
+class PackageSettings(TypedDict):
+    """What is used of the package's own settings: names of tracks, and the number of each source's stream."""
+
+    validation_tracks: list[str]
+    stem_ids: dict[str, int]
+
+
+class _Track(Protocol):
+    """The package's track of a file."""
+
+    rate: float
+
+    def load_audio(self, path: str, stem_id: int) -> np.ndarray:
+        """Return the samples (time, channels) of one stream."""
+
+
+def package_settings() -> PackageSettings:
+    """Read the settings that come with the package, without importing it (which needs ffmpeg).
 
     Raises:
         JobError: if the package is not installed.
@@ -47,7 +66,7 @@ def package_settings() -> dict[str, Any]:
 
 
 def is_musdb(root: str | Path) -> bool:
-    """Whether a folder holds .stem.mp4 files, or a training subset with a validation track of musdb18-hq."""
+    """Return whether a folder holds .stem.mp4 files, or a training subset with a validation track of musdb18-hq."""
     if any(any(Path(root, subset).glob(f"*{SUFFIX}")) for subset in _SUBSETS):
         return True
     train = Path(root, "train")
@@ -55,14 +74,14 @@ def is_musdb(root: str | Path) -> bool:
 
 
 def default_cache(root: str | Path) -> Path:
-    """Where the tracks of a musdb18 are decoded to: a folder of its own below the user's cache."""
+    """Return where the tracks of a musdb18 are decoded to: its own folder below the user's cache."""
     full = Path(root).resolve()
     base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
     return Path(base) / "tfsep" / f"{full.name}-{zlib.crc32(str(full).encode()):08x}"
 
 
 def musdb_folders(root: str | Path, split: str, cache: str | Path | None = None) -> list[Path]:
-    """Folders ``<track>/<source>.(wav|flac)`` of a split, ``mixture`` among the files; decodes what is not yet.
+    """Return the folders ``<track>/<source>.(wav|flac)`` of a split, with ``mixture``; decode what is not yet.
 
     Args:
         root: of musdb18 or musdb18-hq.
@@ -71,7 +90,8 @@ def musdb_folders(root: str | Path, split: str, cache: str | Path | None = None)
 
     Raises:
         InputError: for another split, or a split without tracks.
-        JobError: without ffmpeg and ffprobe where they are needed, or for a file that cannot be decoded.
+        JobError: without ffmpeg and ffprobe where they are needed, or for a file that cannot be
+            decoded.
     """
     if split not in SPLITS:
         raise InputError(f"split of musdb must be one of {', '.join(SPLITS)}, got {split!r}")
@@ -90,7 +110,7 @@ def musdb_folders(root: str | Path, split: str, cache: str | Path | None = None)
 
 
 def decoded(path: Path, folder: Path) -> Path:
-    """Decode a .stem.mp4 to ``folder``, unless that holds it already; returns the folder.
+    """Decode a .stem.mp4 to ``folder``, unless that holds it already, and return the folder.
 
     Raises:
         JobError: without ffmpeg and ffprobe, for a broken file, or a folder that cannot be written.
@@ -114,10 +134,11 @@ def decoded(path: Path, folder: Path) -> Path:
     return folder
 
 
-def _open(path: Path) -> Any:
-    """The package's track of a file."""
+def _open(path: Path) -> _Track:
+    """Open a file by the package."""
     try:
-        return _package().MultiTrack(path=str(path), name=path.name.removesuffix(SUFFIX), stem_id=0)
+        track: _Track = _package().MultiTrack(path=str(path), name=path.name.removesuffix(SUFFIX), stem_id=0)
+        return track
     except JobError:
         raise
     except Exception as error:
@@ -125,11 +146,12 @@ def _open(path: Path) -> Any:
 
 
 def _broken(path: Path, error: Exception) -> JobError:
-    """The package and ffmpeg fail in many ways; all of them mean that the file is not what its name says."""
+    """Return the error for any failure of the package or ffmpeg: the file is not what its name says."""
     return JobError(f"{path} cannot be decoded as a {SUFFIX} of musdb ({type(error).__name__})")
 
 
 def _package() -> ModuleType:
+    """Import the package, which needs ffmpeg and ffprobe."""
     missing = [program for program in ("ffmpeg", "ffprobe") if shutil.which(program) is None]
     if missing:
         raise JobError(f"{SUFFIX} files need {' and '.join(missing)}, which is not installed (Debian: ffmpeg)")
@@ -143,13 +165,14 @@ class MusdbData(StemsData):
     Attributes:
         roots: of musdb18 or musdb18-hq.
         split: "train", "valid" or "test".
-        cache: where .stem.mp4 files are decoded to; None: a folder of each root's own below the user's cache.
+        cache: where .stem.mp4 files are decoded to; None: one folder for each root below the user's
+            cache.
     """
 
     cache: str | None = None
 
     def _tracks(self) -> Iterator[Path]:
-        """The track folders, of all roots."""
+        """Yield the track folders of all roots."""
         for root in self.roots:
             cache = self.cache and str(Path(self.cache) / default_cache(root).name)
             yield from musdb_folders(root, self.split, cache)

@@ -1,8 +1,9 @@
 r"""The four oscillators of the toy data: sine, sawtooth, square and triangle of unit amplitude.
 
-The naive waveforms are sampled from the ideal curve, so every harmonic above half the sample rate folds back: at
-16 kHz a sawtooth on the highest piano key (4,186 Hz) keeps one true harmonic and the rest is alias. The band-limited
-ones are the partial Fourier sums below that limit (they overshoot by the Gibbs phenomenon, up to 1.18).
+The naive waveforms are sampled from the ideal curve, so every harmonic above half the sample rate
+is aliased: at 16 kHz a sawtooth on the highest piano key (4,186 Hz) has one true harmonic and the
+rest is alias. The band-limited ones are the partial Fourier sums below that limit (they overshoot
+by the Gibbs phenomenon, up to 1.18).
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ KINDS = ("sine", "sawtooth", "square", "triangle")
 
 
 def naive(kind: str, cycles: tf.Tensor) -> tf.Tensor:
-    """Value in -1..1 of an oscillator after ``cycles`` periods, any shape.
+    """Return the value in -1..1 of an oscillator after ``cycles`` periods, any shape.
 
     Raises:
         ValueError: if ``kind`` is not one of :data:`KINDS`.
@@ -33,12 +34,14 @@ def naive(kind: str, cycles: tf.Tensor) -> tf.Tensor:
 
 
 def band_limited(kind: str, cycles: tf.Tensor, num_harmonics: tf.Tensor) -> tf.Tensor:
-    r"""The first ``num_harmonics`` terms of an oscillator's Fourier series.
+    r"""Sum the first ``num_harmonics`` terms of an oscillator's Fourier series.
 
-    With :math:`\theta = 2\pi` cycles: sawtooth :math:`-\frac{2}{\pi} \sum_k \frac{\sin k\theta}{k}`, square
+    With :math:`\theta = 2\pi` cycles: sawtooth
+    :math:`-\frac{2}{\pi} \sum_k \frac{\sin k\theta}{k}`, square
     :math:`\frac{4}{\pi} \sum_{k\,odd} \frac{\sin k\theta}{k}`, triangle
-    :math:`\frac{8}{\pi^2} \sum_{k\,odd} \frac{\cos k\theta}{k^2}`. The harmonics follow from one sine and one cosine by
-    the Chebyshev recurrence :math:`h_{k+1} = 2 \cos\theta\, h_k - h_{k-1}`, in float64.
+    :math:`\frac{8}{\pi^2} \sum_{k\,odd} \frac{\cos k\theta}{k^2}`. The harmonics follow from one
+    sine and one cosine by the Chebyshev recurrence :math:`h_{k+1} = 2 \cos\theta\, h_k - h_{k-1}`,
+    in float64.
 
     Args:
         kind: one of :data:`KINDS`.

@@ -1,15 +1,18 @@
 """tf.data pipelines over isolated sources: endless batches that are a pure function of (seed, step).
 
-A pipeline may start at any step and gives there what an uninterrupted one would give, which is what makes resumed
-training exact. Sources are drawn independently of each other: no batch ever holds sources that belong together.
+A pipeline may start at any step and gives the same batches from there on as an uninterrupted one,
+so resumed training is exact. Sources are drawn independently of each other: no batch contains
+paired sources.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Protocol
+from typing import Protocol
 
 import tensorflow as tf
+
+from tfsep.axes import Seed, Waves
 
 _QUIET = 1e-4
 
@@ -19,18 +22,18 @@ class SourceData(Protocol):
 
     @property
     def sources(self) -> tuple[str, ...]:
-        """Names of the sources."""
+        """Return the names of the sources."""
 
     @property
     def sample_rate(self) -> int:
-        """Hz."""
+        """Return the sample rate in Hz."""
 
     @property
     def mixing_gains(self) -> tuple[float, ...]:
-        """Gains a_1..a_N with which this data is mixed."""
+        """Return the gains a_1..a_N with which this data is mixed."""
 
-    def draw(self, source: str, num: int, length: int, seed: Any) -> tf.Tensor:
-        """Draw ``num`` cuts of ``length`` samples of one source, (num, time) float32, from two integers; graph-safe."""
+    def draw(self, source: str, num: int, length: int, seed: Seed) -> Waves:
+        """Draw ``num`` excerpts of one source, (num, length) float32, from two integers, in or out of a graph."""
 
 
 # Python rewritten for the graph would wrap the one-line errors of ``draw`` in pages.
@@ -38,10 +41,12 @@ _as_written = tf.autograph.experimental.do_not_convert
 
 
 def _steps(first_step: int) -> tf.data.Dataset:
+    """Return the numbers of steps from ``first_step`` on."""
     return tf.data.Dataset.range(first_step, tf.int64.max)
 
 
 def _deliver(dataset: tf.data.Dataset, parallel_calls: int) -> tf.data.Dataset:
+    """Prefetch two batches, in their order."""
     options = tf.data.Options()
     options.deterministic = True
     options.threading.private_threadpool_size = parallel_calls
@@ -49,14 +54,14 @@ def _deliver(dataset: tf.data.Dataset, parallel_calls: int) -> tf.data.Dataset:
 
 
 def each_step(draw: Callable[[tf.Tensor], tf.Tensor], first_step: int = 0, parallel_calls: int = 1) -> tf.data.Dataset:
-    """What ``draw`` makes of each step (int64 scalar) from ``first_step`` on, without end."""
+    """Return the endless data set of ``draw(step)``, step an int64 scalar, from ``first_step`` on."""
     return _deliver(_steps(first_step).map(_as_written(draw), num_parallel_calls=parallel_calls), parallel_calls)
 
 
-def cuts(
+def excerpts(
     data: SourceData, source: str, length: int, batch_size: int, seed: int, first_step: int = 0, parallel_calls: int = 1
 ) -> tf.data.Dataset:
-    """Batches of one isolated source, (batch, time) float32, from ``first_step`` on without end."""
+    """Return endless batches of one isolated source, (batch, time) float32, from ``first_step`` on."""
 
     def draw(step: tf.Tensor) -> tf.Tensor:
         return tf.ensure_shape(data.draw(source, batch_size, length, tf.stack([seed, step])), (batch_size, length))
@@ -67,7 +72,7 @@ def cuts(
 def remixes(
     data: SourceData, length: int, batch_size: int, seed: int, first_step: int = 0, parallel_calls: int = 1
 ) -> tf.data.Dataset:
-    """Batches of unpaired sources, (batch, source, time) float32: each source drawn by itself, ready to be mixed."""
+    """Return endless batches of unpaired sources to be mixed, (batch, source, time) float32, each drawn by itself."""
 
     def draw(step: tf.Tensor) -> tf.Tensor:
         each = [data.draw(source, batch_size, length, tf.stack([seed, step])) for source in data.sources]
@@ -76,7 +81,7 @@ def remixes(
     return each_step(draw, first_step, parallel_calls)
 
 
-def cuts_and_backgrounds(
+def excerpts_and_backgrounds(
     data: SourceData,
     source: str,
     background: SourceData,
@@ -87,10 +92,11 @@ def cuts_and_backgrounds(
     first_step: int = 0,
     parallel_calls: int = 1,
 ) -> tf.data.Dataset:
-    """Batches of one isolated source and of what may lie behind it, both (batch, time) float32.
+    """Return endless batches of one isolated source and of backgrounds for it, both (batch, time) float32.
 
-    A background has an RMS of 1: in a ``share`` of examples the sum of some of ``background``'s sources but ``source``
-    itself, each drawn by itself and there at least one, else white noise.
+    A background has an RMS of 1. In a ``share`` of examples it is the sum of one or more random
+    sources of ``background`` without ``source`` itself, each drawn by itself; else it is white
+    noise.
     """
     others = [name for name in background.sources if name != source]
 
@@ -99,12 +105,12 @@ def cuts_and_backgrounds(
         wave = tf.ensure_shape(data.draw(source, batch_size, length, pair), (batch_size, length))
         each = tf.stack([background.draw(name, batch_size, length, pair + [1, 0]) for name in others], axis=1)
         chance = tf.random.stateless_uniform((batch_size, len(others)), pair, alg="philox")
-        there = (chance < 0.6) | (chance >= tf.reduce_max(chance, axis=1, keepdims=True))
-        rest = tf.reduce_sum(tf.where(there[..., tf.newaxis], each, 0.0), axis=1)
+        chosen = (chance < 0.6) | (chance >= tf.reduce_max(chance, axis=1, keepdims=True))
+        rest = tf.reduce_sum(tf.where(chosen[..., tf.newaxis], each, 0.0), axis=1)
         rms = tf.sqrt(tf.reduce_mean(rest**2, axis=-1, keepdims=True))
         noise = tf.random.stateless_normal((batch_size, length), pair, alg="philox")
         recorded = tf.random.stateless_uniform((batch_size, 1), pair + [2, 0], alg="philox") < share
-        heard = recorded & (rms > _QUIET)
-        return wave, tf.ensure_shape(tf.where(heard, rest / tf.maximum(rms, _QUIET), noise), (batch_size, length))
+        audible = recorded & (rms > _QUIET)
+        return wave, tf.ensure_shape(tf.where(audible, rest / tf.maximum(rms, _QUIET), noise), (batch_size, length))
 
     return each_step(draw, first_step, parallel_calls)

@@ -1,22 +1,23 @@
-"""All sources of a data set as one: what a prior of any sound at all is trained on."""
+"""All sources of a data set as one source: the training data of a prior of any sound."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import tensorflow as tf
 
+from tfsep.axes import Seed, Waves
 from tfsep.data.pipeline import SourceData
 
 
 @dataclass(frozen=True)
 class PooledData:
-    """A data set of one source, each of whose cuts is one of another data set's sources, all alike likely.
+    """A data set of one source, each excerpt of which is of a random source of another data set, all equally likely.
 
     Attributes:
         data: isolated sources.
-        name: of the one source; the prior test takes the prior of "background" for the denominator of a ratio.
+        name: of the one source; the prior test takes the prior of "background" as the denominator
+            of a ratio.
     """
 
     data: SourceData
@@ -24,21 +25,21 @@ class PooledData:
 
     @property
     def sources(self) -> tuple[str, ...]:
-        """The one source."""
+        """Return the one source."""
         return (self.name,)
 
     @property
     def sample_rate(self) -> int:
-        """Hz."""
+        """Return the sample rate in Hz."""
         return self.data.sample_rate
 
     @property
     def mixing_gains(self) -> tuple[float, ...]:
-        """One: nothing is mixed."""
+        """Return 1: nothing is mixed."""
         return (1.0,)
 
-    def draw(self, source: str, num: int, length: int, seed: Any) -> tf.Tensor:
-        """Draw ``num`` cuts of ``length`` samples, (num, time) float32, from two integers; graph-safe."""
+    def draw(self, source: str, num: int, length: int, seed: Seed) -> Waves:
+        """Draw ``num`` excerpts, (num, length) float32, from two integers, in or out of a graph."""
         del source
         seed = tf.cast(seed, tf.int64)
         each = tf.stack([self.data.draw(name, num, length, seed) for name in self.data.sources])

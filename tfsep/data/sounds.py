@@ -1,8 +1,9 @@
 """Folders of isolated sounds: recordings of one source each, that belong to no song.
 
-Layout: ``<root>/<source>/**/*.(wav|flac|ogg|mp3)``, of any length: single notes and strokes as well as whole takes. A
-sound shorter than a cut lies in it whole, at a random place, with silence around it. Every sound is brought to an RMS
-of 0.05 and a peak of at most 1, so that four sources together are as loud as a track of stems.
+Layout: ``<root>/<source>/**/*.(wav|flac|ogg|mp3)``, of any length: single notes and strokes as well
+as whole takes. A sound shorter than an excerpt lies in it whole, at a random position, with silence
+around it. Every sound is scaled to an RMS of 0.05 and a peak of at most 1, so that four sources
+together are as loud as a track of stems.
 """
 
 from __future__ import annotations
@@ -13,7 +14,8 @@ from pathlib import Path
 
 import numpy as np
 
-from tfsep.data.packed import SUFFIXES, Recording, packed, read_recording
+from tfsep.audio.suffixes import data_files
+from tfsep.data.packed import Recording, quantise, read_recording
 from tfsep.data.recordings import RecordedSources
 from tfsep.errors import InputError
 
@@ -21,10 +23,10 @@ SOUND_RMS = 0.05
 
 
 def sound_paths(root: str | Path, source: str) -> list[Path]:
-    """The sound files of one source, at any depth below its folder, in alphabetical order; hidden ones are left out."""
+    """Return the sound files of one source, at any depth below its folder, sorted and without hidden ones."""
     folder = Path(root) / source
-    found = (path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES and path.is_file())
-    return sorted(path for path in found if not any(part.startswith(".") for part in path.relative_to(folder).parts))
+    found = data_files(folder)
+    return [path for path in found if not any(part.startswith(".") for part in path.relative_to(folder).parts)]
 
 
 @dataclass(frozen=True)
@@ -54,17 +56,17 @@ class SoundsData(RecordedSources):
                 raise InputError(f"a sounds folder holds <source>/**/*.wav, but {root} has none of {names}")
             for source, found in paths.items():
                 recordings[source] += filter(None, (self._read(path, Path(root)) for path in found))
-        self._splice(recordings, f"no sound of {{}} under {', '.join(map(str, self.roots))} is audible")
+        self._pack(recordings, f"no sound of {{}} under {', '.join(map(str, self.roots))} is audible")
 
     @property
     def _margin(self) -> int:
-        """Samples by which cuts may leave their recording, shorter ones always."""
+        """Return the samples by which excerpts may extend beyond their recording; a shorter recording is padded."""
         return round(self.offset * self.sample_rate)
 
     def _read(self, path: Path, root: Path) -> Recording | None:
-        """A sound as int16 samples with its scale; None if it is excluded or silent."""
+        """Read a sound as int16 samples with its scale; None if it is excluded or silent."""
         if any(word in str(path.relative_to(root)) for word in self.exclude):
             return None
         sound = read_recording(path, self.sample_rate, self.channels)
         rms, peak = float(np.sqrt(np.mean(sound.astype(np.float64) ** 2))), float(np.abs(sound).max())
-        return packed(sound, min(SOUND_RMS / rms, 1.0 / peak)) if peak > 0.0 else None
+        return quantise(sound, min(SOUND_RMS / rms, 1.0 / peak)) if peak > 0.0 else None

@@ -1,10 +1,11 @@
-"""Folders of stems: isolated sources cut at random from real recordings.
+"""Folders of stems: random excerpts of isolated sources from real songs.
 
-Layout: ``<root>/<split>/<track>/<source>.(wav|flac|ogg|mp3)``. Tracks are read once, resampled and kept as 16-bit
-samples; every track is scaled so that the sum of its stems has an RMS of 0.1, which keeps the balance of its sources
-and makes albums of different loudness alike. A source drawn from here never brings along the others of its track: cuts
-of different sources come from different places (recordings.py says how they are drawn and changed). In a share
-``same_track`` of mixtures the places are of one track, and so of one key and tempo, but still not the same.
+Layout: ``<root>/<split>/<track>/<source>.(wav|flac|ogg|mp3)``. Tracks are read once, resampled and
+kept as 16-bit samples. Every track is scaled so that the sum of its stems has an RMS of 0.1, which
+keeps the balance of its sources and makes albums of different loudness alike. Excerpts of different
+sources are drawn independently, at different positions (see recordings.py for the draw and the
+augmentation). In a share ``same_track`` of mixtures they are of one track, and so of one key and
+tempo, but still at different positions.
 """
 
 from __future__ import annotations
@@ -12,20 +13,21 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
-from tfsep.data.packed import SUFFIXES, Recording, packed, read_recording
-from tfsep.data.recordings import RecordedSources, uniform
+from tfsep.audio.suffixes import DATA_SUFFIXES
+from tfsep.axes import Seed
+from tfsep.data.packed import Recording, quantise, read_recording
+from tfsep.data.recordings import RecordedSources, uniform_table
 from tfsep.errors import InputError
 
 TRACK_RMS = 0.1
 
 
 def track_folders(root: str | Path, split: str) -> list[Path]:
-    """Track folders of a split in alphabetical order.
+    """Return the track folders of a split in alphabetical order.
 
     Raises:
         InputError: if there are none.
@@ -38,8 +40,8 @@ def track_folders(root: str | Path, split: str) -> list[Path]:
 
 
 def stem_path(track: Path, source: str) -> Path | None:
-    """The file of one source in a track folder, or None."""
-    return next((path for suffix in SUFFIXES if (path := track / (source + suffix)).is_file()), None)
+    """Return the file of one source in a track folder, or None."""
+    return next((path for suffix in DATA_SUFFIXES if (path := track / (source + suffix)).is_file()), None)
 
 
 @dataclass(frozen=True)
@@ -47,12 +49,15 @@ class StemsData(RecordedSources):
     """Stems as a data set of isolated sources; the other settings are those of its base class.
 
     Attributes:
-        roots: folders in the layout above; one that is named twice weighs twice, and is kept once.
+        roots: folders in the layout above; one that is named twice has twice the weight, and is
+            kept once.
         split: sub-folder of each root.
         exclude: tracks whose folder names contain one of these words are left out.
-        only: where there are any, tracks whose folder names contain none of these words are left out.
-        same_track: share of mixtures whose sources are cut from one track, each at a place of its own, at one speed; a
-            source that the track lacks comes from any. Tracks weigh as much as their longest stem lasts.
+        only: where there are any, tracks whose folder names contain none of these words are left
+            out.
+        same_track: share of mixtures whose sources are excerpts of one track, each at a position of
+            its own, at one speed; a source that the track lacks is of any track. Tracks are
+            weighted by their longest stem.
     """
 
     roots: Sequence[str]
@@ -60,7 +65,7 @@ class StemsData(RecordedSources):
     exclude: Sequence[str] = ()
     only: Sequence[str] = ()
     same_track: float = 0.0
-    _rows: list[list[int]] = field(init=False, repr=False, compare=False, default_factory=list)
+    _stems: list[list[int]] = field(init=False, repr=False, compare=False, default_factory=list)
 
     def __post_init__(self) -> None:
         """Read all tracks.
@@ -79,20 +84,20 @@ class StemsData(RecordedSources):
                     read[track] = self._read_track(track)
                 self._append(read[track], recordings)
         read.clear()
-        self._splice(recordings, f"no track under {', '.join(map(str, self.roots))} has an audible {{}} stem")
+        self._pack(recordings, f"no track under {', '.join(map(str, self.roots))} has an audible {{}} stem")
 
     def _tracks(self) -> Iterator[Path]:
-        """The track folders, of all roots."""
+        """Yield the track folders of all roots."""
         for root in self.roots:
             yield from track_folders(root, self.split)
 
     def _chosen(self, track: str) -> bool:
-        """Whether a track of this name takes part."""
+        """Return whether a track of this name is used."""
         named = any(word in track for word in self.only) or not self.only
         return named and not any(word in track for word in self.exclude)
 
     def _read_track(self, track: Path) -> dict[str, Recording]:
-        """The audible stems of a track."""
+        """Read the audible stems of a track."""
         paths = {source: path for source in self.sources if (path := stem_path(track, source)) is not None}
         stems = {source: read_recording(path, self.sample_rate, self.channels) for source, path in paths.items()}
         if not stems:
@@ -100,37 +105,39 @@ class StemsData(RecordedSources):
         mixture = np.zeros(max(stem.shape[1] for stem in stems.values()), np.float64)
         for stem in stems.values():
             mixture[: stem.shape[1]] += stem.mean(axis=0)
-        level = TRACK_RMS / max(float(np.sqrt(np.mean(mixture**2))), 1e-9)
-        return {source: made for source, stem in stems.items() if (made := packed(stem, level)) is not None}
+        gain = TRACK_RMS / max(float(np.sqrt(np.mean(mixture**2))), 1e-9)
+        return {source: made for source, stem in stems.items() if (made := quantise(stem, gain)) is not None}
 
     def _append(self, track: dict[str, Recording], recordings: dict[str, list[Recording]]) -> None:
-        """Append the stems of a track, and which recording of each source they are; -1 where there is none."""
-        row = [-1] * len(self.sources)
+        """Append the stems of a track, and the number of each source's recording, -1 where there is none."""
+        stems = [-1] * len(self.sources)
         for source, recording in track.items():
-            row[self.sources.index(source)] = len(recordings[source])
+            stems[self.sources.index(source)] = len(recordings[source])
             recordings[source].append(recording)
-        if max(row) >= 0:
-            self._rows.append(row)
+        if max(stems) >= 0:
+            self._stems.append(stems)
 
-    def _places(
-        self, source: str, chance: tf.Tensor, speed: tf.Tensor, reach: int, seed: Any
+    def _positions(
+        self, source: str, uniform: tf.Tensor, speed: tf.Tensor, reach: int, seed: Seed
     ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
-        """Some of the places moved into tracks that all sources of a mixture share."""
-        recording, start, speeds = super()._places(source, chance, speed, reach, seed)
+        """Move a share of the positions into tracks that all sources of a mixture have in common."""
+        recording, start, speeds = super()._positions(source, uniform, speed, reach, seed)
         if self.same_track == 0.0:
             return recording, start, speeds
-        # Every try at an audible cut stays in the track of its mixture.
-        shared = tf.tile(uniform((chance.shape[0] // self.tries, 3), seed, "the track"), (self.tries, 1))
+        # Every try at an audible excerpt stays in the track of its mixture.
+        shared = tf.tile(uniform_table((uniform.shape[0] // self.tries, 3), seed, "the track"), (self.tries, 1))
         ends = tf.constant(np.cumsum(self._track_lengths()), tf.float64)
         track = tf.searchsorted(ends, shared[:, 1] * ends[-1], side="right")
-        own = tf.gather(tf.constant(np.array(self._rows)[:, self.sources.index(source)]), track)
+        own = tf.gather(tf.constant(np.array(self._stems)[:, self.sources.index(source)]), track)
         moved = (shared[:, 0] < self.same_track) & (own >= 0)
         own = tf.where(moved, own, recording)
-        inside = self._reels[source].within(own, chance, reach, self._margin)
+        inside = self._packed[source].starts_in(own, uniform, reach, self._margin)
         return own, tf.where(moved, inside, start), tf.where(moved, self._speeds(shared[:, 2]), speeds)
 
     def _track_lengths(self) -> np.ndarray:
-        """Samples of the longest stem of each track: (track,) int64."""
-        rows = np.array(self._rows)
-        reels = [self._reels[source] for source in self.sources]
-        return np.max([np.where(rows[:, k] >= 0, reel.lengths[rows[:, k]], 0) for k, reel in enumerate(reels)], axis=0)
+        """Return the samples of the longest stem of each track: (track,) int64."""
+        stems = np.array(self._stems)
+        packed = [self._packed[source] for source in self.sources]
+        each = [np.where(stems[:, k] >= 0, one.lengths[stems[:, k]], 0) for k, one in enumerate(packed)]
+        longest: np.ndarray = np.max(each, axis=0)
+        return longest

@@ -1,25 +1,26 @@
 r"""Toy sources: one oscillator per class, one note per example.
 
-An example of a class is :math:`s(n) = a\, w(f n / f_s + \phi)` with the class's waveform w (oscillators.py), one
-fundamental f out of the 88 piano keys (:math:`27.5 \cdot 2^{k/12}` Hz, 27.5 to 4,186 Hz), a phase uniform over the
-period and an amplitude uniform in 0.8..1 (the original study's range). A mixture is the mean of one example of each
-class. The ``free`` variant draws the pitch continuously (log-uniform over the piano's range) and decays,
-:math:`a e^{-n / (f_s \tau)}` with :math:`\tau` log-uniform in 0.05..0.5 s, so that a memorised grid of notes does not
-pass for a model.
+An example of a class is :math:`s(n) = a\, w(f n / f_s + \phi)` with the class's waveform w
+(oscillators.py), one fundamental f out of the 88 piano keys (:math:`27.5 \cdot 2^{k/12}` Hz, 27.5
+to 4,186 Hz), a phase uniform over the period and an amplitude uniform in 0.8..1 (the original
+study's range). A mixture is the mean of one example of each class. The ``free`` variant draws the
+pitch continuously (log-uniform over the piano's range) and decays, :math:`a e^{-n / (f_s \tau)}`
+with :math:`\tau` log-uniform in 0.05..0.5 s, so that a memorised grid of notes is no model.
 
-Everything is drawn by the counter-based Philox generator from (seed, step, class), so the same numbers come out on
-every machine, in any order, in or out of a graph. (XLA has a generator of its own: ``jit_compile`` draws others.)
+Everything is drawn by the counter-based Philox generator from (seed, step, class), so the numbers
+are the same on every machine, in any order, in or out of a graph. (XLA has another generator: under
+``jit_compile`` they differ.)
 """
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
+from tfsep.axes import Seed, TensorLike, Waves
 from tfsep.data import oscillators
 from tfsep.errors import InputError
 
@@ -27,21 +28,21 @@ NUM_KEYS = 88
 LOWEST_KEY = 27.5
 AMPLITUDES = (0.8, 1.0)
 DECAYS = (0.05, 0.5)
-_HELD_OUT = 0x5EED
+_TEST_TABLES = 0x5EED
 
 
 def key_frequencies() -> np.ndarray:
-    """Fundamentals of the 88 keys in Hz, float64, equal temperament with A4 = 440 Hz."""
+    """Return the fundamentals of the 88 keys in Hz, float64, in equal temperament with A4 = 440 Hz."""
     return LOWEST_KEY * 2.0 ** (np.arange(NUM_KEYS) / 12.0)
 
 
 def _uniform(num: int, seed: tf.Tensor, column: int) -> tf.Tensor:
-    """(num,) float64 in [0, 1): one column of the seed's table of random numbers."""
+    """Draw one column of the seed's table of random numbers: (num,) float64 in [0, 1)."""
     return tf.random.stateless_uniform((num, 4), seed, dtype=tf.float64, alg="philox")[:, column]
 
 
-def _float64(value: Any) -> tf.Tensor:
-    """A tensor cast to float64, anything else converted without a detour over float32."""
+def _float64(value: TensorLike) -> tf.Tensor:
+    """Cast a tensor to float64, and convert anything else without rounding to float32."""
     return tf.cast(value, tf.float64) if tf.is_tensor(value) else tf.convert_to_tensor(value, tf.float64)
 
 
@@ -63,7 +64,8 @@ def render(
         amplitude: (num,), linear.
         length: samples.
         sample_rate: Hz.
-        band_limited: only the harmonics below half the sample rate, instead of the naive form that aliases.
+        band_limited: only the harmonics below half the sample rate, instead of the naive form that
+            aliases.
 
     Returns:
         (num, time) float64.
@@ -112,17 +114,17 @@ class ToyData:
 
     @property
     def mixing_gains(self) -> tuple[float, ...]:
-        """Toy mixtures are the mean of their sources."""
+        """Return equal gains: toy mixtures are the mean of their sources."""
         return (1.0 / len(self.sources),) * len(self.sources)
 
-    def draw(self, source: str, num: int, length: int, seed: Any) -> tf.Tensor:
+    def draw(self, source: str, num: int, length: int, seed: Seed) -> Waves:
         """Draw isolated examples of one class.
 
         Args:
             source: the class.
             num: how many.
             length: samples of each.
-            seed: two integers (seed, step); each pair is a table of its own, and so is each class.
+            seed: two integers (seed, step); each pair and each class has a table of its own.
 
         Returns:
             (num, time) float32, within -1..1 (naive) or about -1.18..1.18 (band-limited).
@@ -153,18 +155,20 @@ class ToyData:
 def examples(
     source: str, num: int, length: int, sample_rate: int, seed: int, free: bool = False, band_limited: bool = False
 ) -> np.ndarray:
-    """Held-out isolated examples of one class: (num, time) float32, from tables that training never draws."""
+    """Draw isolated test examples of one class: (num, time) float32, from tables that training never draws."""
     data = ToyData(sample_rate=sample_rate, free=free, band_limited=band_limited)
-    return data.draw(source, num, length, (seed, -_HELD_OUT)).numpy()
+    drawn: np.ndarray = data.draw(source, num, length, (seed, -_TEST_TABLES)).numpy()
+    return drawn
 
 
 def mixtures(
     num: int, length: int, sample_rate: int = 16000, seed: int = 0, free: bool = False, band_limited: bool = False
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Held-out mixtures, the mean of one example of each class.
+    """Draw test mixtures, the mean of one example of each class.
 
     Returns:
-        mixture (num, time) and sources (num, 4, time), float32, in the order sine, sawtooth, square, triangle.
+        mixture (num, time) and sources (num, 4, time), float32, in the order sine, sawtooth,
+        square, triangle.
     """
     sources = np.stack(
         [examples(kind, num, length, sample_rate, seed, free, band_limited) for kind in oscillators.KINDS], axis=1

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from tfsep.errors import InputError
-from tfsep.metrics.bss_eval import SCORES, bss_eval, track_medians
+from tfsep.metrics.bss_eval import METRICS, bss_eval, track_medians
 
 
 class BssScores:
@@ -44,7 +44,7 @@ class BssScores:
         """{"model" and "mixture": {score: {source: dB, None where it is silent throughout}}}."""
         medians = {name: track_medians(tracks) for name, tracks in self._tracks.items()}
         return {
-            name: {score: dict(zip(sources, map(_number, found[score]), strict=True)) for score in SCORES}
+            name: {score: dict(zip(sources, map(_number, found[score]), strict=True)) for score in METRICS}
             for name, found in medians.items()
             if found
         }
@@ -53,7 +53,7 @@ class BssScores:
 def as_text(record: Mapping[str, Any]) -> str:
     """A line for each score: dB by source, with what the mixture has in brackets."""
     lines = []
-    for score in SCORES:
+    for score in METRICS:
         pairs = ((name, value, record["mixture"][score][name]) for name, value in record["model"][score].items())
         cells = [f"{name} {_cell(value)} ({_cell(before)})" for name, value, before in pairs]
         lines.append(f"BSS Eval {score.upper()}, median of tracks (of the mixture): {', '.join(cells)}")

@@ -17,7 +17,7 @@ import numpy as np
 
 from tfsep.audio import files
 from tfsep.audio.resample import resample
-from tfsep.baselines.classical import ideal_ratio_mask
+from tfsep.baselines.ideal_ratio_mask import ideal_ratio_mask
 from tfsep.data import musdb, stems, toy
 from tfsep.errors import InputError, JobError
 from tfsep.evaluation import bss_eval, calibration

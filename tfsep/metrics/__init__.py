@@ -1,4 +1,4 @@
-"""Scores of separations and of likelihoods, in numpy."""
+"""Metrics of separations and statistics of likelihoods, in numpy."""
 
 from tfsep.metrics.bss_eval import bss_eval
 from tfsep.metrics.likelihood import accuracy, accuracy_per_source, auroc, confusion

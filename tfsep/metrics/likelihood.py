@@ -1,8 +1,9 @@
-"""How well log-likelihoods tell the sources apart.
+"""How well log-likelihoods distinguish the sources.
 
-Scores are log p_k(s), one column for each prior. The area under the ROC curve of two sets of scores is the probability
-that a score of the first lies above one of the second, with ties counted half (the Mann-Whitney statistic; Hanley and
-McNeil, 1982). The classifier of the confusion matrix is argmax_k log p_k(s), the first of equal ones.
+The area under the ROC curve of two sets of detection scores, here log p_k(s), is the probability
+that a score of the first set lies above one of the second, with ties counted half (the Mann-Whitney
+statistic; Hanley and McNeil, 1982). The classifier of the confusion matrix is argmax_k log p_k(s),
+the first of equal ones.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ import numpy.typing as npt
 
 
 def auroc(own: npt.ArrayLike, other: npt.ArrayLike) -> float:
-    """The area under the ROC curve that separates `own` scores (high) from `other` ones (low).
+    """Return the area under the ROC curve that separates ``own`` scores (high) from ``other`` ones (low).
 
     Args:
         own: (num_own,) scores of what should score high; infinities are allowed.
@@ -37,7 +38,7 @@ def auroc(own: npt.ArrayLike, other: npt.ArrayLike) -> float:
 
 
 def confusion(log_probs: npt.ArrayLike, labels: npt.ArrayLike) -> npt.NDArray[np.int64]:
-    """Counts of what the priors take each source for.
+    """Count how often each source is the most likely one, for examples of each true source.
 
     Args:
         log_probs: (num_examples, num_sources), log p_k of each example under each prior.
@@ -67,13 +68,13 @@ def confusion(log_probs: npt.ArrayLike, labels: npt.ArrayLike) -> npt.NDArray[np
 
 
 def accuracy(counts: npt.ArrayLike) -> float:
-    """The share of examples that a confusion matrix (num_sources, num_sources) has on its diagonal; nan of none."""
+    """Return the share of examples on the diagonal of a confusion matrix (num_sources, num_sources); nan of none."""
     counts = np.asarray(counts, np.float64)
     return float(np.trace(counts) / counts.sum()) if counts.sum() else float("nan")
 
 
 def accuracy_per_source(counts: npt.ArrayLike) -> npt.NDArray[np.float64]:
-    """The share on the diagonal of each row of a confusion matrix, (num_sources,); nan for a source never seen."""
+    """Return the share on the diagonal of each row of a confusion matrix, (num_sources,); nan for an empty row."""
     counts = np.asarray(counts, np.float64)
     seen = counts.sum(axis=1)
     return np.where(seen > 0, np.diagonal(counts) / np.where(seen > 0, seen, 1.0), np.nan)

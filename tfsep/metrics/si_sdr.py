@@ -1,12 +1,13 @@
 """The scale-invariant signal-to-distortion ratio.
 
-With the reference s and the estimate e (Le Roux, Wisdom, Erdogan and Hershey, 2019, equations 4 and 5, without removal
-of the means),
+With the reference s and the estimate e
+(Le Roux, Wisdom, Erdogan and Hershey, 2019, equations 4 and 5, without removal of the means),
 
     alpha = <e, s> / <s, s>,    SI-SDR = 10 log10(||alpha s||^2 / ||alpha s - e||^2) dB.
 
-It does not change when the estimate is scaled. A perfect estimate has +inf dB, one that is orthogonal to the reference
-or silent -inf dB. Against a silent reference nothing can be said: the result is nan, to be counted and left out.
+It does not change when the estimate is scaled. A perfect estimate has +inf dB, one that is
+orthogonal to the reference or silent -inf dB. For a silent reference it is not defined: the result
+is nan, to be counted and left out.
 """
 
 from __future__ import annotations
@@ -18,20 +19,21 @@ SILENT_ENERGY = 1e-10
 
 
 def is_silent(reference: npt.ArrayLike, axis: int = -1) -> npt.NDArray[np.bool_]:
-    """Whether the sum of squares along `axis` lies under 1e-10 (full scale being 1), so that no score is defined."""
+    """Return whether the sum of squares along ``axis`` is below 1e-10 (full scale 1), where SI-SDR is not defined."""
     return np.asarray(np.sum(np.square(np.asarray(reference, np.float64)), axis=axis) < SILENT_ENERGY)
 
 
 def si_sdr(estimate: npt.ArrayLike, reference: npt.ArrayLike, axis: int = -1) -> npt.NDArray[np.float64]:
-    """The scale-invariant signal-to-distortion ratio of estimates, in dB.
+    """Return the scale-invariant signal-to-distortion ratio of estimates, in dB.
 
     Args:
-        estimate: (..., time), real; calculated in float64.
-        reference: (..., time), real; the leading axes broadcast against those of `estimate`.
+        estimate: (..., time), real; computed in float64.
+        reference: (..., time), real; the leading axes broadcast against those of ``estimate``.
         axis: The time axis of both, of one length.
 
     Returns:
-        (...) float64 in dB: nan where the reference is silent, +inf and -inf as the module says.
+        (...) float64 in dB: nan where the reference is silent, +inf of a perfect estimate, -inf of
+        a silent or orthogonal one.
 
     Raises:
         ValueError: The time axes differ.
@@ -57,7 +59,7 @@ def si_sdr(estimate: npt.ArrayLike, reference: npt.ArrayLike, axis: int = -1) ->
 def si_sdri(
     estimate: npt.ArrayLike, reference: npt.ArrayLike, mixture: npt.ArrayLike, axis: int = -1
 ) -> npt.NDArray[np.float64]:
-    """What an estimate gains over the mixture taken as the estimate, in dB.
+    """Return the improvement of SI-SDR over the mixture as the estimate, in dB.
 
     Args:
         estimate: (..., time).
@@ -66,8 +68,8 @@ def si_sdri(
         axis: The time axis of all three.
 
     Returns:
-        (...) float64: si_sdr(estimate, reference) - si_sdr(mixture, reference), nan where the reference is silent or
-        where both are infinite with one sign.
+        (...) float64: si_sdr(estimate, reference) - si_sdr(mixture, reference), nan where the
+        reference is silent or where both are infinite with one sign.
 
     Raises:
         ValueError: The time axes differ.

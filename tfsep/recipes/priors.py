@@ -100,9 +100,9 @@ def prior_task(
 
     def batches(cuts: SourceData, step: int) -> tf.data.Dataset:
         if background is None:
-            return pipeline.cuts(cuts, source, length, settings.batch_size, seed, step)
+            return pipeline.excerpts(cuts, source, length, settings.batch_size, seed, step)
         size = settings.batch_size
-        return pipeline.cuts_and_backgrounds(cuts, source, background, background_share, length, size, seed, step)
+        return pipeline.excerpts_and_backgrounds(cuts, source, background, background_share, length, size, seed, step)
 
     held_out = next(iter(batches(scored, _VALIDATION_STEP)))
     heard = held_out if background is None else held_out[0]

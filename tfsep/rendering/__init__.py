@@ -1,1 +1,1 @@
-"""Music with isolated stems made from notes, behind ``bin/render``: melodies, drum kits, synthesisers, singing."""
+"""Render songs with isolated stems from notes, behind ``bin/render``: composer, drums, synthesisers, singing."""

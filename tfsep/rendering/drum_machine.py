@@ -1,8 +1,8 @@
-r"""A drum machine, its sounds drawn at random: sweeps, noise and metal, as electronic kits are made.
+r"""A drum machine with random sounds: sine sweeps, noise and metallic squares, as in electronic kits.
 
-A kick or a tom is a sine whose frequency falls, :math:`f(t) = f_1 + (f_0 - f_1) e^{-t / \tau}`; a snare is such a
-sine and noise, a clap noise in four bursts, hats and cymbals high-passed noise with squares of frequencies in no
-harmonic ratio. All of them decay exponentially.
+A kick or a tom is a sine whose frequency falls, :math:`f(t) = f_1 + (f_0 - f_1) e^{-t / \tau}`; a
+snare is such a sine and noise, a clap noise in four bursts, hats and cymbals high-passed noise with
+square waves of inharmonic frequencies. All of them decay exponentially.
 """
 
 from __future__ import annotations
@@ -18,17 +18,19 @@ _METAL = (205.3, 304.4, 369.6, 522.7, 540.0, 800.0)
 
 
 def _time(seconds: float, sample_rate: int) -> np.ndarray:
+    """Return the times of samples in seconds."""
     return np.arange(round(seconds * sample_rate)) / sample_rate
 
 
 def _falling(low: float, high: float, fall: float, decay: float, sample_rate: int) -> np.ndarray:
+    """Return a decaying sine whose frequency falls from ``high`` to ``low`` Hz with the time constant ``fall``."""
     time = _time(6.0 * decay, sample_rate)
     phase = np.cumsum(low + (high - low) * np.exp(-time / fall)) / sample_rate
     return np.sin(2.0 * np.pi * phase) * np.exp(-time / decay)
 
 
 def _hiss(decay: float, lowest: float, sample_rate: int, rng: np.random.Generator, metal: float = 0.0) -> np.ndarray:
-    """Decaying noise above a frequency in Hz, with squares of a metal's frequencies at a level."""
+    """Return decaying noise above a frequency in Hz, and square waves of inharmonic frequencies at level ``metal``."""
     time = _time(6.0 * decay, sample_rate)
     squares = sum(np.sign(np.sin(2.0 * np.pi * (rng.uniform(1.0, 2.5) * each) * time)) for each in _METAL)
     raw = (rng.standard_normal(len(time)) + metal * squares) * np.exp(-time / decay)
@@ -63,6 +65,8 @@ def _clap(rate: int, rng: np.random.Generator) -> np.ndarray:
 
 
 def _hat(shortest: float, longest: float) -> Stroke:
+    """Return a stroke of metallic noise that decays within a range of times in seconds."""
+
     def stroke(rate: int, rng: np.random.Generator) -> np.ndarray:
         return _hiss(rng.uniform(shortest, longest), rng.uniform(4000.0, 7500.0), rate, rng, rng.uniform(0.0, 0.5))
 
@@ -81,7 +85,7 @@ def _bell(rate: int, rng: np.random.Generator) -> np.ndarray:
     return filtered((pair * np.exp(-time / decay))[np.newaxis], "highpass", 400.0, rate)[0]
 
 
-#: The drums of kits.py and how each is made.
+#: The drums of drum_kits.py and how each is made.
 STROKES: dict[str, Stroke] = {
     "kick": _kick,
     "snare": _snare,
@@ -100,7 +104,7 @@ _MOST_SECONDS = 4.0
 
 
 def random_strokes(sample_rate: int, rng: np.random.Generator) -> dict[str, np.ndarray]:
-    """One stroke (2, time) with a peak of 1 for each drum."""
+    """Draw one stroke (2, time) with a peak of 1 for each drum."""
     found = {}
     for drum, make in STROKES.items():
         wave = make(sample_rate, rng)[: round(_MOST_SECONDS * sample_rate)]

@@ -1,4 +1,4 @@
-"""Effects for rendered parts, drawn at random: a filter, a drive, a room and a place between the speakers."""
+"""Random effects for rendered parts: a filter, drive (soft clipping), reverberation and panning."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ CHANCES = {"filter": 0.4, "drive": 0.25, "reverb": 0.5}
 
 
 def filtered(sound: np.ndarray, kind: str, frequency: float, sample_rate: int) -> np.ndarray:
-    """A second-order Butterworth filter over (channels, time), float32.
+    """Filter (channels, time) by a second-order Butterworth filter, to float32.
 
     Args:
         sound: (channels, time).
@@ -22,37 +22,37 @@ def filtered(sound: np.ndarray, kind: str, frequency: float, sample_rate: int) -
 
 
 def driven(sound: np.ndarray, drive: float) -> np.ndarray:
-    """Soft clipping of (channels, time), tanh(g x) / g with g = ``drive`` over the peak; ``drive`` above 0."""
+    """Clip (channels, time) softly: tanh(g x) / g with g = ``drive`` over the peak; ``drive`` above 0."""
     gain = drive / max(float(np.abs(sound).max()), 1e-9)
     return np.tanh(gain * sound) / gain
 
 
 def reverberated(sound: np.ndarray, decay: float, wet: float, sample_rate: int, rng: np.random.Generator) -> np.ndarray:
-    """A room: (channels, time) plus ``wet`` times itself through exponentially decaying noise of each channel's own.
+    """Add reverberation: ``wet`` times the sound convolved with exponentially decaying noise, one for each channel.
 
     Args:
         sound: (channels, time).
-        decay: seconds in which the room falls by 60 dB.
-        wet: level of the room, relative to the sound's for white noise.
+        decay: seconds in which the reverberation falls by 60 dB.
+        wet: level of the reverberation relative to the sound, for white noise.
         sample_rate: Hz.
         rng: the noise.
     """
     time = np.arange(round(decay * sample_rate)) / sample_rate
     noise = rng.standard_normal((len(sound), len(time))) * 10.0 ** (-3.0 * time / decay)
     noise = filtered(noise, "lowpass", 0.2 * sample_rate, sample_rate)
-    room = noise / np.sqrt(np.sum(noise**2, axis=1, keepdims=True))
-    tail = signal.fftconvolve(sound, room, axes=-1)[:, : sound.shape[1]]
+    response = noise / np.sqrt(np.sum(noise**2, axis=1, keepdims=True))
+    tail = signal.fftconvolve(sound, response, axes=-1)[:, : sound.shape[1]]
     return np.asarray(sound + wet * tail, np.float32)
 
 
-def placed(sound: np.ndarray, position: float) -> np.ndarray:
-    """Balance (2, time) between left (-1) and right (1): each side's gain is at most 1."""
+def panned(sound: np.ndarray, position: float) -> np.ndarray:
+    """Pan (2, time) between left (-1) and right (1); the gain of each side is at most 1."""
     gains = np.array([min(1.0, 1.0 - position), min(1.0, 1.0 + position)])
     return np.asarray(sound * gains[:, np.newaxis], np.float32)
 
 
 def random_effects(sound: np.ndarray, group: str, sample_rate: int, rng: np.random.Generator) -> np.ndarray:
-    """Draw and apply effects as they suit a group: (2, time); bass stays in the middle and out of large rooms."""
+    """Draw and apply effects that suit a group, to (2, time); bass is not panned and gets little reverberation."""
     draws = {name: rng.uniform() < chance for name, chance in CHANCES.items()}
     low, high, drive, decay, wet, position = rng.uniform(size=6)
     if draws["filter"]:
@@ -64,4 +64,4 @@ def random_effects(sound: np.ndarray, group: str, sample_rate: int, rng: np.rand
     if draws["reverb"]:
         seconds = 0.2 + (0.3 if group in ("bass", "drums") else 1.8) * decay
         sound = reverberated(sound, seconds, (0.1 if group == "bass" else 0.4) * wet, sample_rate, rng)
-    return placed(sound, 0.7 * (2.0 * position - 1.0) if group == "other" else 0.0)
+    return panned(sound, 0.7 * (2.0 * position - 1.0) if group == "other" else 0.0)

@@ -1,7 +1,7 @@
-"""Sound from notes, by the `fluidsynth` program and a General MIDI soundfont (SF2 or SF3).
+"""Synthesise notes by the ``fluidsynth`` program and a General MIDI soundfont (SF2 or SF3).
 
-Reverb and chorus of the synthesiser are off: a part sounds dry, and effects.py does the rest. A part that takes longer
-than its time limit is given up with an error, never waited for.
+Reverb and chorus of the synthesiser are off; effects.py adds effects. A part that takes longer than
+its time limit ends with an error.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _LEAST_SECONDS, _SECONDS_PER_SECOND = 60.0, 4.0
 
 
 def program() -> str:
-    """The path of fluidsynth.
+    """Return the path of fluidsynth.
 
     Raises:
         JobError: if it is not installed.
@@ -36,7 +36,7 @@ def program() -> str:
 
 
 def check_soundfont(path: str | Path) -> Path:
-    """The path of a soundfont that is one.
+    """Return a path, checked to be that of a soundfont.
 
     Raises:
         InputError: for a missing file, or one without the head of a soundfont.
@@ -54,7 +54,7 @@ def check_soundfont(path: str | Path) -> Path:
 def synthesise(
     part: Part, tempo: float, seconds: float, soundfont: Path, sample_rate: int, time_limit: float | None = None
 ) -> np.ndarray:
-    """Render a part.
+    """Synthesise a part.
 
     Args:
         part: the notes.
@@ -62,7 +62,8 @@ def synthesise(
         seconds: of sound; what would sound longer is cut off.
         soundfont: SF2 or SF3 file.
         sample_rate: Hz.
-        time_limit: seconds after which fluidsynth is given up; None: one minute, and four times as long as the sound.
+        time_limit: seconds after which fluidsynth is stopped; None: one minute plus four times the
+            length of the sound.
 
     Returns:
         (2, round(seconds sample_rate)) float32.
@@ -72,10 +73,10 @@ def synthesise(
     """
     limit = _LEAST_SECONDS + _SECONDS_PER_SECOND * seconds if time_limit is None else time_limit
     with tempfile.TemporaryDirectory(prefix="tfsep-") as folder:
-        score, target = Path(folder) / "part.mid", Path(folder) / "part.wav"
-        score.write_bytes(midi_bytes(part, tempo, seconds))
+        notes, target = Path(folder) / "part.mid", Path(folder) / "part.wav"
+        notes.write_bytes(midi_bytes(part, tempo, seconds))
         command = [program(), "-n", "-i", "-q", "-R", "0", "-C", "0", *_ON_DEMAND, "-g", _GAIN, "-r", str(sample_rate)]
-        command += ["-T", "wav", "-O", "float", "-F", str(target), str(soundfont.absolute()), str(score)]
+        command += ["-T", "wav", "-O", "float", "-F", str(target), str(soundfont.absolute()), str(notes)]
         try:
             done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, timeout=limit, check=False)
         except subprocess.TimeoutExpired as error:

@@ -1,17 +1,19 @@
-"""MIDI files as songs: parts are told apart by track and channel and grouped into drums, bass, lead and other.
+"""Read MIDI files as songs: a part is one channel of one track, grouped into drums, bass, lead and other.
 
-Drums are channel 10. Bass is a part that is called so, has one of General MIDI's basses (programs 32..39) or lies below
-C3 on average. The lead is the part called melody, lead, voice, vocal or sing, or else the highest one that mostly plays
-one note at a time. All else is other.
+Drums are channel 10. Bass is a part that is called so, has one of General MIDI's basses (programs
+32..39) or lies below C3 on average. The lead is the part called melody, lead, voice, vocal or sing,
+or else the highest one that mostly plays one note at a time. All other parts are other.
 """
 
 from __future__ import annotations
 
 import importlib
 from collections import defaultdict
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from types import ModuleType
+from typing import Protocol
 
 import numpy as np
 
@@ -24,9 +26,28 @@ _BASSES = range(32, 40)
 _LOW = 48.0
 
 
+class _Message(Protocol):
+    """A message of mido; a note or program has its own attributes."""
+
+    type: str
+    time: int
+    channel: int
+    note: int
+    velocity: int
+    program: int
+
+
+class _Track(Protocol):
+    """A track of mido."""
+
+    name: str
+
+    def __iter__(self) -> Iterator[_Message]: ...
+
+
 @dataclass
 class _Voice:
-    """What one channel of one track plays."""
+    """The notes of one channel of one track."""
 
     name: str
     program: int = 0
@@ -34,10 +55,11 @@ class _Voice:
 
     @property
     def height(self) -> float:
+        """Return the mean pitch."""
         return float(np.mean([note.pitch for note in self.notes]))
 
     def is_single(self) -> bool:
-        """Whether fewer than a tenth of the notes begin while another one sounds."""
+        """Return whether fewer than a tenth of the notes begin while another one sounds."""
         notes = sorted(self.notes, key=lambda note: note.start)
         pairs = zip(notes, notes[1:], strict=False)
         overlapping = sum(after.start < note.start + 0.8 * note.length for note, after in pairs)
@@ -45,7 +67,7 @@ class _Voice:
 
 
 def midi_paths(folder: str | Path) -> list[Path]:
-    """The MIDI files of a folder, at any depth, in alphabetical order.
+    """Return the MIDI files of a folder, at any depth, in alphabetical order.
 
     Raises:
         InputError: if it has none.
@@ -56,8 +78,8 @@ def midi_paths(folder: str | Path) -> list[Path]:
     return found
 
 
-def package() -> Any:
-    """The package mido.
+def package() -> ModuleType:
+    """Import the package mido.
 
     Raises:
         JobError: if it is not installed.
@@ -85,14 +107,14 @@ def read_song(path: Path) -> Song:
     voices: dict[tuple[int, int], _Voice] = {}
     for number, track in enumerate(file.tracks):
         _read_track(track, number, file.ticks_per_beat, voices)
-    heard = {key: voice for key, voice in voices.items() if voice.notes}
-    if not heard:
+    voices = {key: voice for key, voice in voices.items() if voice.notes}
+    if not voices:
         raise JobError(f"{path} has no notes")
-    parts = [Part(group, voice.program, tuple(voice.notes)) for group, voice in _grouped(heard)]
+    parts = [Part(group, voice.program, tuple(voice.notes)) for group, voice in _grouped(voices)]
     return Song(path.stem, 60e6 / tempos[0] if tempos and tempos[0] else 120.0, tuple(parts))
 
 
-def _read_track(track: Any, number: int, ticks: int, voices: dict[tuple[int, int], _Voice]) -> None:
+def _read_track(track: _Track, number: int, ticks: int, voices: dict[tuple[int, int], _Voice]) -> None:
     """Add the notes of a track to the voices, by (track, channel); times in beats."""
     now = 0
     sounding: dict[tuple[int, int], list[tuple[float, int]]] = defaultdict(list)
@@ -110,6 +132,7 @@ def _read_track(track: Any, number: int, ticks: int, voices: dict[tuple[int, int
 
 
 def _grouped(voices: dict[tuple[int, int], _Voice]) -> list[tuple[str, _Voice]]:
+    """Return each voice with its group."""
     groups: dict[tuple[int, int], str] = {}
     for key, voice in voices.items():
         low = voice.program in _BASSES or "bass" in voice.name.lower() or voice.height < _LOW
@@ -123,9 +146,9 @@ def _grouped(voices: dict[tuple[int, int], _Voice]) -> list[tuple[str, _Voice]]:
 
 
 def excerpt(song: Song, seconds: float, rng: np.random.Generator) -> Song:
-    """A stretch of ``seconds`` of a song, from anywhere, transposed by up to 4 semitones, up to 15 % off in tempo.
+    """Draw an excerpt of ``seconds`` of a song, transposed by up to 4 semitones and up to 15 % off in tempo.
 
-    What sounds when the stretch begins is left out. Drums are not transposed.
+    Notes that began before the excerpt are left out. Drums are not transposed.
     """
     tempo = song.tempo * float(rng.uniform(0.85, 1.15))
     beats = seconds * tempo / 60.0

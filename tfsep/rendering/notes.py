@@ -1,8 +1,9 @@
-"""Songs as notes, and a part of one as the bytes of a standard MIDI file.
+"""Songs as notes, and their parts as standard MIDI files.
 
-Times are in beats (quarter notes), pitches in MIDI numbers (60 is middle C; on drums, the General MIDI percussion map),
-velocities in 1..127. A file holds one part on one channel. No note is shorter than 24 ticks and every file ends with
-all-notes-off and all-sound-off, without which a synthesiser may wait for a sound that never ends.
+Times are in beats (quarter notes), pitches in MIDI numbers (60 is middle C; on drums, the General
+MIDI percussion map), velocities in 1..127. A file holds one part on one channel. No note is shorter
+than 24 ticks and every file ends with all-notes-off and all-sound-off, without which a synthesiser
+may wait for ever for the end of a sound.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ class Note:
 
 @dataclass(frozen=True)
 class Part:
-    """What one instrument plays: ``group`` is drums, bass, other or lead; program in 0..127 (of drums: the kit)."""
+    """The notes of one instrument: ``group`` is drums, bass, other or lead; program in 0..127 (of drums: the kit)."""
 
     group: str
     program: int
@@ -46,7 +47,7 @@ class Song:
 
 
 def midi_bytes(part: Part, tempo: float, seconds: float) -> bytes:
-    """A type 0 standard MIDI file of the first ``seconds`` of a part."""
+    """Return a type 0 standard MIDI file of the first ``seconds`` of a part."""
     end = round(seconds * tempo / 60.0 * TICKS)
     channel = DRUM_CHANNEL if part.group == "drums" else 0
     events = [(0, 0, bytes([0xC0 | channel, part.program]))]
@@ -66,7 +67,7 @@ def midi_bytes(part: Part, tempo: float, seconds: float) -> bytes:
 
 
 def _in_ticks(notes: Iterable[Note], end: int) -> list[tuple[int, int, Note]]:
-    """Notes with start and stop in ticks, within 0..end; a pitch that sounds on is struck again no earlier than due."""
+    """Return notes with start and stop in ticks, within 0..end; a note ends where the next one of its pitch starts."""
     found: list[tuple[int, int, Note]] = []
     last: dict[int, int] = {}
     for note in sorted(notes, key=lambda note: (note.start, note.pitch)):
@@ -85,7 +86,7 @@ def _in_ticks(notes: Iterable[Note], end: int) -> list[tuple[int, int, Note]]:
 
 
 def _variable_length(value: int) -> bytes:
-    """A number in groups of seven bits, highest first, all but the last with the top bit set."""
+    """Encode a number in groups of seven bits, highest first, all but the last with the top bit set."""
     groups = [value & 0x7F]
     while value := value >> 7:
         groups.append(0x80 | (value & 0x7F))

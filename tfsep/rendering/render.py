@@ -1,15 +1,15 @@
-"""Training songs with stems: notes out of MIDI files or the built-in composer, sound out of soundfonts.
+"""Render training songs with stems: notes from MIDI files or the built-in composer, sound from soundfonts.
 
-Layout: ``<output>/<split>/<track>/<source>.flac`` (16 bits), and ``song.json`` beside them, which says how the track
-was made. Track number k depends on (seed, split, k) alone, in whatever order or number tracks are rendered. Programs,
-soundfonts, levels, effects, tempo and transposition are random within what suits each group; the sum of the stems of a
-track has a peak of 0.9.
+Layout: ``<output>/<split>/<track>/<source>.flac`` (16 bits), and ``song.json`` beside them, which
+says how the track was made. Track number k depends on (seed, split, k) alone, not on the order or
+number of tracks. Programs, soundfonts, levels, effects, tempo and transposition are random within
+what suits each group; the sum of the stems of a track has a peak of 0.9.
 
-Without voices the lead is played by an instrument under the name of the fourth source. With voices it is sung in four
-songs of five (singing.py), in two takes at once in some; in the fifth an instrument plays it, and it belongs to other.
-A share of the parts that nobody sings may be played by the built-in synthesiser and drum machine (subtractive.py,
-drum_machine.py), each with a sound of its own. With kits every other of the remaining parts of drums is recorded
-strokes (kits.py).
+Without voices the lead is played by an instrument and is the fourth source. With voices it is sung
+in four songs of five (singing.py), in some by two takes at once; in the fifth an instrument plays
+it, and it belongs to other. A share of the parts that are not sung may be played by the built-in
+synthesiser and drum machine (subtractive.py, drum_machine.py), each with a random sound. With kits
+every other of the remaining drum parts is played by recorded strokes (drum_kits.py).
 """
 
 from __future__ import annotations
@@ -18,21 +18,20 @@ import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from tfsep.errors import JobError
 from tfsep.rendering import drum_machine, subtractive
+from tfsep.rendering.composer import compose
+from tfsep.rendering.drum_kits import drawn_strokes, struck
 from tfsep.rendering.effects import random_effects
 from tfsep.rendering.fluidsynth import synthesise
-from tfsep.rendering.kits import drawn_strokes, struck
 from tfsep.rendering.midi_files import excerpt, read_song
 from tfsep.rendering.notes import Part, Song
 from tfsep.rendering.singing import sing
-from tfsep.rendering.song_folder import kept_or_made
+from tfsep.rendering.song_folder import write_song
 from tfsep.rendering.speech import recorded_speech
-from tfsep.rendering.tunes import compose
 
 GROUPS = ("drums", "bass", "other", "lead")
 SOURCES = ("drums", "bass", "other", "vocals")
@@ -52,7 +51,7 @@ SOUNDFONT, SPEECH, KIT, SYNTHESISER = "soundfont", "singer", "kit", "synthesiser
 
 @dataclass(frozen=True)
 class RenderSettings:
-    """How songs are rendered.
+    """Settings of a rendering.
 
     Attributes:
         soundfonts: SF2 or SF3 files, one of them drawn for each part.
@@ -63,11 +62,14 @@ class RenderSettings:
         seed: of everything that is drawn, at least 0.
         sample_rate: Hz.
         channels: 2, or 1 for their mean.
-        sources: the names that drums, bass, other and lead go by.
-        voices: folders of speech, one of them drawn for each song; empty: an instrument plays the lead.
-        kits: folders of recorded strokes, one of them drawn for every other song's drums; empty: soundfonts alone.
-        programs: General MIDI programs, 0..127, that a group draws from instead of its usual ones.
-        synthesised: share of the parts nobody sings that the built-in synthesiser or drum machine plays.
+        sources: the names of drums, bass, other and lead.
+        voices: folders of speech, one of them drawn for each song; empty: an instrument plays the
+            lead.
+        kits: folders of recorded strokes, one of them drawn for the drums of every other song;
+            empty: soundfonts alone.
+        programs: General MIDI programs, 0..127, by group, instead of the usual ones.
+        synthesised: share of the parts without singer that the built-in synthesiser or drum machine
+            plays.
     """
 
     soundfonts: tuple[Path, ...]
@@ -87,7 +89,7 @@ class RenderSettings:
 
 @dataclass(frozen=True)
 class Player:
-    """Who plays or sings a part: ``origin`` is a soundfont, whose program it is, a singer's speech, or a drum kit."""
+    """What plays a part: program ``program`` of the soundfont ``origin``, the speech of a singer, or a drum kit."""
 
     group: str
     program: int
@@ -96,10 +98,11 @@ class Player:
 
 
 def render_song(settings: RenderSettings, index: int) -> Path:
-    """Render song number ``index``, unless it lies there already just as it would be made; returns its folder.
+    """Render song number ``index`` and return its folder, unless the same song is there already.
 
     Raises:
-        JobError: as of the synthesiser, for a MIDI file that cannot be read, or a folder that cannot be written.
+        JobError: as from the synthesiser, for a MIDI file that cannot be read, or a folder that
+            cannot be written.
     """
     rng = np.random.default_rng([settings.seed, zlib.crc32(settings.split.encode()), index])
     song = _song(settings, index, rng)
@@ -108,30 +111,30 @@ def render_song(settings: RenderSettings, index: int) -> Path:
 
     def make() -> dict[str, np.ndarray]:
         shape = (2, round(settings.seconds * settings.sample_rate))
-        heard = {player.group for player in players}
-        stems = {group: np.zeros(shape, np.float32) for group in GROUPS if group in heard}
+        played = {player.group for player in players}
+        stems = {group: np.zeros(shape, np.float32) for group in GROUPS if group in played}
         for part, player in zip(song.parts, players, strict=True):
-            sound = _played(part, song.tempo, settings, player, rng)
+            sound = _sound(part, song.tempo, settings, player, rng)
             stems[player.group] += random_effects(sound, player.group, settings.sample_rate, rng)
         return {settings.sources[GROUPS.index(group)]: sound for group, sound in balanced(stems, rng).items()}
 
     about = _described(song, players, settings, index)
-    return kept_or_made(folder, about, make, settings.sample_rate, settings.channels)
+    return write_song(folder, about, make, settings.sample_rate, settings.channels)
 
 
 def _song(settings: RenderSettings, index: int, rng: np.random.Generator) -> Song:
-    """Song number ``index``, with the name of its folder."""
+    """Compose or read song number ``index``, with the name of its folder."""
     if not settings.midi:
         return compose(f"invented {settings.seed}-{index:05d}", settings.seconds, rng)
     path = settings.midi[index % len(settings.midi)]
     song = excerpt(read_song(path), settings.seconds, rng)
     if not song.parts:
-        raise JobError(f"{path} has a silent stretch where song {index} was to be cut")
+        raise JobError(f"{path} is silent in the excerpt of song {index}")
     return replace(song, name=f"{song.name} {settings.seed}-{index:05d}")
 
 
-def _played(part: Part, tempo: float, settings: RenderSettings, player: Player, rng: np.random.Generator) -> np.ndarray:
-    """A part as its player plays it, (2, time)."""
+def _sound(part: Part, tempo: float, settings: RenderSettings, player: Player, rng: np.random.Generator) -> np.ndarray:
+    """Return the sound of a part by its player, (2, time)."""
     if player.kind == SPEECH:
         return _sung(part, tempo, settings, player.origin, rng)
     if player.kind == KIT:
@@ -148,7 +151,7 @@ def _played(part: Part, tempo: float, settings: RenderSettings, player: Player, 
 
 
 def _player(group: str, settings: RenderSettings, rng: np.random.Generator) -> Player:
-    """Draw who plays a part; with voices the lead is sung, or played as one more of the others."""
+    """Draw the player of a part; with voices the lead is sung, or played as one more of the others."""
     programs = group
     if group == "lead" and settings.voices:
         if rng.uniform() < SUNG:
@@ -163,7 +166,7 @@ def _player(group: str, settings: RenderSettings, rng: np.random.Generator) -> P
 
 
 def _sung(part: Part, tempo: float, settings: RenderSettings, singer: Path, rng: np.random.Generator) -> np.ndarray:
-    """A sung part, (2, time), doubled in some songs: another take of the same singer, a little later."""
+    """Return a sung part, (2, time), in some songs with another take of the same singer, a little later."""
     speech = recorded_speech(singer, rng)
     take = (speech, part.notes, tempo, settings.seconds, settings.sample_rate, rng)
     sound = sing(*take)
@@ -174,7 +177,7 @@ def _sung(part: Part, tempo: float, settings: RenderSettings, singer: Path, rng:
 
 
 def balanced(stems: dict[str, np.ndarray], rng: np.random.Generator) -> dict[str, np.ndarray]:
-    """Bring stems, (channels, time) by group, to random levels around usual ones, and their sum to a peak of 0.9."""
+    """Scale stems, (channels, time) by group, to random levels around usual ones, and their sum to a peak of 0.9."""
     scaled = {}
     for group, sound in stems.items():
         level = 10.0 ** ((LEVELS_DB[group] + rng.uniform(-SPREAD_DB, SPREAD_DB)) / 20.0)
@@ -184,8 +187,8 @@ def balanced(stems: dict[str, np.ndarray], rng: np.random.Generator) -> dict[str
     return {group: np.asarray(gain * sound, np.float32) for group, sound in scaled.items()}
 
 
-def _described(song: Song, players: list[Player], settings: RenderSettings, index: int) -> dict[str, Any]:
-    """What song.json says."""
+def _described(song: Song, players: list[Player], settings: RenderSettings, index: int) -> dict[str, object]:
+    """Return the content of song.json."""
     left_out = ("soundfonts", "output", "midi", "voices", "kits", "programs", "synthesised")
     made = {key: value for key, value in asdict(settings).items() if key not in left_out}
     made |= {"synthesised": settings.synthesised} if settings.synthesised else {}

@@ -1,13 +1,14 @@
-r"""A singer made of recorded speech: its sounds in their order, on the pitches and in the time of a tune.
+r"""Singing resynthesised from recorded speech, on the pitches and at the times of a tune.
 
-A note takes the next stretch of speech and is drawn out to its own length where the speech is voiced and loud, so that
-consonants keep their pace and vowels are held. With w the voiced energy of each frame of a stretch, a note that is E
-frames longer spends
+A note uses the next segment of speech, stretched to the length of the note where the speech is
+voiced and loud, so that consonants keep their speed and vowels are sustained. With w the voiced
+energy of each frame of a segment, a note that is E frames longer spends
 
 .. math:: 1 + E\, w_t / \textstyle\sum_t w_t
 
-frames on frame t. The speech's pitch is replaced by that of the notes, with glides, vibrato and a little wandering, in
-the octave nearest to the speaker's own; the envelope may be stretched along frequency, which makes another singer.
+frames on frame t. The pitch of the speech is replaced by that of the notes, with glides, vibrato
+and slow deviations, in the octave nearest to the pitch of the speaker. The envelope may be
+stretched along frequency, which makes another singer.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ _RISE_SECONDS = 0.02
 
 
 def phrases(notes: Sequence[Note], tempo: float, seconds: float) -> Iterator[list[tuple[int, int, Note]]]:
-    """Notes, one at a time, as (first frame, end frame, note), parted where there is time to breathe."""
+    """Yield phrases of single notes, as (first frame, end frame, note), split where there is time to breathe."""
     beat = 60.0 / tempo / FRAME_SECONDS
     end_of_all = round(seconds / FRAME_SECONDS)
     ordered = sorted(notes, key=lambda note: (note.start, -note.pitch))
@@ -47,14 +48,25 @@ def phrases(notes: Sequence[Note], tempo: float, seconds: float) -> Iterator[lis
         yield phrase
 
 
-def held(speech: Speech, first: int, length: int, stretch: float) -> tuple[np.ndarray, int]:
-    """Frames of speech, fractions among them, that a note of ``length`` frames passes through; how many it takes."""
-    taken = int(np.clip(round(length / stretch), 6, len(speech.pitch) - first - 1))
-    weight = np.where(speech.pitch > 0.0, speech.energy, 0.0)[first : first + taken] + 1e-3
-    extra = max(length - taken, 0)
+def stretched(speech: Speech, first: int, length: int, stretch: float) -> tuple[np.ndarray, int]:
+    """Stretch a segment of speech to a note.
+
+    Args:
+        speech: of the singer.
+        first: first frame of the segment.
+        length: frames of the note.
+        stretch: length of the note over that of the segment, at least 1.
+
+    Returns:
+        For each frame of the note a position in frames of the speech, (length,), fractions
+        included; and the frames of the segment.
+    """
+    used = int(np.clip(round(length / stretch), 6, len(speech.pitch) - first - 1))
+    weight = np.where(speech.pitch > 0.0, speech.energy, 0.0)[first : first + used] + 1e-3
+    extra = max(length - used, 0)
     spent = np.concatenate([[0.0], np.cumsum(1.0 + extra * weight / weight.sum())])
-    places = np.linspace(0.0, spent[-1], length, endpoint=False)
-    return np.interp(places, spent, first + np.arange(taken + 1)), taken
+    times = np.linspace(0.0, spent[-1], length, endpoint=False)
+    return np.interp(times, spent, first + np.arange(used + 1)), used
 
 
 def sing(
@@ -73,13 +85,14 @@ def sing(
         tempo: beats per minute.
         seconds: of sound.
         sample_rate: Hz.
-        rng: of the place in the speech, vibrato, glides and the size of the singer.
+        rng: of the position in the speech, vibrato, glides and the size of the singer.
 
     Returns:
-        (2, round(seconds sample_rate)) float32, both channels the same; silence where there is no note.
+        (2, round(seconds sample_rate)) float32, both channels the same; silence where there is no
+        note.
     """
     num_frames = round(seconds / FRAME_SECONDS) + 1
-    place, octave_pitch = np.zeros(num_frames), np.zeros(num_frames)
+    position, octave_pitch = np.zeros(num_frames), np.zeros(num_frames)
     loudness = np.zeros(num_frames)
     stretch = float(rng.uniform(1.0, 2.5))
     raised = _octaves(speech, notes, rng)
@@ -90,50 +103,50 @@ def sing(
         for first, end, note in phrase:
             if len(speech.pitch) - here < 16:
                 here = 0
-            place[first:end], taken = held(speech, here, end - first, stretch)
-            here += taken
+            position[first:end], used = stretched(speech, here, end - first, stretch)
+            here += used
             octave_pitch[first:end] = note.pitch / 12.0 + raised + vibrato.of(end - first)
             loudness[first:end] = note.velocity / 100.0
         begin, end = phrase[0][0], phrase[-1][1]
         glide = float(rng.uniform(3.0, 10.0))
         octave_pitch[begin:end] = ndimage.gaussian_filter1d(octave_pitch[begin:end], glide, mode="nearest")
-    return _sounding(speech, place, octave_pitch, loudness, seconds, sample_rate, rng)
+    return _synthesise(speech, position, octave_pitch, loudness, seconds, sample_rate, rng)
 
 
 def _octaves(speech: Speech, notes: Sequence[Note], rng: np.random.Generator) -> float:
-    """Octaves by which a tune is moved to lie a little above the speaker's own pitch, as singing does."""
+    """Return the octaves by which a tune is moved to lie a little above the pitch of the speaker, as in singing."""
     own = np.log2(speech.median_pitch / 440.0) + 69.0 / 12.0 + rng.uniform(0.0, 0.6)
     tune = float(np.mean([note.pitch for note in notes])) / 12.0
     return float(np.round(own - tune))
 
 
 class _Vibrato:
-    """Deviations from a note's pitch in octaves: vibrato that sets in after a while, and slow wandering."""
+    """Deviations from the pitch of a note in octaves: vibrato after a delay, and slow random deviations."""
 
     def __init__(self, rng: np.random.Generator) -> None:
         self._rng = rng
         self._rate, self._depth = rng.uniform(4.5, 6.5), rng.uniform(0.0, 50.0) / 1200.0
 
     def of(self, length: int) -> np.ndarray:
-        """(length,) frames of one note."""
+        """Return the deviations of one note, (length,) frames."""
         time = FRAME_SECONDS * np.arange(length)
         grown = np.clip((time - 0.15) / 0.3, 0.0, 1.0)
         wave = self._depth * grown * np.sin(2.0 * np.pi * (self._rate * time + self._rng.uniform()))
-        wander = ndimage.gaussian_filter1d(self._rng.standard_normal(length), 15.0, mode="nearest")
-        return wave + 40.0 / 1200.0 * wander
+        drift = ndimage.gaussian_filter1d(self._rng.standard_normal(length), 15.0, mode="nearest")
+        return wave + 40.0 / 1200.0 * drift
 
 
-def _sounding(
+def _synthesise(
     speech: Speech,
-    place: np.ndarray,
+    position: np.ndarray,
     octave_pitch: np.ndarray,
     loudness: np.ndarray,
     seconds: float,
     sample_rate: int,
     rng: np.random.Generator,
 ) -> np.ndarray:
-    """Synthesise frames: places in the speech, pitches in octaves (69 / 12 is 440 Hz), loudness."""
-    nearest = np.round(place).astype(int)
+    """Synthesise frames: positions in the speech, pitches in octaves (69 / 12 is 440 Hz), loudness."""
+    nearest = np.round(position).astype(int)
     sung = loudness > 0.0
     voiced = sung & (speech.pitch[nearest] > 0.0)
     pitch = np.where(voiced, 440.0 * 2.0 ** (octave_pitch - 69.0 / 12.0), 0.0)

@@ -1,7 +1,8 @@
-"""The folder of a song that a command made: its stems and ``song.json``, which says how, and so whether it is the one.
+"""Write the folder of a rendered song: its stems, and ``song.json``, which says how it was made.
 
-A folder whose description is just what is asked for is kept as it is. In another the description goes first, then the
-stems of the earlier make, and comes last, so that a folder which has one is whole.
+A folder with the same description is kept as it is. In another one the description is deleted
+first, then the earlier stems; the new description is written last, so that a folder with a
+description is complete.
 """
 
 from __future__ import annotations
@@ -9,7 +10,6 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -19,18 +19,18 @@ from tfsep.audio.atomic import replacing
 DESCRIPTION = "song.json"
 
 
-def kept_or_made(
+def write_song(
     folder: Path,
-    about: Mapping[str, Any],
+    about: Mapping[str, object],
     make: Callable[[], Mapping[str, np.ndarray]],
     sample_rate: int,
     channels: int,
 ) -> Path:
-    """Write a song's stems as 16-bit FLAC, unless they lie there already; returns the folder.
+    """Write the stems of a song as 16-bit FLAC, unless the same song is there already, and return the folder.
 
     Args:
         folder: of the song.
-        about: how it is made, plain data.
+        about: how it is made, as JSON.
         make: makes the stems (2, time) by source.
         sample_rate: Hz.
         channels: 2, or 1 for their mean.
@@ -44,9 +44,9 @@ def kept_or_made(
     for earlier in (description, *folder.glob("*.flac")) if folder.is_dir() else ():
         earlier.unlink(missing_ok=True)
     for source, sound in make().items():
-        heard = sound if channels == 2 else sound.mean(axis=0, keepdims=True)
+        mixed = sound if channels == 2 else sound.mean(axis=0, keepdims=True)
         with files.Writer(folder / f"{source}.flac", sample_rate, channels, "16", "flac") as writer:
-            writer.write(heard)
+            writer.write(mixed)
     with replacing(description) as temporary:
         temporary.write_text(described, encoding="utf-8")
     return folder

@@ -1,9 +1,9 @@
-"""Recorded speech, taken apart by the vocoder WORLD: what a singer is made of.
+"""Analyse recorded speech by the vocoder WORLD, as the material of a singer.
 
-Every 5 ms: pitch (DIO, refined by StoneMask), spectral envelope (CheapTrick) and aperiodicity (D4C). Pauses are left
-out.
+Every 5 ms: pitch (DIO, refined by StoneMask), spectral envelope (CheapTrick) and aperiodicity
+(D4C). Pauses are left out.
 
-Source: Morise et al. 2016 (WORLD); the package `pyworld`.
+Source: Morise et al. 2016 (WORLD); the package ``pyworld``.
 """
 
 from __future__ import annotations
@@ -11,12 +11,13 @@ from __future__ import annotations
 import importlib
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from types import ModuleType
 
 import numpy as np
 from scipy import ndimage
 
-from tfsep.data.packed import SUFFIXES, read_recording
+from tfsep.audio.suffixes import DATA_SUFFIXES, data_files
+from tfsep.data.packed import read_recording
 from tfsep.errors import InputError, JobError
 
 FRAME_SECONDS = 0.005
@@ -29,13 +30,13 @@ _LEAST_VOICED = 0.1
 
 @dataclass(frozen=True)
 class Speech:
-    """Speech without its pauses, taken apart.
+    """The analysis of speech without its pauses.
 
     Attributes:
         pitch: (frame,) Hz, 0 where unvoiced.
         envelope: (frame, bin) power.
         aperiodicity: (frame, bin) in 0..1.
-        energy: (frame,) relative to the loudest.
+        energy: (frame,) relative to the loudest frames, at most 1.
     """
 
     pitch: np.ndarray
@@ -45,12 +46,12 @@ class Speech:
 
     @property
     def median_pitch(self) -> float:
-        """Hz, of the voiced frames."""
+        """Return the median pitch of the voiced frames in Hz."""
         return float(np.median(self.pitch[self.pitch > 0.0]))
 
 
-def package() -> Any:
-    """The package pyworld.
+def package() -> ModuleType:
+    """Import the package pyworld.
 
     Raises:
         JobError: if it is not installed.
@@ -62,7 +63,7 @@ def package() -> Any:
 
 
 def singers(folder: str | Path) -> list[Path]:
-    """The singers of a folder ``<folder>/<singer>/**/*.wav|flac|ogg|mp3``, in alphabetical order.
+    """Return the singers of a folder ``<folder>/<singer>/**/*.wav|flac|ogg|mp3``, in alphabetical order.
 
     Raises:
         InputError: if it has none, or a singer has no recordings.
@@ -71,22 +72,18 @@ def singers(folder: str | Path) -> list[Path]:
     if not found:
         raise InputError(f"--voices must be a folder with one folder of speech for each singer, got {str(folder)!r}")
     for path in found:
-        if not _recordings(path):
-            raise InputError(f"--voices has a singer without recordings ({', '.join(SUFFIXES)}): {path}")
+        if not data_files(path):
+            raise InputError(f"--voices has a singer without recordings ({', '.join(DATA_SUFFIXES)}): {path}")
     return found
 
 
-def _recordings(singer: Path) -> list[Path]:
-    return sorted(path for path in singer.rglob("*") if path.suffix.lower() in SUFFIXES and path.is_file())
-
-
 def recorded_speech(singer: Path, rng: np.random.Generator) -> Speech:
-    """Up to 25 seconds of a singer's recordings, drawn at random and taken apart.
+    """Draw and analyse up to 25 seconds of the recordings of a singer.
 
     Raises:
         JobError: without pyworld, or if less than a tenth of it is voiced.
     """
-    paths = _recordings(singer)
+    paths = data_files(singer)
     pieces: list[np.ndarray] = []
     left = round(SPEECH_SECONDS * SPEECH_RATE)
     for index in rng.permutation(len(paths)):
@@ -96,26 +93,26 @@ def recorded_speech(singer: Path, rng: np.random.Generator) -> Speech:
         sound = sound / max(float(np.sqrt(np.mean(sound**2))), 1e-6)
         pieces.append(sound[:left])
         left -= len(pieces[-1])
-    speech = analysed(np.concatenate(pieces))
+    speech = analyse(np.concatenate(pieces))
     voiced = float(np.mean(speech.pitch > 0.0)) if len(speech.pitch) else 0.0
     if voiced < _LEAST_VOICED:
         raise JobError(f"{_LEAST_VOICED:.0%} of speech must be voiced, got {voiced:.0%} in recordings of {singer}")
     return speech
 
 
-def analysed(sound: np.ndarray) -> Speech:
-    """Take (time,) samples at 22,050 Hz apart and leave out what is 35 dB below the loud parts for over 60 ms.
+def analyse(sound: np.ndarray) -> Speech:
+    """Analyse (time,) samples at 22,050 Hz, without the parts that are 35 dB below the loud ones for over 60 ms.
 
-    Dither, 80 dB below an RMS of 1, keeps digital silence from an aperiodicity of 0 / 0.
+    Dither, 80 dB below an RMS of 1, prevents an aperiodicity of 0 / 0 in digital silence.
     """
     world = package()
     dither = _DITHER * np.random.default_rng(0).standard_normal(len(sound))
     samples = sound.astype(np.float64) + dither
     period = 1000.0 * FRAME_SECONDS
-    rough, places = world.dio(samples, SPEECH_RATE, f0_floor=65.0, f0_ceil=600.0, frame_period=period)
-    pitch = world.stonemask(samples, rough, places, SPEECH_RATE)
-    envelope = world.cheaptrick(samples, pitch, places, SPEECH_RATE)
-    aperiodicity = world.d4c(samples, pitch, places, SPEECH_RATE)
+    rough, times = world.dio(samples, SPEECH_RATE, f0_floor=65.0, f0_ceil=600.0, frame_period=period)
+    pitch = world.stonemask(samples, rough, times, SPEECH_RATE)
+    envelope = world.cheaptrick(samples, pitch, times, SPEECH_RATE)
+    aperiodicity = world.d4c(samples, pitch, times, SPEECH_RATE)
     energy = envelope.sum(axis=1)
     energy = energy / max(float(np.percentile(energy, 98.0)), 1e-12)
     loud = ndimage.binary_closing(energy > 10.0 ** (-_PAUSE_DB / 10.0), np.ones(_LONGEST_CLOSURE))

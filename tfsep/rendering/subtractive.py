@@ -1,13 +1,14 @@
-r"""A subtractive synthesiser, its patches drawn at random: what electronic songs are played on.
+r"""A subtractive synthesiser with random patches.
 
 A note is a sum of oscillators with a band-limited saw, pulse, triangle or sine each,
 
 .. math:: x(t) = \sum_i g_i\, w_i\big(\phi_i(t)\big), \qquad \phi_i' = f\, 2^{o_i + (d_i + v \sin 2\pi r t) / 1200},
 
-detuned by d_i cents, o_i octaves apart and with a vibrato of v cents. In some patches a sine at a ratio of its own
-frequency modulates the phase of each, less and less over 0.4 s (frequency modulation). A resonant low-pass filter
-follows, its corner f 2^{c + s e(t)} swept by an envelope e(t) = exp(-t / tau), then attack, decay, sustain and release.
-Jumps of saws and pulses are smoothed by polyBLEPs.
+detuned by d_i cents, o_i octaves apart and with a vibrato of v cents. In some patches a sine at a
+multiple of the frequency modulates the phase of each, less and less over 0.4 s (frequency
+modulation). A resonant low-pass filter follows, its corner f 2^{c + s e(t)} swept by an envelope
+e(t) = exp(-t / tau), then attack, decay, sustain and release. Jumps of saws and pulses are smoothed
+by polyBLEPs.
 
 Sources: Valimaki and Huovilainen 2007 (polyBLEP); Chowning 1973 (frequency modulation); Bristow-Johnson's cookbook (the
 filter's coefficients).
@@ -34,12 +35,13 @@ class Patch:
     """A sound of the synthesiser.
 
     Attributes:
-        oscillators: (shape, octave, cents, level, place between the speakers in -1..1) of each.
+        oscillators: (shape, octave, cents, level, pan in -1..1) of each.
         noise: level of white noise.
         modulation: index in radians and frequency ratio of the modulating sine.
         vibrato: cents and Hz.
         envelope: attack, decay and release in seconds, and the sustained level in 0..1.
-        corner: of the filter, octaves above the note; ``sweep``: octaves above that at first; ``fall``: seconds.
+        corner: of the filter, octaves above the note; ``sweep``: octaves above that at first;
+            ``fall``: seconds.
         resonance: quality factor of the filter.
         pump: depth in 0..1 of a dip on every beat.
     """
@@ -57,7 +59,7 @@ class Patch:
 
 
 def random_patch(group: str, rng: np.random.Generator) -> Patch:
-    """Draw a sound as it suits bass, other or lead: short and bright, or slow and wide."""
+    """Draw a sound that suits bass, other or lead: short and bright, or slow and wide."""
     bass, lead = group == "bass", group == "lead"
     slow = not bass and not lead and rng.uniform() < 0.4
     count = int(rng.integers(1, 4 if bass else 6))
@@ -67,12 +69,12 @@ def random_patch(group: str, rng: np.random.Generator) -> Patch:
     oscillators = tuple(
         (
             str(rng.choice(shapes)),
-            int(rng.choice(octaves)) if place else 0,
+            int(rng.choice(octaves)) if index else 0,
             float(rng.uniform(-spread, spread)),
             float(rng.uniform(0.4, 1.0)),
             float(rng.uniform(-width, width)),
         )
-        for place in range(count)
+        for index in range(count)
     )
     modulated, vibrated = rng.uniform() < 0.3, rng.uniform() < (0.6 if lead else 0.2)
     attack = rng.uniform(0.05, 0.6) if slow else rng.uniform(0.001, 0.03)
@@ -93,7 +95,7 @@ def random_patch(group: str, rng: np.random.Generator) -> Patch:
 
 
 def _now_and_then(chance: float, low: float, high: float, rng: np.random.Generator) -> float:
-    """A number from low to high with a chance, else 0."""
+    """Draw a number from low to high with a chance, else 0."""
     return float(rng.uniform(low, high) * (rng.uniform() < chance))
 
 
@@ -105,7 +107,7 @@ def play(
     Args:
         part: the notes.
         tempo: beats per minute.
-        seconds: of sound; what would sound longer is cut off.
+        seconds: of sound; longer notes are cut off.
         patch: the sound.
         sample_rate: Hz.
         rng: phases and noise.
@@ -116,12 +118,12 @@ def play(
     length, beat = round(seconds * sample_rate), 60.0 / tempo * sample_rate
     sound = np.zeros((2, length))
     for note in part.notes:
-        start, held = round(note.start * beat), round(note.length * beat)
-        if not 0 <= start < length or held < 1:
+        start, pressed = round(note.start * beat), round(note.length * beat)
+        if not 0 <= start < length or pressed < 1:
             continue
-        whole = min(held + round(patch.envelope[2] * sample_rate), length - start)
+        whole = min(pressed + round(patch.envelope[2] * sample_rate), length - start)
         voice = _voice(440.0 * 2.0 ** ((note.pitch - 69) / 12.0), whole, patch, sample_rate, rng)
-        loudness = (note.velocity / 127.0) ** _LOUDNESS * _level(held, whole, patch, sample_rate)
+        loudness = (note.velocity / 127.0) ** _LOUDNESS * _level(pressed, whole, patch, sample_rate)
         sound[:, start : start + whole] += loudness * voice
     if patch.pump:
         sound *= 1.0 - patch.pump * np.exp(-6.0 * (np.arange(length) / beat % 1.0))
@@ -129,19 +131,19 @@ def play(
 
 
 def _voice(pitch: float, length: int, patch: Patch, sample_rate: int, rng: np.random.Generator) -> np.ndarray:
-    """One note before its envelope: (2, length)."""
+    """Return one note before its envelope: (2, length)."""
     time = np.arange(length) / sample_rate
     cents, rate = patch.vibrato
     wobble = cents * np.sin(2.0 * np.pi * rate * time)
     index, ratio = patch.modulation
     sound = np.zeros((2, length))
-    for shape, octave, detune, level, place in patch.oscillators:
+    for shape, octave, detune, level, pan in patch.oscillators:
         step = pitch * 2.0 ** (octave + (detune + wobble) / 1200.0) / sample_rate
         phase = rng.uniform() + np.cumsum(step)
         if index:
             phase = phase + index * np.exp(-time / 0.4) * np.sin(2.0 * np.pi * ratio * np.cumsum(step)) / (2.0 * np.pi)
         wave = level * oscillator(shape, phase % 1.0, np.minimum(step, 0.45))
-        sound += np.array([[min(1.0, 1.0 - place)], [min(1.0, 1.0 + place)]]) * wave
+        sound += np.array([[min(1.0, 1.0 - pan)], [min(1.0, 1.0 + pan)]]) * wave
     if patch.noise:
         sound += patch.noise * rng.standard_normal((2, length))
     corner = pitch * 2.0 ** (patch.corner + patch.sweep * np.exp(-time[::_BLOCK] / patch.fall))
@@ -149,7 +151,7 @@ def _voice(pitch: float, length: int, patch: Patch, sample_rate: int, rng: np.ra
 
 
 def oscillator(shape: str, phase: np.ndarray, step: np.ndarray) -> np.ndarray:
-    """A wave of amplitude 1 at phases in 0..1 that advance by ``step``, its jumps smoothed."""
+    """Return a wave of amplitude 1 at phases in 0..1 that advance by ``step``, with smoothed jumps."""
     if shape == "sine":
         return np.sin(2.0 * np.pi * phase)
     if shape == "triangle":
@@ -161,29 +163,29 @@ def oscillator(shape: str, phase: np.ndarray, step: np.ndarray) -> np.ndarray:
 
 
 def _smoothing(phase: np.ndarray, step: np.ndarray) -> np.ndarray:
-    """What a two-sample polynomial takes from a jump of 2 at phase 0."""
+    """Return the polyBLEP of two samples that smooths a jump of 2 at phase 0."""
     before, after = phase / step, (phase - 1.0) / step
     early = np.where(phase < step, before + before - before**2 - 1.0, 0.0)
     return np.where(phase > 1.0 - step, after**2 + after + after + 1.0, early)
 
 
 def swept(sound: np.ndarray, corner: np.ndarray, quality: float, sample_rate: int) -> np.ndarray:
-    """A resonant low-pass filter over (channels, time) whose corner in Hz is given for each block of 128 samples."""
+    """Filter (channels, time) by a resonant low-pass whose corner in Hz is given for each block of 128 samples."""
     found, state = np.empty_like(sound), np.zeros((len(sound), 2))
-    for place, frequency in enumerate(corner):
+    for index, frequency in enumerate(corner):
         angle = 2.0 * math.pi * frequency / sample_rate
         alpha, cosine = math.sin(angle) / (2.0 * quality), math.cos(angle)
         numerator = np.array([0.5, 1.0, 0.5]) * (1.0 - cosine) / (1.0 + alpha)
         denominator = np.array([1.0, -2.0 * cosine / (1.0 + alpha), (1.0 - alpha) / (1.0 + alpha)])
-        block = slice(place * _BLOCK, (place + 1) * _BLOCK)
+        block = slice(index * _BLOCK, (index + 1) * _BLOCK)
         found[:, block], state = signal.lfilter(numerator, denominator, sound[:, block], axis=-1, zi=state)
     return found
 
 
-def _level(held: int, length: int, patch: Patch, sample_rate: int) -> np.ndarray:
-    """Attack, decay to the sustained level while the key is held, and release: (length,)."""
+def _level(pressed: int, length: int, patch: Patch, sample_rate: int) -> np.ndarray:
+    """Return the envelope (length,): attack, decay to the sustained level for ``pressed`` samples, and release."""
     attack, decay, release, sustained = patch.envelope
     time = np.arange(length) / sample_rate
     falling = sustained + (1.0 - sustained) * np.exp(-np.maximum(time - attack, 0.0) / decay)
-    after = np.maximum(time - held / sample_rate, 0.0)
+    after = np.maximum(time - pressed / sample_rate, 0.0)
     return np.minimum(time / attack, 1.0) * falling * np.maximum(1.0 - after / release, 0.0) ** 2

@@ -1,10 +1,11 @@
-r"""Songs with stems at another pitch and tempo: augmentation that is made once, before a training.
+r"""Change the pitch and tempo of songs with stems: augmentation that is computed once, before training.
 
-All stems of a song are played faster by one factor r, and all but the drums s semitones higher. A phase vocoder
-stretches time by :math:`2^{s/12} / r` and resampling takes the pitch along, so that each stem goes through one vocoder,
-once. Of every song a stretch of its own is taken, at the same place of all its stems.
+All stems of a song are played faster by one factor r, and all but the drums s semitones higher. A
+phase vocoder stretches time by :math:`2^{s/12} / r` and resampling changes the pitch with it, so
+that each stem passes one vocoder once. A variant is a random excerpt of its song, the same one of
+all stems.
 
-Source: Flanagan and Golden 1966 (the phase vocoder); the package `librosa`.
+Source: Flanagan and Golden 1966 (the phase vocoder); the package ``librosa``.
 """
 
 from __future__ import annotations
@@ -12,16 +13,15 @@ from __future__ import annotations
 import zlib
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from tfsep.audio import files
 from tfsep.audio.resample import resample
+from tfsep.audio.suffixes import DATA_SUFFIXES
 from tfsep.data import stems
-from tfsep.data.packed import SUFFIXES
 from tfsep.errors import JobError
-from tfsep.rendering.song_folder import kept_or_made
+from tfsep.rendering.song_folder import write_song
 
 UNPITCHED = ("drums",)
 _FINE = 48000
@@ -29,7 +29,7 @@ _FINE = 48000
 
 @dataclass(frozen=True)
 class VariantSettings:
-    """What variants are made of.
+    """Settings of the variants.
 
     Attributes:
         root: folder of stems, ``<root>/<split>/<track>/<source>.(flac|wav|ogg|mp3)``.
@@ -55,7 +55,7 @@ class VariantSettings:
 
 
 def vary_song(settings: VariantSettings, index: int) -> Path:
-    """Make variant number ``index``, of the tracks in turn, unless it lies there already; returns its folder.
+    """Make variant number ``index``, of the tracks in turn, and return its folder, unless it is there already.
 
     Raises:
         InputError: for a folder without tracks.
@@ -66,14 +66,16 @@ def vary_song(settings: VariantSettings, index: int) -> Path:
     track = tracks[index % len(tracks)]
     semitones = float(rng.uniform(-settings.pitch, settings.pitch))
     faster = float(np.exp(rng.uniform(-1.0, 1.0) * np.log(settings.tempo)))
-    place = float(rng.uniform())
+    position = float(rng.uniform())
     left_out = ("root", "output", "pitch", "tempo")
-    about: dict[str, Any] = {key: value for key, value in asdict(settings).items() if key not in left_out}
+    about: dict[str, object] = {key: value for key, value in asdict(settings).items() if key not in left_out}
     about |= {"index": index, "track": str(track), "semitones": round(semitones, 4), "faster": round(faster, 4)}
     folder = settings.output / settings.split / f"{track.name} {settings.seed}-{index:05d}"
 
     def make() -> dict[str, np.ndarray]:
-        found = {path.stem: files.read(path) for path in sorted(track.iterdir()) if path.suffix.lower() in SUFFIXES}
+        found = {
+            path.stem: files.read(path) for path in sorted(track.iterdir()) if path.suffix.lower() in DATA_SUFFIXES
+        }
         sounds = {
             name: resample(sound[[0, min(1, len(sound) - 1)]], rate, settings.sample_rate)
             for name, (sound, rate) in found.items()
@@ -83,18 +85,18 @@ def vary_song(settings: VariantSettings, index: int) -> Path:
             raise JobError(f"{track} has no stems")
         longest = max(sound.shape[1] for sound in sounds.values())
         length = min(round(settings.seconds * faster * settings.sample_rate), longest)
-        first = round(place * (longest - length))
+        first = round(position * (longest - length))
         whole = {name: np.pad(sound, ((0, 0), (0, longest - sound.shape[1]))) for name, sound in sounds.items()}
         return {
             name: varied(sound[:, first : first + length], 0.0 if name in UNPITCHED else semitones, faster)
             for name, sound in whole.items()
         }
 
-    return kept_or_made(folder, about, make, settings.sample_rate, settings.channels)
+    return write_song(folder, about, make, settings.sample_rate, settings.channels)
 
 
 def varied(sound: np.ndarray, semitones: float, faster: float) -> np.ndarray:
-    """A sound ``semitones`` higher and ``faster`` times as fast: (channels, time) -> (channels, time / faster).
+    """Return a sound ``semitones`` higher and ``faster`` times as fast: (channels, time / faster).
 
     Args:
         sound: (channels, time) float32.
@@ -108,6 +110,6 @@ def varied(sound: np.ndarray, semitones: float, faster: float) -> np.ndarray:
         return np.zeros((len(sound), length), np.float32)
     higher = 2.0 ** (semitones / 12.0)
     stretched = librosa.effects.time_stretch(sound, rate=faster / higher)
-    # Read as if recorded at a rate ``higher`` times its own, which soxr brings back; rates are whole numbers of Hz.
+    # Resample as if recorded at ``higher`` times its rate; rates of soxr are whole numbers of Hz.
     pitched = resample(np.asarray(stretched, np.float32), round(_FINE * higher), _FINE)
     return np.pad(pitched[:, :length], ((0, 0), (0, max(length - pitched.shape[1], 0))))

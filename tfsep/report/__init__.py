@@ -1,1 +1,1 @@
-"""One page per track: what went in, what came out, how sure it is, and how well it did, for ears and eyes."""
+"""The report of a track: one HTML page with players, pictures, uncertainty and metrics."""

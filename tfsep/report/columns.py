@@ -1,4 +1,4 @@
-"""Curves over a whole track, and the outline of its beginning, in a fixed number of columns whatever the length."""
+"""Level curves and waveform outlines in a fixed number of columns, whatever the length of a sound."""
 
 from __future__ import annotations
 
@@ -8,16 +8,16 @@ SILENCE_DB = -200.0
 
 
 def decibels(power: np.ndarray | float) -> np.ndarray:
-    """Mean squares as levels in dB of full scale, not below -200."""
+    """Convert mean squares to levels in dB of full scale, at least -200."""
     return 10.0 * np.log10(np.maximum(np.asarray(power, np.float64), 10.0 ** (SILENCE_DB / 10.0)))
 
 
 class Columns:
-    """The columns that a stretch of sound falls into.
+    """The division of a sound into columns.
 
     Args:
-        frames: samples of the whole, at least 1.
-        most: columns wanted; a shorter sound has one for each sample.
+        frames: Samples of the sound, at least 1.
+        most: Columns wanted; a shorter sound has one for each sample.
     """
 
     def __init__(self, frames: int, most: int) -> None:
@@ -25,7 +25,7 @@ class Columns:
         self.edges = np.arange(self.count + 1, dtype=np.int64) * frames // self.count
 
     def of(self, start: int, length: int) -> tuple[np.ndarray, np.ndarray]:
-        """For samples start..start + length - 1: the columns they touch, and where in the stretch each begins."""
+        """Return the columns that samples start..start + length - 1 touch, and the offset at which each begins."""
         first = int(np.searchsorted(self.edges, start, side="right")) - 1
         last = int(np.searchsorted(self.edges, start + length, side="left"))
         return np.arange(first, last), np.maximum(self.edges[first:last] - start, 0)
@@ -51,12 +51,12 @@ class LevelCurve:
 
     @property
     def power(self) -> np.ndarray:
-        """Mean square in each column."""
+        """Return the mean square in each column."""
         return self._energy / (np.diff(self._columns.edges) * self._channels)
 
     @property
     def total(self) -> float:
-        """Mean square of everything."""
+        """Return the mean square of the whole sound."""
         return float(self._energy.sum() / ((self._columns.edges[-1]) * self._channels))
 
 

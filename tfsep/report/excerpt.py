@@ -1,7 +1,8 @@
-"""The sound of a page: the first seconds of every signal as MP3, which every browser decodes, in base64.
+"""Encode the sound of a page: the first seconds of every signal as MP3 in base64, which every browser decodes.
 
-MP3 knows nine sample rates and two channels: other rates become the next higher one (48 kHz at most), and more than
-two channels their mean. All signals of a page are coded alike, so that they stay in step with each other.
+MP3 has nine sample rates and at most two channels: other rates are raised to the next one (48 kHz
+at most), and more than two channels become their mean. All signals of a page are encoded alike, so
+that they stay synchronous.
 """
 
 from __future__ import annotations
@@ -22,18 +23,18 @@ MEDIA_TYPE = "audio/mpeg"
 
 
 def playable_rate(sample_rate: int) -> int:
-    """The rate in Hz at which a page plays sound of a rate: the same or the next higher that MP3 knows."""
+    """Return the rate in Hz at which a page plays sound of a rate: the same or the next higher one of MP3."""
     return next((rate for rate in RATES if rate >= sample_rate), RATES[-1])
 
 
 class Excerpts:
-    """Codes several signals side by side, as a context manager; after a clean exit :meth:`coded` gives them.
+    """Encode several signals in step: a context manager, after whose clean exit :meth:`encoded` returns them.
 
     Args:
-        folder: an existing one, for temporary files.
-        names: of the signals.
-        sample_rate: Hz.
-        channels: of each signal.
+        folder: An existing one, for temporary files.
+        names: Of the signals.
+        sample_rate: In Hz.
+        channels: Of each signal.
     """
 
     def __init__(self, folder: Path, names: Iterable[str], sample_rate: int, channels: int) -> None:
@@ -57,8 +58,8 @@ class Excerpts:
     def write(self, blocks: dict[str, np.ndarray]) -> None:
         """Append a block (channels, time) to each signal."""
         for name, block in blocks.items():
-            heard = block if len(block) == self._channels else block.mean(axis=0, keepdims=True)
-            self._writers[name].write(self._resamplers[name].push(heard))
+            mixed = block if len(block) == self._channels else block.mean(axis=0, keepdims=True)
+            self._writers[name].write(self._resamplers[name].push(mixed))
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -66,12 +67,12 @@ class Excerpts:
         self._open.__exit__(kind, error, trace)
 
     def _flush(self, kind: type[BaseException] | None, *_: object) -> None:
-        """Write what the resamplers still hold, if all went well, before the writers close."""
+        """Write the last samples of the resamplers, unless there was an error, before the writers close."""
         if kind is None:
             nothing = np.zeros((self._channels, 0), np.float32)
             for name, writer in self._writers.items():
                 writer.write(self._resamplers[name].push(nothing, last=True))
 
-    def coded(self, name: str) -> str:
-        """The MP3 of one signal in base64."""
+    def encoded(self, name: str) -> str:
+        """Return the MP3 of one signal in base64."""
         return base64.b64encode(self._paths[name].read_bytes()).decode("ascii")

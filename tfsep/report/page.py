@@ -1,4 +1,4 @@
-"""The page itself: one HTML file that holds its sound, its pictures and its code, and fetches nothing."""
+"""Write the page of a track: one HTML file with its sound, pictures and code, which fetches nothing."""
 
 from __future__ import annotations
 
@@ -7,18 +7,17 @@ import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import jinja2
 import numpy as np
 
 from tfsep.audio.atomic import replacing
 from tfsep.errors import InputError, JobError
+from tfsep.metrics.streaming_si_sdr import LIMIT_DB, SeparationMetric
 from tfsep.report import pictures
 from tfsep.report.columns import SILENCE_DB, decibels
 from tfsep.report.excerpt import Excerpts, playable_rate
 from tfsep.report.measure import Measurements, Sound, measure
-from tfsep.report.scores import LIMIT_DB, Score
 from tfsep.report.track_files import TrackFiles
 
 DEFAULT_SECONDS = 120.0
@@ -29,7 +28,7 @@ _LOWEST_LEVEL_DB = -90.0
 
 @dataclass(frozen=True)
 class _Row:
-    """One player: what it is called, how it looks, and its sound, which is read when the page comes to it."""
+    """One player: its name, its looks, and its sound, which is read when the page is written up to it."""
 
     name: str
     colour: str
@@ -43,6 +42,8 @@ class _Row:
 
 @dataclass(frozen=True)
 class _Figure:
+    """One chart below the players."""
+
     title: str
     text: str
     lines: Sequence[pictures.Line]
@@ -52,21 +53,22 @@ class _Figure:
 def write_page(
     path: Path, track: TrackFiles, model: str, settings: Mapping[str, str], seconds: float = DEFAULT_SECONDS
 ) -> Measurements:
-    """Write the report of one track, whole or not at all.
+    """Write the report of one track; after an error no file is left.
 
     Args:
-        path: of the HTML file; what stood there is replaced.
+        path: of the HTML file; a file that is there is replaced.
         track: the files to report on.
         model: its name.
-        settings: what else the page says of how the stems were made, in this order.
-        seconds: of sound that the page holds at most, above 0 and at most 600; pictures show as much.
+        settings: how the stems were made, as name and value, in the order of the page.
+        seconds: most sound that the page contains, above 0 and at most 600; pictures show as much.
 
     Returns:
         What was measured.
 
     Raises:
         InputError: for ``seconds`` out of range.
-        JobError: if a file of the track cannot be read or is too short, or the page cannot be written.
+        JobError: if a file of the track cannot be read or is too short, or the page cannot be
+            written.
     """
     if not 0.0 < seconds <= MOST_SECONDS:
         raise InputError(f"a page holds more than 0 and at most {MOST_SECONDS:g} s of sound, got {seconds:g}")
@@ -85,6 +87,7 @@ def write_page(
 
 
 def _template() -> jinja2.Template:
+    """Load the template of the page."""
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(_TEMPLATES),
         autoescape=True,
@@ -97,9 +100,9 @@ def _template() -> jinja2.Template:
 
 def _context(
     track: TrackFiles, measured: Measurements, excerpts: Excerpts, model: str, settings: Mapping[str, str]
-) -> dict[str, Any]:
-    """Everything that the template names."""
-    scores = [stem.score for stem in measured.stems if stem.score is not None]
+) -> dict[str, object]:
+    """Return every name that the template uses."""
+    metrics = [stem.metric for stem in measured.stems if stem.metric is not None]
     return {
         "track": track,
         "model": model,
@@ -111,7 +114,7 @@ def _context(
         "residual": measured.residual,
         "sampled": any(stem.certainty_db is not None for stem in measured.stems),
         "has_references": any(stem.has_reference for stem in measured.stems),
-        "mean_score": _mean(scores) if scores else None,
+        "mean_metric": _mean(metrics) if metrics else None,
         "excerpt_seconds": measured.excerpt_frames / track.sample_rate,
         "playable_rate": playable_rate(track.sample_rate),
         "range_db": pictures.RANGE_DB,
@@ -122,16 +125,18 @@ def _context(
     }
 
 
-def _mean(scores: Sequence[Score]) -> Score:
-    return Score(float(np.mean([x.si_sdr for x in scores])), float(np.mean([x.si_sdri for x in scores])))
+def _mean(metrics: Sequence[SeparationMetric]) -> SeparationMetric:
+    """Return the means over stems."""
+    return SeparationMetric(float(np.mean([x.si_sdr for x in metrics])), float(np.mean([x.si_sdri for x in metrics])))
 
 
 def _rows(measured: Measurements, excerpts: Excerpts) -> list[_Row]:
+    """Return the players of the page: the mixture, then the stems."""
     sounds = [measured.mixture, *measured.stems]
     largest = max(float(np.abs(sound.outline).max()) for sound in sounds)
     top = float(decibels(max(float(sound.spectrum.max()) for sound in sounds)))
     rows = []
-    for place, sound in enumerate(sounds):
+    for index, sound in enumerate(sounds):
         spread = None
         if sound.spread_outline is not None:
             band = np.stack([-sound.spread_outline, sound.spread_outline])
@@ -139,21 +144,21 @@ def _rows(measured: Measurements, excerpts: Excerpts) -> list[_Row]:
         rows.append(
             _Row(
                 sound.name,
-                pictures.stem_colour(place - 1) if place else "ink",
-                not place,
+                pictures.stem_colour(index - 1) if index else "ink",
+                not index,
                 sound,
                 pictures.outline_path(sound.outline, largest),
                 spread,
                 pictures.spectrogram(sound.spectrum, top),
-                functools.partial(excerpts.coded, sound.name if place else ""),
+                functools.partial(excerpts.encoded, sound.name if index else ""),
             )
         )
     return rows
 
 
 def _figures(measured: Measurements) -> list[_Figure]:
-    """Levels; spread where there are samples; the residual where there is one."""
-    colours = [pictures.stem_colour(place) for place in range(len(measured.stems))]
+    """Return the charts: levels, spread where there are samples, the residual where there is one."""
+    colours = [pictures.stem_colour(index) for index in range(len(measured.stems))]
     mixture = pictures.Line("mixture", measured.mixture.curve_db, "ink")
     coloured = list(zip(measured.stems, colours, strict=True))
     levels = [pictures.Line(stem.name, stem.curve_db, colour) for stem, colour in coloured]
@@ -174,13 +179,14 @@ def _figures(measured: Measurements) -> list[_Figure]:
     return figures
 
 
-def _figure(measured: Measurements, title: str, text: str, lines: list[pictures.Line], floor: float) -> _Figure:
-    svg = pictures.chart(measured.times, lines, f"{title.lower()}, dB of full scale", floor)
+def _figure(measured: Measurements, title: str, text: str, lines: list[pictures.Line], lowest: float) -> _Figure:
+    """Draw one chart of levels in dB, nothing below ``lowest``."""
+    svg = pictures.chart(measured.times, lines, f"{title.lower()}, dB of full scale", lowest)
     return _Figure(title, text, lines, svg)
 
 
 def clock(seconds: float) -> str:
-    """A duration in words that fit a line: 0.5 s, 3:07 min, 1:00:00 h."""
+    """Format a duration: 0.5 s, 3:07 min, 1:00:00 h."""
     if seconds < 60.0:
         return f"{seconds:.1f} s"
     minutes, rest = divmod(round(seconds), 60)
@@ -189,5 +195,5 @@ def clock(seconds: float) -> str:
 
 
 def _decibel(value: float) -> str:
-    """A number of dB to one decimal; what lies at the floor of all measurements counts as nothing at all."""
+    """Format dB to one decimal; a value at or below -200 dB, the lowest level measured, as minus infinity."""
     return "−∞\N{NO-BREAK SPACE}dB" if value <= SILENCE_DB else f"{value:.1f}\N{NO-BREAK SPACE}dB".replace("-", "−")

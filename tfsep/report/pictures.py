@@ -1,7 +1,7 @@
-"""The pictures of a page: outlines and curves as SVG that takes the colours of the page, spectrograms as PNG.
+"""Draw the pictures of a page: outlines and curves as SVG in the colours of the page, spectrograms as PNG.
 
-Matplotlib draws with stand-in colours, which become CSS variables in the text of the SVG: one picture serves light and
-dark alike.
+Matplotlib draws with placeholder colours, which become CSS variables in the text of the SVG: one
+picture serves light and dark pages.
 """
 
 from __future__ import annotations
@@ -11,7 +11,6 @@ import io
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import matplotlib
 import matplotlib.image
@@ -32,7 +31,7 @@ class Line:
     """One curve of a chart.
 
     Attributes:
-        name: in the legend, which is the page's.
+        name: in the legend of the page.
         values: dB, one per column.
         colour: CSS variable that colours it, such as "stem-1" or "ink".
     """
@@ -42,31 +41,40 @@ class Line:
     colour: str
 
 
-def stem_colour(place: int) -> str:
-    """The CSS variable that colours the stem at a place; after eight they come round again."""
-    return f"stem-{place % NUM_COLOURS + 1}"
+def stem_colour(index: int) -> str:
+    """Return the CSS variable that colours stem number ``index``; eight colours are repeated."""
+    return f"stem-{index % NUM_COLOURS + 1}"
 
 
-def chart(times: np.ndarray, lines: Sequence[Line], label: str, floor: float) -> str:
-    """Levels over time, as an SVG element.
+def chart(times: np.ndarray, lines: Sequence[Line], label: str, lowest: float) -> str:
+    """Draw levels over time as an SVG element.
 
     Args:
         times: seconds, one per column.
         lines: what to draw.
         label: of the vertical axis.
-        floor: dB; nothing is drawn below.
+        lowest: dB; nothing is drawn below.
     """
     colours = {name: f"#0101{10 + number:02x}" for number, name in enumerate(dict.fromkeys(x.colour for x in lines))}
-    style: dict[Any, Any] = {"svg.fonttype": "none", "svg.hashsalt": label, "font.size": 11}
-    style |= dict.fromkeys(("text.color", "axes.labelcolor", "axes.edgecolor", "xtick.color", "ytick.color"), _INK)
-    with matplotlib.rc_context(style):
+    with matplotlib.rc_context(
+        {
+            "svg.fonttype": "none",
+            "svg.hashsalt": label,
+            "font.size": 11,
+            "text.color": _INK,
+            "axes.labelcolor": _INK,
+            "axes.edgecolor": _INK,
+            "xtick.color": _INK,
+            "ytick.color": _INK,
+        }
+    ):
         figure = Figure(figsize=_SIZE, layout="constrained")
         axes = figure.subplots()
         for line in lines:
-            axes.plot(times, np.maximum(line.values, floor), color=colours[line.colour], linewidth=1.4)
+            axes.plot(times, np.maximum(line.values, lowest), color=colours[line.colour], linewidth=1.4)
         axes.set(xlabel="seconds", ylabel=label, xlim=(0.0, times[0] + times[-1]))
         top = max(float(line.values.max()) for line in lines)
-        axes.set_ylim(floor, max(top, floor + 10.0) + 3.0)
+        axes.set_ylim(lowest, max(top, lowest + 10.0) + 3.0)
         axes.grid(color=_INK, alpha=0.15)
         axes.spines[["top", "right"]].set_visible(False)
         target = io.StringIO()
@@ -75,7 +83,7 @@ def chart(times: np.ndarray, lines: Sequence[Line], label: str, floor: float) ->
 
 
 def _adapted(svg: str, variables: Mapping[str, str], prefix: str) -> str:
-    """The svg element alone, scaling with the page, coloured by CSS variables, with ids of its own."""
+    """Return the svg element alone, scaling with the page, coloured by CSS variables, with its own prefix of ids."""
     svg = svg[svg.index("<svg") :]
     for colour, name in variables.items():
         svg = svg.replace(colour, f"var(--{name})")
@@ -90,7 +98,7 @@ def _adapted(svg: str, variables: Mapping[str, str], prefix: str) -> str:
 
 
 def outline_path(outline: np.ndarray, largest: float) -> str:
-    """A waveform as the ``d`` of an SVG path, one unit per column and -100..100 high.
+    """Return a waveform as the ``d`` of an SVG path, one unit per column and -100..100 high.
 
     Args:
         outline: lowest and highest sample of each column, (2, column).
@@ -99,13 +107,13 @@ def outline_path(outline: np.ndarray, largest: float) -> str:
     scale = OUTLINE_HEIGHT / max(largest, 1e-9)
     lowest, highest = (np.clip(np.round(-scale * row), -OUTLINE_HEIGHT, OUTLINE_HEIGHT) for row in outline)
     lowest = np.maximum(lowest, highest + 1)  # silence is a thin line
-    there = [f"{column} {value:.0f}" for column, value in enumerate(highest)]
+    forth = [f"{column} {value:.0f}" for column, value in enumerate(highest)]
     back = [f"{column} {lowest[column]:.0f}" for column in range(len(lowest) - 1, -1, -1)]
-    return "M" + "L".join([*there, *back]) + "Z"
+    return "M" + "L".join([*forth, *back]) + "Z"
 
 
 def spectrogram(power: np.ndarray, top_db: float) -> str:
-    """A spectrogram (column, row) as a PNG in base64, brightest at ``top_db`` and black 80 dB below."""
+    """Draw a spectrogram (column, row) as a PNG in base64, brightest at ``top_db`` and black 80 dB below."""
     target = io.BytesIO()
     picture, lowest = decibels(power).T, top_db - RANGE_DB
     matplotlib.image.imsave(target, picture, lowest, top_db, cmap="magma", format="png", origin="lower")

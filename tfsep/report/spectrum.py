@@ -1,8 +1,8 @@
-"""A spectrogram that grows block by block to a fixed size: columns of time, rows of pitch.
+"""A spectrogram of fixed size, computed block by block: columns of time, rows of pitch.
 
-Frames of about 46 ms under a Hann window; a column shows the largest power of the frames in it, a row that of the bins
-between its edges, which lie evenly on the mel scale. Powers are the mean over channels, so that sound of opposite
-phase does not vanish; a sine of amplitude A shows A^2 / 2.
+Frames of about 46 ms under a Hann window; a column shows the largest power of the frames in it, a
+row that of the bins between its edges, which lie evenly on the mel scale. Powers are the mean over
+channels, so that sound of opposite phase does not vanish; a sine of amplitude A shows A^2 / 2.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ class Spectrum:
     Args:
         frames: samples of the sound, at least 1.
         sample_rate: Hz.
-        columns: columns wanted; a short sound has fewer.
+        columns: wanted; a short sound has fewer.
         rows: rows of pitch, from 0 Hz to half the rate.
     """
 
@@ -32,33 +32,33 @@ class Spectrum:
         hertz = 700.0 * (10.0 ** (mel / 2595.0) - 1.0)
         self._bins = np.floor(hertz * self._length / sample_rate).astype(int)
         self.power = np.zeros((min(self._num_frames, columns), rows), np.float32)
-        self._held = np.zeros((1, self._length // 2), np.float32)
+        self._waiting = np.zeros((1, self._length // 2), np.float32)
         self._done = 0
 
     def update(self, block: np.ndarray) -> None:
         """Take the next block (channels, time)."""
-        if len(self._held) != len(block):
-            self._held = np.repeat(self._held[:1], len(block), axis=0)
-        self._held = np.concatenate([self._held, block], axis=1)
+        if len(self._waiting) != len(block):
+            self._waiting = np.repeat(self._waiting[:1], len(block), axis=0)
+        self._waiting = np.concatenate([self._waiting, block], axis=1)
         self._transform()
 
     def finish(self) -> np.ndarray:
-        """Take the frames that reach beyond the end; (column, row) of powers."""
-        missing = (self._num_frames - self._done - 1) * self._step + self._length - self._held.shape[1]
-        self._held = np.pad(self._held, ((0, 0), (0, max(0, missing))))
+        """Take the frames that reach beyond the end, and return powers (column, row)."""
+        missing = (self._num_frames - self._done - 1) * self._step + self._length - self._waiting.shape[1]
+        self._waiting = np.pad(self._waiting, ((0, 0), (0, max(0, missing))))
         self._transform()
         return self.power
 
     def _transform(self) -> None:
-        """Turn every complete frame that is held into power."""
-        ready = min((self._held.shape[1] - self._length) // self._step + 1, self._num_frames - self._done)
+        """Turn every complete frame of the waiting samples into power."""
+        ready = min((self._waiting.shape[1] - self._length) // self._step + 1, self._num_frames - self._done)
         if ready < 1:
             return
-        frames = np.lib.stride_tricks.sliding_window_view(self._held, self._length, axis=1)
+        frames = np.lib.stride_tricks.sliding_window_view(self._waiting, self._length, axis=1)
         frames = frames[:, : ready * self._step : self._step]
         power = np.mean(np.abs(np.fft.rfft(frames * self._window)) ** 2, axis=0)
         rows = np.maximum.reduceat(power, self._bins, axis=1).astype(np.float32)
         columns = (self._done + np.arange(ready)) * len(self.power) // self._num_frames
         np.maximum.at(self.power, columns, rows)
-        self._held = self._held[:, ready * self._step :]
+        self._waiting = self._waiting[:, ready * self._step :]
         self._done += ready

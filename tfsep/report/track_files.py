@@ -1,4 +1,4 @@
-"""What a report is made from: the mixture, the stems that were written of it, and perhaps the truth."""
+"""The files of a report: the mixture, the stems that were written of it, and the true sources if known."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from tfsep.audio import files
-from tfsep.audio.blocks import cut, side_by_side
+from tfsep.audio.blocks import side_by_side, trim
 from tfsep.errors import JobError
 
 BLOCK_FRAMES = 1 << 15
@@ -22,7 +22,8 @@ class StemFiles:
     Attributes:
         name: such as "drums" or "no_vocals".
         path: of the stem.
-        samples: of the posterior samples whose mean the stem is; none where it is a single answer.
+        samples: of the posterior samples whose mean the stem is; none where it is a single
+            estimate.
         reference: of the true source, if it is known.
     """
 
@@ -60,13 +61,13 @@ class TrackFiles:
 
     @property
     def seconds(self) -> float:
-        """Duration in seconds."""
+        """Return the duration in seconds."""
         return self.frames / self.sample_rate
 
 
 @dataclass(frozen=True)
 class Block:
-    """A stretch of everything that belongs to a track, (channels, time) float32 each.
+    """A block of all signals of a track, (channels, time) float32 each.
 
     Attributes:
         start: its first sample, counted from the start of the separated part.
@@ -84,7 +85,7 @@ class Block:
 
 
 def read_blocks(track: TrackFiles) -> Iterator[Block]:
-    """Read a track from its start to its end, all files in step, a block in memory at a time.
+    """Read a track block by block from start to end, all files in step.
 
     Raises:
         JobError: a file cannot be read, or is shorter than the track.
@@ -97,7 +98,7 @@ def read_blocks(track: TrackFiles) -> Iterator[Block]:
             paths[f"reference of {stem.name}"] = stem.reference
     inputs = {track.mixture, *(stem.reference for stem in track.stems)}
     streams = {
-        label: cut(files.blocks(path, BLOCK_FRAMES), track.first if path in inputs else 0, track.frames)
+        label: trim(files.blocks(path, BLOCK_FRAMES), track.first if path in inputs else 0, track.frames)
         for label, path in paths.items()
     }
     start = 0
@@ -117,15 +118,16 @@ def check_reference(path: Path, mixture: files.AudioInfo) -> None:
     """Refuse a reference that cannot be that of a mixture.
 
     Raises:
-        JobError: it cannot be read, or has another rate, another length, or more than one and not as many channels.
+        JobError: it cannot be read, or has another rate, another length, or more than one and not
+            as many channels.
     """
     found = files.info(path)
-    for what, here, there in (
+    for what, own, expected in (
         ("sample_rate", found.sample_rate, mixture.sample_rate),
         ("number of samples", found.frames, mixture.frames),
     ):
-        if here != there:
-            raise JobError(f"a reference must have the {what} of its mixture, {there}, got {here}: {path}")
+        if own != expected:
+            raise JobError(f"a reference must have the {what} of its mixture, {expected}, got {own}: {path}")
     if found.channels not in (1, mixture.channels):
         raise JobError(
             f"a reference must have 1 channel or those of its mixture, {mixture.channels}, got {found.channels}: {path}"

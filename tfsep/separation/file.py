@@ -11,7 +11,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from tfsep.audio import files
-from tfsep.audio.blocks import cut
+from tfsep.audio.blocks import trim
 from tfsep.errors import JobError
 from tfsep.separation import consistency
 
@@ -113,7 +113,7 @@ def separate_file(
     block_frames = max(1, round(block_seconds * info.sample_rate))
 
     def selection() -> Iterator[np.ndarray]:
-        return cut(files.blocks(path, block_frames), first, frames)
+        return trim(files.blocks(path, block_frames), first, frames)
 
     scale = separator.level_scale(selection()) if separator.normalise else 1.0
     meter = consistency.ResidualMeter()

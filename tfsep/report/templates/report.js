@@ -35,9 +35,9 @@
 
   function applyGains() {
     for (const row of rows) {
-      const heard = audible(row);
-      row.element.classList.toggle("silent", !heard);
-      if (context) row.gain.gain.setTargetAtTime(heard ? Number(row.volume.value) : 0, context.currentTime, FADE);
+      const sounds = audible(row);
+      row.element.classList.toggle("silent", !sounds);
+      if (context) row.gain.gain.setTargetAtTime(sounds ? Number(row.volume.value) : 0, context.currentTime, FADE);
     }
   }
 

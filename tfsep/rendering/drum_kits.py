@@ -1,8 +1,8 @@
 """Drum kits as folders of recorded strokes: one sub-folder a kit, one sound file a stroke.
 
-Which General MIDI drum a file is, its name says (`Kick-1.wav`, `hh_open.flac`); a drum that a kit lacks is left to its
-nearest relative, such as a closed hi-hat for a shaker. Of several files of a drum one is drawn for each song, and every
-stroke goes with its velocity.
+The name of a file says which General MIDI drum it is (``Kick-1.wav``, ``hh_open.flac``). A drum
+that a kit lacks is replaced by its nearest relative, such as a closed hi-hat for a shaker. Of
+several files of a drum one is drawn for each song. The level of a stroke follows its velocity.
 """
 
 from __future__ import annotations
@@ -13,7 +13,8 @@ from pathlib import Path
 
 import numpy as np
 
-from tfsep.data.packed import SUFFIXES, read_recording
+from tfsep.audio.suffixes import data_files
+from tfsep.data.packed import read_recording
 from tfsep.errors import InputError
 from tfsep.rendering.notes import Part
 
@@ -34,7 +35,7 @@ NAMES = {
     "shaker": r"shak|mara|cabasa|tamb",
     "bell": r"bell|agogo|wood|block|triang",
 }
-#: Drums of General MIDI and who plays them, the first that a kit has.
+#: Numbers of General MIDI drums, and the drums of a kit that play them, the preferred one first.
 PLAYED_BY: dict[tuple[int, ...], tuple[str, ...]] = {
     (35, 36): ("kick",),
     (38, 40): ("snare",),
@@ -53,9 +54,9 @@ _NEEDED = ("kick", "snare", "hat")
 
 
 def strokes(kit: Path) -> dict[str, list[Path]]:
-    """The sound files of a kit by drum, in alphabetical order; a file is the first drum that its name fits."""
+    """Return the sound files of a kit by drum, in alphabetical order; the first pattern that fits a name counts."""
     found: dict[str, list[Path]] = {}
-    for path in sorted(path for path in kit.rglob("*") if path.suffix.lower() in SUFFIXES and path.is_file()):
+    for path in data_files(kit):
         name = path.stem.lower().replace("_", " ")
         drum = next((drum for drum, pattern in NAMES.items() if re.search(pattern, name)), None)
         if drum is not None:
@@ -64,20 +65,20 @@ def strokes(kit: Path) -> dict[str, list[Path]]:
 
 
 def drum_kits(folder: str | Path) -> list[Path]:
-    """The kits of a folder that have a kick, a snare and a hi-hat, in alphabetical order.
+    """Return the kits of a folder that have a kick, a snare and a hi-hat, in alphabetical order.
 
     Raises:
         InputError: if there are none.
     """
     root = Path(folder)
     kits = sorted(path for path in root.iterdir() if path.is_dir()) if root.is_dir() else []
-    sound = [kit for kit in kits if all(drum in strokes(kit) for drum in _NEEDED)]
-    if not sound:
+    complete = [kit for kit in kits if all(drum in strokes(kit) for drum in _NEEDED)]
+    if not complete:
         raise InputError(
             f"--kits must hold a folder for each kit, with files named after kick, snare and hat, found none in {root}"
             " (Debian: hydrogen-drumkits)"
         )
-    return sound
+    return complete
 
 
 def struck(part: Part, tempo: float, seconds: float, kit: Mapping[str, np.ndarray], sample_rate: int) -> np.ndarray:
@@ -86,7 +87,7 @@ def struck(part: Part, tempo: float, seconds: float, kit: Mapping[str, np.ndarra
     Args:
         part: the notes; drums outside General MIDI's are left out.
         tempo: beats per minute.
-        seconds: of sound; what would sound longer is cut off.
+        seconds: of sound; longer notes are cut off.
         kit: a stroke (2, time) for each of its drums.
         sample_rate: Hz.
 
@@ -105,13 +106,13 @@ def struck(part: Part, tempo: float, seconds: float, kit: Mapping[str, np.ndarra
         stroke = drums.get(note.pitch)
         if stroke is None or not 0 <= start < length:
             continue
-        heard = stroke[:, : length - start]
-        sound[:, start : start + heard.shape[1]] += (note.velocity / 127.0) ** _LOUDNESS * heard
+        stroke = stroke[:, : length - start]
+        sound[:, start : start + stroke.shape[1]] += (note.velocity / 127.0) ** _LOUDNESS * stroke
     return sound
 
 
 def drawn_strokes(kit: Path, sample_rate: int, rng: np.random.Generator) -> dict[str, np.ndarray]:
-    """A stroke (2, time) with a peak of 1 for each drum of a folder of :func:`drum_kits`, one file drawn for each."""
+    """Draw a stroke (2, time) with a peak of 1 for each drum of a kit, out of the files of that drum."""
     found = {}
     for drum, paths in strokes(kit).items():
         path = paths[int(rng.integers(len(paths)))]

@@ -1,18 +1,19 @@
-"""Baselines without learning."""
+"""The ideal ratio mask: an upper bound for soft masks on the mixture's spectrogram."""
 
 from __future__ import annotations
-
-from typing import Any
 
 import tensorflow as tf
 
 from tfsep.audio.stft import inverse_stft, stft
+from tfsep.axes import TensorLike
 
-_FLOOR = 1e-10
+_EPSILON = 1e-10
 
 
-def ideal_ratio_mask(sources: Any, mixture: Any, frame_length: int = 2048, frame_step: int = 512) -> tf.Tensor:
-    r"""The best that soft masks on the mixture's spectrogram may hope for: it knows the truth, and keeps the phase.
+def ideal_ratio_mask(
+    sources: TensorLike, mixture: TensorLike, frame_length: int = 2048, frame_step: int = 512
+) -> tf.Tensor:
+    r"""Separate by the soft masks that follow from the true sources, with the phase of the mixture.
 
     .. math:: \hat S_k = \frac{|S_k|}{\sum_j |S_j|} M
 
@@ -23,12 +24,12 @@ def ideal_ratio_mask(sources: Any, mixture: Any, frame_length: int = 2048, frame
         frame_step: samples between the starts of two frames, at most half a frame.
 
     Returns:
-        (..., source, time) float32 estimates at mixture scale. Where all sources are silent the mixture is shared
-        equally, so the estimates sum to the mixture.
+        (..., source, time) float32 estimates at mixture scale. Where all sources are silent the
+        mixture is shared equally, so the estimates sum to the mixture.
     """
     sources = tf.convert_to_tensor(sources, tf.float32)
     mixture = tf.convert_to_tensor(mixture, tf.float32)
-    magnitude = tf.abs(stft(sources, frame_length, frame_step)) + _FLOOR
+    magnitude = tf.abs(stft(sources, frame_length, frame_step)) + _EPSILON
     mask = magnitude / tf.reduce_sum(magnitude, axis=-3, keepdims=True)
     spectrum = stft(mixture, frame_length, frame_step)[..., tf.newaxis, :, :]
     masked = tf.cast(mask, spectrum.dtype) * spectrum

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from tfsep.baselines.classical import ideal_ratio_mask
+from tfsep.baselines.ideal_ratio_mask import ideal_ratio_mask
 from tfsep.metrics import si_sdr
 
 

@@ -1,9 +1,10 @@
-"""A built-in composer: songs of four groups (drums, bass, other, lead) out of nothing but a random generator.
+"""The built-in composer: random songs of four groups (drums, bass, other, lead).
 
-A song has a metre, a tempo, a key, a scale and two sections, each of them a progression of four chords with a drum
-pattern, a bass pattern, one to three accompaniments and a melody made of a motif that returns with changes. In each
-stretch of eight bars a part may rest, so that sources are heard alone and are silent too. Timing and force are human:
-a few milliseconds and a few steps of velocity off, and swung in some songs.
+A song has a metre, a tempo, a key, a scale and two sections, each of them a progression of four
+chords with a drum pattern, a bass pattern, one to three accompaniments and a melody made of a motif
+that is repeated with changes. In each block of eight bars a part may rest, so that sources also
+occur alone and are silent at times. Timing and velocity deviate by a few milliseconds and a few
+steps, and some songs are swung.
 """
 
 from __future__ import annotations
@@ -13,8 +14,8 @@ from dataclasses import replace
 
 import numpy as np
 
+from tfsep.rendering.drum_patterns import METRE_CHANCES, METRES, PHRASE, SIXTEENTH, DrumPattern, pulse_starts
 from tfsep.rendering.notes import Note, Part, Song
-from tfsep.rendering.rhythms import METRE_CHANCES, METRES, PHRASE, SIXTEENTH, Groove, pulse_starts
 
 SCALES = {
     "major": (0, 2, 4, 5, 7, 9, 11),
@@ -29,11 +30,11 @@ PROGRESSIONS = (
 )  # fmt: skip
 BASS_PATTERNS = ("pulse", "eighths", "octaves", "fifths", "walking", "sparse")
 ACCOMPANIMENTS = ("held", "pulse", "offbeat", "arpeggio", "stabs")
-_STRETCH = 8
+_BLOCK_BARS = 8
 
 
 class _Composer:
-    """The choices of one song and what follows from them."""
+    """The random choices of one song, and the notes that follow from them."""
 
     def __init__(self, rng: np.random.Generator) -> None:
         self.rng = rng
@@ -45,26 +46,28 @@ class _Composer:
         self.progressions = [PROGRESSIONS[k] for k in rng.choice(len(PROGRESSIONS), 2, replace=False)]
 
     def section(self, bar: int) -> int:
-        """0 or 1: which section a bar belongs to; they change every eight bars, as A A B A."""
-        return int(bar // _STRETCH % 4 == 2)
+        """Return the section of a bar, 0 or 1; sections change every eight bars, as A A B A."""
+        return int(bar // _BLOCK_BARS % 4 == 2)
 
     def pitch(self, degree: int, lowest: int) -> int:
-        """The lowest pitch of a scale degree (may exceed one octave) from about ``lowest`` on."""
-        octave, place = divmod(degree, len(self.scale))
+        """Return the lowest pitch of a scale degree (may exceed one octave) from about ``lowest`` on."""
+        octave, step = divmod(degree, len(self.scale))
         root = lowest + (self.key - lowest) % 12
-        return root + 12 * octave + self.scale[place]
+        return root + 12 * octave + self.scale[step]
 
     def chord(self, bar: int) -> tuple[int, ...]:
-        """Scale degrees of a bar's triad."""
+        """Return the scale degrees of a bar's triad."""
         root = self.progressions[self.section(bar)][bar % PHRASE]
         return root, root + 2, root + 4
 
     def drums(self, bars: int) -> Iterator[Note]:
-        grooves = [Groove(self.metre, self.rng) for _ in range(2)]
+        """Yield the strokes of the drums."""
+        patterns = [DrumPattern(self.metre, self.rng) for _ in range(2)]
         for bar in range(bars):
-            yield from grooves[self.section(bar)].bar(bar * self.beats, bar % PHRASE, self.rng)
+            yield from patterns[self.section(bar)].bar(bar * self.beats, bar % PHRASE, self.rng)
 
     def bass(self, bars: int) -> Iterator[Note]:
+        """Yield the notes of the bass."""
         patterns = self.rng.choice(BASS_PATTERNS, 2)
         lowest = int(self.rng.integers(28, 36))
         for bar in range(bars):
@@ -74,7 +77,7 @@ class _Composer:
                 yield Note(bar * self.beats + step * SIXTEENTH, length, pitch - 12 * (pitch > 55), 95)
 
     def _bass_bar(self, pattern: str) -> Iterator[tuple[int, float, int]]:
-        """(sixteenth, beats, scale steps above the root) of one bar."""
+        """Yield (sixteenth, beats, scale steps above the root) of one bar."""
         pulses = [(int(start), size) for start, size in zip(pulse_starts(self.metre), self.metre, strict=True)]
         if pattern == "sparse":
             yield 0, self.beats * 0.9, 0
@@ -89,6 +92,7 @@ class _Composer:
                     yield step + size - 1, 0.2, int(self.rng.choice((0, 4, 7)))
 
     def accompaniment(self, bars: int) -> Iterator[Note]:
+        """Yield the notes of one accompaniment."""
         patterns = self.rng.choice(ACCOMPANIMENTS, 2)
         lowest, force = int(self.rng.integers(45, 62)), int(self.rng.integers(65, 95))
         seventh = self.rng.uniform() < 0.3
@@ -106,7 +110,7 @@ class _Composer:
                 yield from (Note(start + step * SIXTEENTH, length, pitch, force) for pitch in pitches)
 
     def _strums(self, pattern: str) -> list[tuple[int, float]]:
-        """(sixteenth, beats) at which the whole chord is struck."""
+        """Return (sixteenth, beats) of each strum of the whole chord."""
         if pattern == "held":
             return [(0, self.beats * 0.97)]
         starts = [(int(step), size) for step, size in zip(pulse_starts(self.metre), self.metre, strict=True)]
@@ -118,7 +122,7 @@ class _Composer:
         return [(int(step), 0.3) for step in places]
 
     def lead(self, bars: int) -> Iterator[Note]:
-        """A melody: two motifs of two bars (rhythm and contour), moved to each chord, with changes and rests."""
+        """Yield a melody: two motifs of two bars (rhythm and contour), moved to each chord, with changes and rests."""
         lowest = int(self.rng.integers(55, 68))
         motifs = [self._motif() for _ in range(2)]
         for bar in range(0, bars, 2):
@@ -132,7 +136,7 @@ class _Composer:
                 yield Note(bar * self.beats + step * SIXTEENTH, length, pitch, int(self.rng.integers(80, 112)))
 
     def _motif(self) -> list[tuple[int, float, int]]:
-        """(sixteenth, beats, scale steps above the chord's root), one note at a time over two bars."""
+        """Return (sixteenth, beats, scale steps above the chord's root), one note at a time over two bars."""
         step, degree = int(self.rng.choice((0, 0, 2, 4))), int(self.rng.choice((0, 2, 4)))
         found = []
         while step < 2 * self.steps - 1:
@@ -145,21 +149,21 @@ class _Composer:
 
 
 def humanised(
-    notes: Iterator[Note], stretch: float, swing: float, rest: float, rng: np.random.Generator
+    notes: Iterator[Note], block: float, swing: float, rest: float, rng: np.random.Generator
 ) -> tuple[Note, ...]:
-    """Notes a little off in time and force, swung, and without those of the stretches in which a part rests.
+    """Vary timing and velocity a little, swing, and leave out the notes of blocks in which the part rests.
 
     Args:
         notes: on the grid.
-        stretch: beats of a stretch that is played or rested as a whole.
+        block: beats of a block that is played or rested as a whole.
         swing: part of a sixteenth by which every second eighth comes late, 0..0.7.
-        rest: chance of a rest in each stretch but the first.
-        rng: where it all comes from.
+        rest: chance of a rest in each block but the first.
+        rng: of all deviations and rests.
     """
     resting: dict[int, bool] = {0: False}
     found = []
     for note in notes:
-        number = int(note.start // stretch)
+        number = int(note.start // block)
         if number not in resting:
             resting[number] = bool(rng.uniform() < rest)
         if not resting[number]:
@@ -170,13 +174,13 @@ def humanised(
 
 
 def compose(name: str, seconds: float, rng: np.random.Generator) -> Song:
-    """Invent a song of at least ``seconds``; programs are left at 0."""
+    """Compose a song of at least ``seconds``; programs are left at 0."""
     composer = _Composer(rng)
     tempo = float(np.exp(rng.uniform(np.log(70.0), np.log(170.0))))
     bars = int(np.ceil(seconds * tempo / 60.0 / composer.beats))
     swing = float(rng.uniform(0.3, 0.7)) if rng.uniform() < 0.3 else 0.0
     voices = [("drums", composer.drums, 0.1), ("bass", composer.bass, 0.1), ("lead", composer.lead, 0.2)]
     voices += [("other", composer.accompaniment, 0.2)] * int(rng.integers(1, 4))
-    stretch = _STRETCH * composer.beats
-    parts = [Part(group, 0, humanised(play(bars), stretch, swing, rest, rng)) for group, play, rest in voices]
+    block = _BLOCK_BARS * composer.beats
+    parts = [Part(group, 0, humanised(play(bars), block, swing, rest, rng)) for group, play, rest in voices]
     return Song(name, tempo, tuple(parts))

@@ -12,7 +12,7 @@ import pytest
 from tfsep.audio import files
 from tfsep.cli import render as command
 from tfsep.errors import InputError
-from tfsep.rendering import kits, render
+from tfsep.rendering import drum_kits, render
 from tfsep.rendering.notes import Note, Part
 from tfsep.rendering.render import RenderSettings
 
@@ -35,15 +35,15 @@ def kit(tmp_path: Path) -> Path:
 
 
 def played(kit: Path, *notes: Note, seconds: float = 1.0) -> np.ndarray:
-    strokes = kits.drawn_strokes(kit, RATE, np.random.default_rng(0))
-    return kits.struck(Part("drums", 0, notes), 60.0, seconds, strokes, RATE)
+    strokes = drum_kits.drawn_strokes(kit, RATE, np.random.default_rng(0))
+    return drum_kits.struck(Part("drums", 0, notes), 60.0, seconds, strokes, RATE)
 
 
 def test_names_say_which_drum_a_file_is(kit: Path) -> None:
     for name in ("bd_02.wav", "Ride-1.wav", "Crash18-0.wav", "Tom Hi.wav", "notes.wav"):
         write(kit, name)
     (kit / "Kick.txt").write_text("no sound")
-    found = {drum: [path.name for path in paths] for drum, paths in kits.strokes(kit).items()}
+    found = {drum: [path.name for path in paths] for drum, paths in drum_kits.strokes(kit).items()}
     assert found == {
         "kick": ["Kick-1.wav", "bd_02.wav"],
         "snare": ["SNARE_hard.flac"],
@@ -56,10 +56,10 @@ def test_names_say_which_drum_a_file_is(kit: Path) -> None:
 
 
 def test_folders_without_the_three_main_drums_are_no_kits(kit: Path, tmp_path: Path) -> None:
-    assert kits.drum_kits(kit.parent) == [kit]
+    assert drum_kits.drum_kits(kit.parent) == [kit]
     for folder in (tmp_path / "kits" / "no drums", tmp_path / "nowhere"):
         with pytest.raises(InputError, match=r"--kits must hold a folder for each kit.*hydrogen-drumkits"):
-            kits.drum_kits(folder)
+            drum_kits.drum_kits(folder)
 
 
 def test_strokes_fall_where_notes_begin_and_go_with_velocity(kit: Path) -> None:
