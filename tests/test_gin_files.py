@@ -18,11 +18,12 @@ import tensorflow as tf
 
 from tfsep import config, priors
 from tfsep.audio import files
+from tfsep.bundled import bundled_folder
 from tfsep.models.store import load_model, load_prior
 from tfsep.recipes import train
 from tfsep.training.task import FitSettings, Task
 
-FOLDER = Path(__file__).resolve().parents[1] / "gin"
+FOLDER = bundled_folder("gin")
 FILES = sorted(FOLDER.rglob("*.gin"))
 STEMS = ("drums", "bass", "other", "vocals")
 SHORT = {"num_steps": 1, "batch_size": 2, "preview_every": 0, "jit_compile": False, "deterministic": False}
@@ -48,33 +49,35 @@ def is_experiment(path: Path) -> bool:
 PAPER = [path for path in FILES if is_experiment(path) and path.parent.name == "paper"]
 EXPERIMENTS = [path for path in FILES if is_experiment(path) and path not in PAPER]
 every_experiment = pytest.mark.parametrize("path", EXPERIMENTS, ids=name_of)
-LIKE_GLOW = ("flowavenet_wave.gin", "nice_wave.gin", "waveglow_wave.gin")
+LIKE_GLOW = ("flowavenet_wave.gin", "ablations/nice_wave.gin", "ablations/waveglow_wave.gin")
 # Their parts are those of other experiments, or take as long; they are left to the whole suite.
 SLOW = (
     *LIKE_GLOW,
+    "ablations/lifting_sharp.gin",
+    "ablations/musdb18_songs.gin",
+    "ablations/retrieval_wave.gin",
+    "ablations/songs_supervised.gin",
+    "ablations/stems_background.gin",
+    "ablations/toy_both.gin",
+    "ablations/toy_free_masks.gin",
+    "ablations/toy_langevin.gin",
+    "ablations/toy_mean_field.gin",
+    "ablations/toy_mean_field_exchanged.gin",
+    "ablations/toy_refined.gin",
+    "ablations/toy_simulated.gin",
     "denoiser_stems.gin",
-    "lifting_sharp.gin",
-    "musdb18_songs.gin",
-    "retrieval_wave.gin",
-    "songs_denoisers.gin",
-    "songs_supervised.gin",
-    "stems_background.gin",
-    "stems_prior.gin",
-    "toy_both.gin",
-    "toy_simulated.gin",
+    "parts/songs_denoisers.gin",
+    "parts/stems_prior.gin",
+    "parts/wavetable_free.gin",
     "toy_elbo.gin",
     "toy_free.gin",
-    "toy_free_masks.gin",
-    "toy_langevin.gin",
-    "toy_mean_field.gin",
-    "toy_mean_field_exchanged.gin",
-    "toy_refined.gin",
-    "wavetable_free.gin",
 )
 SMALL = ("prior.num_steps = 4", "prior.width = 4", "prior.num_layers = 1")
 # Their networks are of a size for a GPU; what they are made of is tried at a size for tests.
-FOR_A_GPU = ("musdb18_songs.gin",)
-NARROW = ("amortised/posterior.network_settings = {'width': 8, 'num_blocks': 1}", "train.segment = 16384")
+FOR_A_GPU = ("ablations/musdb18_songs.gin",)
+# It sets what every kind of flow has.
+FOR_ANY_PRIOR = ("parts/wave_flow.gin",)
+NARROW = ("amortised.network_settings = {'width': 8, 'num_blocks': 1}", "train.segment = 16384")
 
 
 def some_slow(paths: Iterable[Path], slow: Iterable[str]) -> list[Any]:
@@ -102,16 +105,16 @@ def stems(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_experiments_are_found() -> None:
-    names = {name_of(path) for path in EXPERIMENTS}
+    names = {path.name for path in EXPERIMENTS}
     flows = {f"{kind}_wave" for kind in ("flowavenet", "glow", "nice", "realnvp", "waveglow")}
     flows |= {"glow_mel", "glow_stft", "realnvp_stft"}
     assert {"toy.gin", "songs.gin"} | {f"{name}.gin" for name in flows} <= names
-    assert not any(name.startswith("data/") for name in names)
+    assert not any(path.parent.name == "data" for path in EXPERIMENTS)
 
 
 @pytest.mark.parametrize("path", FILES, ids=name_of)
 def test_a_file_is_read_strictly_and_says_what_it_is(path: Path) -> None:
-    config.parse([str(path)])
+    config.parse([str(path)], ["train.prior = @glow()"] if name_of(path) in FOR_ANY_PRIOR else [])
     assert config.bindings()
     first = path.read_text(encoding="utf-8").splitlines()[0]
     assert re.fullmatch(r"# [A-Z].{10,}\.", first)
@@ -124,11 +127,23 @@ def test_a_part_is_included_by_an_experiment_or_is_data(path: Path) -> None:
     assert standing_alone or f"include '{name_of(path)}'" in includes
 
 
+def described_prior() -> dict[str, Any]:
+    """Return the arguments of the prior that the configuration in force names."""
+    reference = config.bindings()["train.prior"]
+    found = config.call(reference.removeprefix("@").removesuffix("()"))
+    assert isinstance(found, dict)
+    return found
+
+
 @pytest.mark.parametrize("name", LIKE_GLOW)
 def test_a_flow_of_the_study_is_built_at_its_own_shape(name: str) -> None:
     config.parse([name], SMALL)
-    prior = priors.build(**{"length": 2048, **config.call("prior")})
-    assert f"{prior.kind}_wave.gin" == name and prior.event_shape == (2048, 1) and prior.sigma_range == (0.01, 8.0)
+    prior = priors.build(**{"length": 2048, **described_prior()})
+    assert (
+        f"{prior.kind}_wave.gin" == Path(name).name
+        and prior.event_shape == (2048, 1)
+        and prior.sigma_range == (0.01, 8.0)
+    )
 
 
 @pytest.mark.parametrize(
@@ -139,10 +154,11 @@ def test_a_flow_of_the_study_is_built_at_its_own_shape(name: str) -> None:
 def test_a_published_setting_is_built_at_its_own_shapes(path: Path) -> None:
     """All levels, splits and front ends as they stand; two steps a level and narrow networks in place of their own."""
     config.parse([str(path)])
-    stated = {name.removeprefix("prior."): value for name, value in config.bindings().items()}
+    bound = config.bindings()
+    stated = {name.removeprefix(f"{described_prior()['kind']}."): value for name, value in bound.items()}
     assert int(stated["num_steps"]) >= 6 and int(stated["width"]) >= 32
     config.parse([str(path)], ["prior.num_steps = 2", *SMALL[1:]])
-    arguments = {"length": int(stated["train.segment"]), **config.call("prior")}
+    arguments = {"length": int(stated["train.segment"]), **described_prior()}
     prior = priors.build(**arguments)
     assert arguments["length"] <= 48000 and stated["toy.sample_rate"] == "14700"
     assert prior.event_shape == {"wave": (16384, 1), "log_mel": (240, 265, 1)}[prior.domain]
@@ -155,6 +171,23 @@ def test_nothing_in_the_folder_hides_a_package() -> None:
     assert not list(FOLDER.rglob("__init__.py"))
 
 
+def test_the_top_has_the_recipes_to_start_from() -> None:
+    top = [path.name for path in FOLDER.glob("*.gin")]
+    assert {"glow_stft.gin", "songs.gin", "toy.gin"} <= set(top) and len(top) <= 12
+    assert {path.parent.name for path in FILES} == {FOLDER.name, "parts", "data", "ablations", "paper"}
+
+
+def test_the_table_of_the_folder_names_every_file_once_with_its_steps() -> None:
+    text = (FOLDER / "README.md").read_text(encoding="utf-8")
+    rows = dict(re.findall(r"^\| `([\w/]+\.gin)` \|(.*)\|$", text, flags=re.MULTILINE))
+    assert sorted(rows) == sorted(map(name_of, FILES)) and text.count(".gin` |") == len(FILES)
+    for path in FILES:
+        if name_of(path) not in FOR_ANY_PRIOR:
+            config.parse([str(path)])
+            steps = [value for name, value in config.bindings().items() if name.endswith("fit.num_steps")]
+            assert all(f"{int(value):,} steps" in rows[name_of(path)] for value in steps), name_of(path)
+
+
 def configure(path: Path, stems: Path) -> list[str]:
     """Read an experiment, cut short to one step and one source; returns the sources that get a prior."""
     config.parse([str(path)])
@@ -164,7 +197,7 @@ def configure(path: Path, stems: Path) -> list[str]:
     params += [f"{name}.roots = ['{stems}']" for name in ("stems", "aligned_stems", "musdb")]
     params += [f"train.sources = ['{source}']", "train.num_validation = 2", "train.num_examples = 2"]
     params += [*SMALL, *NARROW] if name_of(path) in FOR_A_GPU else []
-    if "train.posterior_objective" in bound or "@composition/posterior()" in bound.get("train.posteriors", ""):
+    if "train.posterior_objective" in bound or "@composition()" in bound.get("train.posteriors", ""):
         # These use the priors of all sources, so there must be one source alone.
         params.append(f"toy.sources = ['{source}']")
     if "posterior/objective.exchanges" in bound:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -11,7 +12,10 @@ from pathlib import Path
 
 import pytest
 
+from tfsep import config
 from tfsep.cli import train
+from tfsep.config import names
+from tfsep.errors import InputError
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 GAUSSIAN = REPOSITORY / "tests" / "training" / "gaussian.py"
@@ -53,6 +57,7 @@ LINES = {
     "import": ["--gin_file=import.gin"],
     "nowhere": ["--gin_file=nowhere.gin"],
     "import in a parameter": [TINY, "--gin_param=import os"],
+    "wrong type": [TINY, "--gin_param=fit.num_steps = 'six'"],
     "unknown name": [TINY, "--gin_param=fitt.num_steps = 3"],
     "first": [TINY],
     "again": [TINY],
@@ -131,7 +136,8 @@ def test_a_finished_model_is_not_trained_again(answers: dict[str, Answer], name:
 @pytest.mark.parametrize(
     ("name", "code", "parts"),
     [
-        ("typo", 2, ["typo.gin, line 1", "'num_stepz'"]),
+        ("typo", 2, ["typo.gin, line 1: 'fit' has no parameter 'num_stepz'; did you mean 'num_steps'?"]),
+        ("wrong type", 2, ["fit.num_steps must be int, got 'six'"]),
         ("import", 2, ["import.gin, line 1", "import os"]),
         ("nowhere", 2, ["no such gin file: nowhere.gin"]),
         ("import in a parameter", 2, ["gin_param", "import os"]),
@@ -187,8 +193,95 @@ def test_bad_arguments_are_refused_before_tensorflow(
     one_line((code, captured.out, captured.err), 2, *parts)
 
 
+# What bin/train wrote of gin/glow_wave.gin when all kinds had the names `prior` and `posterior`.
+OLDER = {
+    "gibbs/posterior.kind": "'gibbs'",
+    "gibbs/posterior.num_levels": "10",
+    "langevin/posterior.kind": "'langevin'",
+    "prior.kind": "'glow'",
+    "prior.sigma_range": "(0.01, 8.0)",
+    "prior/fit.checkpoint_every": "125",
+    "prior/fit.num_steps": "500",
+    "train.posteriors": "[@gibbs/posterior(), @langevin/posterior()]",
+    "train.prior": "@prior()",
+}
+PRESENT = [
+    "train.prior = @glow()",
+    "glow.sigma_range = (0.01, 8.0)",
+    "prior/fit.num_steps = 500",
+    "prior/fit.checkpoint_every = 50",
+    "train.posteriors = [@gibbs(), @langevin()]",
+    "gibbs.num_levels = 10",
+]
+
+
+def test_a_run_in_the_older_spelling_is_the_same_run(tmp_path: Path) -> None:
+    config.register()
+    (tmp_path / "sine").mkdir()
+    (tmp_path / "sine" / "task.json").write_text("{}")
+    (tmp_path / "run.json").write_text(json.dumps({"seed": 3, "settings": OLDER}))
+    config.parse([], [*PRESENT, "gibbs.num_levels = 11"])
+    with pytest.raises(InputError, match="holds another training: gibbs.num_levels was 10, is 11; use --noresume"):
+        train.claim(tmp_path, 3, config.bindings(), resume=True)
+    config.parse([], PRESENT)
+    train.claim(tmp_path, 3, config.bindings(), resume=True)
+    assert json.loads((tmp_path / "run.json").read_text())["settings"]["train.prior"] == "@glow()"
+    config.parse([])
+
+
+@pytest.mark.parametrize(
+    ("name", "lines"),
+    [
+        ("", ["priors: .*, glow, ", "posteriors: amortised, ", "data: .*, toy$", "training: fine_tune, fit, "]),
+        ("glow", [r"num_steps +int +4 +\w+", r"sigma_range +tuple\[float, float\] \| None +"]),
+        ("gibbs", [r"num_levels +int +20 +\w+", r"silence_probability +float +0.0 +\w+"]),
+        ("toy", [r"sample_rate +int +16000 +\w+", r"free +bool +False +\w+"]),
+        ("train", [r"data +SourceData +required +isolated sources to train on$"]),
+    ],
+)
+def test_names_and_their_parameters_are_listed(name: str, lines: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert train.main(["--list_parameters", *([name] if name else [])]) == 0
+    listed = capsys.readouterr().out
+    for line in lines:
+        assert re.search(f"^{line}", listed, flags=re.MULTILINE), (line, listed)
+    assert "save_dir" not in listed and "`" not in listed
+
+
+@pytest.mark.parametrize("group", ["priors", "posteriors", "data", "training"])
+def test_every_parameter_is_described(group: str) -> None:
+    config.register()
+    for name in names.kinds(group):
+        rows = [re.split("  +", line) for line in config.list_parameters(name).splitlines()]
+        assert rows and all(len(row) == 4 and row[3] for row in rows), (name, rows)
+
+
+@pytest.mark.parametrize(
+    ("name", "complaint"),
+    [
+        ("glwo", "nothing is called 'glwo'; did you mean 'glow'?"),
+        ("prior", "'prior' stands for the kind in use: one of flowavenet, gaussian, glow, "),
+    ],
+)
+def test_an_unknown_name_has_no_parameters(name: str, complaint: str, capsys: pytest.CaptureFixture[str]) -> None:
+    code = train.main([f"--list_parameters={name}"])
+    one_line((code, *capsys.readouterr()), 2, complaint)
+
+
+def test_a_missing_file_is_named_before_tensorflow_is_imported(tmp_path: Path) -> None:
+    script = "import sys; from tfsep.cli import train; code = train.main(sys.argv[1:])"
+    script += "; assert 'tensorflow' not in sys.modules; sys.exit(code)"
+    command = [sys.executable, "-c", script, "--gin_file=glow_stftt.gin"]
+    surroundings = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
+    done = subprocess.run(command, cwd=tmp_path, env=surroundings, capture_output=True, text=True, check=False)
+    one_line(
+        (done.returncode, done.stdout, done.stderr),
+        2,
+        "no such gin file: glow_stftt.gin; did you mean 'glow_stft.gin'?",
+    )
+
+
 def test_the_real_command_names_a_typo_in_a_committed_file(tmp_path: Path) -> None:
-    gin_file = sorted((REPOSITORY / "gin").glob("*.gin"))[0]
+    gin_file = REPOSITORY / "gin" / "glow_stft.gin"
     shutil.copy(gin_file, tmp_path / "mine.gin")
     arguments = ["--gin_file=mine.gin", "--gin_param=prior/fit.num_stepz = 3"]
     command = [sys.executable, REPOSITORY / "bin" / "train", *arguments]

@@ -21,12 +21,19 @@ RUN = "run.json"
 
 
 def parser() -> argparse.ArgumentParser:
-    """The command's arguments."""
+    """Return the parser of the command's arguments."""
     parse = runner.Parser(prog="train", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     add = parse.add_argument
     add("--gin_file", action="append", default=[], metavar="FILE", help="what to train; may be repeated, later win")
     add("--gin_param", action="append", default=[], metavar="NAME=VALUE", help="one setting, over those of the files")
     add("--gin_search_path", action="append", default=[], metavar="DIR", help="where gin files and includes may lie")
+    add(
+        "--list_parameters",
+        nargs="?",
+        const="",
+        metavar="NAME",
+        help="print what NAME takes in gin files, or all names",
+    )
     add("--save_dir", metavar="DIR", help="default: runs/ and the name of the last gin file")
     add("--seed", type=int, default=0, metavar="N", help="initial weights, data and noise (default: 0)")
     add("--resume", action="store_true", default=True, help="go on from the last checkpoint (default)")
@@ -35,22 +42,25 @@ def parser() -> argparse.ArgumentParser:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command; returns its exit code."""
+    """Run the command and return its exit code."""
     return runner.run(_train, argv)
 
 
 def _train(argv: Sequence[str]) -> int:
     args = parser().parse_args(argv)
+    if args.list_parameters is not None:
+        return _list(args.list_parameters)
     if not args.gin_file:
         raise InputError("--gin_file must be given at least once (see train --help)")
     if not 0 <= args.seed < 2**32:
         raise InputError(f"--seed must lie in 0..4294967295, got {args.seed}")
     save_dir = Path(args.save_dir) if args.save_dir else Path("runs") / Path(args.gin_file[-1]).stem
-    runner.start_tensorflow()
     from tfsep import config
 
+    settings = config.read(args.gin_file, args.gin_param, args.gin_search_path)
+    runner.start_tensorflow()
     config.register()
-    config.parse(args.gin_file, args.gin_param, args.gin_search_path)
+    config.apply(settings)
     try:
         claim(save_dir, args.seed, config.bindings(), args.resume)
         _write_config(save_dir)
@@ -66,8 +76,24 @@ def _train(argv: Sequence[str]) -> int:
     return 0
 
 
+def _list(name: str) -> int:
+    """Print the parameters of a name, or all names."""
+    runner.start_tensorflow()
+    from tfsep import config
+
+    config.register()
+    print(config.list_parameters(name) if name else config.list_names())
+    return 0
+
+
 def claim(save_dir: Path, seed: int, bindings: dict[str, str], resume: bool) -> None:
-    """Makes a folder that of a run with this seed and these settings; without `resume`, clears an earlier run there.
+    """Make a folder that of a run with this seed and these settings; without ``resume``, clear an earlier run there.
+
+    Args:
+        save_dir: the folder.
+        seed: 0..2^32 - 1.
+        bindings: settings, as :func:`tfsep.config.bindings` gives them.
+        resume: go on with an earlier run there.
 
     Raises:
         InputError: the folder holds models of a run with another seed or another setting that decides the outcome, or
@@ -82,7 +108,9 @@ def claim(save_dir: Path, seed: int, bindings: dict[str, str], resume: bool) -> 
     elif file.is_file() and not resume:
         clear_run(save_dir)
     elif not file.is_file() and (save_dir / CONFIG).exists():
-        raise InputError(f"{save_dir} holds a {CONFIG} and no {RUN}: not a training of ours; give another --save_dir")
+        raise InputError(
+            f"{save_dir} holds a {CONFIG} and no {RUN}: no training of this command; give another --save_dir"
+        )
     save_dir.mkdir(parents=True, exist_ok=True)
     write_text(file, json.dumps(now, indent=1))
 
@@ -104,12 +132,13 @@ def _refuse_difference(save_dir: Path, before: dict[str, object], now: dict[str,
 
 
 def _decisive(run: dict[str, object]) -> dict[str, str]:
-    """Returns the seed and the settings that decide which weights come out."""
+    """Return the seed and the settings that decide which weights come out, in the present spelling."""
+    from tfsep import config
     from tfsep.training.task import FREE
 
     settings = run.get("settings")
     free = {f"fit.{name}" for name in FREE}
-    kept = settings.items() if isinstance(settings, dict) else ()
+    kept = config.normalised(settings).items() if isinstance(settings, dict) else ()
     return {"seed": str(run.get("seed")), **{name: value for name, value in kept if name.split("/")[-1] not in free}}
 
 
@@ -122,7 +151,7 @@ def _write_config(save_dir: Path) -> None:
 
 
 def _report(save_dir: Path) -> None:
-    """Prints the last line of every model's training curve."""
+    """Print the last line of every model's training curve."""
     from tfsep.training.checkpoints import CURVE
 
     for curve in sorted(save_dir.glob(f"*/{CURVE}")):
