@@ -1,4 +1,4 @@
-"""A file is there whole or not at all."""
+"""Files are written completely or not at all."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def test_the_file_appears_at_the_end(tmp_path: Path) -> None:
     assert target.read_text() == "{}" and left_in(tmp_path) == ["folder", "new", "report.json"]
 
 
-def test_a_failure_leaves_what_stood_there(tmp_path: Path) -> None:
+def test_a_failure_keeps_the_earlier_file(tmp_path: Path) -> None:
     target = tmp_path / "report.json"
     target.write_text("old")
     with pytest.raises(ZeroDivisionError), replacing(target) as temporary:
@@ -58,7 +58,7 @@ def test_permissions_follow_the_umask(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("place", ["file/a.txt", "file/b/a.txt", "folder", "n" * 300])
-def test_places_that_cannot_be_are_explained(tmp_path: Path, place: str) -> None:
+def test_paths_that_cannot_be_written_are_named(tmp_path: Path, place: str) -> None:
     (tmp_path / "file").touch()
     (tmp_path / "folder").mkdir()
     with pytest.raises(JobError, match="cannot write .*: ") as caught, replacing(tmp_path / place):

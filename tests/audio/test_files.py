@@ -69,7 +69,7 @@ def test_lossy_formats_keep_length_rate_and_channels(tmp_path: Path, name: str, 
 
 
 def test_a_long_stereo_ogg_is_written_whole(tmp_path: Path) -> None:
-    """In one call to the library below, a minute of it would end the process."""
+    """In one call to libsndfile, a minute of it would end the process."""
     with Writer(tmp_path / "a.ogg", 16000, 2, format="ogg") as writer:
         writer.write(np.tile(sound(2, 16000, 16000), 70))
     assert info(tmp_path / "a.ogg").seconds == 70.0
@@ -116,7 +116,7 @@ def test_one_sample_is_a_sound(tmp_path: Path) -> None:
     np.testing.assert_array_equal(samples, [[0.25]])
 
 
-def test_a_stretch_is_read_alone(tmp_path: Path) -> None:
+def test_a_part_is_read_alone(tmp_path: Path) -> None:
     samples = sound()
     for name in ("a.wav", "a.flac"):
         path = written(tmp_path / name, samples, subtype="PCM_24")
@@ -202,7 +202,7 @@ class TestBadFiles:
         os.truncate(path, 5000)
         self.refused(path, "truncated file")
 
-    def test_a_wav_cut_within_its_header(self, tmp_path: Path) -> None:
+    def test_a_wav_truncated_within_its_header(self, tmp_path: Path) -> None:
         path = written(tmp_path / "a.wav", sound())
         os.truncate(path, 30)
         self.refused(path, "not a sound file|at least 1 sample")
@@ -244,7 +244,7 @@ class TestBadFiles:
 
 
 class TestWriter:
-    """What is written is there whole or not at all."""
+    """Files are written completely or not at all."""
 
     def test_nothing_is_there_before_the_end(self, tmp_path: Path) -> None:
         path = tmp_path / "a.wav"
@@ -259,7 +259,7 @@ class TestWriter:
             raise KeyboardInterrupt
         assert left_in(tmp_path) == []
 
-    def test_an_exception_leaves_what_was_there(self, tmp_path: Path) -> None:
+    def test_an_exception_keeps_the_earlier_file(self, tmp_path: Path) -> None:
         path = written(tmp_path / "a.wav", sound(1, 10))
         before = path.read_bytes()
         with pytest.raises(JobError), Writer(path, RATE, 1) as writer:
@@ -307,7 +307,7 @@ class TestWriter:
         with pytest.raises(JobError, match="cannot write .*: Permission denied"), Writer(folder / "a.wav", RATE, 1):
             pass
 
-    def test_a_folder_in_the_place_of_the_file(self, tmp_path: Path) -> None:
+    def test_a_folder_at_the_path_of_the_file(self, tmp_path: Path) -> None:
         (tmp_path / "a.wav").mkdir()
         with pytest.raises(JobError, match="cannot write .*: it is a folder"), Writer(tmp_path / "a.wav", RATE, 1):
             pass
@@ -419,7 +419,7 @@ class TestFfmpeg:
 
     @pytest.mark.parametrize("options", [["-q:a", "5", "-write_xing", "0"], ["-b:a", "64k", "-write_xing", "0"], []])
     def test_mp3_of_other_encoders(self, encode, tmp_path: Path, options: list[str]) -> None:  # type: ignore[no-untyped-def]
-        """Without a header of lengths, and with a variable rate, they are still as long as they say."""
+        """Without a header of lengths, and with a variable rate, their length is still exact."""
         encode("b.wav", sound(2, 20 * RATE))
         command = [shutil.which("ffmpeg"), "-v", "error", "-i", "b.wav", *options, "b.mp3"]
         if subprocess.run(command, cwd=tmp_path).returncode:

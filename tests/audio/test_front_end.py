@@ -1,4 +1,4 @@
-"""Front ends: shapes as promised, the way back, and construction by name."""
+"""Front ends: shapes as promised, the inverse, and construction by name."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ LENGTHS = [1, 63, 1000, 4096]
 
 
 def sound(batch: int, time: int) -> np.ndarray:
-    """A chord with noise, without anything at half the sample rate."""
+    """Return a chord with noise, without anything at half the sample rate."""
     at = np.arange(time) / 8000
     waves = [np.sin(2 * np.pi * (200 + 50 * row) * at) + np.sin(2 * np.pi * 730 * at) for row in range(batch)]
     return (0.3 * np.array(waves)).astype(np.float32)
@@ -77,7 +77,7 @@ def test_log_stft_is_the_formula() -> None:
     np.testing.assert_allclose(front_end.analyse(wave)[0][..., 0], expected[..., :-1], atol=1e-5)
 
 
-def test_defaults_bring_sound_to_the_size_that_networks_like() -> None:
+def test_defaults_scale_features_for_networks() -> None:
     front_end = LogStftFrontEnd()
     assert (front_end.floor, front_end.offset, front_end.scale) == (1e-3, -2.0, 3.0)
     features, _ = front_end.analyse(np.random.default_rng(0).uniform(-1, 1, (1, 16384)).astype(np.float32))
@@ -162,7 +162,7 @@ def test_constructors_refuse_with_a_value_error() -> None:
 
 
 @pytest.mark.parametrize("kind", [LogStftFrontEnd, LogMelFrontEnd])
-def test_a_level_makes_features_deaf_to_loudness(kind: type[LogStftFrontEnd]) -> None:
+def test_with_a_level_features_do_not_depend_on_loudness(kind: type[LogStftFrontEnd]) -> None:
     settings = {**SMALL, **({"num_mels": 20, "sample_rate": 8000} if kind is LogMelFrontEnd else {})}
     even, plain = kind(**settings, level=0.1), kind(**settings)  # type: ignore[arg-type]
     wave = sound(2, 1000)
@@ -173,7 +173,7 @@ def test_a_level_makes_features_deaf_to_loudness(kind: type[LogStftFrontEnd]) ->
     assert LogStftFrontEnd(level=0.1).event_shape(1000) == LogStftFrontEnd().event_shape(1000)
 
 
-def test_a_level_leaves_silence_silent_and_raises_what_is_quiet_by_100_at_most() -> None:
+def test_a_level_keeps_silence_silent_and_amplifies_by_100_at_most() -> None:
     even, plain = LogStftFrontEnd(**SMALL, level=0.1), LogStftFrontEnd(**SMALL)
     silence = np.zeros((1, 1000), np.float32)
     np.testing.assert_array_equal(even.analyse(silence)[0], plain.analyse(silence)[0])

@@ -1,4 +1,4 @@
-"""Mel bands: the scale, the triangles, the way back."""
+"""Mel bands: the scale, the triangles, the inverse."""
 
 from __future__ import annotations
 

@@ -14,7 +14,7 @@ from tfsep.errors import JobError
 
 
 def encoded(path: Path, rate: int = 44100, channels: int = 2, seconds: int = 8) -> tuple[bytes, int]:
-    """An MP3 of variable rate, quiet first: its bytes, and where its first frame with sound stands."""
+    """Encode an MP3 of variable rate, quiet first; return its bytes and the offset of its first frame with sound."""
     at = np.arange(rate * seconds) / rate
     noise = np.random.default_rng(0).standard_normal(at.size) * (at > seconds / 2)
     wave = 0.2 * np.sin(2 * np.pi * 440 * at) + 0.1 * noise
@@ -83,7 +83,7 @@ def test_frames_behind_a_hole_are_counted(tmp_path: Path) -> None:
     assert count_frames(path) == before
 
 
-def test_more_announced_than_held_is_refused(tmp_path: Path) -> None:
+def test_more_announced_than_found_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "a.mp3"
     content, _ = encoded(path, seconds=3)
     path.write_bytes(content[: len(content) // 2])
@@ -95,7 +95,7 @@ def test_more_announced_than_held_is_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("content", [b"\xff", b"\xff\xfb\x90\x00", b"ID3", b"ID3\x03\0\0\x7f\x7f\x7f\x7f", b"x" * 9999])
-def test_what_is_no_mp3_is_left_alone(tmp_path: Path, content: bytes) -> None:
+def test_other_files_are_left_alone(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "a.mp3").write_bytes(content)
     assert count_frames(tmp_path / "a.mp3") is None
     with with_true_length(tmp_path / "a.mp3") as same:

@@ -1,4 +1,4 @@
-"""Segments and back: weights that sum to one, at the edges too."""
+"""Split and join segments: weights that sum to one, at the edges too."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The size that a WAV header announces, in all its spellings."""
+"""The size that a WAV or AIFF header announces, in all its forms."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from tfsep.audio.riff import missing_bytes
 FORMAT = b"fmt " + struct.pack("<IHHIIHH", 16, 1, 1, 8000, 16000, 2, 16)
 
 
-def wav(announced: int, held: int, before: bytes = b"", name: bytes = b"RIFF") -> bytes:
+def wav(announced: int, stored: int, before: bytes = b"", name: bytes = b"RIFF") -> bytes:
     return (
-        name + struct.pack("<I", 0) + b"WAVE" + FORMAT + before + b"data" + struct.pack("<I", announced) + bytes(held)
+        name + struct.pack("<I", 0) + b"WAVE" + FORMAT + before + b"data" + struct.pack("<I", announced) + bytes(stored)
     )
 
 
@@ -23,9 +23,11 @@ def missing(folder: Path, content: bytes) -> int:
     return missing_bytes(folder / "a.wav")
 
 
-@pytest.mark.parametrize(("announced", "held", "lacking"), [(100, 100, 0), (100, 60, 40), (100, 0, 100), (100, 130, 0)])
-def test_the_difference_is_found(tmp_path: Path, announced: int, held: int, lacking: int) -> None:
-    assert missing(tmp_path, wav(announced, held)) == lacking
+@pytest.mark.parametrize(
+    ("announced", "stored", "lacking"), [(100, 100, 0), (100, 60, 40), (100, 0, 100), (100, 130, 0)]
+)
+def test_the_difference_is_found(tmp_path: Path, announced: int, stored: int, lacking: int) -> None:
+    assert missing(tmp_path, wav(announced, stored)) == lacking
 
 
 @pytest.mark.parametrize("size", [0, 1, 7, 26])
@@ -64,5 +66,5 @@ def test_what_is_no_wav_lacks_nothing(tmp_path: Path, content: bytes) -> None:
     assert missing(tmp_path, content) == 0
 
 
-def test_a_wall_of_empty_chunks_ends(tmp_path: Path) -> None:
+def test_many_empty_chunks_end(tmp_path: Path) -> None:
     assert missing(tmp_path, b"RIFF\0\0\0\0WAVE" + b"junk\0\0\0\0" * 100000) == 0

@@ -1,4 +1,4 @@
-"""Planes: exact ways there and back, on which masks that sum to one split a wave."""
+"""Planes: exact transforms and inverses, on which masks that sum to one split a wave."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def test_a_spectrum_left_alone_gives_the_wave_back(plane: Plane, leading: tuple[
 
 
 @every_plane
-def test_the_way_back_is_exact_in_float64(plane: Plane) -> None:
+def test_the_inverse_is_exact_in_float64(plane: Plane) -> None:
     wave = noise(2, plane.segment, dtype=np.float64)
     np.testing.assert_allclose(plane.synthesise(plane.analyse(wave)), wave, atol=1e-12)
 
@@ -57,7 +57,7 @@ def test_masks_that_sum_to_one_split_the_wave(plane: Plane) -> None:
 
 
 @every_plane
-def test_a_network_sees_as_many_frames_and_bins_as_the_mask_has(plane: Plane) -> None:
+def test_magnitudes_have_the_frames_and_bins_of_the_mask(plane: Plane) -> None:
     wave = noise(2, plane.segment)
     assert plane.magnitudes(wave).shape == plane.analyse(wave).shape
 
@@ -112,6 +112,6 @@ def test_unknown_planes_and_settings_are_refused(kind: str, settings: dict[str, 
         time_frequency.build(kind, 512, **settings)
 
 
-def test_framing_without_a_way_back_is_refused() -> None:
+def test_framing_without_an_inverse_is_refused() -> None:
     with pytest.raises(ValueError, match="frame_step must lie in 1..frame_length/2 = 1..32, got 64"):
         _ = ShortTime(512, 64, 64).num_bins

@@ -10,7 +10,7 @@ from tfsep.errors import InputError
 from tfsep.metrics import si_sdr
 
 
-def test_clicks_are_told_from_tones() -> None:
+def test_clicks_are_separated_from_tones() -> None:
     time = np.arange(32000)
     tone = np.sin(2 * np.pi * 440 * time / 16000).astype(np.float32)
     clicks = np.zeros(32000, np.float32)
@@ -22,7 +22,7 @@ def test_clicks_are_told_from_tones() -> None:
 
 
 @pytest.mark.parametrize("sources", [("sine", "square"), ("drums",)])
-def test_median_filters_know_drums_only(sources: tuple[str, ...]) -> None:
+def test_median_filters_separate_drums_only(sources: tuple[str, ...]) -> None:
     with pytest.raises(InputError, match="'hpss' separates drums from everything else"):
         blind.drums_by_median(np.zeros((1, 4000), np.float32), sources)
 

@@ -1,4 +1,4 @@
-"""Dictionaries of spectra: sources of different notes come apart, and estimates sum to the mixture."""
+"""Dictionaries of spectra: sources of different notes are separated, and estimates sum to the mixture."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def tones(hertz: tuple[float, ...], num: int, time: int, seed: int) -> np.ndarra
     return np.sin(2 * np.pi * (chosen * np.arange(time) / 8000 + rng.uniform(size=(num, 1)))).astype(np.float32)
 
 
-def test_sources_are_told_apart_by_their_spectra() -> None:
+def test_sources_are_distinguished_by_their_spectra() -> None:
     low, high = (300.0, 500.0), (1200.0, 2100.0)
     sounds = [tones(low, 8, 1024, 0), tones(high, 8, 1024, 1)]
     dictionaries = NmfDictionaries(sounds, num_components=2, frame_length=256, frame_step=64)

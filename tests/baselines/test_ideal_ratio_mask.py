@@ -1,4 +1,4 @@
-"""The ideal ratio mask: exact where sources do not overlap, and never losing anything of the mixture."""
+"""The ideal ratio mask: exact where sources do not overlap, and its estimates sum to the mixture."""
 
 from __future__ import annotations
 

@@ -63,7 +63,7 @@ def test_pairs_follow_the_step(root: Path) -> None:
     np.testing.assert_array_equal(first, data.draw_together(4, LENGTH, (2, 0)))
 
 
-def test_toy_pairs_have_the_law_of_unpaired_ones() -> None:
+def test_toy_pairs_have_the_distribution_of_unpaired_ones() -> None:
     data = ToyData(16000, sources=("sine", "square"))
     expected = next(iter(pipeline.remixes(data, 32, 3, seed=1, first_step=4)))
     np.testing.assert_array_equal(next(iter(supervised.pairs(data, 32, 3, seed=1, first_step=4))), expected)

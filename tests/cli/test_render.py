@@ -14,7 +14,7 @@ pytestmark = pytest.mark.programs
 
 @pytest.fixture
 def font(tmp_path: Path) -> Path:
-    """A file with the head of a soundfont and nothing else."""
+    """Write a file with the head of a soundfont and nothing else."""
     (tmp_path / "font.sf2").write_bytes(b"RIFF\0\0\0\0sfbk")
     return tmp_path / "font.sf2"
 
@@ -47,6 +47,7 @@ def test_what_is_refused(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "empty").mkdir()
+    monkeypatch.setenv("PATH", str(tmp_path / "empty"))  # Arguments are checked before programs are looked up.
     code = render.main(["--output=songs", *(each.replace("FONT", str(font)) for each in arguments)])
     out, err = capsys.readouterr()
     assert code == 2 and out == "" and err.startswith("error: ") and complaint in err and len(err.splitlines()) == 1

@@ -64,7 +64,7 @@ def test_the_page_of_a_separated_file(run: Separate, tmp_path: Path) -> None:
     assert "Uncertainty" in text
 
 
-def test_a_page_tells_no_place_and_no_host(run: Separate, tiny_models: Path, tmp_path: Path) -> None:
+def test_a_page_shows_no_path_and_no_host(run: Separate, tiny_models: Path, tmp_path: Path) -> None:
     song_with_truth(tmp_path)
     model = tiny_models / "songs"
     code, out, _ = run(tmp_path / "x.wav", "--model", model, "--output", tmp_path / "o", "--report")

@@ -19,7 +19,7 @@ pytestmark = pytest.mark.programs
 RATE = 44100
 NAMES = ("mixture", "drums", "bass", "other", "vocals")
 TRAINING = "Band - Song"
-HELD_OUT = "Meaxic - Take A Step"
+VALIDATION = "Meaxic - Take A Step"
 encodes = pytest.mark.skipif(
     not (shutil.which("ffmpeg") and shutil.which("ffprobe")), reason="needs ffmpeg and ffprobe (Debian: ffmpeg)"
 )
@@ -39,7 +39,7 @@ def write_hq(root: Path, subset: str, track: str) -> None:
             writer.write(sound)
 
 
-def write_packed(path: Path) -> None:
+def write_encoded(path: Path) -> None:
     import stempeg
 
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -47,11 +47,11 @@ def write_packed(path: Path) -> None:
 
 
 @pytest.fixture(scope="module")
-def packed(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A musdb18 of one track for each split."""
+def encoded(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Write a musdb18 of one track for each split."""
     root = tmp_path_factory.mktemp("musdb18")
-    write_packed(root / "train" / f"{TRAINING}.stem.mp4")
-    for path in (root / "train" / f"{HELD_OUT}.stem.mp4", root / "test" / "Other - Song.stem.mp4"):
+    write_encoded(root / "train" / f"{TRAINING}.stem.mp4")
+    for path in (root / "train" / f"{VALIDATION}.stem.mp4", root / "test" / "Other - Song.stem.mp4"):
         path.parent.mkdir(exist_ok=True)
         shutil.copy(root / "train" / f"{TRAINING}.stem.mp4", path)
     return root
@@ -59,8 +59,8 @@ def packed(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def tree(tmp_path: Path) -> Path:
-    """A musdb18-hq of one track for each split."""
-    for subset, track in (("train", TRAINING), ("train", HELD_OUT), ("test", "Other - Song")):
+    """Write a musdb18-hq of one track for each split."""
+    for subset, track in (("train", TRAINING), ("train", VALIDATION), ("test", "Other - Song")):
         write_hq(tmp_path / "hq", subset, track)
     return tmp_path / "hq"
 
@@ -69,16 +69,16 @@ def names(tracks: list[Path]) -> list[str]:
     return [track.name for track in tracks]
 
 
-def test_hq_is_read_where_it_lies_in_the_packages_splits(tree: Path) -> None:
+def test_hq_is_read_in_place_in_the_packages_splits(tree: Path) -> None:
     assert musdb.is_musdb(tree)
     assert musdb_folders(tree, "train") == [tree / "train" / TRAINING]
-    assert musdb_folders(tree, "valid") == [tree / "train" / HELD_OUT]
+    assert musdb_folders(tree, "valid") == [tree / "train" / VALIDATION]
     assert musdb_folders(tree, "test") == [tree / "test" / "Other - Song"]
 
 
 def test_other_folders_are_none_of_musdb(tmp_path: Path) -> None:
     write_hq(tmp_path, "train", TRAINING)
-    write_hq(tmp_path, "valid", HELD_OUT)
+    write_hq(tmp_path, "valid", VALIDATION)
     assert not musdb.is_musdb(tmp_path)
     assert not musdb.is_musdb(tmp_path / "nowhere")
 
@@ -108,10 +108,10 @@ def test_the_package_agrees_on_the_splits(tree: Path) -> None:
 
 
 @encodes
-def test_a_packed_track_becomes_a_folder_of_stems(packed: Path, tmp_path: Path) -> None:
-    assert musdb.is_musdb(packed)
-    assert names(musdb_folders(packed, "valid", tmp_path)) == [HELD_OUT]
-    (track,) = musdb_folders(packed, "train", tmp_path)
+def test_an_encoded_track_becomes_a_folder_of_stems(encoded: Path, tmp_path: Path) -> None:
+    assert musdb.is_musdb(encoded)
+    assert names(musdb_folders(encoded, "valid", tmp_path)) == [VALIDATION]
+    (track,) = musdb_folders(encoded, "train", tmp_path)
     assert track == tmp_path / "train" / TRAINING
     for name, expected in zip(NAMES, tones(), strict=True):
         found, rate = files.read(stems.stem_path(track, name), start=10000, frames=20000)
@@ -121,9 +121,9 @@ def test_a_packed_track_becomes_a_folder_of_stems(packed: Path, tmp_path: Path) 
 
 
 @encodes
-def test_a_track_is_decoded_once_and_again_when_it_has_changed(packed: Path, tmp_path: Path) -> None:
+def test_a_track_is_decoded_once_and_again_when_it_has_changed(encoded: Path, tmp_path: Path) -> None:
     path = tmp_path / "song.stem.mp4"
-    shutil.copy(packed / "train" / f"{TRAINING}.stem.mp4", path)
+    shutil.copy(encoded / "train" / f"{TRAINING}.stem.mp4", path)
     track = musdb.decoded(path, tmp_path / "cache")
     written = (track / "bass.flac").stat().st_ino
     assert musdb.decoded(path, tmp_path / "cache") == track
@@ -134,8 +134,8 @@ def test_a_track_is_decoded_once_and_again_when_it_has_changed(packed: Path, tmp
 
 
 @encodes
-def test_packed_sources_are_drawn(packed: Path, tmp_path: Path) -> None:
-    data = MusdbData([str(packed)], "test", sample_rate=RATE, cache=str(tmp_path / "cache"), channels="one")
+def test_encoded_sources_are_drawn(encoded: Path, tmp_path: Path) -> None:
+    data = MusdbData([str(encoded)], "test", sample_rate=RATE, cache=str(tmp_path / "cache"), channels="one")
     spectrum = np.abs(np.fft.rfft(data.draw("vocals", 2, 4410, (0, 0)).numpy()))
     assert (spectrum.argmax(axis=1) == 90).all()
     assert [path.name for path in (tmp_path / "cache").glob("*/*")] == ["test"]

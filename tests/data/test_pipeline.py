@@ -1,4 +1,4 @@
-"""Pipelines: a pure function of (seed, step), built in the graph, of sources that do not belong together."""
+"""Pipelines: a pure function of (seed, step), built in the graph, of unpaired sources."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ LENGTH, BATCH = 64, 5
 
 
 class CountedToy(ToyData):
-    """Toy data that know how often Python came by."""
+    """Toy data that count how often Python draws."""
 
     calls: list[str] = []
 

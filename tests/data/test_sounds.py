@@ -27,7 +27,7 @@ def data(root: Path, **settings: Any) -> SoundsData:
 
 @pytest.fixture
 def root(tmp_path: Path) -> Path:
-    """A stroke of 500 samples and two takes of 3,000, at any depth and in several formats."""
+    """Write a stroke of 500 samples and two takes of 3,000, at several depths and in several formats."""
     write(tmp_path / "kick" / "one.wav", np.full(500, 0.5))
     write(tmp_path / "flute" / "a" / "deep" / "take.flac", np.full(3000, 0.01), "flac")
     write(tmp_path / "flute" / "b" / "LOUD.WAV", np.full(3000, 0.9))

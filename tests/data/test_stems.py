@@ -106,7 +106,7 @@ def test_stems_of_different_lengths_are_one_mixture(tmp_path: Path) -> None:
     np.testing.assert_allclose(levels(data(tmp_path), "bass"), 0.1 * 0.2 / rms, rtol=1e-4)
 
 
-def test_tracks_weigh_as_much_as_they_last_and_may_lack_sources(tmp_path: Path) -> None:
+def test_tracks_are_weighted_by_their_length_and_may_lack_sources(tmp_path: Path) -> None:
     write(tmp_path / "train" / "long", drums=flat(0.5, 3 * LONG))
     write(tmp_path / "train" / "short", drums=flat(0.1), bass=flat(0.1))
     write(tmp_path / "train" / "without", vocals=flat(0.1))
@@ -128,7 +128,7 @@ def test_several_roots_are_one_collection_and_words_exclude_tracks(tmp_path: Pat
         StemsData(roots, sources=("drums", "bass"), sample_rate=RATE, exclude=["Band"])
 
 
-def test_a_root_named_twice_weighs_twice_and_is_kept_once(tmp_path: Path) -> None:
+def test_a_root_named_twice_has_twice_the_weight_and_is_kept_once(tmp_path: Path) -> None:
     write(tmp_path / "a" / "train" / "one", drums=flat(0.2), bass=flat(0.1))
     write(tmp_path / "b" / "train" / "two", drums=flat(0.3), bass=flat(0.8))
     roots = [str(tmp_path / name) for name in ("a", "a", "a", "b")]
@@ -277,7 +277,7 @@ def test_only_tracks_named_so_are_read(tmp_path: Path) -> None:
 
 @pytest.fixture
 def three_tracks(tmp_path: Path) -> Path:
-    """Flat tracks whose drums tell which they are by their share of it; the last has no bass."""
+    """Flat tracks that the share of the drums identifies; the last has no bass."""
     for name, drums, bass in (("a", 0.1, 0.3), ("b", 0.2, 0.2), ("c", 0.3, 0.1)):
         write(tmp_path / "train" / name, drums=flat(drums), bass=flat(bass))
     write(tmp_path / "train" / "d", drums=flat(1.0, 3 * LONG))
@@ -285,7 +285,7 @@ def three_tracks(tmp_path: Path) -> Path:
 
 
 @pytest.mark.parametrize("settings", [{}, {"tries": 2}, {"offset": 0.0005}])
-def test_sources_of_the_same_track_meet_in_their_share_of_mixtures(three_tracks: Path, settings: Any) -> None:
+def test_sources_of_one_track_occur_in_their_share_of_mixtures(three_tracks: Path, settings: Any) -> None:
     kept = data(three_tracks, **settings, same_track=1.0)
     drums, bass = (np.abs(kept.draw(source, 600, 50, (0, 0)).numpy()[:, 25]) for source in ("drums", "bass"))
     shared = drums < 0.09

@@ -1,4 +1,4 @@
-"""Toy notes: what is drawn lies where the text says, the same on every machine and for every way to draw it."""
+"""Toy notes: their distribution is as documented, and the same on every machine and in every mode."""
 
 from __future__ import annotations
 
@@ -180,16 +180,16 @@ def test_classes_seeds_and_steps_are_independent() -> None:
     assert np.abs(correlation - np.eye(len(columns))).max() < 0.1
 
 
-def test_held_out_examples_come_from_no_table_of_training() -> None:
-    held_out = toy.examples("sine", 50, 64, RATE, 0)
+def test_test_examples_are_of_no_table_of_training() -> None:
+    examples = toy.examples("sine", 50, 64, RATE, 0)
     for step in (-1, 0, 1, 2, 1000):
         table = drawn("sine", 50, 64, (0, step))
-        assert np.abs(held_out[:, np.newaxis] - table).max(-1).min() > 1e-4, step
-    assert np.abs(held_out - toy.examples("sine", 50, 64, RATE, 1)).max() > 0.1
+        assert np.abs(examples[:, np.newaxis] - table).max(-1).min() > 1e-4, step
+    assert np.abs(examples - toy.examples("sine", 50, 64, RATE, 1)).max() > 0.1
 
 
 @pytest.mark.parametrize("settings", [{}, {"free": True}, {"band_limited": True}])
-def test_mixtures_are_the_mean_of_held_out_examples(settings: dict[str, bool]) -> None:
+def test_mixtures_are_the_mean_of_test_examples(settings: dict[str, bool]) -> None:
     mixture, sources = toy.mixtures(6, 300, RATE, seed=5, **settings)
     assert mixture.shape == (6, 300) and sources.shape == (6, 4, 300)
     assert mixture.dtype == sources.dtype == np.float32

@@ -1,4 +1,4 @@
-"""BSS Eval: what museval says, and silence told apart from failure."""
+"""BSS Eval: the values of museval, and the difference between silence and failure."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ def test_channels_may_be_left_out() -> None:
     np.testing.assert_allclose(one["sdr"], other["sdr"])
 
 
-def test_a_silent_reference_has_no_score_and_hides_no_other() -> None:
+def test_a_silent_reference_has_no_metric_and_hides_no_other() -> None:
     references = sounds(3)
     estimates = leaking(references, 0.1)
     alone = bss_eval(estimates[:2], references[:2], RATE)
@@ -80,7 +80,7 @@ def test_a_silent_reference_has_no_score_and_hides_no_other() -> None:
         np.testing.assert_allclose(scores[name][:2], alone[name])
 
 
-def test_a_silent_estimate_has_no_score_and_hides_no_other() -> None:
+def test_a_silent_estimate_has_no_metric_and_hides_no_other() -> None:
     references = sounds(2)
     estimates = leaking(references, 0.1)
     before = bss_eval(estimates, references, RATE)

@@ -80,7 +80,7 @@ def test_missing_drums_are_played_by_their_relatives_and_strokes_end_with_the_so
     assert not sound[0, round(0.4 * RATE) : round(0.6 * RATE)].any()
 
 
-def test_every_other_song_is_struck(kit: Path, tmp_path: Path) -> None:
+def test_every_other_song_is_played_by_a_kit(kit: Path, tmp_path: Path) -> None:
     settings = RenderSettings((tmp_path / "font.sf2",), tmp_path, kits=(kit,), sample_rate=RATE)
     rng = np.random.default_rng(0)
     players = [render._player("drums", settings, rng) for _ in range(200)]
@@ -91,7 +91,7 @@ def test_every_other_song_is_struck(kit: Path, tmp_path: Path) -> None:
     assert all(render._player("bass", settings, rng).kind == render.SOUNDFONT for _ in range(20))
 
 
-def test_a_song_says_which_kit_it_was_struck_on(kit: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_song_names_its_kit(kit: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(render, "synthesise", lambda *_: np.zeros((2, 4 * RATE), np.float32))
     monkeypatch.setattr(render, "STRUCK", 1.0)
     settings = RenderSettings((tmp_path / "font.sf2",), tmp_path, kits=(kit,), seconds=4.0, sample_rate=RATE)

@@ -1,4 +1,4 @@
-"""MIDI files as parts: who is the bass, who has the tune, and which stretch is cut."""
+"""MIDI files as parts: which part is the bass, which the lead, and which excerpt is drawn."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def test_parts_are_grouped_by_channel_height_and_texture(tmp_path: Path) -> None
     assert song.parts[3].program == 40 and song.parts[3].notes[1] == Note(1.0, pytest.approx(0.9, abs=0.01), 80, 70)
 
 
-def test_names_and_programs_tell_more_than_height(tmp_path: Path) -> None:
+def test_names_and_programs_decide_before_height(tmp_path: Path) -> None:
     tracks = {"Vocals": line(0, 0, 60), "flute": line(1, 73, 90), "x": line(2, 33, 60), "Basso": line(3, 0, 60)}
     song = read_song(write(tmp_path / "song.mid", tracks))
     assert [part.group for part in song.parts] == ["lead", "other", "bass", "bass"]

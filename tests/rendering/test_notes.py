@@ -95,7 +95,7 @@ def test_compositions_have_all_groups_and_differ() -> None:
 
 
 @pytest.mark.parametrize("metre", METRES)
-def test_grooves_fill_the_bar_of_their_metre(metre: str) -> None:
+def test_drum_patterns_fill_the_bar_of_their_metre(metre: str) -> None:
     steps = sum(METRES[metre])
     for seed in range(5):
         rng = np.random.default_rng(seed)
@@ -105,7 +105,7 @@ def test_grooves_fill_the_bar_of_their_metre(metre: str) -> None:
         assert any(note.pitch == 36 and note.start == 10.0 for note in notes)
 
 
-def test_parts_rest_for_whole_stretches_but_not_in_the_first() -> None:
+def test_parts_rest_for_whole_blocks_but_not_in_the_first() -> None:
     notes = (Note(float(beat), 0.5, 60, 80) for beat in range(400))
     found = np.array([note.start for note in humanised(notes, 10.0, 0.0, 0.5, np.random.default_rng(0))])
     counts = np.histogram(found + 0.1, 40, (0, 400))[0]

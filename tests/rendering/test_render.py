@@ -25,7 +25,7 @@ def noise(seed: int = 0) -> np.ndarray:
 
 
 def fake_program(folder: Path, monkeypatch: pytest.MonkeyPatch, script: str) -> None:
-    """Put a shell script in fluidsynth's place."""
+    """Replace fluidsynth by a shell script."""
     (folder / "fluidsynth").write_text(f"#!/bin/sh\n{script}\n")
     (folder / "fluidsynth").chmod(0o755)
     monkeypatch.setenv("PATH", f"{folder}:/usr/bin:/bin")
@@ -50,7 +50,7 @@ def test_drive_is_soft_and_keeps_small_sounds() -> None:
     assert np.abs(found).max() < 0.34 and found[0, 51] == pytest.approx(sound[0, 51], rel=0.01)
 
 
-def test_a_room_decays_by_sixty_decibels() -> None:
+def test_reverberation_decays_by_sixty_decibels() -> None:
     click = np.zeros((2, RATE), np.float32)
     click[:, 0] = 1.0
     found = effects.reverberated(click, 0.5, 1.0, RATE, np.random.default_rng(0))
@@ -89,7 +89,7 @@ def test_an_absent_program_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPa
         fluidsynth.program()
 
 
-def test_a_synthesiser_that_hangs_or_fails_is_given_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_synthesiser_that_hangs_or_fails_is_stopped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     fake_program(tmp_path, monkeypatch, "exec sleep 60")
     with pytest.raises(JobError, match="fluidsynth did not end within 0.2 s with TimGM6mb.sf2"):
         play(time_limit=0.2)
@@ -106,7 +106,7 @@ def test_a_note_sounds_at_its_pitch_for_its_length(soundfont: Path) -> None:
     assert np.std(sound[:, -RATE // 4 :]) < 0.1 * np.std(sound[:, :RATE])
 
 
-def test_a_song_is_stems_that_hang_on_the_seed_alone(soundfont: Path, tmp_path: Path) -> None:
+def test_a_song_is_stems_that_depend_on_the_seed_alone(soundfont: Path, tmp_path: Path) -> None:
     settings = [
         RenderSettings((soundfont,), tmp_path / name, seconds=3.0, seed=5, sample_rate=RATE, channels=1)
         for name in ("one", "again")
@@ -126,7 +126,7 @@ def test_a_song_is_stems_that_hang_on_the_seed_alone(soundfont: Path, tmp_path: 
     assert (tracks[0] / "bass.flac").stat().st_ino == written
 
 
-def test_stems_of_an_earlier_make_do_not_stay(tmp_path: Path) -> None:
+def test_stems_of_an_earlier_song_are_deleted(tmp_path: Path) -> None:
     sound = np.zeros((2, 100), np.float32)
     folder = tmp_path / "train" / "song"
     write_song(folder, {"make": 1}, lambda: {"drums": sound, "vocals": sound}, RATE, 2)

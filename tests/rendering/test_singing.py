@@ -100,7 +100,7 @@ def test_speech_without_a_voice_is_refused(tmp_path: Path) -> None:
         speech.recorded_speech(folder, np.random.default_rng(0))
 
 
-def test_notes_are_sung_one_at_a_time_and_parted_by_rests() -> None:
+def test_notes_are_sung_one_at_a_time_and_split_by_rests() -> None:
     notes = [Note(0.0, 2.0, 60, 90), Note(1.0, 0.5, 64, 90), Note(1.0, 0.5, 67, 90), Note(4.0, 9.0, 62, 90)]
     found = list(singing.phrases(notes, TEMPO, 6.0))
     assert [[(first, end, note.pitch) for first, end, note in phrase] for phrase in found] == [

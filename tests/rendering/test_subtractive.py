@@ -64,7 +64,7 @@ def test_smoothed_jumps_alias_less_than_plain_ones(shape: str) -> None:
     assert energies[0] < 0.2 * energies[1]
 
 
-def test_a_note_has_its_pitch_place_and_envelope() -> None:
+def test_a_note_has_its_pitch_time_and_envelope() -> None:
     sound = play(PLAIN, Note(0.5, 1.0, 69, 127))
     assert sound.shape == (2, 2 * RATE) and sound.dtype == np.float32
     np.testing.assert_array_equal(sound[0], sound[1])

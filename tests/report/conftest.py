@@ -1,4 +1,4 @@
-"""A headless Chromium behind its driver, and small tracks on disk for pages to be made of."""
+"""A headless Chromium behind its driver, and small tracks on disk to make pages of."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ class Browser:
         self._call("POST", f"/element/{found[_ELEMENT]}/value", {"text": keys})
 
     def evaluate(self, expression: str) -> Any:
-        """The value of a JavaScript expression."""
+        """Return the value of a JavaScript expression."""
         return self._call("POST", "/execute/sync", {"script": f"return {expression};", "args": []})
 
     def wait(self, expression: str) -> Any:
@@ -76,11 +76,11 @@ class Browser:
         return self._call("POST", "/execute/async", {"script": script, "args": []})
 
     def log(self, kind: str = "browser") -> list[str]:
-        """The messages of the console, or of the network ("performance"), since the last call."""
+        """Return the messages of the console, or of the network ("performance"), since the last call."""
         return [entry["message"] for entry in self._call("POST", "/se/log", {"type": kind})]
 
     def screenshot(self, file: Path, whole: bool = True) -> None:
-        """Take a picture of the page, all of it or what is to be seen."""
+        """Take a picture of the page, all of it or the visible part."""
         answer = self.devtools("Page.captureScreenshot", {"format": "png", "captureBeyondViewport": whole})
         file.write_bytes(base64.b64decode(answer["data"]))
 
@@ -99,7 +99,7 @@ class Browser:
 
 @pytest.fixture(scope="session")
 def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
-    """A headless Chromium; a test that asks for it skips where Chromium or its driver is absent."""
+    """Start a headless Chromium; a test of it skips where Chromium or its driver is absent."""
     driver = shutil.which("chromedriver")
     if driver is None or shutil.which("chromium") is None:
         pytest.skip("no chromium and chromedriver on this machine (Debian: chromium, chromium-driver)")

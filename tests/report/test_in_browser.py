@@ -1,4 +1,4 @@
-"""The page in a headless Chromium: it plays, its buttons do what they say, and it asks for nothing from elsewhere."""
+"""The page in a headless Chromium: it plays, its buttons work, and it fetches nothing."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def level(name: str) -> str:
 
 @pytest.fixture
 def page(browser: Any, make_track: Callable[..., TrackFiles], tmp_path: Path) -> Any:
-    """The browser, with the page of an eight-second track open in it."""
+    """Open the page of an eight-second track in the browser."""
     write_page(tmp_path / "report.html", make_track(seconds=8.0, num_samples=2, references=True), "toy", {"Seed": "0"})
     browser.log()
     browser.log("performance")
@@ -106,7 +106,7 @@ def test_the_space_bar_plays(page: Any) -> None:
 
 
 def test_signals_start_together(page: Any) -> None:
-    """Every source that sounds is started at one time of one clock, at one place of its sound, after a seek too."""
+    """Every audible source is started at one time of one clock and at one position, after a seek too."""
     page.evaluate(
         "(window.starts = [], window.start = AudioBufferSourceNode.prototype.start,"
         " AudioBufferSourceNode.prototype.start = function (...at) {"

@@ -1,4 +1,4 @@
-"""What a page measures, against the same measured at once on whole arrays."""
+"""The measurements of a page in blocks, against those of whole arrays."""
 
 from __future__ import annotations
 

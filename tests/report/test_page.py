@@ -1,4 +1,4 @@
-"""The page as text: all that it must say, nothing that it must not, and nothing from elsewhere."""
+"""The page as text: everything that it must contain, nothing private, and nothing from elsewhere."""
 
 from __future__ import annotations
 
@@ -107,7 +107,7 @@ def test_a_page_needs_nothing_from_elsewhere(make_track: Make, tmp_path: Path) -
             assert str(attributes.get(name, "#")).startswith(("#", "data:image/png;base64,")), (tag, attributes)
 
 
-def test_no_place_on_the_machine_is_told(make_track: Make, tmp_path: Path) -> None:
+def test_no_path_of_the_machine_is_shown(make_track: Make, tmp_path: Path) -> None:
     page, _ = written(make_track(num_samples=2, references=True), tmp_path)
     assert str(tmp_path) not in page and tmp_path.name not in page and "/tmp" not in page
 

@@ -29,7 +29,7 @@ PROGRESSIONS = (
     (0, 0, 3, 4), (3, 4, 2, 5), (0, 6, 3, 0), (0, 1, 3, 4),
 )  # fmt: skip
 BASS_PATTERNS = ("pulse", "eighths", "octaves", "fifths", "walking", "sparse")
-ACCOMPANIMENTS = ("held", "pulse", "offbeat", "arpeggio", "stabs")
+ACCOMPANIMENTS = ("sustained", "pulse", "offbeat", "arpeggio", "stabs")
 _BLOCK_BARS = 8
 
 
@@ -111,7 +111,7 @@ class _Composer:
 
     def _strums(self, pattern: str) -> list[tuple[int, float]]:
         """Return (sixteenth, beats) of each strum of the whole chord."""
-        if pattern == "held":
+        if pattern == "sustained":
             return [(0, self.beats * 0.97)]
         starts = [(int(step), size) for step, size in zip(pulse_starts(self.metre), self.metre, strict=True)]
         if pattern == "pulse":

@@ -59,7 +59,7 @@ def synthesise(
     Args:
         part: the notes.
         tempo: beats per minute.
-        seconds: of sound; what would sound longer is cut off.
+        seconds: of sound; longer notes are cut off.
         soundfont: SF2 or SF3 file.
         sample_rate: Hz.
         time_limit: seconds after which fluidsynth is stopped; None: one minute plus four times the
