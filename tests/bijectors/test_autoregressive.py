@@ -66,7 +66,7 @@ def test_one_passes_order_is_reversed_in_the_next(make_events: Make) -> None:
 
 
 class FlexiblePosterior(keras.Model):
-    """What a posterior does with the two: networks of its own read a mixture and lend their numbers to bijectors."""
+    """What a posterior does with the two: networks of its own read a mixture and give bijectors their parameters."""
 
     def __init__(self) -> None:
         super().__init__(dtype="float64")

@@ -1,4 +1,4 @@
-"""The multiscale split: a bijection that is a density of the part that leaves, given the part that stays."""
+"""The multiscale split: a bijection that is a density of the channels that are split off, given those that are kept."""
 
 from __future__ import annotations
 
@@ -35,14 +35,14 @@ def test_is_a_bijection(shape: tuple[int, ...], assert_bijective: Make, make_con
 
 
 @pytest.mark.parametrize("with_network", [False, True])
-def test_any_number_of_channels_may_leave(with_network: bool, assert_bijective: Make, make_conditioner: Make) -> None:
+def test_a_split_takes_any_channels(with_network: bool, assert_bijective: Make, make_conditioner: Make) -> None:
     """Two of six, under a learned distribution or as they are."""
     inner = ActNorm(tf.ones(4, tf.float64), tf.constant([0.5, -0.4, 0.1, 0.0], tf.float64), 2, tf.float64)
     network = make_conditioner(4, 4) if with_network else None
     assert_bijective(Multiscale(inner, network, 2, tf.float64, num_kept=4), (3, 6))
 
 
-def test_without_a_network_channels_leave_as_they_are(make_events: Make) -> None:
+def test_without_a_network_channels_are_split_off_unchanged(make_events: Make) -> None:
     inner, y = ActNorm(tf.ones(4, tf.float64), tf.ones(4, tf.float64), 2, tf.float64), make_events((3, 6))
     z, log_det = Multiscale(inner, None, 2, tf.float64, num_kept=4).inverse_and_log_det(y)
     np.testing.assert_array_equal(z[..., 4:], y[..., 4:])
@@ -73,7 +73,7 @@ def test_the_density_of_two_dimensions_integrates_to_one(make_conditioner: Make)
     assert abs(float(tf.reduce_sum(tf.exp(log_density))) * width**2 - 1.0) < 1e-6
 
 
-def test_the_scale_has_a_floor_and_a_ceiling(make_conditioner: Make, make_events: Make) -> None:
+def test_the_scale_is_bounded_on_both_sides(make_conditioner: Make, make_events: Make) -> None:
     wild = make_conditioner(1, 2)
     step = Multiscale(identity(2), lambda first: 1e6 * wild(first), 2, tf.float64, bound=3.0)
     assert np.all(np.abs(step.inverse_and_log_det(make_events((5, 2)))[1]) <= 15.0)

@@ -12,7 +12,7 @@ import tensorflow as tf
 from tfsep.runtime import trace_context
 
 Events = Callable[..., np.ndarray]
-WAYS = ("step", "inverse", "scan")
+MODES = ("step", "inverse", "scan")
 
 
 def gradients(prior: Any, x: tf.Tensor, sigma: tf.Tensor) -> list[tf.Tensor]:
@@ -33,56 +33,56 @@ def compare(found: list[tf.Tensor], expected: list[tf.Tensor], tolerance: float)
         np.testing.assert_allclose(one / scale, other / scale, atol=tolerance)
 
 
-@pytest.mark.parametrize("way", WAYS)
-def test_gradients_are_equal(flow_case: Any, noise_events: Events, way: str) -> None:
+@pytest.mark.parametrize("mode", MODES)
+def test_gradients_are_equal(flow_case: Any, noise_events: Events, mode: str) -> None:
     flow = flow_case.scrambled()
     x, sigma = tf.constant(noise_events(flow, 4), tf.float32), tf.constant([0.1, 0.3, 1.0, 4.0])
     expected = gradients(flow, x, sigma)
-    flow.set_recompute(way)
+    flow.set_recompute(mode)
     with trace_context.entering(trace_context.XLA):
         found = gradients(flow, x, sigma)
     compare(found, expected, 1e-5)
 
 
 @pytest.mark.parametrize("num_kept", [1, 3, 4, 6, 100])
-@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("mode", MODES)
 def test_gradients_are_equal_where_the_last_steps_keep_what_they_need(
-    case_named: Any, noise_events: Events, way: str, num_kept: int
+    case_named: Any, noise_events: Events, mode: str, num_kept: int
 ) -> None:
-    """The chain is cut before, between and behind the splits of its levels."""
+    """The chain ends before, between and behind the splits of its levels."""
     flow = case_named("glow_wave").scrambled()
     x, sigma = tf.constant(noise_events(flow, 4), tf.float32), tf.constant([0.1, 0.3, 1.0, 4.0])
     expected = gradients(flow, x, sigma)
-    flow.set_recompute(way, num_kept)
+    flow.set_recompute(mode, num_kept)
     with trace_context.entering(trace_context.XLA):
         found = gradients(flow, x, sigma)
     compare(found, expected, 1e-5)
 
 
-@pytest.mark.parametrize("way", [*WAYS[:2], pytest.param("scan", marks=pytest.mark.slow)])
-def test_gradients_are_equal_in_double_precision(flow_case: Any, noise_events: Events, way: str) -> None:
+@pytest.mark.parametrize("mode", [*MODES[:2], pytest.param("scan", marks=pytest.mark.slow)])
+def test_gradients_are_equal_in_double_precision(flow_case: Any, noise_events: Events, mode: str) -> None:
     flow = flow_case.scrambled(dtype="float64")
     x, sigma = tf.constant(noise_events(flow, 4)), tf.constant([0.1, 0.3, 1.0, 4.0], tf.float64)
     expected = gradients(flow, x, sigma)
-    flow.set_recompute(way)
+    flow.set_recompute(mode)
     with trace_context.entering(trace_context.XLA):
         found = gradients(flow, x, sigma)
     compare(found, expected, 1e-9)
 
 
 @pytest.mark.parametrize("jit", [False, pytest.param(True, marks=pytest.mark.slow)], ids=["graph", "xla"])
-@pytest.mark.parametrize("way", WAYS)
-def test_gradients_are_equal_when_compiled(some_flow_case: Any, noise_events: Events, way: str, jit: bool) -> None:
+@pytest.mark.parametrize("mode", MODES)
+def test_gradients_are_equal_when_compiled(some_flow_case: Any, noise_events: Events, mode: str, jit: bool) -> None:
     flow = some_flow_case.scrambled()
     x, sigma = tf.constant(noise_events(flow, 4), tf.float32), tf.constant([0.1, 0.3, 1.0, 4.0])
     expected = gradients(flow, x, sigma)
-    flow.set_recompute(way)
+    flow.set_recompute(mode)
 
-    def placed(x: tf.Tensor, sigma: tf.Tensor) -> list[tf.Tensor]:
+    def traced_there(x: tf.Tensor, sigma: tf.Tensor) -> list[tf.Tensor]:
         with trace_context.entering(trace_context.XLA if jit else trace_context.GRAPH):
             return gradients(flow, x, sigma)
 
-    traced = tf.function(placed, jit_compile=jit, autograph=False)
+    traced = tf.function(traced_there, jit_compile=jit, autograph=False)
     compare(traced(x, sigma), expected, 1e-5)
 
 
@@ -95,7 +95,7 @@ def test_the_score_is_equal(flow_case: Any, noise_events: Events) -> None:
 
 
 def test_an_example_that_is_not_finite_leaves_the_others_alone(case_named: Any, noise_events: Events) -> None:
-    """Stages wait for each other by a zero; not even an infinity or no number at all may leak through it."""
+    """Steps wait for each other by a zero; not even an infinity or no number at all may leak through it."""
     flow = case_named("glow_wave").scrambled(recompute="inverse")
     x = noise_events(flow, 3)
     expected = flow.score(x, 0.3).numpy()

@@ -1,4 +1,4 @@
-"""Invertible maps, each a ``tfb.Bijector`` with ``forward`` from latent to data, built around borrowed weights."""
+"""Invertible maps: each a ``tfb.Bijector`` on weights that Keras layers own, ``forward`` from latent to data."""
 
 from tfsep.bijectors.actnorm import ActNorm
 from tfsep.bijectors.autoregressive import InverseAutoregressive

@@ -1,8 +1,9 @@
 r"""Activation normalisation: one scale and one shift per channel, data = latent * exp(log_scale) + shift.
 
-Its initial values come from data, explicitly: :func:`statistics` gives the shift and log-scale under which the latents
-of a batch have zero mean and unit variance per channel (Kingma and Dhariwal 2018, section 3.1). They are assigned
-before training and before any graph is traced, never by a condition inside one.
+Its initial values come from data, explicitly: :func:`statistics` gives the shift and log-scale
+under which the latents of a batch have zero mean and unit variance per channel (Kingma and Dhariwal
+2018, section 3.1). They are assigned before training and before any graph is traced, never by a
+condition inside one.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ class ActNorm(Step):
     def __init__(
         self, shift: tf.Tensor, log_scale: tf.Tensor, event_ndims: int, dtype: tf.DType, name: str = "actnorm"
     ) -> None:
-        """Borrow ``shift`` and ``log_scale``, (channel,) each."""
+        """Use ``shift`` and ``log_scale``, (channel,) each."""
         parameters = dict(locals())
         self.shift, self.log_scale = shift, log_scale
         super().__init__(event_ndims, dtype, parameters, name)
@@ -37,9 +38,9 @@ class ActNorm(Step):
         return tf.fill(tf.shape(x)[:1], positions * tf.reduce_sum(self.log_scale))
 
     def forward_and_log_det(self, x: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        """Latent to data."""
+        """Map latent to data; see :meth:`Step.forward_and_log_det`."""
         return x * tf.exp(self.log_scale) + self.shift, self._log_det(x)
 
     def inverse_and_log_det(self, y: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        """Data to latent."""
+        """Map data to latent; see :meth:`Step.inverse_and_log_det`."""
         return (y - self.shift) * tf.exp(-self.log_scale), -self._log_det(y)

@@ -1,12 +1,13 @@
-r"""Coupling: one part of the event is scaled and shifted by what a network reads off the other part.
+r"""Coupling: one part of the event is scaled and shifted by what a network computes from the other part.
 
 With (kept, changed) from a mask, latent to data is
 
 .. math:: y_{changed} = x_{changed} \odot e^{s(x_{kept})} + t(x_{kept}), \qquad y_{kept} = x_{kept},
 
-and the log-determinant is :math:`\sum s`. The log-scale is softly clamped, :math:`s = b \tanh(r / b)` for the
-network's raw output r, so that one bad step cannot blow a density up; ``bound=None`` takes :math:`s = r` as it comes.
-``additive`` drops the scale and preserves volume.
+and the log-determinant is :math:`\sum s`. The log-scale is softly clamped,
+:math:`s = b \tanh(r / b)` for the network's raw output r, so that one bad step cannot blow a
+density up; with ``bound=None`` it is not, :math:`s = r`. ``additive`` drops the scale and preserves
+volume.
 
 Sources: Dinh et al. 2015 (NICE), equations 5 to 7; Dinh et al. 2017 (RealNVP), equations 7 and 8.
 """
@@ -24,7 +25,7 @@ Conditioner = Callable[[tf.Tensor], tf.Tensor]
 
 
 def soft_clamp(raw: tf.Tensor, bound: float | None) -> tf.Tensor:
-    """A log-scale in nats from a network's raw output, of its shape: bound tanh(raw / bound), or as it comes."""
+    """Return a log-scale in nats from a network's raw output, of its shape: bound tanh(raw / bound), or raw itself."""
     return raw if bound is None else bound * tf.tanh(raw / bound)
 
 
@@ -40,7 +41,8 @@ def shift_and_log_scale(parameters: tf.Tensor, changed: tf.Tensor, bound: float 
         The shift and the log-scale, both (batch, ..., channel).
 
     Raises:
-        ValueError: if there are not two numbers for each of ``changed``; broadcast, they would count too few times.
+        ValueError: if there are not two numbers for each of ``changed``; broadcast, they would
+            count too few times.
     """
     _check_channels(parameters, changed, 2)
     shift, raw = tf.split(parameters, 2, axis=-1)
@@ -66,7 +68,8 @@ class Coupling(Step):
     """Affine or additive coupling.
 
     Args:
-        conditioner: kept part -> parameters of the changed part; twice its channels (affine) or as many (additive).
+        conditioner: kept part -> parameters of the changed part; twice its channels (affine) or as
+            many (additive).
         mask: which part is kept.
         event_ndims: 2 for (time, channel), 3 for (frame, bin, channel).
         additive: shift only.
@@ -83,7 +86,7 @@ class Coupling(Step):
         bound: float | None = 3.0,
         name: str = "coupling",
     ) -> None:
-        """Borrow the conditioner."""
+        """Use the conditioner."""
         parameters = dict(locals())
         check_bound(bound)
         self.conditioner, self.mask, self.additive, self.bound = conditioner, mask, additive, bound
@@ -97,19 +100,19 @@ class Coupling(Step):
         return shift_and_log_scale(parameters, changed, self.bound)
 
     def forward_and_log_det(self, x: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        """Latent to data."""
+        """Map latent to data; see :meth:`Step.forward_and_log_det`."""
         kept, changed = self.mask.split(x)
         shift, log_scale = self._shift_and_log_scale(kept, changed)
         return self.mask.merge(kept, changed * tf.exp(log_scale) + shift), per_example(log_scale)
 
     def inverse_and_log_det(self, y: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        """Data to latent."""
+        """Map data to latent; see :meth:`Step.inverse_and_log_det`."""
         kept, changed = self.mask.split(y)
         shift, log_scale = self._shift_and_log_scale(kept, changed)
         return self.mask.merge(kept, (changed - shift) * tf.exp(-log_scale)), -per_example(log_scale)
 
-    def recompute_data(self, x: tf.Tensor, watch: Watch) -> Recomputed:
-        """Latent to data and back; the kept part is the same on both sides, so one look at the network serves both."""
+    def recompute_from_latent(self, x: tf.Tensor, watch: Watch) -> Recomputed:
+        """Compute the pass again from its latent; the kept part is the same on both sides, so one evaluation serves."""
         kept, changed = (tf.stop_gradient(part) for part in self.mask.split(x))
         watch(kept)
         shift, log_scale = self._shift_and_log_scale(kept, changed)

@@ -1,7 +1,8 @@
 r"""Diagonal scaling: every dimension of the event has a scale of its own, data = latent * exp(log_scale).
 
-It is the top layer of NICE, where couplings preserve volume and nothing else can weigh one dimension against another;
-the log-determinant is the sum of the log-scales (Dinh et al. 2015, section 3.3).
+It is the top layer of NICE, where couplings preserve volume and nothing else can weigh one
+dimension against another; the log-determinant is the sum of the log-scales (Dinh et al. 2015,
+section 3.3).
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ class DiagonalScale(Step):
     """Scale each dimension; ``log_scale`` is (1,) + event_shape, or (batch,) + event_shape if conditioned."""
 
     def __init__(self, log_scale: tf.Tensor, event_ndims: int, dtype: tf.DType, name: str = "diagonal_scale") -> None:
-        """Borrow the log-scales, in nats."""
+        """Use the log-scales, in nats."""
         parameters = dict(locals())
         self.log_scale = log_scale
         super().__init__(event_ndims, dtype, parameters, name)
@@ -24,9 +25,9 @@ class DiagonalScale(Step):
         return per_example(self.log_scale + tf.zeros_like(x))
 
     def forward_and_log_det(self, x: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        """Latent to data."""
+        """Map latent to data; see :meth:`Step.forward_and_log_det`."""
         return x * tf.exp(self.log_scale), self._log_det(x)
 
     def inverse_and_log_det(self, y: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        """Data to latent."""
+        """Map data to latent; see :meth:`Step.inverse_and_log_det`."""
         return y * tf.exp(-self.log_scale), -self._log_det(y)

@@ -1,8 +1,9 @@
 r"""Invertible 1x1 convolution: a learned rotation of the channels at every position.
 
-The matrix is kept in its LU form :math:`W = P L (U + \mathrm{diag}(\epsilon e^{d}))`, with a fixed permutation P, unit
-lower L, strictly upper U and fixed signs :math:`\epsilon`, so that :math:`\log|\det W| = \sum d` costs nothing
-(Kingma and Dhariwal 2018, section 3.2). The same class serves 1-D and 2-D events.
+The matrix is kept in its LU form :math:`W = P L (U + \mathrm{diag}(\epsilon e^{d}))`, with a fixed
+permutation P, unit lower L, strictly upper U and fixed signs :math:`\epsilon`, so that
+:math:`\log|\det W| = \sum d` costs nothing (Kingma and Dhariwal 2018, section 3.2). The same class
+serves 1-D and 2-D events.
 """
 
 from __future__ import annotations
@@ -18,8 +19,8 @@ def random_rotation(num_channels: int, seed: int) -> dict[str, np.ndarray]:
     """LU factors of a random rotation (Kingma and Dhariwal 2018, section 3.2), float64.
 
     Returns:
-        ``permutation``, ``lower`` (strictly) and ``upper`` (strictly), (channel, channel); ``sign`` and
-        ``log_diagonal`` of the upper factor's diagonal, (channel,).
+        ``permutation``, ``lower`` (strictly) and ``upper`` (strictly), (channel, channel); ``sign``
+        and ``log_diagonal`` of the upper factor's diagonal, (channel,).
     """
     gaussian = np.random.default_rng(seed).normal(size=(num_channels, num_channels))
     permutation, lower, upper = scipy.linalg.lu(np.linalg.qr(gaussian)[0])
@@ -37,7 +38,8 @@ class InvertibleConv(Step):
     """Channels multiplied by a matrix, data = latent W, with log-determinant (number of positions) * log|det W|.
 
     Args:
-        permutation, lower, upper: (channel, channel); only the strict triangles of the last two are read.
+        permutation, lower, upper: (channel, channel); only the strict triangles of the last two are
+            read.
         sign, log_diagonal: (channel,).
     """
 
@@ -52,7 +54,7 @@ class InvertibleConv(Step):
         dtype: tf.DType,
         name: str = "invertible_conv",
     ) -> None:
-        """Borrow the factors."""
+        """Use the factors."""
         parameters = dict(locals())
         self.permutation, self.sign, self.log_diagonal = permutation, sign, log_diagonal
         size = permutation.shape[0]
@@ -66,11 +68,11 @@ class InvertibleConv(Step):
         return tf.fill(tf.shape(x)[:1], positions * tf.reduce_sum(self.log_diagonal))
 
     def forward_and_log_det(self, x: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        """Latent to data."""
+        """Map latent to data; see :meth:`Step.forward_and_log_det`."""
         matrix = self.permutation @ self._lower @ self._upper
         return tf.tensordot(x, matrix, 1), self._log_det(x)
 
     def inverse_and_log_det(self, y: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        """Data to latent."""
+        """Map data to latent; see :meth:`Step.inverse_and_log_det`."""
         unpermuted = tf.linalg.triangular_solve(self._lower, tf.transpose(self.permutation), lower=True)
         return tf.tensordot(y, tf.linalg.triangular_solve(self._upper, unpermuted, lower=False), 1), -self._log_det(y)

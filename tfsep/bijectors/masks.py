@@ -1,11 +1,12 @@
 """How a coupling divides an event into the part that conditions and the part that changes.
 
-A mask is a pair of inverse functions: ``split(x) -> (kept, changed)`` and ``merge(kept, changed) -> x``. Both parts
-have the same shape, so a conditioner sees a dense tensor of half the size rather than one with holes.
+A mask is a pair of inverse functions: ``split(x) -> (kept, changed)`` and
+``merge(kept, changed) -> x``. Both parts have the same shape, so a conditioner sees a dense tensor
+of half the size rather than one with holes.
 
-``channel``: the two halves of the channels. ``checkerboard``: alternate positions along the last spatial axis, shifted
-by one on every other row when there are two (Dinh et al. 2017, figure 3). ``half``: the two halves of the last spatial
-axis. ``swap`` exchanges the two parts.
+``channel``: the two halves of the channels. ``checkerboard``: alternate positions along the last
+spatial axis, shifted by one on every other row when there are two (Dinh et al. 2017, figure 3).
+``half``: the two halves of the last spatial axis. ``swap`` exchanges the two parts.
 """
 
 from __future__ import annotations

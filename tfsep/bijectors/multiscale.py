@@ -1,13 +1,14 @@
-r"""Multiscale split: some of the channels leave the flow early, under a distribution learned from those that stay.
+r"""Multiscale split: some channels are split off early, under a distribution learned from those that are kept.
 
-From data to latent the channels divide into (a, b). Part a goes on through the inner steps; part b is standardised by
-what a network reads off a, :math:`z_b = (b - \mu(a))\, e^{-s(a)}`, so that modelling :math:`z_b` by a standard normal
-models b by :math:`\mathcal{N}(\mu(a), e^{2 s(a)})`. The log-scale is softly clamped, which is its floor. Without a
-network, :math:`z_b = b`: the early outputs of WaveGlow. The latents keep the event's shape, (z_a, z_b), so a flow's
-latent space is as large as its data and in one piece.
+From data to latent the channels are split into (a, b). Part a goes on through the inner steps; part
+b is standardised by what a network computes from a, :math:`z_b = (b - \mu(a))\, e^{-s(a)}`, so that
+modelling :math:`z_b` by a standard normal models b by :math:`\mathcal{N}(\mu(a), e^{2 s(a)})`. The
+log-scale is softly clamped, which bounds it from below. Without a network, :math:`z_b = b`: the
+early outputs of WaveGlow. The latents keep the event's shape, (z_a, z_b), so a flow's latent space
+is as large as its data and in one piece.
 
-Sources: Dinh et al. 2017, section 3.6; Kingma and Dhariwal 2018, section 3 and its released split prior; Prenger et
-al. 2018 (WaveGlow), section 2.3, for early outputs.
+Sources: Dinh et al. 2017, section 3.6; Kingma and Dhariwal 2018, section 3 and its released split
+prior; Prenger et al. 2018 (WaveGlow), section 2.3, for early outputs.
 """
 
 from __future__ import annotations
@@ -22,11 +23,11 @@ class Multiscale(Step):
     """Split, with the inner step on the first channels.
 
     Args:
-        inner: a step that maps the channels that stay to a latent of the same shape.
-        conditioner: channels that stay -> shift and raw log-scale of those that leave, twice as many as leave; None
-            lets them leave as they are.
+        inner: a step that maps the kept channels to a latent of the same shape.
+        conditioner: kept channels -> shift and raw log-scale of those split off, twice as many as
+            these; None leaves them unchanged.
         bound: soft clamp of the log-scale, in nats, > 0; None for none.
-        num_kept: channels that stay; None is half of them.
+        num_kept: channels that are kept; None is half of them.
     """
 
     def __init__(
@@ -39,17 +40,17 @@ class Multiscale(Step):
         num_kept: int | None = None,
         name: str = "multiscale",
     ) -> None:
-        """Borrow the inner step and the conditioner."""
+        """Use the inner step and the conditioner."""
         parameters = dict(locals())
         check_bound(bound)
         self.inner, self.conditioner, self.bound, self.num_kept = inner, conditioner, bound, num_kept
         super().__init__(event_ndims, dtype, parameters, name)
 
     def split(self, x: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        """Divide an event, on either side, into the channels that stay and those that leave.
+        """Split an event, on either side, into the channels that are kept and those that are split off.
 
         Raises:
-            ValueError: unless at least one stays and one leaves.
+            ValueError: unless at least one is kept and one is split off.
         """
         channels = x.shape[-1]
         kept = channels // 2 if self.num_kept is None else self.num_kept
@@ -64,21 +65,21 @@ class Multiscale(Step):
         return shift_and_log_scale(self.conditioner(first), second, self.bound)
 
     def forward_and_log_det(self, x: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        """Latent to data."""
+        """Map latent to data; see :meth:`Step.forward_and_log_det`."""
         first, second = self.split(x)
         first, log_det = self.inner.forward_and_log_det(first)
         shift, log_scale = self._shift_and_log_scale(first, second)
         return tf.concat([first, second * tf.exp(log_scale) + shift], -1), log_det + per_example(log_scale)
 
     def inverse_and_log_det(self, y: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        """Data to latent."""
+        """Map data to latent; see :meth:`Step.inverse_and_log_det`."""
         first, second = self.split(y)
         shift, log_scale = self._shift_and_log_scale(first, second)
         first, log_det = self.inner.inverse_and_log_det(first)
         return tf.concat([first, (second - shift) * tf.exp(-log_scale)], -1), log_det - per_example(log_scale)
 
-    def recompute_data(self, x: tf.Tensor, watch: Watch) -> Recomputed:
-        """Latent to data and back, with one look at the network of what leaves."""
+    def recompute_from_latent(self, x: tf.Tensor, watch: Watch) -> Recomputed:
+        """Compute the pass again from its latent, with one evaluation of the network."""
         first, second = self.split(tf.stop_gradient(x))
         first = tf.stop_gradient(self.inner.forward_and_log_det(first)[0])
         watch(first)

@@ -1,7 +1,8 @@
 r"""The scale of noised data: data = latent * sqrt(data_std^2 + sigma^2), one factor per example.
 
-A source of standard deviation ``data_std`` plus noise of standard deviation sigma has this scale, whatever its
-distribution. Taking it out first leaves a noise-conditional flow with inputs of unit variance at every sigma.
+A source of standard deviation ``data_std`` plus noise of standard deviation sigma has this scale,
+whatever its distribution. Taking it out first leaves a noise-conditional flow with inputs of unit
+variance at every sigma.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ class NoiseScale(Step):
     def __init__(
         self, data_std: tf.Tensor, sigma: tf.Tensor, event_ndims: int, dtype: tf.DType, name: str = "noise_scale"
     ) -> None:
-        """Borrow the two standard deviations."""
+        """Use the two standard deviations."""
         parameters = dict(locals())
         self._log_scale = 0.5 * tf.math.log(data_std**2 + sigma**2)
         super().__init__(event_ndims, dtype, parameters, name)
@@ -30,9 +31,9 @@ class NoiseScale(Step):
         return dimensions * self._log_scale * tf.ones(tf.shape(x)[:1], x.dtype)
 
     def forward_and_log_det(self, x: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        """Latent to data."""
+        """Map latent to data; see :meth:`Step.forward_and_log_det`."""
         return x * tf.exp(self._broadcast(x)), self._log_det(x)
 
     def inverse_and_log_det(self, y: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        """Data to latent."""
+        """Map data to latent; see :meth:`Step.inverse_and_log_det`."""
         return y * tf.exp(-self._broadcast(y)), -self._log_det(y)

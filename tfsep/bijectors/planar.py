@@ -5,11 +5,13 @@ Latent to data, with the inner products over the whole event,
 .. math:: y = x + \hat u \tanh(w \cdot x + b), \qquad
           \log|\det| = \log\bigl(1 + (\hat u \cdot w)\,(1 - \tanh^2(w \cdot x + b))\bigr).
 
-It is invertible while :math:`\hat u \cdot w > -1`, which :math:`\hat u = u + (m(w \cdot u) - w \cdot u)\, w / \|w\|^2`
-with :math:`m(a) = \log(1 + e^a) - 1` grants for any u. The inverse has no closed form, but is a matter of one number:
-the projection :math:`p = w \cdot x` solves :math:`p + (\hat u \cdot w) \tanh(p + b) = w \cdot y`, with a left side that
-rises. A fixed count of bisections finds it; one step of Newton's method then makes the result differentiable in y and
-in the parameters. Layers of their own per example, from a network that reads the mixture, make a flexible posterior.
+It is invertible while :math:`\hat u \cdot w > -1`, which
+:math:`\hat u = u + (m(w \cdot u) - w \cdot u)\, w / \|w\|^2` with :math:`m(a) = \log(1 + e^a) - 1`
+grants for any u. The inverse has no closed form, but is a matter of one number: the projection
+:math:`p = w \cdot x` solves :math:`p + (\hat u \cdot w) \tanh(p + b) = w \cdot y`, with a left side
+that rises. A fixed count of bisections finds it; one step of Newton's method then makes the result
+differentiable in y and in the parameters. Layers of their own per example, from a network that
+reads the mixture, make a flexible posterior.
 
 Source: Rezende and Mohamed 2015, section 4.1, equations 10 to 12, and appendix A.1.
 """
@@ -41,7 +43,7 @@ class Planar(Step):
         dtype: tf.DType,
         name: str = "planar",
     ) -> None:
-        """Borrow the parameters."""
+        """Use the parameters."""
         parameters = dict(locals())
         overlap = per_example(normal * direction)
         self._overlap = tf.nn.softplus(overlap) - 1.0
@@ -52,12 +54,12 @@ class Planar(Step):
         super().__init__(event_ndims, dtype, parameters, name)
 
     def _bump(self, projection: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        """The move along the direction and the log-determinant, for w . x of (batch,)."""
+        """Return the move along the direction and the log-determinant, for w . x of (batch,)."""
         bump = tf.tanh(projection + self._offset)
         return tf.reshape(bump, self._column), tf.math.log1p(self._overlap * (1.0 - bump**2))
 
     def _projection(self, target: tf.Tensor) -> tf.Tensor:
-        """The w . x, (batch,), whose event is mapped to one with w . y = target."""
+        """Return w . x, (batch,), of the event that is mapped to one with w . y = target."""
 
         def left(projection: tf.Tensor) -> tf.Tensor:
             return projection + self._overlap * tf.tanh(projection + self._offset)
@@ -76,11 +78,11 @@ class Planar(Step):
         return root - (left(root) - target) / slope
 
     def forward_and_log_det(self, x: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        """Latent to data."""
+        """Map latent to data; see :meth:`Step.forward_and_log_det`."""
         bump, log_det = self._bump(per_example(self._normal * x))
         return x + self._direction * bump, log_det
 
     def inverse_and_log_det(self, y: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        """Data to latent."""
+        """Map data to latent; see :meth:`Step.inverse_and_log_det`."""
         bump, log_det = self._bump(self._projection(per_example(self._normal * y)))
         return y - self._direction * bump, -log_det

@@ -1,8 +1,8 @@
 """Squeeze: neighbouring positions become channels, an exact reordering with log-determinant zero.
 
-From data to latent, (time, channel) becomes (time / f, channel * f), and (frame, bin, channel) becomes
-(frame / f, bin / g, channel * f * g) with a factor for each axis (Dinh et al. 2017, section 3.6). A reversed squeeze
-restores the shape on the way to the latents.
+From data to latent, (time, channel) becomes (time / f, channel * f), and (frame, bin, channel)
+becomes (frame / f, bin / g, channel * f * g) with a factor for each axis (Dinh et al. 2017, section
+3.6). A reversed squeeze restores the shape on the way to the latents.
 """
 
 from __future__ import annotations
@@ -77,12 +77,12 @@ class Squeeze(Step):
         super().__init__(len(factors) + 1, dtype, parameters, name)
 
     def inverse_and_log_det(self, y: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        """Data to latent."""
+        """Map data to latent; see :meth:`Step.inverse_and_log_det`."""
         reorder = unsqueeze if self.reverse else squeeze
         return reorder(y, self.factors), tf.zeros(tf.shape(y)[:1], y.dtype)
 
     def forward_and_log_det(self, x: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        """Latent to data."""
+        """Map latent to data; see :meth:`Step.forward_and_log_det`."""
         reorder = squeeze if self.reverse else unsqueeze
         return reorder(x, self.factors), tf.zeros(tf.shape(x)[:1], x.dtype)
 

@@ -1,10 +1,12 @@
 r"""What every step of a flow has in common: the map and its log-determinant come out of one pass.
 
-TFP asks a bijector for :math:`f(x)` and :math:`\log|\det \partial f / \partial x|` separately, which evaluates a
-coupling's network twice. A :class:`Step` computes both at once; its TFP methods are views of that pass, so any step
-also works inside ``tfb.Chain`` and ``tfd.TransformedDistribution``.
+TFP evaluates :math:`f(x)` and :math:`\log|\det \partial f / \partial x|` of a bijector separately,
+which evaluates a coupling's network twice. A :class:`Step` computes both at once; its TFP methods
+return parts of that pass, so any step also works inside ``tfb.Chain`` and
+``tfd.TransformedDistribution``.
 
-Conventions: ``forward`` is from latent to data. Events are (time, channel) or (frame, bin, channel), that is
+Conventions: ``forward`` is from latent to data. Events are (time, channel) or (frame, bin,
+    channel), that is
 ``event_ndims`` 2 or 3, after one batch axis. Log-determinants are (batch,), in nats.
 """
 
@@ -13,7 +15,6 @@ from __future__ import annotations
 import abc
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import tensorflow as tf
 from tensorflow_probability import bijectors as tfb
@@ -26,17 +27,18 @@ def per_example(value: tf.Tensor) -> tf.Tensor:
 
 @dataclass(frozen=True)
 class Recomputed:
-    """One pass of a step from data to latent, whose data were taken apart first.
+    """A pass of a step from data to latent that is computed again, to be differentiated.
 
     Attributes:
-        parts: the data in watched pieces, cut off from whatever they were computed of.
-        join: pieces -> data, a reordering, so that it also makes the gradient in the data of the gradients in the
-            pieces.
-        latent, log_det: g(data) and log|det dg/dy|, computed from the pieces.
+        parts: the data, split into parts that a tape watches; no gradient flows into what they were
+            computed from.
+        merge: parts -> data. It only reorders entries, so it also turns gradients in the parts into
+            one in the data.
+        latent, log_det: g(data) and log|det dg/dy|, computed from the parts.
     """
 
     parts: tuple[tf.Tensor, ...]
-    join: Callable[[Sequence[tf.Tensor]], tf.Tensor]
+    merge: Callable[[Sequence[tf.Tensor]], tf.Tensor]
     latent: tf.Tensor
     log_det: tf.Tensor
 
@@ -44,30 +46,33 @@ class Recomputed:
 Watch = Callable[[tf.Tensor], None]
 
 
-class Step(tfb.Bijector, metaclass=abc.ABCMeta):
+class Step(tfb.Bijector, metaclass=abc.ABCMeta):  # type: ignore[misc]  # TFP has no types
     """An invertible map of one batch axis and ``event_ndims`` event axes."""
 
-    def __init__(self, event_ndims: int, dtype: tf.DType, parameters: dict[str, Any], name: str) -> None:
+    def __init__(self, event_ndims: int, dtype: tf.DType, parameters: dict[str, object], name: str) -> None:
         """Declare the rank of an event and the dtype; ``parameters`` is TFP's record of the constructor's arguments."""
         super().__init__(forward_min_event_ndims=event_ndims, dtype=dtype, parameters=parameters, name=name)
 
     @abc.abstractmethod
     def forward_and_log_det(self, x: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        """Latent to data: f(x) and log|det df/dx|, (batch,)."""
+        """Map latent to data: f(x) and log|det df/dx|, (batch,)."""
 
     @abc.abstractmethod
     def inverse_and_log_det(self, y: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        """Data to latent: g(y) and log|det dg/dy|, (batch,)."""
+        """Map data to latent: g(y) and log|det dg/dy|, (batch,)."""
 
-    def traced(self, y: tf.Tensor, watch: Watch) -> Recomputed:
-        """The pass from data y (batch, ...) to the latent; ``watch`` is a gradient tape's."""
+    def recompute_from_data(self, y: tf.Tensor, watch: Watch) -> Recomputed:
+        """Compute the pass to the latent again from its data y (batch, ...); ``watch`` is a gradient tape's."""
         y = tf.stop_gradient(y)
         watch(y)
         return Recomputed((y,), lambda parts: parts[0], *self.inverse_and_log_det(y))
 
-    def recompute_data(self, x: tf.Tensor, watch: Watch) -> Recomputed:
-        """The pass that ended in the latent x (batch, ...), with its data rebuilt; a coupling asks its network once."""
-        return self.traced(self.forward_and_log_det(tf.stop_gradient(x))[0], watch)
+    def recompute_from_latent(self, x: tf.Tensor, watch: Watch) -> Recomputed:
+        """Compute the pass again from its latent x (batch, ...), from which the data are rebuilt by inversion.
+
+        Couplings override it: their network's one evaluation serves the inversion and the pass.
+        """
+        return self.recompute_from_data(self.forward_and_log_det(tf.stop_gradient(x))[0], watch)
 
     def _checked(self, x: tf.Tensor) -> tf.Tensor:
         if x.shape.rank != self.forward_min_event_ndims + 1:
@@ -88,7 +93,7 @@ class Step(tfb.Bijector, metaclass=abc.ABCMeta):
         return self.inverse_and_log_det(self._checked(y))[1]
 
     @classmethod
-    def _parameter_properties(cls, dtype: Any) -> dict[str, Any]:
+    def _parameter_properties(cls, dtype: tf.DType) -> dict[str, object]:
         return {}
 
 
@@ -102,7 +107,7 @@ class Composition(Step):
         super().__init__(event_ndims, dtype, parameters, name)
 
     def forward_and_log_det(self, x: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        """Latent to data through the steps from last to first."""
+        """Map latent to data through the steps from last to first."""
         log_det = tf.zeros(tf.shape(x)[:1], x.dtype)
         for step in reversed(self.steps):
             x, change = step.forward_and_log_det(x)
@@ -110,7 +115,7 @@ class Composition(Step):
         return x, log_det
 
     def inverse_and_log_det(self, y: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        """Data to latent through the steps from first to last."""
+        """Map data to latent through the steps from first to last."""
         log_det = tf.zeros(tf.shape(y)[:1], y.dtype)
         for step in self.steps:
             y, change = step.inverse_and_log_det(y)
@@ -118,7 +123,7 @@ class Composition(Step):
         return y, log_det
 
     def as_chain(self) -> tfb.Bijector:
-        """The same map as a plain ``tfb.Chain`` of the steps."""
+        """Return the same map as a plain ``tfb.Chain`` of the steps."""
         return tfb.Chain(list(self.steps)) if self.steps else tfb.Identity()
 
     def _forward_event_shape_tensor(self, input_shape: tf.Tensor) -> tf.Tensor:

@@ -1,7 +1,7 @@
 r"""A WaveNet along frequency: partials of one tone lie far apart, and its dilations reach from each to the others.
 
-Each frame of (batch, frame, bin, channel) is read on its own, its bins in the place of time (wavenet.py). Where a
-squeeze has moved frames into channels, one position is a bin over time.
+Each frame of (batch, frame, bin, channel) is read on its own, its bins in the place of time
+(wavenet.py). Where a squeeze has moved frames into channels, one position is a bin over time.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ class BinWaveNet(keras.layers.Layer):
 
     Args:
         in_channels, out_channels: of the features in and out.
-        width, num_layers, kernel_size, dilation_base, dilation_cycle, condition_width, conditioning: of the WaveNet,
-            see :class:`tfsep.networks.wavenet.WaveNet`.
+        width, num_layers, kernel_size, dilation_base, dilation_cycle, condition_width,
+            conditioning: of the WaveNet, see :class:`tfsep.networks.wavenet.WaveNet`.
         kwargs: of the Keras layer.
     """
 

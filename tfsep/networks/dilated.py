@@ -1,18 +1,19 @@
 r"""Non-causal dilated convolution over time, computed in the way that was measured to be the faster one where it runs.
 
-With taps :math:`i = -\lfloor K/2 \rfloor \dots \lfloor K/2 \rfloor`, dilation d and zeros beyond the ends,
-:math:`y_t = b + \sum_i x_{t + d\,i} W_i`, computed as
+With taps :math:`i = -\lfloor K/2 \rfloor \dots \lfloor K/2 \rfloor`, dilation d and zeros beyond
+the ends, :math:`y_t = b + \sum_i x_{t + d\,i} W_i`, computed as
 
 * *taps*: the K shifted copies of x, concatenated, times one matrix;
 * *convolution*: TensorFlow's own operation (oneDNN on CPUs, cuDNN on GPUs).
 
-Both give the same numbers up to rounding. Which is faster depends on the device, on the dtype, on the channels and on
-where the operation stands (tracing.py): in a graph, in a program compiled by XLA or in a loop of such a program, where
-the gradient of a convolution is slow. ``python -m benchmarks.speed.convolutions``
-measures all of these on the machine at hand and writes ``dilated_kernels.json`` beside this file, which is where
-:func:`fastest` looks; the rows of a GPU were measured without TensorFlow (benchmarks/carried). Priors that are stacked
-have a kernel each, which the operation cannot take.
-Where nothing was measured (another device, float64), taps serve, which run everywhere.
+Both give the same numbers up to rounding. Which is faster depends on the device, on the dtype, on
+the channels and on where the operation stands (tracing.py): in a graph, in a program compiled by
+XLA or in a loop of such a program, where the gradient of a convolution is slow.
+``python -m benchmarks.speed.convolutions`` measures all of these on the machine at hand and writes
+``dilated_kernels.json`` beside this file, which is where :func:`fastest` looks; the rows of a GPU
+were measured without TensorFlow (benchmarks/carried). Priors that are stacked have a kernel each,
+which the operation cannot take. Where nothing was measured (another device, float64), taps serve,
+which run everywhere.
 """
 
 from __future__ import annotations
@@ -60,7 +61,8 @@ def device() -> str:
 def fastest(place: str, dtype: str, in_channels: int, out_channels: int) -> str:
     """The way whose measured time is least, by the row of this place whose channels are nearest (on a log scale).
 
-    The row is one of the device that what is traced is bound for (tracing.py), as a rule this machine's.
+    The row is one of the device that what is traced is bound for (tracing.py), as a rule this
+    machine's.
     """
     here = (trace_context.target_device() or device(), place, dtype)
     rows = [row for row in measured() if (row["device"], row["place"], row["dtype"]) == here]
@@ -82,7 +84,8 @@ class DilatedConv(keras.layers.Layer):
         in_channels, out_channels: of the features in and out.
         kernel_size: taps, an odd number.
         dilation: samples from one tap to the next.
-        way: "taps" or "convolution"; None takes the faster one, by the table, where the layer is traced.
+        way: "taps" or "convolution"; None takes the faster one, by the table, where the layer is
+            traced.
 
     Raises:
         ValueError: for an even kernel, or another way.

@@ -1,9 +1,10 @@
 r"""Gated 2-D convolutions for spectrograms, with the last layer zero when initialised.
 
-Each layer is :math:`h \leftarrow h + P\,[\tanh(u_a) \odot \mathrm{sigmoid}(u_b)]` with :math:`u = W \ast h + V c`, a
-k x k convolution W, a condition vector c and a pointwise P; the output is a linear map of SiLU(h), as in the couplings
-of Glow (Kingma and Dhariwal 2018, section 4) with gates in place of plain rectifiers. Under a mixed policy products are
-computed in the lower precision, gates and sums in the higher one.
+Each layer is :math:`h \leftarrow h + P\,[\tanh(u_a) \odot \mathrm{sigmoid}(u_b)]` with
+:math:`u = W \ast h + V c`, a k x k convolution W, a condition vector c and a pointwise P; the
+output is a linear map of SiLU(h), as in the couplings of Glow (Kingma and Dhariwal 2018, section 4)
+with gates in place of plain rectifiers. Under a mixed policy products are computed in the lower
+precision, gates and sums in the higher one.
 """
 
 from __future__ import annotations
@@ -28,7 +29,8 @@ class GatedConv(keras.layers.Layer):
         num_layers: gated layers.
         kernel_size: extent of each convolution in frames and bins, one for both or two.
         condition_width: size of the condition vector, 0 for none.
-        conditioning: "additive", "film" or "affine", see modulation.py; the formula above is the additive one.
+        conditioning: "additive", "film" or "affine", see modulation.py; the formula above is the
+            additive one.
     """
 
     def __init__(

@@ -1,8 +1,9 @@
 r"""Masked network (MADE): output i depends on the inputs before i alone, and on a condition.
 
-Every unit has a degree. Input i has degree i (1 to D), hidden units take 0 to D - 1 in turn, output i has i. A weight
-between hidden layers, or from the inputs, stands where the degree does not fall; one to an output where it rises. A
-hidden unit of degree 0 sees no input, only the condition, and so the first output can depend on that.
+Every unit has a degree. Input i has degree i (1 to D), hidden units take 0 to D - 1 in turn, output
+i has i. A weight between hidden layers, or from the inputs, stands where the degree does not fall;
+one to an output where it rises. A hidden unit of degree 0 sees no input, only the condition, and so
+the first output can depend on that.
 
 Source: Germain et al. 2015, sections 3 and 4, equations 8 to 10; the degree 0 is for conditions.
 """

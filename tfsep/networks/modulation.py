@@ -1,9 +1,9 @@
 r"""How a condition vector reaches the features of a network, in one of three ways.
 
-``additive``: :math:`u \leftarrow u + V c`, a bias that the condition moves. ``film``: :math:`u \leftarrow (1 + A c)
-\odot u + V c`, a scale as well, so that a noise level can turn a channel off (Perez et al. 2018, equation 2; the one in
-the scale lets it start near the identity). ``affine`` is ``film`` with a bias in both, and with the scale's weights
-before the shift's.
+``additive``: :math:`u \leftarrow u + V c`, a bias that the condition moves. ``film``:
+:math:`u \leftarrow (1 + A c) \odot u + V c`, a scale as well, so that a noise level can turn a
+channel off (Perez et al. 2018, equation 2; the one in the scale lets it start near the identity).
+``affine`` is ``film`` with a bias in both, and with the scale's weights before the shift's.
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
 r"""A residual multilayer perceptron: the hidden layers of the networks that see a whole frame or spectrogram at once.
 
-A block is :math:`h \leftarrow h + W_2\,\mathrm{silu}(\mathrm{modulate}(W_1\,\mathrm{norm}(h), c))` with
-LayerNorm, 2 x width units inside and, where there is a condition c, a modulation of each of them (modulation.py).
+A block is :math:`h \leftarrow h + W_2\,\mathrm{silu}(\mathrm{modulate}(W_1\,\mathrm{norm}(h), c))`
+with LayerNorm, 2 x width units inside and, where there is a condition c, a modulation of each of
+them (modulation.py).
 """
 
 from __future__ import annotations

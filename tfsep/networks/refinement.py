@@ -1,7 +1,8 @@
 r"""A waveform stage behind spectral masks: what a mask of the mixture's own phases cannot say, a convolution adds.
 
 Waves are folded into blocks of ``block`` samples that become channels, (batch, channel, time) to
-(batch, time / block, channel * block), so that a few dilated layers see a whole segment at a fraction of the cost.
+(batch, time / block, channel * block), so that a few dilated layers see a whole segment at a
+fraction of the cost.
 """
 
 from __future__ import annotations

@@ -1,14 +1,16 @@
 r"""A network that remembers: learned spectra are looked up by likeness, blended, and corrected bin by bin.
 
-The log-spectrum of a frame is compared with K learned keys; a softmax with a learned temperature blends K learned value
-spectra into a proposal V of the clean magnitudes, which takes the phase of the frame. A perceptron that reads the
-log-spectra of the frame, of the proposal and of their difference R sets two gains per bin,
+The log-spectrum of a frame is compared with K learned keys; a softmax with a learned temperature
+blends K learned value spectra into a proposal V of the clean magnitudes, which takes the phase of
+the frame. A perceptron that reads the log-spectra of the frame, of the proposal and of their
+difference R sets two gains per bin,
 
 .. math:: w = \mathrm{softmax}_k(\langle q, k_k \rangle / \tau), \qquad V = \sum_k w_k v_k, \qquad
           \mathrm{output} = \mathrm{irfft}\bigl((g_1 \odot V + g_2 \odot (|X| - V)) \odot X / |X|\bigr),
 
-so that a sound that is remembered is returned from memory, and the rest is filtered. It is attention over a learned
-memory (Vaswani et al. 2017, equation 1, with parameters for keys and values). The output is zero when initialised.
+so that a sound that is remembered is returned from memory, and the rest is filtered. It is
+attention over a learned memory (Vaswani et al. 2017, equation 1, with parameters for keys and
+values). The output is zero when initialised.
 """
 
 from __future__ import annotations

@@ -4,9 +4,10 @@ With X the short-time spectrum of a wave x and M its log-magnitudes under a tape
 
 .. math:: \mathrm{output} = \mathrm{istft}(G(M, c) \odot X),
 
-where G is :class:`tfsep.networks.spectral_mask.TemporalMask`, modulated by the condition c, the embedded noise level.
-The output is zero when initialised and keeps the phase of its input. For sounds that last longer than a frame and
-change within an event; for events of one frame see spectral_gain.py.
+where G is :class:`tfsep.networks.spectral_mask.TemporalMask`, modulated by the condition c, the
+embedded noise level. The output is zero when initialised and keeps the phase of its input. For
+sounds that last longer than a frame and change within an event; for events of one frame see
+spectral_gain.py.
 """
 
 from __future__ import annotations

@@ -1,14 +1,16 @@
 r"""A network that filters: it reads the spectrum of a frame, sets complex gains, and a WaveNet mends the result.
 
-With :math:`X` the zero-padded spectrum of a frame x of n samples (2 n points, so gains filter without wrapping round)
-and :math:`M` its log-magnitudes under a Hann taper, a residual multilayer perceptron reads M and proposes a complex
-gain per bin, and a WaveNet adds what no time-constant filter can do:
+With :math:`X` the zero-padded spectrum of a frame x of n samples (2 n points, so gains filter
+without wrapping round) and :math:`M` its log-magnitudes under a Hann taper, a residual multilayer
+perceptron reads M and proposes a complex gain per bin, and a WaveNet adds what no time-constant
+filter can do:
 
 .. math:: f = \mathrm{irfft}(G(M, c) \odot X)_{1..n}, \qquad \mathrm{output} = f + \mathrm{WaveNet}([x, f], c).
 
-Periodic sounds are a few lines in the spectrum: which bins belong together is seen at once there, while a convolution
-in time would have to learn it period by period. Every layer is modulated by the condition c, the embedded noise
-level, as in FiLM (Perez et al. 2018, equation 2). Both outputs are zero when initialised.
+Periodic sounds are a few lines in the spectrum: which bins belong together is seen at once there,
+while a convolution in time would have to learn it period by period. Every layer is modulated by the
+condition c, the embedded noise level, as in FiLM (Perez et al. 2018, equation 2). Both outputs are
+zero when initialised.
 """
 
 from __future__ import annotations

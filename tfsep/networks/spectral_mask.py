@@ -1,7 +1,8 @@
 r"""Networks that read a log-spectrogram and propose a mask: one for a single wide frame, one over time.
 
-Both map (batch, frame, bin_in) to (batch, frame, bin_out + 1): a mask logit per bin and, last, one number per frame
-for the spread of the estimate. Output layers start small, so the masks start nearly equal.
+Both map (batch, frame, bin_in) to (batch, frame, bin_out + 1): a mask logit per bin and, last, one
+number per frame for the spread of the estimate. Output layers start small, so the masks start
+nearly equal.
 """
 
 from __future__ import annotations
@@ -52,8 +53,8 @@ class FrameMask(keras.layers.Layer):
 class TemporalMask(keras.layers.Layer):
     """Residual dilated convolutions over frames with the bins as channels.
 
-    Blocks of LayerNorm, kernel-3 dilated convolution, SiLU, pointwise. A condition, where there is one, modulates what
-    goes into each SiLU, as in FiLM (modulation.py).
+    Blocks of LayerNorm, kernel-3 dilated convolution, SiLU, pointwise. A condition, where there is
+    one, modulates what goes into each SiLU, as in FiLM (modulation.py).
 
     Args:
         num_bins: of the frames that it reads; one more comes out.

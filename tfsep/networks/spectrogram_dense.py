@@ -1,8 +1,8 @@
 r"""A dense network over a whole spectrogram: every frame and bin is heard by every output.
 
-A residual multilayer perceptron, modulated by the noise condition as in FiLM (perceptron.py), reads all features at
-once, and one matrix gives all outputs. Which tone sounds is one decision for all partials and all frames;
-convolutions have to carry it from each to the next.
+A residual multilayer perceptron, modulated by the noise condition as in FiLM (perceptron.py), reads
+all features at once, and one matrix gives all outputs. Which tone sounds is one decision for all
+partials and all frames; convolutions have to carry it from each to the next.
 """
 
 from __future__ import annotations

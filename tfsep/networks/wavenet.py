@@ -5,11 +5,13 @@ Layer i of input h (batch, time, width), with kernel K and dilation :math:`d_i =
 .. math:: u = W_i \ast_{d_i} h + V_i c, \qquad g = \tanh(u_a) \odot \mathrm{sigmoid}(u_b),
           \qquad (r, o) = R_i g, \qquad h \leftarrow h + r, \quad skip \leftarrow skip + o.
 
-The output is a linear map of SiLU(skip), zero when initialised, so a coupling built on it starts as the identity.
-How a convolution is computed is chosen where it is traced (dilated.py). Padding is by zeros. Under a mixed policy
-products are computed in the lower precision, gates and sums in the higher one, which is also the faster way on CPUs.
+The output is a linear map of SiLU(skip), zero when initialised, so a coupling built on it starts as
+the identity. How a convolution is computed is chosen where it is traced (dilated.py). Padding is by
+zeros. Under a mixed policy products are computed in the lower precision, gates and sums in the
+higher one, which is also the faster way on CPUs.
 
-Sources: van den Oord et al. 2016, section 2; Kim et al. 2019 (FloWaveNet), section 3.2, for the non-causal form.
+Sources: van den Oord et al. 2016, section 2; Kim et al. 2019 (FloWaveNet), section 3.2, for the
+non-causal form.
 """
 
 from __future__ import annotations
@@ -36,7 +38,8 @@ class WaveNet(keras.layers.Layer):
         dilation_base: the dilation of layer i is ``dilation_base ** (i % dilation_cycle)``.
         dilation_cycle: layers after which the dilation starts again from 1.
         condition_width: size of the condition vector, 0 for none.
-        conditioning: "additive", "film" or "affine", see modulation.py; the formula above is the additive one.
+        conditioning: "additive", "film" or "affine", see modulation.py; the formula above is the
+            additive one.
     """
 
     def __init__(

@@ -1,7 +1,7 @@
 """Source priors, each built by name.
 
-The kinds are imported when the first of them is used: a model whose posterior needs no prior does not load TensorFlow
-Probability.
+The kinds are imported when the first of them is used: a model whose posterior needs no prior does
+not load TensorFlow Probability.
 """
 
 from __future__ import annotations

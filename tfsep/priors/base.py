@@ -1,10 +1,10 @@
 r"""A prior: what is known about one source by itself, all that a posterior ever asks of it.
 
-Every number belongs to a domain, the features over which the density is defined: waveform samples ("wave") or
-log-magnitude bins ("log_stft"). Numbers of different domains must not be compared.
+Every number belongs to a domain, the features over which the density is defined: waveform samples
+("wave") or log-magnitude bins ("log_stft"). Numbers of different domains must not be compared.
 
-A noised density is :math:`p_\sigma(y) = \int p(x)\, \mathcal{N}(y; x, \sigma^2 I)\, dx`; its score is
-:math:`\nabla_y \log p_\sigma(y)` and its denoiser, by Tweedie's formula,
+A noised density is :math:`p_\sigma(y) = \int p(x)\, \mathcal{N}(y; x, \sigma^2 I)\, dx`; its score
+is :math:`\nabla_y \log p_\sigma(y)` and its denoiser, by Tweedie's formula,
 :math:`D(y, \sigma) = E[x|y] = y + \sigma^2 \nabla_y \log p_\sigma(y)`.
 """
 
@@ -25,22 +25,27 @@ from tfsep.errors import InputError
 class Prior(abc.ABC):
     """The interface of every source prior.
 
-    A batch has any number of events from one on, and what is said of an event does not depend on the others.
+    A batch has any number of events from one on, and what is said of an event does not depend on
+    the others.
 
     Attributes:
         kind: the name under which :func:`tfsep.priors.build` makes it.
         domain: name of the features, such as "wave".
         event_shape: shape of one event; waves are (time, 1).
         has_log_prob: False for a prior that only has a score.
-        has_score: False for a denoiser trained among other sounds, whose :meth:`score` is no gradient of a density.
+        has_score: False for a denoiser trained among other sounds, whose :meth:`score` is no
+            gradient of a density.
         has_posterior_sample: whether :meth:`posterior_sample` draws.
-        has_latents: whether :meth:`encode` and :meth:`decode` map events to standard normal latents.
+        has_latents: whether :meth:`encode` and :meth:`decode` map events to standard normal
+            latents.
         full_precision: True where float16 would spoil the weights, such as pitches in Hz.
-        smallest_sigma: the noise level that stands for "no noise" (``sigma=None``), in units of the features.
+        smallest_sigma: the noise level that stands for "no noise" (``sigma=None``), in units of the
+            features.
         largest_sigma: the highest noise level the prior knows.
         sigma_range: noise levels on which the prior is trained, None for a clean one.
         front_end: from waveforms to the features.
-        settings: what :func:`tfsep.priors.build` built it from; None for one that was built otherwise.
+        settings: what :func:`tfsep.priors.build` built it from; None for one that was built
+            otherwise.
     """
 
     kind: str
@@ -86,7 +91,8 @@ class Prior(abc.ABC):
 
         Args:
             x: (batch,) + event_shape.
-            sigma: standard deviation of the noise, a scalar or (batch,); None is ``smallest_sigma``.
+            sigma: standard deviation of the noise, a scalar or (batch,); None is
+                ``smallest_sigma``.
 
         Returns:
             (batch,): log p_sigma(x), summed over the event.
@@ -110,7 +116,8 @@ class Prior(abc.ABC):
     def posterior_sample(self, y: Any, sigma: Any, seed: Any) -> tf.Tensor:
         """Draw clean events from p(x | y) where y = x + noise of level sigma: (batch,) + event_shape.
 
-        :meth:`denoise` is the mean of these draws. Priors that cannot draw exactly have ``has_posterior_sample`` False.
+        :meth:`denoise` is the mean of these draws. Priors that cannot draw exactly have
+        ``has_posterior_sample`` False.
 
         Args:
             y: noised events, (batch,) + event_shape.
@@ -174,7 +181,8 @@ def answers_of(
         method: "score" or "denoise".
         events: one tensor per source.
         sigma: noise level, scalar or (batch,).
-        stacked: evaluate priors of one architecture as one, inside graphs; others are asked one after the other.
+        stacked: evaluate priors of one architecture as one, inside graphs; others are asked one
+            after the other.
     """
     if stacked and tf.inside_function():
         together = priors[0].together(priors, method, tf.stack(events), sigma)

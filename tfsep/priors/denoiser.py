@@ -7,13 +7,13 @@ A network F is wrapped so that its inputs and targets have unit variance at ever
           c_{out} = \frac{\sigma \sigma_d}{\sqrt{\sigma^2 + \sigma_d^2}}, \quad
           c_{in} = \frac{1}{\sqrt{\sigma^2 + \sigma_d^2}},
 
-with the data's standard deviation :math:`\sigma_d`, and trained to return the clean event. The optimum is the
-posterior mean, so the score is :math:`(D(y, \sigma) - y) / \sigma^2` (Tweedie's formula). Over waves F reads the
-log-spectrum and sets gains, of one frame, then mends the result in the time domain, or of short-time frames; over
-spectrograms it is a stack of gated convolutions.
+with the data's standard deviation :math:`\sigma_d`, and trained to return the clean event. The
+optimum is the posterior mean, so the score is :math:`(D(y, \sigma) - y) / \sigma^2` (Tweedie's
+formula). Over waves F reads the log-spectrum and sets gains, of one frame, then mends the result in
+the time domain, or of short-time frames; over spectrograms it is a stack of gated convolutions.
 
-Sources: Vincent 2011 (denoising score matching); Karras et al. 2022 (EDM), table 1, equation 7 and, for samples,
-algorithm 1.
+Sources: Vincent 2011 (denoising score matching); Karras et al. 2022 (EDM), table 1, equation 7 and,
+for samples, algorithm 1.
 """
 
 from __future__ import annotations
@@ -52,13 +52,14 @@ class DenoiserSettings(NetworkSettings):
     """Settings of a score prior, those of its network among them; None is the network's own default.
 
     Attributes:
-        network: over waves "spectral_gain", "retrieval" or "short_time_gain"; "convolutions" (WaveNet or gated 2-D
-            convolutions) over any events.
-        width: hidden units or channels of the network; None is 128 in "spectral_gain" and "retrieval", 160 in
-            "short_time_gain", 48 in a WaveNet and 32 in gated convolutions.
-        dilation_cycle: of "short_time_gain" and a WaveNet: layers after which the dilation starts again from 1; None
-            is 4 and 6.
-        precision: of "convolutions": what the network computes in, "bfloat16" for a float32 prior; None is ``dtype``.
+        network: over waves "spectral_gain", "retrieval" or "short_time_gain"; "convolutions"
+            (WaveNet or gated 2-D convolutions) over any events.
+        width: hidden units or channels of the network; None is 128 in "spectral_gain" and
+            "retrieval", 160 in "short_time_gain", 48 in a WaveNet and 32 in gated convolutions.
+        dilation_cycle: of "short_time_gain" and a WaveNet: layers after which the dilation starts
+            again from 1; None is 4 and 6.
+        precision: of "convolutions": what the network computes in, "bfloat16" for a float32 prior;
+            None is ``dtype``.
         num_blocks: residual blocks; None is 2 in "spectral_gain" and 6 in "short_time_gain".
         local_width: of "spectral_gain": channels of its WaveNet, 0 for none; None is 48.
         local_layers: of "spectral_gain": gated layers of its WaveNet; None is 3.
@@ -69,8 +70,9 @@ class DenoiserSettings(NetworkSettings):
         sigma_range: smallest and largest noise level, in units of the features.
         condition_width: size of the embedded noise level, at least 1.
         num_sampling_steps: steps of :meth:`ScorePrior.sample`, at least 1.
-        background: whether other sounds take the place of white noise in its training. It is then the mean of the
-            source given its sum with such sounds, which is no score: ``has_score`` is False.
+        background: whether other sounds take the place of white noise in its training. It is then
+            the mean of the source given its sum with such sounds, which is no score: ``has_score``
+            is False.
         dtype: "float32" or "float64".
     """
 
@@ -103,7 +105,8 @@ class DenoiserSettings(NetworkSettings):
         """Build the network, from (batch,) + event_shape and the embedded noise level to the same shape.
 
         Raises:
-            ValueError: for an unknown network, one that does not suit the events, or a setting that it does not have.
+            ValueError: for an unknown network, one that does not suit the events, or a setting that
+                it does not have.
         """
         if self.network not in NETWORKS:
             raise ValueError(f"network must be one of {', '.join(NETWORKS)}, got {self.network!r}")
@@ -132,7 +135,8 @@ class ScorePrior(keras.Model, Stackable):
         settings: of the prior and its network.
 
     Raises:
-        ValueError: for an unknown network, one that does not suit the events, or noise levels out of order.
+        ValueError: for an unknown network, one that does not suit the events, or noise levels out
+            of order.
     """
 
     kind = "score"

@@ -5,10 +5,11 @@ With the covariance C diagonal in an orthonormal basis and its variances :math:`
 .. math:: p_\sigma(y) = \mathcal{N}(y; \mu, C + \sigma^2 I), \qquad
           D(y, \sigma) = \mu + C (C + \sigma^2 I)^{-1} (y - \mu).
 
-The basis is Fourier's, where ``spectrum`` gives the power of a stationary source (C is circulant and D is the Wiener
-filter), or that of the samples themselves, where ``variances`` gives each one's. The clean event given a noised one is
-Gaussian too, so it can be drawn exactly; and :math:`z = (C + \sigma^2 I)^{-1/2} (y - \mu)` makes it a flow. It is the
-test of every sampler, since the posterior of Gaussian sources given their mixture is known.
+The basis is Fourier's, where ``spectrum`` gives the power of a stationary source (C is circulant
+and D is the Wiener filter), or that of the samples themselves, where ``variances`` gives each
+one's. The clean event given a noised one is Gaussian too, so it can be drawn exactly; and
+:math:`z = (C + \sigma^2 I)^{-1/2} (y - \mu)` makes it a flow. It is the test of every sampler,
+since the posterior of Gaussian sources given their mixture is known.
 
 Source: Wiener, 1949, Extrapolation, Interpolation, and Smoothing of Stationary Time Series.
 """
@@ -42,15 +43,17 @@ class GaussianPrior(ClosedForm):
     Args:
         front_end: must be of the domain "wave".
         event_shape: (time, 1).
-        spectrum: variance in each of the time // 2 + 1 bins of the orthonormal Fourier transform, at least 0.
-        variances: variance of each of the ``time`` samples, or of all, at least 0; instead of ``spectrum``.
+        spectrum: variance in each of the time // 2 + 1 bins of the orthonormal Fourier transform,
+            at least 0.
+        variances: variance of each of the ``time`` samples, or of all, at least 0; instead of
+            ``spectrum``.
         mean: of each of the ``time`` samples, or of all.
         smallest_sigma: what ``sigma=None`` means.
         dtype: "float32" or "float64".
 
     Raises:
-        ValueError: for events that are not waves, both or neither of ``spectrum`` and ``variances``, numbers of another
-            count, or a variance below 0.
+        ValueError: for events that are not waves, both or neither of ``spectrum`` and
+            ``variances``, numbers of another count, or a variance below 0.
     """
 
     kind = "gaussian"

@@ -1,20 +1,22 @@
 r"""The ideal prior of the grid toy data: its own generator's noised density, score and denoiser in closed form.
 
-An example is :math:`a\,w_{k\phi}` with one of 88 keys k, a phase :math:`\phi` uniform over the period and an amplitude
-a uniform in :math:`[a_0, a_1]` (data/toy.py). With noise, and for one waveform w with :math:`n = \|w\|^2`,
-:math:`\hat a = w^T y / n` and :math:`\tau = \sigma / \sqrt n`, the amplitude integrates exactly:
+An example is :math:`a\,w_{k\phi}` with one of 88 keys k, a phase :math:`\phi` uniform over the
+period and an amplitude a uniform in :math:`[a_0, a_1]` (data/toy.py). With noise, and for one
+waveform w with :math:`n = \|w\|^2`, :math:`\hat a = w^T y / n` and :math:`\tau = \sigma / \sqrt n`,
+the amplitude integrates exactly:
 
 .. math:: \log p(y|w) = -\tfrac{D}{2}\log 2\pi\sigma^2 - \frac{\|y\|^2 - n \hat a^2}{2\sigma^2}
           + \log \frac{\sqrt{2\pi}\,\tau\,[\Phi(\beta) - \Phi(\alpha)]}{a_1 - a_0},
           \qquad \alpha, \beta = \frac{a_0 - \hat a}{\tau}, \frac{a_1 - \hat a}{\tau},
 
-and :math:`E[a|y,w]` is the mean of a normal truncated to :math:`[a_0, a_1]`. Keys are summed; the phase is integrated
-by the midpoint rule on ``num_phases`` cells per key. At low noise nearly all of the mass lies in one cell, so the
-``num_refined`` likeliest cells are divided into ``num_subcells``, the likeliest of those again, ``num_rounds`` times:
-by default a grid of 1/16,384 of a period where it matters. (The edges of a naive square wave cross one of D samples
-about 2 D times per period of phase, which is how fine the grid must be for the density; the mean of a square wave
-under noise of 0.1 and less takes a third round.) The denoiser is the posterior mean of
-:math:`a\,w`, and the score is :math:`(D(y, \sigma) - y) / \sigma^2`.
+and :math:`E[a|y,w]` is the mean of a normal truncated to :math:`[a_0, a_1]`. Keys are summed; the
+phase is integrated by the midpoint rule on ``num_phases`` cells per key. At low noise nearly all of
+the mass lies in one cell, so the ``num_refined`` likeliest cells are divided into ``num_subcells``,
+the likeliest of those again, ``num_rounds`` times: by default a grid of 1/16,384 of a period where
+it matters. (The edges of a naive square wave cross one of D samples about 2 D times per period of
+phase, which is how fine the grid must be for the density; the mean of a square wave under noise of
+0.1 and less takes a third round.) The denoiser is the posterior mean of :math:`a\,w`, and the score
+is :math:`(D(y, \sigma) - y) / \sigma^2`.
 """
 
 from __future__ import annotations

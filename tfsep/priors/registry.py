@@ -62,8 +62,9 @@ def parameters(kind: str) -> dict[str, inspect.Parameter]:
         kind: one of :data:`KINDS`.
 
     Returns:
-        {name: keyword-only parameter}: ``domain``, ``event_shape``, ``length``, ``front_end``, ``recompute`` and
-        ``recompute_kept``, then the kind's own, those of its networks included. Annotations are as in the source.
+        {name: keyword-only parameter}: ``domain``, ``event_shape``, ``length``, ``front_end``,
+        ``recompute`` and ``recompute_kept``, then the kind's own, those of its networks included.
+        Annotations are as in the source.
 
     Raises:
         InputError: for an unknown kind.
@@ -111,15 +112,19 @@ def build(
         kind: one of :data:`KINDS`.
         domain: the features over which it is a density, "wave", "log_stft" or "log_mel".
         event_shape: shape of one event, channels last; either this or ``length`` is needed.
-        length: samples of the waveform that gives one event; either this or ``event_shape`` is needed.
+        length: samples of the waveform that gives one event; either this or ``event_shape`` is
+            needed.
         front_end: settings of the domain's front end, by name.
-        recompute: of a flow, what gradients of its log-density recompute instead of keeping it: "none", "step",
-            "inverse" or "scan" (:meth:`tfsep.priors.flows.flow.FlowPrior.set_recompute`).
-        recompute_kept: of a flow, steps at the latents' end, at least 0, that keep what they need all the same.
+        recompute: of a flow, what gradients of its log-density recompute instead of keeping it:
+            "none", "step", "inverse" or "scan"
+            (:meth:`tfsep.priors.flows.flow.FlowPrior.set_recompute`).
+        recompute_kept: of a flow, steps at the latents' end, at least 0, that keep what they need
+            all the same.
         settings: the kind's own; see :func:`parameters` and :func:`describe_parameters`.
 
     Raises:
-        InputError: for an unknown kind or domain, a setting the kind does not have, or a shape it cannot hold.
+        InputError: for an unknown kind or domain, a setting the kind does not have, or a shape it
+            cannot hold.
     """
     refuse_unknown(f"prior {kind!r}", settings, parameters(kind))
     if (event_shape is None) == (length is None):

@@ -1,8 +1,9 @@
 r"""N priors of one architecture as one: their weights stacked, their answers given in one vectorised call.
 
-With :math:`\theta_k` the weights of prior k, the map :math:`(\theta, x) \mapsto \nabla_x \log p_\theta(x)` of the first
-prior is vectorised over the stack :math:`(\theta_k, x_k)_{k = 1 \dots N}`: each of its matrix products becomes one
-product of N matrices. The graph has the operations of one prior instead of N times as many.
+With :math:`\theta_k` the weights of prior k, the map
+:math:`(\theta, x) \mapsto \nabla_x \log p_\theta(x)` of the first prior is vectorised over the
+stack :math:`(\theta_k, x_k)_{k = 1 \dots N}`: each of its matrix products becomes one product of N
+matrices. The graph has the operations of one prior instead of N times as many.
 """
 
 from __future__ import annotations

@@ -1,15 +1,16 @@
 r"""Template prior: a shift-invariant mixture of kept recordings, a density in closed form.
 
-A sound is a kept recording c, read from lag :math:`\ell` on, at an amplitude :math:`a \sim \mathcal{N}(1, s^2)`,
-:math:`a > 0`, plus a residual of deviation :math:`\rho`:
+A sound is a kept recording c, read from lag :math:`\ell` on, at an amplitude
+:math:`a \sim \mathcal{N}(1, s^2)`, :math:`a > 0`, plus a residual of deviation :math:`\rho`:
 
 .. math:: p_\sigma(y) = \frac{1}{C\,L} \sum_{c, \ell} \int \mathcal{N}(y; a\,u_{c\ell}, (\sigma^2 + \rho^2) I)\,
           p(a)\, da, \qquad u_{c\ell}(t) = c(\ell + t).
 
-Recordings are twice as long as an event, so there are D + 1 lags, and the inner products with all of them are one
-correlation by fast Fourier transforms; the amplitude integrates exactly (positive_amplitude.py). With C = 0 recordings
-the source is silence and residual. Learning keeps a recording only if none kept before explains it: what is remembered
-is what was heard, without labels and without gradients.
+Recordings are twice as long as an event, so there are D + 1 lags, and the inner products with all
+of them are one correlation by fast Fourier transforms; the amplitude integrates exactly
+(positive_amplitude.py). With C = 0 recordings the source is silence and residual. Learning keeps a
+recording only if none kept before explains it: what is remembered is what was heard, without labels
+and without gradients.
 """
 
 from __future__ import annotations
@@ -33,7 +34,8 @@ class TemplatePrior(LearnedAtOnce):
         front_end: must be of the domain "wave".
         event_shape: (time, 1).
         num_templates: most recordings kept.
-        unexplained: part of a recording's energy that a kept one may leave; what leaves more is kept itself.
+        unexplained: part of a recording's energy that a kept one may leave; what leaves more is
+            kept itself.
         smallest_sigma: what ``sigma=None`` means.
         dtype: "float32" or "float64".
 
@@ -136,10 +138,12 @@ class TemplatePrior(LearnedAtOnce):
 def learn(prior: TemplatePrior, waves: Any) -> dict[str, float]:
     """Keep those isolated sounds (num, 2 time) that none kept before explains; see the module's text.
 
-    A sound's first half is what must be explained, at any lag of a kept one and at any positive amplitude.
+    A sound's first half is what must be explained, at any lag of a kept one and at any positive
+    amplitude.
 
     Returns:
-        ``templates``, how many were kept, and ``residual``, the deviation that the kept ones leave of the others.
+        ``templates``, how many were kept, and ``residual``, the deviation that the kept ones leave
+        of the others.
     """
 
     @tf.function(autograph=False)

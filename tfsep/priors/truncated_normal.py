@@ -15,7 +15,8 @@ def _log_normal_cdf(x: tf.Tensor) -> tf.Tensor:
 def truncated_normal(mean: tf.Tensor, std: tf.Tensor, low: float, high: float) -> tuple[tf.Tensor, tf.Tensor]:
     """Log of the mass of N(mean, std^2) within low..high, and its mean there; both of the arguments' shape.
 
-    In float64: both tails and a spread far wider than the interval are differences of nearly equal numbers.
+    In float64: both tails and a spread far wider than the interval are differences of nearly equal
+    numbers.
     """
     dtype, mean, std = mean.dtype, tf.cast(mean, tf.float64), tf.cast(std, tf.float64)
     alpha, beta = (low - mean) / std, (high - mean) / std
@@ -31,7 +32,8 @@ def truncated_normal(mean: tf.Tensor, std: tf.Tensor, low: float, high: float) -
 def draw_truncated_normal(mean: tf.Tensor, std: tf.Tensor, low: float, high: float, uniform: tf.Tensor) -> tf.Tensor:
     """Draws of N(mean, std^2) within low..high by the inverse of its distribution function, of the arguments' shape.
 
-    Where the interval lies more than 37 std away, all draws are its nearer end (the exact ones are within std / 37).
+    Where the interval lies more than 37 std away, all draws are its nearer end (the exact ones are
+    within std / 37).
 
     Args:
         mean, std: of the normal before it is truncated.

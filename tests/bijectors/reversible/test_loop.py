@@ -1,4 +1,4 @@
-"""Which stages of a chain become a loop: neighbours of one form, in the period that covers most."""
+"""Which steps of a chain become a loop: repeated blocks of one signature, in the block that covers most."""
 
 from __future__ import annotations
 
@@ -6,35 +6,37 @@ import contextlib
 
 import pytest
 
-from tfsep.bijectors.reversible.loop import Repeated, folded
-from tfsep.bijectors.reversible.stages import Join, Leave, Stage
+from tfsep.bijectors.reversible.functional_step import Concatenate, Element, FunctionalStep, Split
+from tfsep.bijectors.reversible.loop import RepeatedBlocks, with_loops
 
 
-def chain(forms: str) -> list[Stage | Leave | Join]:
-    """One stage a letter, "-" being like no other; "(" and ")" are a split."""
-    splits = {"(": Leave(1), ")": Join()}
+def chain(signatures: str) -> list[Element]:
+    """Return one step a letter, "-" being like no other; "(" and ")" are a split."""
+    splits = {"(": Split(1), ")": Concatenate()}
 
-    def stage(form: str | None) -> Stage:
-        return Stage(lambda lent: pytest.fail("made"), lambda lent: contextlib.nullcontext(), form=form)
+    def step(signature: str | None) -> FunctionalStep:
+        return FunctionalStep(
+            lambda values: pytest.fail("made"), lambda values: contextlib.nullcontext(), signature=signature
+        )
 
-    return [splits.get(form) or stage(None if form == "-" else form) for form in forms]
+    return [splits.get(letter) or step(None if letter == "-" else letter) for letter in signatures]
 
 
-def shape(forms: str) -> list[str]:
-    """A repetition as its period and count, all else as its letter."""
+def shape(signatures: str) -> list[str]:
+    """Return a repetition as its block and count, all else as its letter."""
     found = []
-    for part in folded(chain(forms)):
-        if isinstance(part, Repeated):
-            found.append("".join(str(stage.form) for stage in part.stages) + str(len(part.periods)))
-        elif isinstance(part, Stage):
-            found.append(str(part.form or "-"))
+    for part in with_loops(chain(signatures)):
+        if isinstance(part, RepeatedBlocks):
+            found.append("".join(str(step.signature) for step in part.steps) + str(len(part.blocks)))
+        elif isinstance(part, FunctionalStep):
+            found.append(str(part.signature or "-"))
         else:
-            found.append("(" if isinstance(part, Leave) else ")")
+            found.append("(" if isinstance(part, Split) else ")")
     return found
 
 
 @pytest.mark.parametrize(
-    ("forms", "expected"),
+    ("signatures", "expected"),
     [
         ("", []),
         ("ab", ["a", "b"]),
@@ -48,13 +50,13 @@ def shape(forms: str) -> list[str]:
         ("a-a-", ["a", "-", "a", "-"]),
     ],
 )
-def test_neighbours_of_one_form_become_a_loop(forms: str, expected: list[str]) -> None:
-    assert shape(forms) == expected
+def test_repeated_blocks_become_a_loop(signatures: str, expected: list[str]) -> None:
+    assert shape(signatures) == expected
 
 
-def test_every_stage_keeps_its_place() -> None:
-    stages = chain("abab(cc)")
+def test_every_step_keeps_its_position() -> None:
+    steps = chain("abab(cc)")
     flat: list[object] = []
-    for part in folded(stages):
-        flat += [stage for period in part.periods for stage in period] if isinstance(part, Repeated) else [part]
-    assert flat == stages
+    for part in with_loops(steps):
+        flat += [step for block in part.blocks for step in block] if isinstance(part, RepeatedBlocks) else [part]
+    assert flat == steps

@@ -132,7 +132,7 @@ def test_a_flowavenet_couples_even_with_odd_samples_and_splits_now_and_then() ->
 
 
 def test_early_outputs_of_a_waveglow_are_latents_at_once() -> None:
-    """Two of eight channels leave every two of five steps; the first to leave depend on two steps only."""
+    """Two of eight channels are split off every two of five steps; the first of them depend on two steps only."""
     settings = {name: value for name, value in SMALL.items() if name != "num_levels"}
     flow = priors.build("waveglow", event_shape=(16, 1), early_every=2, **{**settings, "num_steps": 5})
     sizes, layers = [], flow.flow.layers

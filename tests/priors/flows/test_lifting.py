@@ -77,8 +77,8 @@ def test_frames_are_halved_before_bins(shape: tuple[int, ...], factors: tuple[in
     assert halving(shape) == factors
 
 
-def test_over_a_spectrogram_each_frame_that_leaves_is_told_by_all_that_stay() -> None:
-    """Frames 1 and 3 leave first, then frame 2, then the odd bins of frame 0; the rest goes through the Glow."""
+def test_over_a_spectrogram_each_frame_that_is_split_off_is_predicted_from_all_that_are_kept() -> None:
+    """Frames 1 and 3 are split off first, then frame 2, then the odd bins of frame 0; the rest is the Glow's."""
     prior: Any = priors.build("lifting", **PLANE)
     rng = np.random.default_rng(0)
     for weight in prior.trainable_variables:

@@ -25,7 +25,7 @@ SMALL: dict[str, Any] = {
 }
 
 
-def test_another_way_is_refused() -> None:
+def test_another_mode_is_refused() -> None:
     with pytest.raises(InputError, match="recompute must be one of none, step, inverse, scan, got 'all'"):
         priors.build("glow", recompute="all", **SMALL)
 
@@ -37,7 +37,7 @@ def test_a_number_of_steps_that_is_none_is_refused(number: float) -> None:
 
 
 def test_steps_to_keep_where_all_are_kept_are_refused() -> None:
-    with pytest.raises(InputError, match="recompute_kept must be 0 where nothing is computed anew"):
+    with pytest.raises(InputError, match="recompute_kept must be 0 where nothing is recomputed"):
         priors.build("glow", recompute_kept=2, **SMALL)
 
 

@@ -1,1 +1,1 @@
-"""Chains of steps whose gradient recomputes activations instead of keeping them: stages, loop, stacked parameters."""
+"""Chains of steps whose gradient recomputes activations instead of keeping them."""

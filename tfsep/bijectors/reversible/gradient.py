@@ -1,23 +1,25 @@
-r"""A chain whose gradient computes again what plain backpropagation would have kept.
+r"""A chain whose gradient recomputes what plain backpropagation would have kept.
 
-From data to latent a chain is :math:`y_0 \to y_1 \to \dots \to y_K = z`. Its gradient needs every :math:`y_i`, and all
-that the networks computed on the way. Here the way back goes stage by stage from the latents to the data: a stage gets
-its input back, evaluates its network once more, hands the gradient on, and forgets. Three ways to get the input back:
+From data to latent a chain is :math:`y_0 \to y_1 \to \dots \to y_K = z`. Its gradient needs every
+:math:`y_i`, and all that the networks computed on the way. Here the gradient is computed step by
+step from the latents to the data: each step's input is found, its network is evaluated once more,
+and its gradients are passed on. There are three modes of finding the input:
 
 * ``step``: it was kept, K tensors of the size of an event and nothing of the networks;
-* ``inverse``: it is rebuilt from the stage's output, :math:`y_{i-1} = f_i(y_i)`, which costs nothing more, since a
-  coupling reads its network off the part that it does not change. Only the latents are kept, so memory does not grow
-  with the number of stages; rounding errors of the inverses add up instead;
-* ``scan``: rebuilt likewise, stages that repeat as a loop (scan.py), so that neither tracing nor compiling grows with
-  their number.
+* ``inverse``: it is rebuilt from the step's output, :math:`y_{i-1} = f_i(y_i)`, which costs nothing
+  more, since a coupling's network reads the part that the coupling does not change. Only the
+  latents are kept, so memory does not grow with the number of steps; rounding errors of the
+  inverses add up instead;
+* ``scan``: it is rebuilt likewise, with repeated blocks as a loop (loop.py), so that neither
+  tracing nor compiling grows with their number.
 
-Networks are evaluated twice on the way forward and back instead of once. The last stages, which the way back meets
-first, may be left to plain backpropagation: so many more networks' memory, whatever the depth, for so many fewer
-evaluations; while their turn comes nothing else is held.
+Networks are evaluated twice instead of once. The last steps, which the gradient meets first, may be
+left to plain backpropagation: this takes the memory of their networks, whatever the depth, and
+saves their second evaluation; while they are differentiated nothing else is kept.
 
-Left to itself the rebuilding, which needs no gradient, would run ahead through the whole chain and keep everything
-after all: each stage therefore waits for all gradients of the one before it, by a zero that is computed from them,
-which graphs and XLA respect alike.
+Rebuilding the inputs needs no gradient, so a compiler might run it ahead through the whole chain
+and keep everything after all. Each step therefore waits for all gradients of the one before it, by
+a zero that is computed from them, which graphs and XLA respect alike.
 
 Sources: Gomez et al. 2017 (RevNet), section 3.2; Chen et al. 2016 for keeping the inputs.
 """
@@ -25,171 +27,174 @@ Sources: Gomez et al. 2017 (RevNet), section 3.2; Chen et al. 2016 for keeping t
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import TypeAlias
 
 import tensorflow as tf
 
-from tfsep.bijectors.reversible.loop import Repeated, folded
-from tfsep.bijectors.reversible.stages import Join, Leave, Stage, after
+from tfsep.bijectors.reversible.functional_step import Concatenate, Element, FunctionalStep, Split, after
+from tfsep.bijectors.reversible.loop import RepeatedBlocks, with_loops
 from tfsep.runtime import trace_context
 
-WAYS = ("none", "step", "inverse", "scan")
+#: What a gradient recomputes, as named in settings; "none" is plain backpropagation.
+MODES = ("none", "step", "inverse", "scan")
 _ONCE = "a chain with recomputation gives first derivatives only; take recompute = 'none' for derivatives of a score"
 
-
-Chain = Sequence[Stage | Leave | Join | Repeated]
+Chain: TypeAlias = Sequence[Element | RepeatedBlocks]
+#: log|det|, the input of each element, the latents, and the channels that are still set aside.
+_Forward: TypeAlias = tuple[tf.Tensor, list[tf.Tensor], tf.Tensor, list[tf.Tensor]]
 
 
 def inverse_and_log_det(
-    stages: Sequence[Stage | Leave | Join], y: tf.Tensor, way: str, num_kept: int = 0
+    steps: Sequence[Element], y: tf.Tensor, mode: str, num_kept: int = 0
 ) -> tuple[tf.Tensor, tf.Tensor]:
-    """Data to latent through a chain: (batch,) + event_shape -> the latents and log|det| (batch,), in nats.
+    """Map data to latents through a chain: (batch,) + event_shape -> the latents and log|det| (batch,), in nats.
 
-    The gradients, in y and in the parameters of every stage, are those of the steps applied in a row.
+    The gradients, in y and in the parameters of every step, are those of the steps applied in a
+    row.
 
     Args:
-        stages: from the data's side to the latents', each :class:`Leave` before its :class:`Join`.
+        steps: from the data's side to the latents', each :class:`Split` before its
+            :class:`Concatenate`.
         y: events.
-        way: "step", "inverse" or "scan", where a stage's input comes from on the way back; "scan" loops where XLA
-            compiles (tracing.py) and is "inverse" elsewhere.
+        mode: "step", "inverse" or "scan", how the gradient finds a step's input; "scan" loops where
+            XLA compiles (``tfsep.runtime.trace_context``) and is "inverse" elsewhere.
+        num_kept: steps at the latents' end, at least 0, that are left to plain backpropagation.
 
     Raises:
-        ValueError: for another way.
+        ValueError: for another mode, or a number of steps below 0.
         LookupError: when the gradient of a gradient is asked for.
     """
-    if way not in WAYS[1:]:
-        raise ValueError(f"recomputation must be one of {', '.join(WAYS[1:])}, got {way!r}")
+    if mode not in MODES[1:]:
+        raise ValueError(f"recomputation must be one of {', '.join(MODES[1:])}, got {mode!r}")
     check_kept(num_kept)
-    end = max(len(stages) - num_kept, 0)
+    end = max(len(steps) - num_kept, 0)
     # A loop within the loop of a trainer is what TensorFlow's memory optimiser breaks in plain graphs.
-    loops = way == "scan" and trace_context.current() in (trace_context.XLA, trace_context.XLA_LOOP)
-    chain: Chain = folded(stages[:end]) if loops else list(stages[:end])
-    flat = [parameter for stage in chain if isinstance(stage, Stage | Repeated) for parameter in stage.parameters]
+    loops = mode == "scan" and trace_context.current() in (trace_context.XLA, trace_context.XLA_LOOP)
+    chain: Chain = with_loops(steps[:end]) if loops else list(steps[:end])
+    flat = [value for each in chain if isinstance(each, FunctionalStep | RepeatedBlocks) for value in each.parameters]
 
-    @tf.custom_gradient
     def run(y: tf.Tensor, *parameters: tf.Tensor) -> tuple[tuple[tf.Tensor, ...], Callable[..., list[tf.Tensor]]]:
-        lent = _shares(chain, parameters)
-        log_det, inputs, *ends = _forward(chain, lent, y, [])
+        values = _values_of_each(chain, parameters)
+        log_det, inputs, z, aside = _forward(chain, values, y, [])
 
         def gradient(grad_log_det: tf.Tensor, *grads: tf.Tensor) -> list[tf.Tensor]:
-            kept = inputs if way == "step" else None
-            found = _Backward(chain, lent, kept, grad_log_det).run(ends, grads)
-            return [_once(each) for each in found]
+            kept = inputs if mode == "step" else None
+            found = _Backward(chain, values, kept, grad_log_det).run([z, *aside], grads)
+            return [_once_differentiable(each) for each in found]
 
-        return (log_det, *ends), gradient
+        return (log_det, z, *aside), gradient
 
-    log_det, *ends = run(y, *flat)
-    rest = list(stages[end:])
-    own = [stage.parameters if isinstance(stage, Stage) else () for stage in rest]
-    more, _, z = _forward(rest, own, ends[0], ends[1:])
+    log_det, z, *aside = tf.custom_gradient(run)(y, *flat)
+    rest = list(steps[end:])
+    own = [each.parameters if isinstance(each, FunctionalStep) else () for each in rest]
+    more, _, z, _ = _forward(rest, own, z, aside)
     return z, log_det + more
 
 
 def check_kept(num_kept: int) -> None:
-    """Refuse a number of stages below 0 with a ValueError."""
+    """Refuse a number of steps below 0 with a ValueError."""
     if num_kept < 0 or num_kept != int(num_kept):
         raise ValueError(f"recompute_kept must be a whole number of at least 0, got {num_kept!r}")
 
 
-@tf.custom_gradient
-def _once(x: tf.Tensor) -> tuple[tf.Tensor, Callable[[tf.Tensor], tf.Tensor]]:
-    """X, which has no gradient: it was computed from tensors that were cut off from what they stand for."""
+def _once_differentiable(x: tf.Tensor) -> tf.Tensor:
+    """Return x, whose gradient is a LookupError: x was computed from tensors that are cut off from their origin."""
 
-    def refuse(grad: tf.Tensor) -> tf.Tensor:
-        raise LookupError(_ONCE)
+    def identity(x: tf.Tensor) -> tuple[tf.Tensor, Callable[[tf.Tensor], tf.Tensor]]:
+        def refuse(grad: tf.Tensor) -> tf.Tensor:
+            raise LookupError(_ONCE)
 
-    return tf.identity(x), refuse
+        return tf.identity(x), refuse
 
-
-def _shares(chain: Chain, parameters: Sequence[tf.Tensor]) -> list[Sequence[tf.Tensor]]:
-    """The parameters of each element of a chain, none for what is no stage."""
-    shares, place = [], 0
-    for stage in chain:
-        count = len(stage.parameters) if isinstance(stage, Stage | Repeated) else 0
-        shares.append(parameters[place : place + count])
-        place += count
-    return shares
+    return tf.custom_gradient(identity)(x)
 
 
-def _forward(
-    chain: Chain, lent: Sequence[Sequence[tf.Tensor]], y: tf.Tensor, waiting: Sequence[tf.Tensor]
-) -> tuple[Any, ...]:
-    """Data to latent, while what left before ``waiting`` stands by.
+def _values_of_each(chain: Chain, parameters: Sequence[tf.Tensor]) -> list[Sequence[tf.Tensor]]:
+    """Divide the parameters among the elements of a chain; splits and concatenations have none."""
+    divided, start = [], 0
+    for each in chain:
+        count = len(each.parameters) if isinstance(each, FunctionalStep | RepeatedBlocks) else 0
+        divided.append(parameters[start : start + count])
+        start += count
+    return divided
 
-    Returns:
-        log|det|, the input of each element, the latents, and the channels that wait still.
-    """
-    log_det, beside, inputs = tf.zeros(tf.shape(y)[:1], y.dtype), list(waiting), []
-    for stage, parameters in zip(chain, lent, strict=True):
+
+def _forward(chain: Chain, values: Sequence[Sequence[tf.Tensor]], y: tf.Tensor, aside: Sequence[tf.Tensor]) -> _Forward:
+    """Map data to latents, with channels that are set aside already."""
+    log_det, aside, inputs = tf.zeros(tf.shape(y)[:1], y.dtype), list(aside), []
+    for each, parameters in zip(chain, values, strict=True):
         inputs.append(y)
-        if isinstance(stage, Stage | Repeated):
-            y, change = stage.inverse_and_log_det(y, parameters)
+        if isinstance(each, FunctionalStep | RepeatedBlocks):
+            y, change = each.inverse_and_log_det(y, parameters)
             log_det += change
-        elif isinstance(stage, Leave):
-            y, leaving = tf.split(y, [stage.num_kept, y.shape[-1] - stage.num_kept], axis=-1)
-            beside.append(leaving)
+        elif isinstance(each, Split):
+            y, rest = tf.split(y, [each.num_kept, y.shape[-1] - each.num_kept], axis=-1)
+            aside.append(rest)
         else:
-            y = tf.concat([y, beside.pop()], axis=-1)
-    return log_det, inputs, y, *beside
+            y = tf.concat([y, aside.pop()], axis=-1)
+    return log_det, inputs, y, aside
 
 
 class _Backward:
-    """The way from the latents to the data, with gradients.
+    """The pass from the latents to the data, with gradients.
 
     Args:
-        inputs: of each element of the chain; None rebuilds them.
+        chain: the elements.
+        values: of the parameters of each.
+        inputs: of each; None rebuilds them.
+        grad_log_det: the gradient in log|det|, (batch,).
     """
 
     def __init__(
         self,
         chain: Chain,
-        lent: Sequence[Sequence[tf.Tensor]],
+        values: Sequence[Sequence[tf.Tensor]],
         inputs: Sequence[tf.Tensor] | None,
         grad_log_det: tf.Tensor,
     ) -> None:
-        self.chain, self.lent, self.inputs, self.grad_log_det = chain, lent, inputs, grad_log_det
-        # Channels that left, and the gradients for them, last in first out; how many came back, on the way forward.
-        self.waiting: list[tuple[tf.Tensor, tf.Tensor]] = []
-        self.joined = _joined_channels(chain)
+        self.chain, self.values, self.inputs, self.grad_log_det = chain, values, inputs, grad_log_det
+        # Channels that are set aside and the gradients in them, last in first out.
+        self.aside: list[tuple[tf.Tensor, tf.Tensor]] = []
+        self.kept_channels = _channels_before_concatenations(chain)
 
     def run(self, ends: Sequence[tf.Tensor], grads: Sequence[tf.Tensor]) -> list[tf.Tensor]:
-        """The gradients in the events and in all parameters, in their order.
+        """Return the gradients in the events and in all parameters, in their order.
 
         Args:
-            ends: the latents, and the channels that wait beside them.
+            ends: the latents, and the channels that are set aside beside them.
             grads: the gradients in each.
         """
-        (x, *beside), (grad, *beside_grads) = ends, grads
-        self.waiting.extend(zip(beside, beside_grads, strict=True))
+        (x, *aside), (grad, *aside_grads) = ends, grads
+        self.aside.extend(zip(aside, aside_grads, strict=True))
         found: list[list[tf.Tensor]] = []
         before: list[tf.Tensor] = list(grads)
-        for place in reversed(range(len(self.chain))):
-            stage = self.chain[place]
-            if isinstance(stage, Stage | Repeated):
-                data = after(x if self.inputs is None else self.inputs[place], before)
-                if isinstance(stage, Stage):
+        for index in reversed(range(len(self.chain))):
+            each = self.chain[index]
+            if isinstance(each, FunctionalStep | RepeatedBlocks):
+                data = after(x if self.inputs is None else self.inputs[index], before)
+                if isinstance(each, FunctionalStep):
                     rebuild = self.inputs is None
-                    x, grad, others = stage.gradients(data, self.lent[place], rebuild, grad, self.grad_log_det)
+                    x, grad, others = each.gradients(data, self.values[index], rebuild, grad, self.grad_log_det)
                 else:
-                    x, grad, others = stage.gradients(data, self.lent[place], grad, self.grad_log_det)
+                    x, grad, others = each.gradients(data, self.values[index], grad, self.grad_log_det)
                 before = [grad, *others]
                 found.append(others)
-            elif isinstance(stage, Join):
-                sizes = [self.joined[place], x.shape[-1] - self.joined[place]]
-                (x, left), (grad, grad_left) = tf.split(x, sizes, axis=-1), tf.split(grad, sizes, axis=-1)
-                self.waiting.append((left, grad_left))
+            elif isinstance(each, Concatenate):
+                sizes = [self.kept_channels[index], x.shape[-1] - self.kept_channels[index]]
+                (x, rest), (grad, grad_rest) = tf.split(x, sizes, axis=-1), tf.split(grad, sizes, axis=-1)
+                self.aside.append((rest, grad_rest))
             else:
-                left, grad_left = self.waiting.pop()
-                x, grad = tf.concat([x, left], axis=-1), tf.concat([grad, grad_left], axis=-1)
+                rest, grad_rest = self.aside.pop()
+                x, grad = tf.concat([x, rest], axis=-1), tf.concat([grad, grad_rest], axis=-1)
         return [grad, *(each for others in reversed(found) for each in others)]
 
 
-def _joined_channels(chain: Chain) -> dict[int, int]:
-    """For the place of each Join how many channels stand before those that come back."""
+def _channels_before_concatenations(chain: Chain) -> dict[int, int]:
+    """Return, for the index of each :class:`Concatenate`, how many channels precede those that come back."""
     open_splits, found = [], {}
-    for place, stage in enumerate(chain):
-        if isinstance(stage, Leave):
-            open_splits.append(stage.num_kept)
-        elif isinstance(stage, Join):
-            found[place] = open_splits.pop()
+    for index, each in enumerate(chain):
+        if isinstance(each, Split):
+            open_splits.append(each.num_kept)
+        elif isinstance(each, Concatenate):
+            found[index] = open_splits.pop()
     return found

@@ -1,9 +1,10 @@
-"""The parameters of periods that repeat as the rows of a few matrices, so that a loop takes one row at a time.
+"""Stacked layer parameters: those of repeated blocks as a few matrices with a row for each block, read by a loop.
 
-A trainer holds its weights in long vectors (``tfsep.training.flat_weights``). Where those of a period lie side by side
-in one of them, and those of the next period behind them, the matrix is a view of that vector: nothing is stacked for
-the way to the latents, nothing taken apart for the gradient, and neither tracing nor compiling grows with the number
-of periods. Who holds such vectors says so (``tfsep.runtime.packed_weights``); all other parameters are stacked.
+A trainer packs its weights into long vectors (``tfsep.training.flat_weights``). Where the
+parameters of a block lie side by side in one of them, and those of the next block behind them, the
+matrix is a view of that vector: nothing is copied for the map to the latents, nothing split for the
+gradient, and neither tracing nor compiling grows with the number of blocks. The trainer makes its
+vectors known by ``tfsep.runtime.packed_weights``; all other parameters are stacked by a copy.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 import keras
 import tensorflow as tf
@@ -20,77 +21,81 @@ from tfsep.runtime import packed_weights
 from tfsep.runtime.packed_weights import Position
 
 Parameter: TypeAlias = tf.Tensor | keras.Variable
+#: A static shape, or a dynamic one as a tensor.
+Shape: TypeAlias = tuple[int, ...] | tf.Tensor
 
 
 @dataclass(frozen=True)
-class Block:
-    """Some parameters of a period side by side, for all periods.
+class StackedParameters:
+    """Some parameters of a block side by side, for all blocks.
 
     Attributes:
-        members: their numbers within a period.
+        members: their numbers among the parameters of a block.
         shapes: of each.
-        rows: (period, entries).
+        matrix: (block, entries), the parameters of one block in each row.
     """
 
     members: tuple[int, ...]
-    shapes: tuple[Any, ...]
-    rows: tf.Tensor
+    shapes: tuple[Shape, ...]
+    matrix: tf.Tensor
 
-    def columns(self, rows: tf.Tensor) -> list[tf.Tensor]:
-        """Each member's entries in rows of these shapes, (period, entries of the member)."""
+    def split(self, matrix: tf.Tensor) -> list[tf.Tensor]:
+        """Split a matrix (block, entries) into each member's entries, (block, entries of the member)."""
         if len(self.members) == 1:
-            return [rows]
-        return tf.split(rows, [math.prod(shape) for shape in self.shapes], axis=1)
+            return [matrix]
+        return list(tf.split(matrix, [math.prod(shape) for shape in self.shapes], axis=1))
 
 
-def blocks(periods: Sequence[Sequence[Parameter]]) -> list[Block]:
-    """Lay out parameters, as many in each period and of the same shapes."""
-    views = _views(periods)
-    viewed = {member for block in views for member in block.members}
-    return [*views, *(_stacked(periods, k) for k in range(len(periods[0])) if k not in viewed)]
+def stack(blocks: Sequence[Sequence[Parameter]]) -> list[StackedParameters]:
+    """Stack the parameters of blocks, as many in each block and of the same shapes."""
+    views = _views(blocks)
+    viewed = {member for stacked in views for member in stacked.members}
+    return [*views, *(_copied(blocks, member) for member in range(len(blocks[0])) if member not in viewed)]
 
 
 def value(parameter: Parameter) -> tf.Tensor:
-    """A parameter as a tensor."""
+    """Return a parameter as a tensor."""
     return tf.convert_to_tensor(parameter)
 
 
-def _stacked(periods: Sequence[Sequence[Parameter]], member: int) -> Block:
-    """A block of one parameter, stacked; one that all periods share is repeated instead."""
-    every = [period[member] for period in periods]
+def _copied(blocks: Sequence[Sequence[Parameter]], member: int) -> StackedParameters:
+    """Stack one parameter by a copy; one that all blocks share is repeated."""
+    every = [block[member] for block in blocks]
     first = value(every[0])
     shape = tuple(first.shape) if first.shape.is_fully_defined() else tf.shape(first)
     if all(each is every[0] for each in every):
-        return Block((member,), (shape,), tf.tile(tf.reshape(first, [1, -1]), [len(periods), 1]))
-    return Block((member,), (shape,), tf.stack([tf.reshape(value(each), [-1]) for each in every]))
+        matrix = tf.tile(tf.reshape(first, [1, -1]), [len(blocks), 1])
+    else:
+        matrix = tf.stack([tf.reshape(value(each), [-1]) for each in every])
+    return StackedParameters((member,), (shape,), matrix)
 
 
-def _views(periods: Sequence[Sequence[Parameter]]) -> list[Block]:
-    """Blocks that are views of the holder's vectors."""
+def _views(blocks: Sequence[Sequence[Parameter]]) -> list[StackedParameters]:
+    """Return what can be read as views of packed vectors."""
     packed = packed_weights.packed()
     if packed is None:
         return []
-    grouped: dict[int, list[tuple[int, int]]] = {}
-    for member, parameter in enumerate(periods[0]):
-        place = packed.position(parameter)
-        if place is not None:
-            grouped.setdefault(place[0], []).append((place[1], member))
+    by_vector: dict[int, list[tuple[int, int]]] = {}
+    for member, parameter in enumerate(blocks[0]):
+        position = packed.position(parameter)
+        if position is not None:
+            by_vector.setdefault(position[0], []).append((position[1], member))
     found = []
-    for number, places in grouped.items():
-        members = tuple(member for _, member in sorted(places))
-        shapes = tuple(tuple(periods[0][member].shape) for member in members)
-        start, length = min(places)[0], sum(math.prod(shape) for shape in shapes)
-        if [packed.position(period[k]) for period in periods for k in members] == list(
-            _side_by_side(number, start, shapes, len(periods))
-        ):
-            vector = packed.view(number, [period[k] for period in periods for k in members])
-            rows = tf.reshape(vector[start : start + len(periods) * length], [len(periods), length])
-            found.append(Block(members, shapes, rows))
+    for number, starts in by_vector.items():
+        members = tuple(member for _, member in sorted(starts))
+        shapes = tuple(tuple(blocks[0][member].shape) for member in members)
+        start, length = min(starts)[0], sum(math.prod(shape) for shape in shapes)
+        parameters = [block[member] for block in blocks for member in members]
+        expected = list(_side_by_side(number, start, shapes, len(blocks)))
+        if [packed.position(parameter) for parameter in parameters] == expected:
+            vector = packed.view(number, parameters)
+            matrix = tf.reshape(vector[start : start + len(blocks) * length], [len(blocks), length])
+            found.append(StackedParameters(members, shapes, matrix))
     return found
 
 
 def _side_by_side(number: int, start: int, shapes: Sequence[tuple[int, ...]], count: int) -> Iterator[Position]:
-    """The places of parameters of these shapes one behind the other in a vector, period after period."""
+    """Yield the positions of parameters of these shapes that lie behind each other in a vector, block after block."""
     for _ in range(count):
         for shape in shapes:
             yield number, start

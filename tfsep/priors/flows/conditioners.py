@@ -28,16 +28,21 @@ class NetworkSettings:
     """Settings of a conditioner network; None is the network's own default.
 
     Attributes:
-        network: "wavenet", over spectrograms along their bins, or over spectrograms "gated_conv"; None is the first
-            over waves and the second over spectrograms.
-        width: hidden channels of the network, at least 1; None is 48 in a WaveNet and 32 in gated convolutions.
+        network: "wavenet", over spectrograms along their bins, or over spectrograms "gated_conv";
+            None is the first over waves and the second over spectrograms.
+        width: hidden channels of the network, at least 1; None is 48 in a WaveNet and 32 in gated
+            convolutions.
         num_layers: gated layers of the network; None is 6 in a WaveNet and 2 in gated convolutions.
-        kernel_size: taps of a convolution, an odd number; of gated convolutions one for both axes or (frame, bin);
-            None is 3.
-        dilation_base: of a WaveNet: the dilation of layer i is dilation_base ** (i % dilation_cycle); None is 2.
-        dilation_cycle: of a WaveNet: layers after which the dilation starts again from 1; None is 6.
-        conditioning: how the noise level enters the network, "additive", "film" or "affine"; None is "additive".
-        precision: what the networks compute in, "bfloat16" for those of a float32 prior; None is the prior's dtype.
+        kernel_size: taps of a convolution, an odd number; of gated convolutions one for both axes
+            or (frame, bin); None is 3.
+        dilation_base: of a WaveNet: the dilation of layer i is dilation_base ** (i %
+            dilation_cycle); None is 2.
+        dilation_cycle: of a WaveNet: layers after which the dilation starts again from 1; None is
+            6.
+        conditioning: how the noise level enters the network, "additive", "film" or "affine"; None
+            is "additive".
+        precision: what the networks compute in, "bfloat16" for those of a float32 prior; None is
+            the prior's dtype.
     """
 
     network: str | None = None
@@ -72,7 +77,8 @@ class NetworkSettings:
             dtype: dtype policy.
 
         Raises:
-            ValueError: for a network that is not known for events of this rank, or a setting that it does not have.
+            ValueError: for a network that is not known for events of this rank, or a setting that
+                it does not have.
         """
         rank = len(event_shape)
         kind = _USUAL[rank] if self.network is None else self.network
@@ -111,8 +117,9 @@ def network_arguments(name: str, layer: type[keras.layers.Layer], given: Setting
 def network_dtype(dtype: str, precision: str | None) -> str:
     """Return the dtype policy of the conditioner networks.
 
-    With ``precision`` "bfloat16" they compute in bfloat16 and keep float32 weights; what they give is cast back, so
-    that the chain and its log-determinants stay in float32. None is the prior's own ``dtype``.
+    With ``precision`` "bfloat16" they compute in bfloat16 and keep float32 weights; what they give
+    is cast back, so that the chain and its log-determinants stay in float32. None is the prior's
+    own ``dtype``.
 
     Raises:
         ValueError: for another precision, or one that does not suit the dtype.

@@ -4,8 +4,8 @@ With g the map from data to latent at noise level sigma,
 
 .. math:: \log p_\sigma(y) = \log \mathcal{N}(g_\sigma(y); 0, I) + \log|\det \partial g_\sigma / \partial y|,
 
-all of it, weight 1, in nats over the prior's domain. One set of networks serves every sigma: log sigma is embedded and
-given to each coupling. A clean flow has no sigma and refuses one.
+all of it, weight 1, in nats over the prior's domain. One set of networks serves every sigma: log
+sigma is embedded and given to each coupling. A clean flow has no sigma and refuses one.
 """
 
 from __future__ import annotations
@@ -38,17 +38,19 @@ class FlowPrior(keras.Model, Stackable):
         front_end: from waveforms to the flow's domain.
         event_shape: (time, 1) or (frame, bin, 1).
         make_layers: () -> the flow's layers from the data's side to the latents'.
-        sigma_range: smallest and largest noise level, in units of the features; None for a clean flow.
+        sigma_range: smallest and largest noise level, in units of the features; None for a clean
+            flow.
         condition_width: size of the embedded noise level.
         dtype: "float32", or "float64" where numbers decide.
 
     Attributes:
-        recompute, recompute_kept: what the gradient of the log-density computes anew instead of keeping it; see
+        recompute: what the gradient of the log-density recomputes instead of keeping it; see
             :meth:`set_recompute`.
+        recompute_kept: steps at the latents' end for which nothing is recomputed.
 
     Raises:
-        ValueError: for a ``sigma_range`` out of order, or what the layers refuse. Methods of a clean flow refuse
-            a ``sigma`` likewise.
+        ValueError: for a ``sigma_range`` out of order, or what the layers refuse. Methods of a
+            clean flow refuse a ``sigma`` likewise.
     """
 
     has_latents = True
@@ -83,26 +85,28 @@ class FlowPrior(keras.Model, Stackable):
 
     __repr__ = __str__ = Prior.__repr__
 
-    def set_recompute(self, way: str, num_kept: int = 0) -> None:
-        """Choose what gradients of the log-density compute anew; before any graph is traced.
+    def set_recompute(self, mode: str, num_kept: int = 0) -> None:
+        """Choose what gradients of the log-density recompute; before any graph is traced.
 
         Args:
-            way: "none" keeps all that they need; "step" keeps each step's input and evaluates its network twice;
-                "inverse" keeps the latents only and inverts the steps, so that memory is flat in their number; "scan"
-                does so in a loop over steps that repeat, where XLA compiles. All give the same gradients, and no
-                derivatives of the score.
-            num_kept: steps at the latents' end, at least 0 (a normalisation, a mixing of channels and a coupling are
-                one each), that keep what they need all the same, which takes memory and saves time.
+            mode: "none" keeps all that they need; "step" keeps each step's input and evaluates its
+                network twice; "inverse" keeps the latents only and inverts the steps, so that
+                memory is flat in their number; "scan" does so in a loop over repeated blocks of
+                steps, where XLA compiles. All give the same gradients, and no derivatives of the
+                score.
+            num_kept: steps at the latents' end, at least 0 (a normalisation, a mixing of channels
+                and a coupling are one each), that keep what they need all the same, which takes
+                memory and saves time.
 
         Raises:
-            ValueError: for another way or number, or steps to keep where all are kept.
+            ValueError: for another mode or number, or steps to keep where all are kept.
         """
-        if way not in gradient.WAYS:
-            raise ValueError(f"recompute must be one of {', '.join(gradient.WAYS)}, got {way!r}")
+        if mode not in gradient.MODES:
+            raise ValueError(f"recompute must be one of {', '.join(gradient.MODES)}, got {mode!r}")
         gradient.check_kept(num_kept)
-        if way == "none" and num_kept:
-            raise ValueError(f"recompute_kept must be 0 where nothing is computed anew, got {num_kept}")
-        self.recompute, self.recompute_kept = way, num_kept
+        if mode == "none" and num_kept:
+            raise ValueError(f"recompute_kept must be 0 where nothing is recomputed, got {num_kept}")
+        self.recompute, self.recompute_kept = mode, num_kept
 
     def _events(self, x: Any) -> tf.Tensor:
         x = tf.convert_to_tensor(x)
@@ -132,8 +136,9 @@ class FlowPrior(keras.Model, Stackable):
     def distribution(self, sigma: tf.Tensor) -> tfd.Distribution:
         """The density at noise levels sigma (batch,) as a TFP distribution of batch shape (batch,).
 
-        TFP remembers, for as long as an eager tensor lives, every bijector that it went through: where one tensor is
-        evaluated over and over outside a graph, use :meth:`log_prob`, which remembers nothing.
+        TFP remembers, for as long as an eager tensor lives, every bijector that it went through:
+        where one tensor is evaluated over and over outside a graph, use :meth:`log_prob`, which
+        remembers nothing.
         """
         base = tfd.Independent(
             tfd.Normal(tf.zeros(tf.concat([tf.shape(sigma), self.event_shape], 0), self.tf_dtype), 1.0),
@@ -180,8 +185,8 @@ class FlowPrior(keras.Model, Stackable):
     def initialise(self, x: Any, sigma: Any = None) -> None:
         """Set the data-dependent weights (scale of the data, activation normalisation) from events x.
 
-        Call it eagerly, once, before training and before any graph is traced. Where the flow is noise-conditional,
-        x must already carry noise of standard deviation sigma.
+        Call it eagerly, once, before training and before any graph is traced. Where the flow is
+        noise-conditional, x must already carry noise of standard deviation sigma.
         """
         x = self._events(x)
         sigma = self._sigma(sigma, x)
@@ -196,10 +201,10 @@ class FlowPrior(keras.Model, Stackable):
 def clean_variance(x: tf.Tensor, sigma: tf.Tensor) -> tf.Tensor:
     r"""Variance v of clean events from noised ones, floored at 1e-6, a scalar.
 
-    Each example estimates v by its own mean square deviation less sigma^2, with an error of variance about
-    :math:`v^2 + 2\sigma^4 / D`: how examples differ, and what noise of D dimensions leaves. Weighting by the inverse,
-    and the common mean likewise, keeps the loudest noise from drowning a quiet source; v stands on both sides, hence
-    the rounds.
+    Each example estimates v by its own mean square deviation less sigma^2, with an error of
+    variance about :math:`v^2 + 2\sigma^4 / D`: how examples differ, and what noise of D dimensions
+    leaves. Weighting by the inverse, and the common mean likewise, keeps the loudest noise from
+    drowning a quiet source; v stands on both sides, hence the rounds.
     """
     axes = list(range(1, x.shape.rank))
     noise = 2.0 * sigma**4 / math.prod(x.shape[1:])

@@ -1,24 +1,27 @@
-"""The weights of a flow: Keras layers that own them and lend them to bijectors.
+"""The weights of a flow: Keras layers that own them and build bijectors on them.
 
-Each layer's ``step(condition)`` returns the bijector for a given noise condition (batch, width) or None. ``initialise``
-sets data-dependent weights while a batch passes from the data's side to the latents'.
+Each layer's ``step(condition)`` returns the bijector for a given noise condition (batch, width) or
+None. ``initialise`` sets data-dependent weights while a batch passes from the data's side to the
+latents'.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Hashable, Sequence
-from typing import Any
+from typing import Unpack
 
 import keras
 import numpy as np
+import numpy.typing as npt
 import tensorflow as tf
 
 from tfsep import bijectors
 from tfsep.bijectors import actnorm, invertible_conv
 from tfsep.bijectors.coupling import check_bound, soft_clamp
 from tfsep.bijectors.masks import Mask
-from tfsep.bijectors.reversible.stages import Join, Leave, Stage
+from tfsep.bijectors.reversible.functional_step import Concatenate, Element, FunctionalStep, Split
+from tfsep.networks.layer_arguments import LayerArguments
 
 NetworkFactory = Callable[[int, int], keras.layers.Layer]
 
@@ -26,7 +29,7 @@ NetworkFactory = Callable[[int, int], keras.layers.Layer]
 class FlowLayer(keras.layers.Layer):
     """Owner of one step's weights."""
 
-    def __init__(self, event_ndims: int, **kwargs: Any) -> None:
+    def __init__(self, event_ndims: int, **kwargs: Unpack[LayerArguments]) -> None:
         """Set the rank of an event."""
         super().__init__(**kwargs)
         self.event_ndims = event_ndims
@@ -34,66 +37,66 @@ class FlowLayer(keras.layers.Layer):
         self.built = True
 
     def step(self, condition: tf.Tensor | None) -> bijectors.Step:
-        """The bijector under a condition (batch, condition_width), or under none.
+        """Return the bijector under a condition (batch, condition_width), or under none.
 
         Raises:
-            TypeError: if the layer does not say what it is.
+            TypeError: if the layer does not define it.
         """
         raise TypeError(f"{type(self).__name__} does not define its bijector")
 
-    def chain(self, condition: tf.Tensor | None) -> list[Stage | Leave | Join]:
-        """The step as the chain of :mod:`tfsep.bijectors.reversible.gradient`, its weights lent one by one."""
-        return [lending(self.step, condition, self.weights, self.form())]
+    def chain(self, condition: tf.Tensor | None) -> list[Element]:
+        """Return the step as a chain of functional steps (:mod:`tfsep.bijectors.reversible.gradient`)."""
+        return [functional_step(self.step, condition, self.weights, self.signature())]
 
-    def form(self) -> Hashable:
-        """Equal for layers that differ in the values of their weights only; None for one that is like no other."""
+    def signature(self) -> Hashable:
+        """Return what is equal for layers that differ in the values of their weights only; None equals no other."""
         return None
 
     def initialise(self, y: tf.Tensor, condition: tf.Tensor | None) -> tf.Tensor:
         """Set data-dependent weights from the data-side batch y (batch, ...); return the latent side."""
         return self.step(condition).inverse_and_log_det(y)[0]
 
-    def free_weight(self, name: str, value: Any, trainable: bool = True) -> tf.Variable:
-        """A weight of this layer with the given initial value."""
-        value = np.asarray(value, self.tf_dtype.as_numpy_dtype)
-        start = keras.initializers.Constant(value)
-        return self.add_weight(shape=value.shape, initializer=start, trainable=trainable, name=name)
+    def free_weight(self, name: str, value: npt.ArrayLike, trainable: bool = True) -> tf.Variable:
+        """Add a weight to this layer, with the given initial value."""
+        array = np.asarray(value, self.tf_dtype.as_numpy_dtype)
+        start = keras.initializers.Constant(array)
+        return self.add_weight(shape=array.shape, initializer=start, trainable=trainable, name=name)
 
 
-def lending(
+def functional_step(
     make_step: Callable[[tf.Tensor | None], bijectors.Step],
     condition: tf.Tensor | None,
     weights: Sequence[keras.Variable],
-    form: Hashable = None,
-) -> Stage:
-    """A stage that depends on tensors only: on the condition, where there is one, and the values of the weights."""
-    given = () if condition is None else (condition,)
+    signature: Hashable = None,
+) -> FunctionalStep:
+    """Make a step a function of tensors: of the condition, where there is one, and the values of the weights."""
+    conditions = () if condition is None else (condition,)
 
-    def make(lent: Sequence[tf.Tensor]) -> bijectors.Step:
-        return make_step(lent[0] if given else None)
+    def make(values: Sequence[tf.Tensor]) -> bijectors.Step:
+        return make_step(values[0] if conditions else None)
 
-    def lend(lent: Sequence[tf.Tensor]) -> keras.StatelessScope:
-        return keras.StatelessScope(state_mapping=list(zip(weights, lent[len(given) :], strict=True)))
+    def bind(values: Sequence[tf.Tensor]) -> keras.StatelessScope:
+        return keras.StatelessScope(state_mapping=list(zip(weights, values[len(conditions) :], strict=True)))
 
-    return Stage(make, lend, given, tuple(weights), form)
+    return FunctionalStep(make, bind, conditions, tuple(weights), signature)
 
 
 class ActNormLayer(FlowLayer):
     """Owner of :class:`tfsep.bijectors.ActNorm`."""
 
-    def __init__(self, num_channels: int, event_ndims: int, **kwargs: Any) -> None:
+    def __init__(self, num_channels: int, event_ndims: int, **kwargs: Unpack[LayerArguments]) -> None:
         """Start as the identity."""
         super().__init__(event_ndims, **kwargs)
         self.shift = self.free_weight("shift", np.zeros(num_channels))
         self.log_scale = self.free_weight("log_scale", np.zeros(num_channels))
 
     def step(self, condition: tf.Tensor | None) -> bijectors.Step:
-        """The bijector; the condition has no influence."""
+        """Return the bijector; the condition has no influence."""
         shift, log_scale = tf.convert_to_tensor(self.shift), tf.convert_to_tensor(self.log_scale)
         return bijectors.ActNorm(shift, log_scale, self.event_ndims, self.tf_dtype)
 
-    def form(self) -> Hashable:
-        """Its number of channels."""
+    def signature(self) -> Hashable:
+        """Return its kind and number of channels."""
         return ("actnorm", tuple(self.shift.shape), self.event_ndims)
 
     def initialise(self, y: tf.Tensor, condition: tf.Tensor | None) -> tf.Tensor:
@@ -107,7 +110,7 @@ class ActNormLayer(FlowLayer):
 class InvertibleConvLayer(FlowLayer):
     """Owner of :class:`tfsep.bijectors.InvertibleConv`, a random rotation at first."""
 
-    def __init__(self, num_channels: int, event_ndims: int, seed: int, **kwargs: Any) -> None:
+    def __init__(self, num_channels: int, event_ndims: int, seed: int, **kwargs: Unpack[LayerArguments]) -> None:
         """Draw the rotation from ``seed``."""
         super().__init__(event_ndims, **kwargs)
         factors = invertible_conv.random_rotation(num_channels, seed)
@@ -115,12 +118,12 @@ class InvertibleConvLayer(FlowLayer):
         self.factors = {name: self.free_weight(name, value, name not in fixed) for name, value in factors.items()}
 
     def step(self, condition: tf.Tensor | None) -> bijectors.Step:
-        """The bijector; the condition has no influence."""
+        """Return the bijector; the condition has no influence."""
         factors = {name: tf.convert_to_tensor(weight) for name, weight in self.factors.items()}
         return bijectors.InvertibleConv(**factors, event_ndims=self.event_ndims, dtype=self.tf_dtype)
 
-    def form(self) -> Hashable:
-        """Its number of channels."""
+    def signature(self) -> Hashable:
+        """Return its kind and number of channels."""
         return ("invertible_conv", tuple(self.factors["sign"].shape), self.event_ndims)
 
 
@@ -142,7 +145,7 @@ class CouplingLayer(FlowLayer):
         make_network: NetworkFactory,
         additive: bool,
         bound: float | None,
-        **kwargs: Any,
+        **kwargs: Unpack[LayerArguments],
     ) -> None:
         """Build the network."""
         super().__init__(len(event_shape), **kwargs)
@@ -151,7 +154,7 @@ class CouplingLayer(FlowLayer):
         self.network = make_network(channels, channels if additive else 2 * channels)
 
     def step(self, condition: tf.Tensor | None) -> bijectors.Step:
-        """The bijector under ``condition``."""
+        """Return the bijector under ``condition``."""
 
         def conditioner(kept: tf.Tensor) -> tf.Tensor:
             return tf.cast(self.network(kept, condition), self.tf_dtype)
@@ -160,8 +163,8 @@ class CouplingLayer(FlowLayer):
             conditioner, self.mask, self.event_ndims, self.tf_dtype, additive=self.additive, bound=self.bound
         )
 
-    def form(self) -> Hashable:
-        """Its mask, and its network's settings."""
+    def signature(self) -> Hashable:
+        """Return its mask, and its network's settings."""
         settings = {name: value for name, value in self.network.get_config().items() if name != "name"}
         network = (type(self.network).__name__, repr(sorted(settings.items(), key=lambda item: item[0])))
         return ("coupling", self.mask, self.additive, self.bound, self.event_ndims, *network)
@@ -170,32 +173,32 @@ class CouplingLayer(FlowLayer):
 class SqueezeLayer(FlowLayer):
     """Owner of nothing: :class:`tfsep.bijectors.Squeeze`, reversed to restore a shape."""
 
-    def __init__(self, factors: tuple[int, ...], reverse: bool = False, **kwargs: Any) -> None:
+    def __init__(self, factors: tuple[int, ...], reverse: bool = False, **kwargs: Unpack[LayerArguments]) -> None:
         """Set the factors."""
         super().__init__(len(factors) + 1, **kwargs)
         self.squeeze_factors, self.reverse = tuple(factors), reverse
 
     def step(self, condition: tf.Tensor | None) -> bijectors.Step:
-        """The bijector; the condition has no influence."""
+        """Return the bijector; the condition has no influence."""
         return bijectors.Squeeze(self.squeeze_factors, self.tf_dtype, self.reverse)
 
 
 class SequenceLayer(FlowLayer):
     """Layers in a row, from the data's side to the latents'."""
 
-    def __init__(self, layers: Sequence[FlowLayer], event_ndims: int, **kwargs: Any) -> None:
+    def __init__(self, layers: Sequence[FlowLayer], event_ndims: int, **kwargs: Unpack[LayerArguments]) -> None:
         """Own ``layers``."""
         super().__init__(event_ndims, **kwargs)
         self.layers = list(layers)
 
     def step(self, condition: tf.Tensor | None) -> bijectors.Composition:
-        """The composition under ``condition``."""
+        """Return the composition under ``condition``."""
         steps = [layer.step(condition) for layer in self.layers]
         return bijectors.Composition(steps, self.event_ndims, self.tf_dtype)
 
-    def chain(self, condition: tf.Tensor | None) -> list[Stage | Leave | Join]:
-        """The layers' chains in a row."""
-        return [stage for layer in self.layers for stage in layer.chain(condition)]
+    def chain(self, condition: tf.Tensor | None) -> list[Element]:
+        """Return the layers' chains in a row."""
+        return [each for layer in self.layers for each in layer.chain(condition)]
 
     def initialise(self, y: tf.Tensor, condition: tf.Tensor | None) -> tf.Tensor:
         """Initialise each layer on what the ones before it give."""
@@ -208,9 +211,10 @@ class MultiscaleLayer(FlowLayer):
     """Owner of :class:`tfsep.bijectors.Multiscale`: the inner layers and the network of the split distribution.
 
     Args:
-        inner: layers that see the ``num_kept`` channels that stay.
-        num_kept, num_leaving: channels on either side of the split.
-        make_network: network of the split distribution; None lets channels leave as they are.
+        inner: layers on the ``num_kept`` channels that are kept.
+        num_kept: channels that are kept.
+        num_split: channels that are split off.
+        make_network: network of the split distribution; None leaves those channels unchanged.
         bound: soft clamp of its log-scale in nats, None for none.
     """
 
@@ -218,18 +222,18 @@ class MultiscaleLayer(FlowLayer):
         self,
         inner: FlowLayer,
         num_kept: int,
-        num_leaving: int,
+        num_split: int,
         make_network: NetworkFactory | None,
         bound: float | None,
-        **kwargs: Any,
+        **kwargs: Unpack[LayerArguments],
     ) -> None:
         """Own ``inner`` and the network."""
         super().__init__(inner.event_ndims, **kwargs)
         self.inner, self.bound, self.num_kept = inner, bound, num_kept
-        self.network = make_network(num_kept, 2 * num_leaving) if make_network is not None else None
+        self.network = make_network(num_kept, 2 * num_split) if make_network is not None else None
 
     def step(self, condition: tf.Tensor | None) -> bijectors.Step:
-        """The bijector under ``condition``."""
+        """Return the bijector under ``condition``."""
         return self._around(self.inner.step(condition), condition)
 
     def _around(self, inner: bijectors.Step, condition: tf.Tensor | None) -> bijectors.Step:
@@ -237,17 +241,17 @@ class MultiscaleLayer(FlowLayer):
         conditioner = None if network is None else (lambda first: tf.cast(network(first, condition), self.tf_dtype))
         return bijectors.Multiscale(inner, conditioner, self.event_ndims, self.tf_dtype, self.bound, self.num_kept)
 
-    def chain(self, condition: tf.Tensor | None) -> list[Stage | Leave | Join]:
-        """What leaves is standardised and waits, and the inner layers' chain follows."""
-        nothing = bijectors.Composition([], self.event_ndims, self.tf_dtype)
-        leaving = Leave(self.num_kept)
+    def chain(self, condition: tf.Tensor | None) -> list[Element]:
+        """Return the standardisation of the channels that are split off, then the inner layers' chain on the rest."""
+        identity = bijectors.Composition([], self.event_ndims, self.tf_dtype)
+        inner = [Split(self.num_kept), *self.inner.chain(condition), Concatenate()]
         if self.network is None:
-            return [leaving, *self.inner.chain(condition), Join()]
-        split = lending(lambda lent: self._around(nothing, lent), condition, self.network.weights)
-        return [split, leaving, *self.inner.chain(condition), Join()]
+            return inner
+        standardised = functional_step(lambda given: self._around(identity, given), condition, self.network.weights)
+        return [standardised, *inner]
 
     def initialise(self, y: tf.Tensor, condition: tf.Tensor | None) -> tf.Tensor:
-        """Initialise the inner layers on what stays."""
+        """Initialise the inner layers on the channels that are kept."""
         self.inner.initialise(y[..., : self.num_kept], condition)
         return super().initialise(y, condition)
 
@@ -255,8 +259,9 @@ class MultiscaleLayer(FlowLayer):
 class DiagonalScaleLayer(FlowLayer):
     r"""Owner of :class:`tfsep.bijectors.DiagonalScale`.
 
-    Under noise the scales are :math:`s + b \tanh(W c / b)`, with a free s and a matrix W that starts at zero, since
-    the shares of the dimensions change with the noise level and volume-preserving layers cannot follow.
+    Under noise the scales are :math:`s + b \tanh(W c / b)`, with a free s and a matrix W that
+    starts at zero, since the shares of the dimensions change with the noise level and
+    volume-preserving layers cannot follow.
 
     Args:
         event_shape: of the event that is scaled.
@@ -264,7 +269,9 @@ class DiagonalScaleLayer(FlowLayer):
         bound: soft clamp b of what the condition adds, in nats, None for none.
     """
 
-    def __init__(self, event_shape: tuple[int, ...], condition_width: int, bound: float | None, **kwargs: Any) -> None:
+    def __init__(
+        self, event_shape: tuple[int, ...], condition_width: int, bound: float | None, **kwargs: Unpack[LayerArguments]
+    ) -> None:
         """Start as the identity."""
         super().__init__(len(event_shape), **kwargs)
         check_bound(bound)
@@ -274,7 +281,7 @@ class DiagonalScaleLayer(FlowLayer):
         self.change = self.free_weight("change", np.zeros((condition_width, dimensions))) if condition_width else None
 
     def step(self, condition: tf.Tensor | None) -> bijectors.Step:
-        """The bijector under ``condition``."""
+        """Return the bijector under ``condition``."""
         log_scale = tf.convert_to_tensor(self.log_scale)[tf.newaxis]
         if self.change is not None:
             raw = tf.matmul(condition, tf.convert_to_tensor(self.change))
@@ -282,7 +289,7 @@ class DiagonalScaleLayer(FlowLayer):
         return bijectors.DiagonalScale(log_scale, self.event_ndims, self.tf_dtype)
 
     def initialise(self, y: tf.Tensor, condition: tf.Tensor | None) -> tf.Tensor:
-        """Give all dimensions the root mean square of y, floored at 1e-4; a batch is too few to tell them apart."""
+        """Give all dimensions the root mean square of y, at least 1e-4; one batch is too few for each of its own."""
         size = tf.sqrt(tf.reduce_mean(y**2))
         self.log_scale.assign(tf.fill(self.event_shape, tf.math.log(tf.maximum(size, tf.cast(1e-4, y.dtype)))))
         return super().initialise(y, condition)

@@ -1,11 +1,13 @@
 r"""FloWaveNet: context blocks of (squeeze by two, flows), WaveNets in the couplings, a split every few blocks.
 
-A squeeze by two puts the even positions into the first half of the channels and the odd ones into the second, so the
-channel halves of a block are RealNVP's spatial checkerboard of its entrance, dense. Each flow is activation
-normalisation, an affine coupling of the halves, and a change of their order, here the swap of the mask. Every
-``split_every`` blocks half of the channels leave under a learned normal distribution.
+A squeeze by two puts the even positions into the first half of the channels and the odd ones into
+the second, so the channel halves of a block are RealNVP's spatial checkerboard of its entrance,
+dense. Each flow is activation normalisation, an affine coupling of the halves, and a change of
+their order, here the swap of the mask. Every ``split_every`` blocks half of the channels are split
+off under a learned normal distribution.
 
-Source: Kim et al. 2019 (FloWaveNet), section 3 and figure 1; spatial masks of Dinh et al. 2017, section 3.4.
+Source: Kim et al. 2019 (FloWaveNet), section 3 and figure 1; spatial masks of Dinh et al. 2017,
+section 3.4.
 """
 
 from __future__ import annotations
@@ -26,7 +28,7 @@ class FloWaveNetSettings(CouplingFlowSettings):
     Attributes:
         num_levels: context blocks, each with a squeeze by two, at least 1.
         num_steps: flows per block, at least 2 so that both halves change.
-        split_every: blocks after which half of the channels leave, at least 1.
+        split_every: blocks after which half of the channels are split off, at least 1.
     """
 
     kind: ClassVar[str] = "flowavenet"

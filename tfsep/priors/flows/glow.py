@@ -1,6 +1,7 @@
 r"""Glow: levels of (activation normalisation, invertible 1x1 convolution, affine coupling of channel halves).
 
-Over waveforms the coupling networks are WaveNets, as in WaveGlow; over spectrograms gated 2-D convolutions.
+Over waveforms the coupling networks are WaveNets, as in WaveGlow; over spectrograms gated 2-D
+convolutions.
 
 Sources: Kingma and Dhariwal 2018, section 3 and table 1; Prenger et al. 2018 (WaveGlow), section 2.
 """

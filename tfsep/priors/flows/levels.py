@@ -1,7 +1,8 @@
 """The multiscale skeleton that the flows share: squeeze, steps, split, and again on half of the channels.
 
-Level by level, from the data's side: positions are squeezed into channels, the level's steps follow, half of the
-channels leave under a learned distribution, the other half goes through the next level, and the shape is restored.
+Level by level, from the data's side: positions are squeezed into channels, the level's steps
+follow, half of the channels are split off under a learned distribution, the other half goes through
+the next level, and the shape is restored.
 """
 
 from __future__ import annotations
@@ -64,12 +65,13 @@ def build_levels(
         make_network: network of the split distributions.
         bound: soft clamp of their log-scales in nats, None for none.
         dtype: dtype policy of the layers.
-        split_every: levels after which half of the channels leave; the levels between pass all of theirs on.
+        split_every: levels after which half of the channels are split off; the levels between pass
+            all of theirs on.
         level: index of the first level built.
 
     Raises:
-        ValueError: if a level's factors do not divide its event, there is no level, step or split, channels that should
-            be halved are odd, or the bound is not positive.
+        ValueError: if a level's factors do not divide its event, there is no level, step or split,
+            channels that should be halved are odd, or the bound is not positive.
     """
     check_bound(bound)
     if not factors:

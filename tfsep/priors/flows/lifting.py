@@ -1,23 +1,27 @@
 r"""Lifting flow: a level predicts every other sample, frame or bin from the rest and passes the rest on.
 
-One level is a lazy wavelet transform followed by the prediction step of the lifting scheme, here with a scale,
+One level is a lazy wavelet transform followed by the prediction step of the lifting scheme, here
+with a scale,
 
 .. math:: z = \bigl(y_{odd} - \mu(y_{even}, \sigma)\bigr)\, e^{-s(y_{even}, \sigma)},
           \qquad y_{even} \rightarrow \text{next level},
 
-so that a level models what leaves by :math:`\mathcal{N}(\mu, e^{2s})`. Predictor and scale are one network that sees
-all that stays: over waveforms :class:`tfsep.networks.spectral_gain.SpectralGain`, over spectrograms
-:class:`tfsep.networks.spectrogram_dense.SpectrogramDense`. The closer its prediction is to the noise, the closer the
-density is to the truth. What the last level passes on, little by then, goes through the steps of a Glow.
+so that a level models what is split off by :math:`\mathcal{N}(\mu, e^{2s})`. Predictor and scale
+are one network that sees all that is kept: over waveforms
+:class:`tfsep.networks.spectral_gain.SpectralGain`, over spectrograms
+:class:`tfsep.networks.spectrogram_dense.SpectrogramDense`. The closer its prediction is to the
+noise, the closer the density is to the truth. What the last level passes on, little by then, goes
+through the steps of a Glow.
 
 A waveform is halved in time; a spectrogram in frames as long as their number is even, then in bins.
 
-What leaves a level together is independent given what stays. That is no loss where what stays fixes the rest but for
-the noise, as of one tone, nor for a Markov chain along the halved axis; of a Gaussian over several frames whose bins
-are correlated too, the model falls short by what the leaving frames' own correlation is worth.
+All that one level splits off is modelled as independent given what is kept. That is no loss where
+what is kept fixes the rest but for the noise, as of one tone, nor for a Markov chain along the
+halved axis. Of a Gaussian over several frames whose bins are correlated too, the model misses the
+correlation within the frames that are split off.
 
-Sources: Sweldens 1998 (lifting scheme), section 3; Dinh et al. 2017 (RealNVP), section 3.6 for the multiscale density;
-Kingma and Dhariwal 2018 (Glow), table 1.
+Sources: Sweldens 1998 (lifting scheme), section 3; Dinh et al. 2017 (RealNVP), section 3.6 for the
+multiscale density; Kingma and Dhariwal 2018 (Glow), table 1.
 """
 
 from __future__ import annotations
@@ -52,10 +56,11 @@ class LiftingSettings(FlowSettings):
 
     Attributes:
         num_levels: levels that predict one half from the other, at least 1.
-        squeeze: factor along every spatial axis, or a list of one for each, by which what remains becomes channels.
+        squeeze: factor along every spatial axis, or a list of one for each, by which what remains
+            becomes channels.
         num_steps: Glow steps on what remains, at least 1.
-        bound: soft clamp of log-scales in nats, above 0, None for none; it must reach the log of the smallest noise
-            over the data's scale.
+        bound: soft clamp of log-scales in nats, above 0, None for none; it must reach the log of
+            the smallest noise over the data's scale.
         seed: of the initial rotations.
         trunk: settings of the Glow steps' networks, by name (network, width, num_layers, ...).
         precision: what all networks compute in, "bfloat16" over spectrograms; None is ``dtype``.
@@ -63,7 +68,8 @@ class LiftingSettings(FlowSettings):
         num_blocks: residual blocks of the predictors; None is 2.
         local_width: over waves: channels of the predictors' WaveNet, 0 for none; None is 48.
         local_layers: over waves: gated layers of the predictors' WaveNet; None is 3.
-        local_block: over waves: samples that are one position of the predictors' WaveNet; None is 8.
+        local_block: over waves: samples that are one position of the predictors' WaveNet; None is
+            8.
     """
 
     kind: ClassVar[str] = "lifting"
@@ -83,8 +89,8 @@ class LiftingSettings(FlowSettings):
         """Build the layers; see :meth:`FlowSettings.layers`.
 
         Raises:
-            ValueError: for events of several channels, or of a shape that the levels cannot halve, or a precision that
-                the networks do not compute in.
+            ValueError: for events of several channels, or of a shape that the levels cannot halve,
+                or a precision that the networks do not compute in.
         """
         if len(event_shape) not in (2, 3) or event_shape[-1] != 1:
             raise ValueError(f"a lifting flow is a density over events (time, 1) or (frame, bin, 1), got {event_shape}")

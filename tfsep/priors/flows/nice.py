@@ -1,9 +1,10 @@
 r"""NICE: additive couplings, which preserve volume, under half and channel masks, and a learned scale per dimension.
 
-Over waveforms the coupling networks are WaveNets, over spectrograms gated 2-D convolutions. The masks run through the
-channels (positions side by side, after the squeeze) and the halves of the last spatial axis, so that near and far
-dimensions meet. There is no activation normalisation and no multiscale split: all change of volume is in the last
-layer, which makes this the one flow whose log-determinant no event can blow up.
+Over waveforms the coupling networks are WaveNets, over spectrograms gated 2-D convolutions. The
+masks run through the channels (positions side by side, after the squeeze) and the halves of the
+last spatial axis, so that near and far dimensions meet. There is no activation normalisation and no
+multiscale split: all change of volume is in the last layer, which makes this the one flow whose
+log-determinant no event can blow up.
 
 Source: Dinh et al. 2015, sections 3 and 4.
 """
@@ -24,12 +25,14 @@ from tfsep.priors.flows.settings import CouplingFlowSettings
 class NiceSettings(CouplingFlowSettings):
     """Settings of a NICE over (time, 1) or (frame, bin, 1), which has one level.
 
-    Every spatial axis must be divisible by squeeze, and the squeezed channels or the last squeezed axis even.
+    Every spatial axis must be divisible by squeeze, and the squeezed channels or the last squeezed
+    axis even.
 
     Attributes:
-        num_steps: couplings, at least 2; the masks run channel, its complement, half, its complement, as far as they
-            halve evenly.
-        bound: soft clamp of what the noise level adds to the final log-scales, in nats, above 0; None for none.
+        num_steps: couplings, at least 2; the masks run channel, its complement, half, its
+            complement, as far as they halve evenly.
+        bound: soft clamp of what the noise level adds to the final log-scales, in nats, above 0;
+            None for none.
     """
 
     kind: ClassVar[str] = "nice"
@@ -39,7 +42,8 @@ class NiceSettings(CouplingFlowSettings):
         """Build the layers; see :meth:`FlowSettings.layers`.
 
         Raises:
-            ValueError: for an event that no mask halves, or fewer than two steps, which would leave a part as it is.
+            ValueError: for an event that no mask halves, or fewer than two steps, which would leave
+                a part as it is.
         """
         make_network, num_steps = self.coupling_networks(event_shape), self.num_steps
         factors = first_factors(event_shape, self.squeeze)

@@ -1,7 +1,7 @@
 r"""RealNVP: levels of affine couplings under alternating spatial (checkerboard) and channel masks.
 
-Over waveforms the coupling networks are WaveNets, as in FloWaveNet; over spectrograms gated 2-D convolutions. No
-rotation mixes the channels, so the masks alternate instead.
+Over waveforms the coupling networks are WaveNets, as in FloWaveNet; over spectrograms gated 2-D
+convolutions. No rotation mixes the channels, so the masks alternate instead.
 
 Sources: Dinh et al. 2017, sections 3.4 to 3.6; Kim et al. 2019 (FloWaveNet), section 3.
 """
@@ -24,7 +24,8 @@ class RealNVPSettings(CouplingFlowSettings):
     Every spatial axis must be divisible by squeeze * 2^num_levels.
 
     Attributes:
-        num_steps: couplings per level; the masks run checkerboard, its complement, channel, its complement.
+        num_steps: couplings per level; the masks run checkerboard, its complement, channel, its
+            complement.
     """
 
     kind: ClassVar[str] = "realnvp"

@@ -18,11 +18,12 @@ class FlowSettings(abc.ABC):
     """Settings of a flow. A kind is a subclass, with other defaults, settings that it fixes, and settings of its own.
 
     Attributes:
-        squeeze: factor of the first level along every spatial axis, or a list of one for each; an axis that the list
-            gives 1 is never squeezed.
+        squeeze: factor of the first level along every spatial axis, or a list of one for each; an
+            axis that the list gives 1 is never squeezed.
         num_levels: levels of the multiscale skeleton, at least 1.
         num_steps: steps per level, at least 1.
-        sigma_range: smallest and largest noise level, in units of the features; None for a clean flow.
+        sigma_range: smallest and largest noise level, in units of the features; None for a clean
+            flow.
         condition_width: size of the embedded noise level, at least 1.
         bound: soft clamp of log-scales in nats, above 0; None for none.
         dtype: "float32", or "float64" where numbers decide.

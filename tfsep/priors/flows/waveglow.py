@@ -1,8 +1,8 @@
 r"""WaveGlow: one squeeze, steps of (invertible 1x1 convolution, affine coupling with a WaveNet), early outputs.
 
-All steps run at one resolution, that of groups of ``squeeze`` samples. Every ``early_every`` steps ``early_channels``
-of the channels leave as they are and are latents of the flow; the others go on. There is no activation normalisation:
-the 1x1 convolutions carry the scales.
+All steps run at one resolution, that of groups of ``squeeze`` samples. Every ``early_every`` steps
+``early_channels`` of the channels are split off unchanged and are latents of the flow; the others
+go on. There is no activation normalisation: the 1x1 convolutions carry the scales.
 
 Source: Prenger et al. 2018 (WaveGlow), section 2 and figure 1.
 """
@@ -50,7 +50,8 @@ class WaveGlowSettings(CouplingFlowSettings):
         """Build the layers; see :meth:`FlowSettings.layers`.
 
         Raises:
-            ValueError: for events that are not waves, or early outputs that leave no channels to halve.
+            ValueError: for events that are not waves, or early outputs that leave no channels to
+                halve.
         """
         check_waves("waveglow", event_shape, "glow")
         squeeze, num_steps, early_every, early_channels = self._checked_counts()

@@ -8,7 +8,8 @@ With :math:`y = a\,u + \sqrt v\,\epsilon`, :math:`a \sim \mathcal{N}(\mu, s^2)` 
           - \log \Phi(\mu / s) - \tfrac12 \log(s^2 \lambda),
 
 and a given y and u is :math:`\mathcal{N}(l / \lambda, 1 / \lambda)` cut off at zero, of mean
-:math:`(z + \phi(z) / \Phi(z)) / \sqrt\lambda`. The gradient of the log-density in y is :math:`(E[a|y,u]\,u - y) / v`.
+:math:`(z + \phi(z) / \Phi(z)) / \sqrt\lambda`. The gradient of the log-density in y is
+:math:`(E[a|y,u]\,u - y) / v`.
 """
 
 from __future__ import annotations
@@ -47,7 +48,8 @@ def log_likelihood(
 ) -> tuple[tf.Tensor, tf.Tensor]:
     """log p(y|u) + D/2 log(2 pi v) and E[a|y,u]: (time,), (part, time) -> (part,) each.
 
-    It is :func:`log_evidence` written with residuals, which are exact where differences of large numbers are not.
+    It is :func:`log_evidence` written with residuals, which are exact where differences of large
+    numbers are not.
     """
     mean, spread = amplitude[0], amplitude[1] ** 2
     width = tf.math.rsqrt(tf.reduce_sum(waves**2, -1) / variance + 1.0 / spread)

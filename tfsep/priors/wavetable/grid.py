@@ -1,11 +1,12 @@
 r"""The integral over notes: which pitch, decay and phase explain a sound, and how much each weighs.
 
-A note is :math:`u(t) = e^{-r\tau} w(f\tau' + \varphi)`, :math:`\tau` the seconds since the event's start and
-:math:`\tau'` those since its middle. Its pitch, decay and phase fill a box of cells. All cells are scored at once in
-the spectrum: with :math:`c_k` the Fourier coefficients of w and Y the spectrum of :math:`y e^{-r\tau}`, the inner
-products with every phase are one short inverse transform of :math:`c_k \overline{Y(kf)}`, a harmonic above
-half the sample rate being read where it folds. The likeliest cells are divided, their parts rendered in time, the
-likeliest of those divided again (wavetable_integral.py): the midpoint rule of an integral, fine where the mass lies.
+A note is :math:`u(t) = e^{-r\tau} w(f\tau' + \varphi)`, :math:`\tau` the seconds since the event's
+start and :math:`\tau'` those since its middle. Its pitch, decay and phase fill a box of cells. All
+cells are scored at once in the spectrum: with :math:`c_k` the Fourier coefficients of w and Y the
+spectrum of :math:`y e^{-r\tau}`, the inner products with every phase are one short inverse
+transform of :math:`c_k \overline{Y(kf)}`, a harmonic above half the sample rate being read where it
+folds. The likeliest cells are divided, their parts rendered in time, the likeliest of those divided
+again (wavetable_integral.py): the midpoint rule of an integral, fine where the mass lies.
 """
 
 from __future__ import annotations

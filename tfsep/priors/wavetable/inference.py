@@ -5,9 +5,9 @@ Every cell c stands for its middle, a wave :math:`u_c` of prior weight :math:`\p
 
 .. math:: \log p(y) = \log \sum_c \pi_c\, p(y|u_c), \qquad E[a\,u|y] = \sum_c w_c\, E[a|y,u_c]\, u_c.
 
-Leaves of the first grid are not rendered: the sum over their waves is the adjoint of their inner products. With fixed
-cells p integrates to one exactly; that y chooses which of them are divided is felt where the others are too wide for
-the noise.
+Leaves of the first grid are not rendered: the sum over their waves is the adjoint of their inner
+products. With fixed cells p integrates to one exactly; that y chooses which of them are divided is
+felt where the others are too wide for the noise.
 """
 
 from __future__ import annotations

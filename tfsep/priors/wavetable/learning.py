@@ -1,12 +1,14 @@
 r"""How a wavetable is learned: isolated sounds are explained with the period so far, the period is averaged anew.
 
-Rounds of (1) the likeliest note of every sound under the present period, a sine at first, with every pitch of the
-range and every decay open, and (2) the period that explains all sounds best at these notes, the least-squares average
-over phase, :math:`w(\varphi) = \sum a_i e_i x_i / \sum a_i^2 e_i^2` over all samples at that phase (e the decay). It
-is expectation maximisation with the expectation replaced by its largest term, from high noise to low (hard, annealed
-EM; Neal and Hinton 1998). The first rounds look at a few sounds, each at twice as many as the one before, the last at
-all. Then pitches are grouped where they are separate and tuned (wavetable_tuning.py) in turns with a finer period, and
-weights, amplitudes and residual are counted.
+Rounds of (1) the likeliest note of every sound under the present period, a sine at first, with
+every pitch of the range and every decay open, and (2) the period that explains all sounds best at
+these notes, the least-squares average over phase,
+:math:`w(\varphi) = \sum a_i e_i x_i / \sum a_i^2 e_i^2` over all samples at that phase (e the
+decay). It is expectation maximisation with the expectation replaced by its largest term, from high
+noise to low (hard, annealed EM; Neal and Hinton 1998). The first rounds look at a few sounds, each
+at twice as many as the one before, the last at all. Then pitches are grouped where they are
+separate and tuned (wavetable_tuning.py) in turns with a finer period, and weights, amplitudes and
+residual are counted.
 """
 
 from __future__ import annotations
@@ -40,11 +42,12 @@ def learn(prior: WavetablePrior, waves: Any, sigmas: tuple[float, ...] = SIGMAS)
         sigmas: noise levels of the rounds, in units of amplitude, from high to low.
 
     Returns:
-        ``residual``, the standard deviation that the notes leave unexplained, and of a grid ``pitches``, how many were
-        found.
+        ``residual``, the standard deviation that the notes leave unexplained, and of a grid
+        ``pitches``, how many were found.
 
     Raises:
-        JobError: where a grid was asked for and the sounds lie on more pitches than ``num_pitches``.
+        JobError: where a grid was asked for and the sounds lie on more pitches than
+            ``num_pitches``.
     """
     waves = np.asarray(waves, np.float32)
     explorer = _explorer(prior)

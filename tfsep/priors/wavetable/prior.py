@@ -2,15 +2,16 @@ r"""Wavetable prior: one learned period, played at any pitch and phase, decaying
 
 .. math:: x = a\,u + \rho\,\epsilon, \qquad u(t) = e^{-rt}\, w(ft + \varphi)
 
-with a learned period w, pitches f and decay rates r of learned weights, a phase uniform over the period, an amplitude
-:math:`a \sim \mathcal{N}(\mu, s^2)`, :math:`a > 0`, and a residual of deviation :math:`\rho`. Under noise
-:math:`v = \sigma^2 + \rho^2`: the amplitude integrates exactly (positive_amplitude.py), pitch, decay and phase are
-summed over cells (wavetable_integral.py), and
+with a learned period w, pitches f and decay rates r of learned weights, a phase uniform over the
+period, an amplitude :math:`a \sim \mathcal{N}(\mu, s^2)`, :math:`a > 0`, and a residual of
+deviation :math:`\rho`. Under noise :math:`v = \sigma^2 + \rho^2`: the amplitude integrates exactly
+(positive_amplitude.py), pitch, decay and phase are summed over cells (wavetable_integral.py), and
 
 .. math:: \nabla_y \log p_\sigma(y) = \frac{E[a\,u|y] - y}{v}, \qquad
           E[x|y] = y + \frac{\sigma^2}{v} (E[a\,u|y] - y).
 
-What is learned is learned from isolated sounds alone, without labels and without gradients (wavetable_learning.py).
+What is learned is learned from isolated sounds alone, without labels and without gradients
+(wavetable_learning.py).
 """
 
 from __future__ import annotations
@@ -38,7 +39,8 @@ class WavetablePrior(LearnedAtOnce):
         front_end: must be of the domain "wave".
         event_shape: (time, 1).
         sample_rate: Hz.
-        pitches: "grid" for a learned set of separate pitches, "continuous" for every pitch of the range.
+        pitches: "grid" for a learned set of separate pitches, "continuous" for every pitch of the
+            range.
         pitch_range: lowest and highest fundamental, Hz.
         num_pitches: most pitches of a grid, or cells of a continuum.
         decay_range: smallest and largest time constant in seconds; None is no decay.
@@ -147,7 +149,8 @@ class WavetablePrior(LearnedAtOnce):
     def explain(self, x: Any, sigma: Any = None) -> tf.Tensor:
         """The likeliest note of each event: (batch, time, 1) -> (batch, 3).
 
-        Its pitch in Hz, its phase in periods at the event's middle, the log of its decay rate in 1/s.
+        Its pitch in Hz, its phase in periods at the event's middle, the log of its decay rate in
+        1/s.
         """
         return self._listen(x, sigma)[2].likeliest
 

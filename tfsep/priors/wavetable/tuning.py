@@ -1,13 +1,13 @@
 r"""Pitches of a grid tuned together: sounds on one pitch say more of it than each of them alone.
 
-One sound leaves its pitch open within about one sample's share of a period over its length. Sounds i that share a pitch
-f narrow it to what all allow,
+One sound leaves its pitch open within about one sample's share of a period over its length. Sounds
+i that share a pitch f narrow it to what all allow,
 
 .. math:: p(f \mid x_1, x_2, \dots) \propto \prod_i \sum_\varphi \mathcal{N}(x_i; \hat a_i u_{f,\varphi}, \sigma^2 I),
 
-with amplitudes at their best and phases summed near the one found. The posterior mean over a few pitches around the
-present one replaces it, at ever smaller distances. A square wave needs it: a pitch off by 0.002 Hz puts a
-sample on the wrong side of an edge.
+with amplitudes at their best and phases summed near the one found. The posterior mean over a few
+pitches around the present one replaces it, at ever smaller distances. A square wave needs it: a
+pitch off by 0.002 Hz puts a sample on the wrong side of an edge.
 """
 
 from __future__ import annotations
