@@ -1,7 +1,7 @@
 """musdb18 and musdb18-hq as isolated sources, with the splits, streams and reader of the ``musdb`` package.
 
 musdb18-hq, ``<root>/<train|test>/<track>/<source>.wav``, is read in place. musdb18,
-``<root>/<train|test>/ <track>.stem.mp4``, is decoded once: each track becomes a folder
+``<root>/<train|test>/<track>.stem.mp4``, is decoded once: each track becomes a folder
 ``<cache>/<train|test>/<track>`` of 16-bit FLAC files at its own rate, stereo, with the true mixture
 among them, from which any excerpt can be read without the whole song. A file that has changed since
 is decoded again. The split "valid" are the package's 14 validation tracks, "train" the others of
