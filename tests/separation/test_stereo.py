@@ -13,6 +13,7 @@ from tfsep.errors import InputError
 from tfsep.metrics.si_sdr import si_sdr
 from tfsep.separation import stereo
 from tfsep.separation.separator import Separator
+from tfsep.separation.settings import STEREO_MODES
 
 MakeSeparator = Callable[..., Separator]
 TIME = 16384
@@ -97,7 +98,7 @@ def test_a_click_in_silence_passes(peak: float) -> None:
     np.testing.assert_allclose(found.sum(axis=1), stems.sum(axis=1), atol=1e-5 * peak)
 
 
-@pytest.mark.parametrize("mode", stereo.MODES)
+@pytest.mark.parametrize("mode", STEREO_MODES)
 def test_modes_of_a_separator(make_separator: MakeSeparator, mode: str) -> None:
     """Bands are linear in the waveform, so turning channels changes nothing; the mixture is kept by every mode."""
     wave = 0.1 * np.random.default_rng(3).normal(size=(2, 5000)).astype(np.float32)

@@ -18,6 +18,7 @@ from tfsep.errors import InputError, JobError, TfsepError
 
 if TYPE_CHECKING:
     from tfsep.audio.files import AudioInfo
+    from tfsep.separation.stem_files import StemLayout
 
 DEFAULT_MODEL = "songs"
 _BITS = {"wav": ("32f", "24", "16"), "flac": ("24", "16"), "ogg": (), "mp3": ()}
@@ -93,6 +94,8 @@ def _separate(argv: Sequence[str]) -> int:
         env_info.show(versions=args.env_info, models=args.list_models)
         return 0
     _check(args)
+    priors = runner.parse_priors(args.priors)
+    layout = _check_model(args, priors)
     with tempfile.TemporaryDirectory(prefix="tfsep-") as spool:
         found = list(tracks.collect([*args.inputs, *args.input], Path(spool)))
         readable = {
@@ -104,7 +107,7 @@ def _separate(argv: Sequence[str]) -> int:
         if readable:
             from tfsep.cli.separation_job import SeparationJob
 
-            failures += SeparationJob(args, runner.parse_priors(args.priors), Path(spool), parser()).run(readable)
+            failures += SeparationJob(args, priors, layout, Path(spool), parser()).run(readable)
     return 1 if failures else 0
 
 
@@ -145,6 +148,19 @@ def _check(args: argparse.Namespace) -> None:
         raise InputError("--output - writes one stem: say which by --source SOURCE")
     if args.output == "-" and len([*args.inputs, *args.input]) > 1:
         raise InputError("--output - takes a single input")
+
+
+def _check_model(args: argparse.Namespace, priors: dict[str, str] | None) -> StemLayout:
+    """Refuse what the model's description rules out, before any input is read; return which stems are asked for."""
+    from tfsep.models.selection import select
+    from tfsep.separation.settings import SeparatorSettings
+    from tfsep.separation.stem_files import StemLayout
+
+    chosen = select(args.model, args.posterior, priors, args.steps, args.segment, args.silence, args.without)
+    SeparatorSettings.of_model(chosen.description["settings"], args.overlap, args.memory, args.stereo)
+    if args.output == "-":
+        return StemLayout(chosen.sources, only=args.source or args.two_stems)
+    return StemLayout(chosen.sources, args.num_samples, args.two_stems, args.source)
 
 
 def _check_report(args: argparse.Namespace) -> None:

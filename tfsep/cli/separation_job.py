@@ -32,17 +32,19 @@ class SeparationJob:
     Args:
         args: of the command (:func:`tfsep.cli.separate.parser`), checked.
         priors: {source: folder} in place of the model's own.
+        layout: which stems are asked for, of the model's sources.
         spool: a temporary folder.
         options: the parser of the arguments.
 
     Raises:
-        InputError: if the model, or a source that the arguments name, does not exist.
+        InputError: if the model cannot be loaded with these arguments, or there is no such device.
     """
 
     def __init__(
         self,
         args: argparse.Namespace,
         priors: dict[str, str] | None,
+        layout: StemLayout,
         spool: Path,
         options: argparse.ArgumentParser,
     ) -> None:
@@ -54,7 +56,7 @@ class SeparationJob:
         with runner.quiet_stderr():
             from tfsep.audio.files import FORMATS
             from tfsep.separation.separator import Separator
-            from tfsep.separation.stem_files import StemFormat, StemLayout
+            from tfsep.separation.stem_files import StemFormat
         self.args = args
         self.separator: Separator = Separator.load(
             args.model,
@@ -78,12 +80,7 @@ class SeparationJob:
         piped = args.output == "-"
         bits = args.bits or next(iter(FORMATS[args.format]))
         self.format: StemFormat = StemFormat(args.format, bits, args.clip_mode)
-        self.layout: StemLayout = StemLayout(
-            self.separator.sources,
-            1 if piped else args.num_samples,
-            None if piped else args.two_stems,
-            (args.source or args.two_stems) if piped else args.source,
-        )
+        self.layout = layout
         self.output = spool / "out" if piped else Path(args.output)
         self.names = file_names.FileNames(args.filename)
         self.pages: ReportJob | None = None

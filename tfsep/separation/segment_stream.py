@@ -15,6 +15,7 @@ from tfsep.audio import overlap_add
 from tfsep.errors import JobError
 from tfsep.separation import stereo
 from tfsep.separation.segments import chunk_sizes
+from tfsep.separation.settings import EACH, WIENER
 
 Program = Callable[[np.ndarray, int], np.ndarray]
 
@@ -30,7 +31,7 @@ class Plan:
         gains: a_1..a_N of the mixing model.
         num_samples: posterior samples drawn.
         chunk_size: segments separated at once, a power of two.
-        stereo: what channels have to do with each other, one of :data:`tfsep.separation.stereo.MODES`.
+        stereo: what channels have to do with each other, one of :data:`tfsep.separation.settings.STEREO_MODES`.
     """
 
     sample_rate: int
@@ -39,7 +40,7 @@ class Plan:
     gains: tuple[float, ...]
     num_samples: int
     chunk_size: int
-    stereo: str = stereo.EACH
+    stereo: str = EACH
 
     @property
     def stems_shape(self) -> tuple[int, int]:
@@ -123,7 +124,7 @@ class SegmentStream:
         while len(self._results) >= self._channels:
             rows, self._results = self._results[: self._channels], self._results[self._channels :]
             stems = np.stack(rows, axis=2)
-            if self._plan.stereo == stereo.WIENER:
+            if self._plan.stereo == WIENER:
                 stems = stereo.filtered(stems)
             if not (self._rows or self._results):
                 stems = _shifted(stems, self._repeated)

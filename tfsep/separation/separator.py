@@ -15,10 +15,9 @@ from tfsep.posteriors.base import Posterior
 from tfsep.runtime.graph_memory import bytes_held
 from tfsep.separation import segments as segmenting
 from tfsep.separation.segment_stream import Plan, Program
-from tfsep.separation.stereo import EACH, stereo_mode
+from tfsep.separation.settings import EACH, SeparatorSettings, stereo_mode
 from tfsep.separation.stream import separate_blocks
 
-DEFAULT_LEVEL = 0.1
 SAMPLE_RATES = (1000, 384000)
 _SILENT_LEVEL = 1e-8
 _BLOCK_FRAMES = 1 << 17
@@ -30,11 +29,8 @@ class Separator:
     """Separates waveforms with one loaded model; its compiled program is reused by every call.
 
     Args:
-        model: as :func:`tfsep.models.store.load_model` returns it. Of its settings, ``overlap`` is the
-            part of a segment shared with the next one (default 0.25); ``normalise`` says that the model wants its
-            input at a root mean square of ``level`` (default 0.1), which the stems do not show; ``stereo`` is what
-            the channels of a song have to do with each other, one of :data:`tfsep.separation.stereo.MODES` (default
-            "each").
+        model: as :func:`tfsep.models.store.load_model` returns it. Of its settings, ``overlap``, ``stereo``,
+            ``normalise`` and ``level`` are those of :class:`tfsep.separation.settings.SeparatorSettings`.
         overlap: takes the place of the model's.
         memory: budget in GB, from which the number of segments separated at once follows: the largest power of two
             whose bound (:mod:`tfsep.runtime.graph_memory`) keeps to it, at most 256. None is 2 GB, and at most 8
@@ -61,17 +57,12 @@ class Separator:
         self.sample_rate: int = int(model.sample_rate)
         self.segment: int = int(model.segment)
         self.gains: tuple[float, ...] = tuple(model.gains)
-        self.normalise: bool = bool(model.settings.get("normalise", False))
-        self.level: float = float(model.settings.get("level", DEFAULT_LEVEL))
-        overlap = float(model.settings.get("overlap", 0.25)) if overlap is None else overlap
-        try:
-            self.hop: int = segmenting.default_hop(self.segment, overlap)
-        except ValueError as error:
-            raise InputError(str(error)) from error
-        if memory is not None and not memory > 0.0:
-            raise InputError(f"memory must be above 0 GB, got {memory:g}")
+        settings = SeparatorSettings.of_model(model.settings, overlap, memory, stereo)
+        self.normalise: bool = settings.normalise
+        self.level: float = settings.level
+        self.hop: int = segmenting.default_hop(self.segment, settings.overlap)
         self.memory, self._chunk_size = memory, chunk_size and segmenting.chunk_sizes(chunk_size)[-1]
-        self.stereo = stereo_mode(model.settings.get("stereo", EACH) if stereo is None else stereo)
+        self.stereo = settings.stereo
         self._compiled: dict[int, Any] = {}
         self._chunk_sizes: dict[int, int] = {}
 

@@ -26,23 +26,10 @@ import numpy as np
 import tensorflow as tf
 
 from tfsep.audio.stft import inverse_stft, stft
-from tfsep.errors import InputError
 
-EACH, MID_SIDE, WIENER = MODES = ("each", "mid_side", "wiener")
 _FRAME_LENGTH, _FRAME_STEP = 2048, 512
 _LEAST_PLACE, _LEAST_POWER = 1e-4, 1e-6
 _TINY = 1e-20
-
-
-def stereo_mode(name: str) -> str:
-    """The mode of this name.
-
-    Raises:
-        InputError: if there is none.
-    """
-    if name not in MODES:
-        raise InputError(f"stereo must be one of {', '.join(MODES)}, got {name!r}")
-    return name
 
 
 def turned(waveform: np.ndarray, axis: int) -> np.ndarray:

@@ -17,6 +17,7 @@ import numpy as np
 from tfsep.audio.resample import StreamResampler
 from tfsep.separation import consistency, high_band, stereo
 from tfsep.separation.segment_stream import Plan, Program, SegmentStream
+from tfsep.separation.settings import EACH
 
 
 class _Queue:
@@ -63,7 +64,7 @@ def separate_blocks(
     if high_band.reaches(plan.sample_rate, sample_rate):
         meter = high_band.HighBandShares(leading, plan.gains, plan.sample_rate, sample_rate)
     shares = _Queue(leading)
-    turning = channels == 2 and plan.stereo != stereo.EACH
+    turning = channels == 2 and plan.stereo != EACH
 
     def advance(block: np.ndarray, last: bool) -> None:
         heard = to_model.push(np.float32(scale) * block, last)
