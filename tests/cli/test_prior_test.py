@@ -90,7 +90,7 @@ def unsound(tmp_path_factory: pytest.TempPathFactory) -> Path:
         (["--model=songs", "--data=songs", "--track=b"], "no track under songs has an audible"),
         (["--model=one", "--data=toy"], "at least two priors, 'one' has 1 (sine)"),
         (["--model=pair", "--data=toy", "--source=sine"], "at least two priors, 'pair' has 1 (sine)"),
-        (["--model=pair", "--data=toy", "--source=flute"], "'pair' has priors of sine, square, not of 'flute'"),
+        (["--model=pair", "--data=toy", "--source=flute"], "'pair' has priors for sine, square, not for 'flute'"),
         (["--model=none", "--data=toy"], "at least two priors, 'none' has 0 (none)"),
         (["--model=uneven", "--data=toy"], "'wave' events (64, 1), 'square' over 'wave' events (32, 1)"),
         (["--model=mixed", "--data=toy"], "'sine' is over 'wave' events (64, 1), 'square' over 'log_stft' events"),

@@ -14,6 +14,8 @@ from typing import Any
 
 from tfsep.cli import runner
 from tfsep.errors import InputError, JobError
+from tfsep.models.selection import select
+from tfsep.separation.settings import SeparatorSettings
 
 TOY_DATA = ("toy", "toy-free")
 _TOY_MIXTURES = 256
@@ -52,13 +54,15 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _evaluate(argv: Sequence[str]) -> int:
     args = parser().parse_args(argv)
     _check(args)
+    priors = runner.parse_priors(args.priors)
+    chosen = select(args.model, args.posterior, priors, args.steps, without=args.without)
+    SeparatorSettings.of_model(chosen.description["settings"], args.overlap, stereo=args.stereo)
     runner.start_tensorflow()
     with runner.quiet_stderr():
         from tfsep.evaluation import baselines as baseline_scores
         from tfsep.evaluation import separation
         from tfsep.evaluation.bss_eval import BssScores
         from tfsep.separation.separator import Separator
-    priors = runner.parse_priors(args.priors)
     separator = Separator.load(
         args.model,
         posterior=args.posterior,

@@ -12,6 +12,8 @@ from collections.abc import Sequence
 
 from tfsep.cli import runner
 from tfsep.errors import InputError
+from tfsep.models.selection import select
+from tfsep.separation.settings import SeparatorSettings
 
 
 def parser() -> argparse.ArgumentParser:
@@ -36,6 +38,8 @@ def _export(argv: Sequence[str]) -> int:
     args = parser().parse_args(argv)
     if args.steps is not None and args.steps < 1:
         raise InputError(f"--steps must be at least 1, got {args.steps}")
+    chosen = select(args.model, args.posterior, steps=args.steps, without=args.without)
+    SeparatorSettings.of_model(chosen.description["settings"], args.overlap)
     runner.start_tensorflow()
     with runner.quiet_stderr():
         from tfsep.export import saved_model

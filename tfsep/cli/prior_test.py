@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING
 
 from tfsep.cli import runner
 from tfsep.errors import InputError
+from tfsep.models.listing import find_model
+from tfsep.models.selection import prior_entry
 from tfsep.prior_test import record as records
 
 if TYPE_CHECKING:
@@ -63,6 +65,9 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _test(argv: Sequence[str]) -> int:
     args = parser().parse_args(argv)
     sigmas = _check(args)
+    find_model(args.model)
+    for source in args.source or ():
+        prior_entry(args.model, source)
     runner.start_tensorflow()
     with runner.quiet_stderr():
         from tfsep.evaluation import prior_set
