@@ -20,8 +20,6 @@ import numpy as np
 import soundfile
 
 from tfsep.audio.atomic import replacing
-from tfsep.audio.ffmpeg import decode
-from tfsep.audio.mp3_length import with_true_length
 from tfsep.audio.riff import missing_bytes
 from tfsep.errors import JobError
 
@@ -151,8 +149,12 @@ def _opened(path: PathLike, max_seconds: float | None) -> Iterator[tuple[soundfi
         try:
             file = stack.enter_context(soundfile.SoundFile(os.fsencode(path)))
             if file.subtype == "MPEG_LAYER_III":
+                from tfsep.audio.mp3_length import with_true_length
+
                 file = stack.enter_context(soundfile.SoundFile(stack.enter_context(with_true_length(path))))
         except (soundfile.SoundFileError, TypeError) as error:  # TypeError: a suffix of headerless samples, .raw
+            from tfsep.audio.ffmpeg import decode
+
             decoded = stack.enter_context(decode(path, max_seconds, getattr(error, "error_string", str(error))))
             file = stack.enter_context(soundfile.SoundFile(decoded))
             container = path.suffix[1:].upper()

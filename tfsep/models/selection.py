@@ -13,7 +13,6 @@ from tfsep.errors import InputError
 from tfsep.models import stages
 from tfsep.models.listing import describe, find_model
 from tfsep.models.schema import Entry, ModelDescription
-from tfsep.models.segment_length import resized_segment
 from tfsep.models.subset import mean_gains, without_sources
 from tfsep.posteriors.kinds import ITERATIONS
 
@@ -77,6 +76,8 @@ def select(
         entry = stages.with_silence(entry, known, silence)
     segment = description["segment"]
     if seconds is not None:
+        from tfsep.models.segment_length import resized_segment
+
         segment = resized_segment(entry, seconds, description["sample_rate"])
     found: dict[str, tuple[str | Path, str]] = {}
     if stages.needs_priors(entry, known):
