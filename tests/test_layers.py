@@ -72,7 +72,12 @@ LIBRARIES = {
     "gin": ("tfsep.config",),
     "absl": ("tfsep.cli",),
     "jinja2": ("tfsep.report.page",),
-    "matplotlib": ("tfsep.evaluation.figures", "tfsep.report.pictures", "tfsep.training.summaries"),
+    "matplotlib": (
+        "tfsep.evaluation.figures",
+        "tfsep.prior_test.figures",
+        "tfsep.report.pictures",
+        "tfsep.training.summaries",
+    ),
     "soundfile": ("tfsep.audio.files",),
     "tensorflow_probability": ("tfsep.bijectors", "tfsep.priors", "tfsep.posteriors.diagnostics"),
 }

@@ -62,14 +62,14 @@ def show(model: str, free: bool, num_mixtures: int, num_cases: int, seed: int, o
     """
     import numpy as np
 
-    from tfsep.evaluation import separation
+    from tfsep.evaluation import mixtures
     from tfsep.metrics.si_sdr import si_sdr
     from tfsep.models import store
     from tfsep.separation.separator import Separator
 
     separator = Separator.load(model)
     length = round(_SECONDS * separator.sample_rate)
-    batches = list(separation.toy_batches(separator, num_mixtures, seed, free, length))
+    batches = list(mixtures.toy_batches(separator, num_mixtures, seed, free, length))
     mixture, true = (np.concatenate([getattr(each, name) for each in batches]) for name in ("mixture", "references"))
     found = separator.separate_batch(mixture, seed=seed)[0]
     scores = si_sdr(found, true)

@@ -38,7 +38,7 @@ def _measure(argv: Sequence[str]) -> int:
     parse.add_argument("--split", default="test", help="of the folder (default: test)")
     args = parse.parse_args(argv)
     runner.start_tensorflow()
-    from tfsep.evaluation.separation import song_batches
+    from tfsep.evaluation.mixtures import song_batches
     from tfsep.separation.separator import Separator
 
     separator = Separator.load(args.model)

@@ -17,6 +17,7 @@ before and are not asked for stay in them.
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import functools
 import re
 import sys
@@ -184,24 +185,27 @@ def _kinds_of_priors(description: Setting, used: Mapping[str, str] | None = None
 
 def score(row: Row, args: argparse.Namespace, seen: Sequence[str]) -> Record:
     """Measure one row; further baselines are measured once for each data set."""
-    from tfsep.evaluation import baselines as baseline_scores
     from tfsep.evaluation import separation
 
     separator = row.load()
     label = Path(row.data).name
     names = [name for name in args.baselines.split(",") if name and label not in seen and applies(name, row.data)]
-    baselines = baseline_scores.build(names, separator.sources, row.data, args.seed)
+    settings = separation.EvaluationSettings(row.data, seed=args.seed, baselines=names, name=label)
     if row.data.startswith("toy"):
         count = args.num_mixtures if row.priors == "-" else min(args.limit, args.num_mixtures)
-        batches = separation.toy_batches(separator, count, args.seed, row.data == "toy-free")
-    else:
-        count, batches = 0, separation.song_batches(separator, row.data, "test")
+        settings = dataclasses.replace(settings, num_mixtures=count)
     about = {"model": row.model, "priors": row.priors, "posterior": row.posterior}
     try:
-        return {**separation.evaluate(separator, batches, label, args.seed, baselines=baselines), **about}
+        return {**separation.evaluate(separator, settings), **about}
     except JobError as error:
         # A sampler that runs away from what its prior knows is a result; nothing else is scored in its place.
-        return {"data": label, "num_mixtures": count, "failed": str(error), "baselines": {}, **about}
+        return {
+            "data": label,
+            "num_mixtures": settings.num_mixtures or 0,
+            "failed": str(error),
+            "baselines": {},
+            **about,
+        }
 
 
 def applies(baseline: str, data: str) -> bool:

@@ -97,12 +97,12 @@ def test_toy_record(call: Run, tmp_path: Path, data: str) -> None:
     assert all(f"\n{name}" in out for name in (*TOY_SOURCES, "all", "mixture", "ideal_ratio_mask"))
 
 
-def test_toy_mixtures_are_those_of_the_data_floor(tiny_models: Path) -> None:
-    from tfsep.evaluation import separation
+def test_toy_mixtures_are_those_of_the_data_package(tiny_models: Path) -> None:
+    from tfsep.evaluation import mixtures
     from tfsep.separation.separator import Separator
 
     separator = Separator.load(str(tiny_models / "toy"))
-    batches = list(separation.toy_batches(separator, 70, 5, free=False))
+    batches = list(mixtures.toy_batches(separator, 70, 5, free=False))
     mixture, sources = toy.mixtures(70, 1024, 16000, 5)
     np.testing.assert_allclose(np.concatenate([batch.mixture for batch in batches]), mixture, atol=1e-7)
     np.testing.assert_allclose(np.concatenate([batch.references for batch in batches]), sources / 4, atol=1e-7)
@@ -165,7 +165,7 @@ def test_a_musdb_root_and_both_of_its_mixtures(call: Run, tmp_path: Path) -> Non
         (["--model=songs", "--data=uneven"], 1, "one number of channels, got [2, 3]"),
     ],
 )
-def test_what_cannot_be_scored(call: Run, tmp_path: Path, arguments: list[str], code: int, complaint: str) -> None:
+def test_what_cannot_be_measured(call: Run, tmp_path: Path, arguments: list[str], code: int, complaint: str) -> None:
     write_tracks(tmp_path / "songs", {"one": {"drums": stem(1)}})
     write_tracks(tmp_path / "uneven", {"one": {"drums": stem(1, 2), "bass": stem(1, 3)}})
     (tmp_path / "packed" / "test").mkdir(parents=True)
@@ -199,7 +199,7 @@ def test_coverage_is_counted_on_request(call: Run, tmp_path: Path) -> None:
     assert all(found["50"][name] <= found["90"][name] for name in TOY_SOURCES)
 
 
-def test_baselines_are_scored_by_name(call: Run, tmp_path: Path) -> None:
+def test_baselines_are_measured_by_name(call: Run, tmp_path: Path) -> None:
     write_tracks(tmp_path / "data", {"one": {"drums": stem(4), "mixture": stem(4) + stem(5)}})
     arguments = ["--model=songs", "--data=data", "--calibration", "--json=r.json"]
     code, out, _ = call(evaluate.main, *arguments, "--baselines=hpss")

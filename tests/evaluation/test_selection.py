@@ -44,32 +44,32 @@ def choose(*errors: float) -> selection.Choice:
 def test_the_best_prefix_is_kept_and_never_less_than_the_start(errors: tuple[float, ...], keep: int) -> None:
     choice = choose(*errors)
     assert choice.keep == keep and choice.num_mixtures == 20
-    assert max(choice.scores) == choice.scores[keep - 1] >= choice.scores[0]
-    assert all(np.isfinite(choice.scores))
+    assert max(choice.si_sdri) == choice.si_sdri[keep - 1] >= choice.si_sdri[0]
+    assert all(np.isfinite(choice.si_sdri))
 
 
-def test_scores_are_improvements_over_the_mixture() -> None:
+def test_metrics_are_improvements_over_the_mixture() -> None:
     choice = choose(0.1)
     # An error of -20 dB over a mixture in which each source is as loud as the other: 20 - 0 dB.
-    assert choice.scores[0] == pytest.approx(20.0, abs=0.5)
+    assert choice.si_sdri[0] == pytest.approx(20.0, abs=0.5)
 
 
-def test_the_choice_is_said_and_stored() -> None:
+def test_the_choice_is_printed_and_stored() -> None:
     choice = choose(0.5, 0.1, 0.3)
     said = str(choice)
     assert said.startswith("composition: masks ") and said.endswith("validation mixtures; keeps masks > gibbs")
     entry = selection.kept_entry({"kind": "composition", "stages": ["masks"]}, choice)
-    assert entry == {"kind": "composition", "stages": ["masks"], "keep": 2, "scores": list(choice.scores)}
+    assert entry == {"kind": "composition", "stages": ["masks"], "keep": 2, "scores": list(choice.si_sdri)}
 
 
-def test_what_cannot_be_scored_counts_nothing() -> None:
+def test_what_cannot_be_measured_counts_nothing() -> None:
     """Of a single source the mixture is the answer."""
     assert selection._mean(np.array([np.nan, np.nan])) == 0.0
 
 
 def test_the_criterion_that_answers_best_is_taken_and_the_first_of_equals() -> None:
     samplers = {name: Near("gibbs", error) for name, error in (("residual", 0.5), ("density", 0.1))}
-    chosen, scores = selection.best_criterion(samplers, MIXTURES, 0.5 * TRUTH)
-    assert chosen == "density" and scores["density"] - scores["residual"] == pytest.approx(14.0, abs=0.5)
+    chosen, found = selection.best_criterion(samplers, MIXTURES, 0.5 * TRUTH)
+    assert chosen == "density" and found["density"] - found["residual"] == pytest.approx(14.0, abs=0.5)
     alike = {name: Near("gibbs", 0.5) for name in ("residual", "density")}
     assert selection.best_criterion(alike, MIXTURES, 0.5 * TRUTH)[0] == "residual"

@@ -53,11 +53,10 @@ def _demo(argv: Sequence[str]) -> int:
     common = ["--output", str(output), "--overwrite"]
     code = separate.main([*map(str, inputs), "--model", "toy", *common])
     code = separate.main([*map(str, songs), "--model", "songs", *common]) or code
-    batches = separation.toy_batches(toys, NUM_MIXTURES, args.seed, False, length)
-    print("\n" + separation.as_text(separation.evaluate(toys, batches, "toy", args.seed)))
-    model = Separator.load("songs")
-    batches = separation.song_batches(model, examples, "test")
-    print("\n" + separation.as_text(separation.evaluate(model, batches, "examples", args.seed)))
+    settings = separation.EvaluationSettings("toy", num_mixtures=NUM_MIXTURES, seed=args.seed)
+    print("\n" + separation.as_text(separation.evaluate(toys, settings)))
+    settings = separation.EvaluationSettings(str(examples), seed=args.seed, name="examples")
+    print("\n" + separation.as_text(separation.evaluate(Separator.load("songs"), settings)))
     print(f"\nListen: {output / 'toy'} and {output / 'songs'}; the toy mixtures are in {output / 'inputs'}.")
     return code
 

@@ -1,4 +1,4 @@
-"""Score a model on held-out mixtures: SI-SDR and its improvement per source, beside the mixture and an ideal mask.
+"""Measure a model on held-out mixtures: SI-SDR and its improvement per source, beside the mixture and an ideal mask.
 
 Prints a table to stdout and writes the whole record as JSON.
 """
@@ -8,21 +8,23 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from tfsep.cli import runner
 from tfsep.errors import InputError, JobError
 from tfsep.models.selection import select
 from tfsep.separation.settings import SeparatorSettings
 
+if TYPE_CHECKING:
+    from tqdm import tqdm
+
 TOY_DATA = ("toy", "toy-free")
-_TOY_MIXTURES = 256
 
 
 def parser() -> argparse.ArgumentParser:
-    """The command's arguments."""
+    """Build the parser of the command's arguments."""
     parse = runner.Parser(prog="evaluate", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     add = parse.add_argument
     add("--model", required=True, metavar="NAME|DIR", help="bundled or own model")
@@ -41,7 +43,7 @@ def parser() -> argparse.ArgumentParser:
     add("--calibration", action="store_true", help="coverage of 50 %% and 90 %% intervals from 39 posterior samples")
     add("--bss_eval", action="store_true", help="SDR, ISR, SIR and SAR too, medians of tracks (extra eval; slow)")
     add("--overlap", type=float, metavar="X", help="part of a segment shared with the next one, 0..0.9")
-    add("--stereo", metavar="MODE", help="how channels are heard: each, mid_side or wiener (default: the model's)")
+    add("--stereo", metavar="MODE", help="how channels are separated: each, mid_side or wiener (default: the model's)")
     add("--without", action="append", default=[], metavar="SOURCE", help="a source that no mixture has; repeatable")
     return parse
 
@@ -59,40 +61,31 @@ def _evaluate(argv: Sequence[str]) -> int:
     SeparatorSettings.of_model(chosen.description["settings"], args.overlap, stereo=args.stereo)
     runner.start_tensorflow()
     with runner.quiet_stderr():
-        from tfsep.evaluation import baselines as baseline_scores
         from tfsep.evaluation import separation
-        from tfsep.evaluation.bss_eval import BssScores
         from tfsep.separation.separator import Separator
     separator = Separator.load(
         args.model,
         posterior=args.posterior,
-        priors=priors,
+        priors=runner.parse_priors(args.priors),
         steps=args.steps,
         overlap=args.overlap,
         stereo=args.stereo,
         without=args.without,
     )
-    if args.data in TOY_DATA:
-        num_mixtures = args.num_mixtures or _TOY_MIXTURES
-        free = args.data == "toy-free"
-        batches = separation.toy_batches(separator, num_mixtures, args.seed, free, args.length)
-    else:
-        batches = separation.song_batches(
-            separator, args.data, args.split, args.num_mixtures, args.linear_mixture, args.balance_db
-        )
-    names = [name for name in args.baselines.split(",") if name]
-    baselines = baseline_scores.build(names, separator.sources, args.data, args.seed)
+    settings = separation.EvaluationSettings(
+        data=args.data,
+        split=args.split,
+        num_mixtures=args.num_mixtures,
+        length=args.length,
+        linear=args.linear_mixture,
+        balance_db=args.balance_db,
+        seed=args.seed,
+        baselines=[name for name in args.baselines.split(",") if name],
+        calibrate=args.calibration,
+        bss_eval=args.bss_eval,
+    )
     with _progress() as bar:
-        record = separation.evaluate(
-            separator,
-            batches,
-            args.data,
-            args.seed,
-            bar.update,
-            baselines,
-            args.calibration,
-            BssScores() if args.bss_eval else None,
-        )
+        record = separation.evaluate(separator, settings, progress=bar.update)
     print(separation.as_text(record))
     if args.json:
         _write(Path(args.json), record)
@@ -113,7 +106,7 @@ def _check(args: argparse.Namespace) -> None:
         raise InputError(f"--json must name a file, got the folder {args.json}")
 
 
-def _write(path: Path, record: dict[str, Any]) -> None:
+def _write(path: Path, record: Mapping[str, object]) -> None:
     """Write the record whole or not at all."""
     from tfsep.audio.atomic import replacing
 
@@ -124,8 +117,8 @@ def _write(path: Path, record: dict[str, Any]) -> None:
         raise JobError(f"{path} cannot be written: {error.strerror}") from error
 
 
-def _progress() -> Any:
-    """A counter of mixtures, on terminals only."""
+def _progress() -> tqdm[None]:
+    """Count mixtures, on terminals only."""
     from tqdm import tqdm
 
     return tqdm(desc="evaluate", unit=" mixtures", leave=False, disable=None)

@@ -1,34 +1,40 @@
 r"""Whether a posterior knows how wrong it is: the coverage of its intervals, and the temperature that sets it right.
 
-K draws of a sample of a source, sorted, divide the line into K + 1 parts which the truth hits equally often if it is
-one more draw of the same law. With K = 39 the interval from the 2nd to the 38th covers exactly 90 %, from the 10th to
-the 30th exactly 50 %. Coverage is the share of samples (of time, mixtures and channels) whose truth lies within.
+K draws of a sample of a source, sorted, divide the line into K + 1 parts which the truth hits equally
+often if it is one more draw of the same law. With K = 39 the interval from the 2nd to the 38th covers
+exactly 90 %, from the 10th to the 30th exactly 50 %. Coverage is the share of samples (of time,
+mixtures and channels) whose truth lies within.
 
-A learned posterior's spread is multiplied by one temperature per source, :math:`\tau_k`, such that on validation
-mixtures the 90 % intervals cover 90 %: with centre c and half-width h of an interval, :math:`\tau_k` is the 0.9
-quantile of :math:`|s - c| / h`. Draws are projected on the mixture, which mixes the sources' spreads, so it is fitted
-in a few rounds.
+A learned posterior's spread is multiplied by one temperature per source, :math:`\tau_k`, such that on
+validation mixtures the 90 % intervals cover 90 %: with centre c and half-width h of an interval,
+:math:`\tau_k` is the 0.9 quantile of :math:`|s - c| / h`. Draws are projected on the mixture, which
+mixes the sources' spreads, so it is fitted in a few rounds.
 
-Source: Gneiting, Balabdaoui and Raftery 2007 (probability integral transform); Guo et al. 2017 (temperature scaling).
+Source: Gneiting, Balabdaoui and Raftery 2007 (probability integral transform); Guo et al. 2017
+(temperature scaling).
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TypeAlias
 
 import numpy as np
 
 from tfsep.posteriors.amortised import Amortised
+from tfsep.posteriors.base import Posterior
 
 NUM_DRAWS = 39
-#: Nominal coverage in percent: places of its lower and upper end among the sorted draws.
+#: Nominal coverage in percent: indices of its lower and upper end among the sorted draws.
 INTERVALS: Mapping[int, tuple[int, int]] = {50: (9, 29), 90: (1, 37)}
 _FITTED = 90
 _ROUNDS = 3
 _BATCH_SAMPLES = 1 << 16  # of mixtures drawn for at once
 _SMALLEST_WIDTH = 1e-9
+
+#: {nominal coverage in percent: {source, or "all": share covered, None for a source that was always silent}}.
+CoverageTable: TypeAlias = dict[str, dict[str, float | None]]
 
 
 @dataclass
@@ -57,24 +63,24 @@ class Coverage:
             self.hits[nominal] = self.hits.get(nominal, 0) + inside.sum(axis=(0, 2))
         self.count = self.count + audible.sum(axis=(0, 2)) * references.shape[-1]
 
-    def record(self, sources: Iterable[str]) -> dict[str, dict[str, float | None]]:
-        """{"50": {source: share covered, ..., "all": mean}, "90": ...}; None for a source that was always silent."""
+    def record(self, sources: Iterable[str]) -> CoverageTable:
+        """Give the shares covered, source by source and over all."""
         names, count = list(sources), np.asarray(self.count)
-        table = {}
+        table: CoverageTable = {}
         for nominal, hits in self.hits.items():
             shares = {name: float(hits[k] / count[k]) if count[k] else None for k, name in enumerate(names)}
             table[str(nominal)] = {**shares, "all": float(hits.sum() / count.sum()) if count.sum() else None}
         return table
 
 
-def draws_of(posterior: Any, mixtures: np.ndarray, seed: int = 0) -> np.ndarray:
-    """:data:`NUM_DRAWS` draws of a_k s_k for mixtures (batch, segment): (sample, batch, source, segment)."""
+def draws_of(posterior: Posterior, mixtures: np.ndarray, seed: int = 0) -> np.ndarray:
+    """Draw :data:`NUM_DRAWS` samples of a_k s_k for mixtures (batch, segment): (sample, batch, source, segment)."""
     column = np.asarray(posterior.gains, np.float32)[:, np.newaxis]
     return np.asarray(posterior.sample(mixtures, NUM_DRAWS, (seed, 0))) * column
 
 
 def _parts(mixtures: np.ndarray) -> Iterator[slice]:
-    """Parts of a batch that fit in memory with their draws."""
+    """Divide a batch into parts that fit in memory with their draws."""
     size = max(1, _BATCH_SAMPLES // mixtures.shape[-1])
     return (slice(start, start + size) for start in range(0, len(mixtures), size))
 
@@ -105,16 +111,23 @@ def fit_temperature(posterior: Amortised, mixtures: np.ndarray, references: np.n
 
 def measure(
     draw: Callable[[np.ndarray], np.ndarray], mixtures: np.ndarray, references: np.ndarray, sources: Iterable[str]
-) -> dict[str, dict[str, float | None]]:
-    """Coverage of ``draw`` (batch, time) -> (sample, batch, source, time), in batches that fit in memory."""
+) -> CoverageTable:
+    """Measure the coverage of ``draw``, in batches that fit in memory.
+
+    Args:
+        draw: from mixtures (batch, time) to samples (sample, batch, source, time).
+        mixtures: (batch, time).
+        references: the truth, (batch, source, time).
+        sources: names in the order of the source axis.
+    """
     coverage = Coverage()
     for part in _parts(mixtures):
         coverage.add(draw(mixtures[part]), references[part])
     return coverage.record(sources)
 
 
-def as_text(record: Mapping[str, Mapping[str, float | None]]) -> str:
-    """One line per interval: what should be covered, and what is, source by source."""
+def as_text(record: CoverageTable) -> str:
+    """Format one line per interval: what should be covered, and what is, source by source."""
     lines = []
     for nominal, shares in record.items():
         cells = ", ".join(f"{name} {100 * share:.1f} %" for name, share in shares.items() if share is not None)

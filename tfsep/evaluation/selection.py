@@ -1,13 +1,14 @@
 """What validation mixtures decide: the stages that a composition keeps, the criterion by which restarts are chosen.
 
-A composition keeps the prefix of its stages that scores best, its first stage at least. Gibbs updates from several
-starts keep the answer with the smallest residual or the likeliest one, whichever scores better. The validation mixtures
-are mixtures of unpaired isolated sources, so the choice needs no more than the training did.
+A composition keeps the prefix of its stages with the best SI-SDRi, its first stage at least. Gibbs
+updates from several starts keep the answer with the smallest residual or the likeliest one, whichever
+criterion gives the better SI-SDRi. The validation mixtures are mixtures of unpaired isolated sources,
+so the choice needs no more than the training did.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -26,29 +27,29 @@ class Choice:
 
     Attributes:
         kinds: of the stages.
-        scores: SI-SDRi in dB of the answer after each stage, over all sources and mixtures; -100 where an answer is
-            not finite.
+        si_sdri: in dB of the answer after each stage, over all sources and mixtures; -100 where an
+            answer is not finite.
         num_mixtures: on which it was measured.
     """
 
     kinds: tuple[str, ...]
-    scores: tuple[float, ...]
+    si_sdri: tuple[float, ...]
     num_mixtures: int
 
     @property
     def keep(self) -> int:
-        """Number of stages kept; the fewest of those that score alike."""
-        return int(np.argmax(self.scores)) + 1
+        """Count the stages to keep, the fewest of those that are equally good."""
+        return int(np.argmax(self.si_sdri)) + 1
 
     def __str__(self) -> str:
-        """What the recipe prints."""
-        ladder = ", ".join(f"{kind} {score:.2f} dB" for kind, score in zip(self.kinds, self.scores, strict=True))
+        """Format what the recipe prints."""
+        ladder = ", ".join(f"{kind} {value:.2f} dB" for kind, value in zip(self.kinds, self.si_sdri, strict=True))
         kept = " > ".join(self.kinds[: self.keep])
         return f"composition: {ladder} on {self.num_mixtures} validation mixtures; keeps {kept}"
 
 
 def choose(composition: Composition, mixtures: np.ndarray, references: np.ndarray, seed: int = 0) -> Choice:
-    """Score every prefix of a composition that has all its stages.
+    """Measure every prefix of a composition that has all its stages.
 
     Args:
         composition: built with ``keep=None``.
@@ -60,17 +61,17 @@ def choose(composition: Composition, mixtures: np.ndarray, references: np.ndarra
     rows: list[list[np.ndarray]] = [[] for _ in composition.stages]
     for start in range(0, len(mixtures), _BATCH):
         part = slice(start, start + _BATCH)
-        for place, answer in enumerate(composition.answers(mixtures[part], (seed, start))):
+        for index, answer in enumerate(composition.answers(mixtures[part], (seed, start))):
             estimate = np.asarray(answer) * column
-            rows[place].append(_improvement(estimate, references[part], mixtures[part]))
-    scores = tuple(_mean(np.concatenate(row)) for row in rows)
-    return Choice(tuple(stage.kind for stage in composition.stages), scores, len(mixtures))
+            rows[index].append(_improvement(estimate, references[part], mixtures[part]))
+    si_sdri = tuple(_mean(np.concatenate(row)) for row in rows)
+    return Choice(tuple(stage.kind for stage in composition.stages), si_sdri, len(mixtures))
 
 
 def best_criterion(
     samplers: Mapping[str, Posterior], mixtures: np.ndarray, references: np.ndarray, seed: int = 0
 ) -> tuple[str, dict[str, float]]:
-    """Which of several samplers, alike but for how they choose among their restarts, answers best; the first of equals.
+    """Find which of several samplers answers best, alike but for how they choose among restarts; the first of equals.
 
     Args:
         samplers: by criterion.
@@ -81,19 +82,19 @@ def best_criterion(
     Returns:
         The criterion, and the SI-SDRi in dB of each over all sources and mixtures.
     """
-    scores = {}
+    found = {}
     for criterion, sampler in samplers.items():
         column, rows = np.asarray(sampler.gains, np.float32)[:, np.newaxis], []
         for start in range(0, len(mixtures), _BATCH):
             part = slice(start, start + _BATCH)
             estimate = np.asarray(sampler.sample(mixtures[part], 1, (seed, start))[0]) * column
             rows.append(_improvement(estimate, references[part], mixtures[part]))
-        scores[criterion] = _mean(np.concatenate(rows))
-    return max(scores, key=lambda criterion: scores[criterion]), scores
+        found[criterion] = _mean(np.concatenate(rows))
+    return max(found, key=lambda criterion: found[criterion]), found
 
 
 def _improvement(estimate: np.ndarray, references: np.ndarray, mixtures: np.ndarray) -> np.ndarray:
-    """SI-SDRi within +-100 dB; silent references are nan, an estimate that is not finite counts -100."""
+    """Compute SI-SDRi within +-100 dB; silent references are nan, an estimate that is not finite counts -100."""
     finite = np.isfinite(estimate).all(axis=-1)
     safe = np.where(finite[..., np.newaxis], estimate, 0.0)
     gained = np.clip(si_sdri(safe, references, mixtures[:, np.newaxis]), -_LIMIT_DB, _LIMIT_DB)
@@ -101,12 +102,11 @@ def _improvement(estimate: np.ndarray, references: np.ndarray, mixtures: np.ndar
 
 
 def _mean(values: np.ndarray) -> float:
-    """Mean of what can be scored; 0 dB, no better than the mixture, where nothing can."""
-    scored = values[~np.isnan(values)]
-    return round(float(scored.mean()), 4) if scored.size else 0.0
+    """Average what is known; 0 dB, no better than the mixture, where nothing is."""
+    known = values[~np.isnan(values)]
+    return round(float(known.mean()), 4) if known.size else 0.0
 
 
 def kept_entry(entry: dict[str, object], choice: Choice) -> dict[str, object]:
-    """A composition's arguments with what was chosen, as a model folder stores them."""
-    scores: Sequence[float] = choice.scores
-    return {**entry, "keep": choice.keep, "scores": list(scores)}
+    """Add what was chosen to a composition's arguments, as a model folder stores them."""
+    return {**entry, "keep": choice.keep, "scores": list(choice.si_sdri)}

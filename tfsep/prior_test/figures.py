@@ -3,18 +3,32 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
+import matplotlib
+import numpy as np
 import tensorflow as tf
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
 from tensorboard.plugins.hparams import api as hparams
 
 from tfsep.errors import JobError
-from tfsep.evaluation import figures
-from tfsep.evaluation.figures import Curve, Figure
-from tfsep.prior_test.record import CrossLikelihood, CurvatureStudy, Record
+from tfsep.prior_test.record import CrossLikelihood, CurvatureStudy, Histogram, Means, Record
 from tfsep.prior_test.tables import noise_level
 
+matplotlib.use("Agg")
+
 _SHOWN = 4
+
+
+@dataclass(frozen=True)
+class Curve:
+    """Values over positions; dashed for what others are compared with."""
+
+    at: Sequence[float]
+    values: Sequence[float]
+    dashed: bool = False
 
 
 def write(record: Record, folder: str | Path) -> list[Path]:
@@ -35,7 +49,7 @@ def write(record: Record, folder: str | Path) -> list[Path]:
                     tf.summary.scalar(f"prior_test/{name}", share)
             for name, figure in pictures(record).items():
                 figure.savefig(folder / f"{name}.png", dpi=80)
-                tf.summary.image(f"prior_test/{name}", figures.pixels(figure)[tf.newaxis])
+                tf.summary.image(f"prior_test/{name}", pixels(figure)[tf.newaxis])
                 paths.append(folder / f"{name}.png")
         events.close()
     except (OSError, tf.errors.OpError) as error:
@@ -47,29 +61,29 @@ def pictures(record: Record) -> dict[str, Figure]:
     """Draw what the record holds: {name: figure}."""
     found = {}
     if record["log_prob"]:
-        found["cross_likelihood"] = figures.matrices(
+        found["cross_likelihood"] = matrices(
             {noise_level(row["sigma"]): row["log_prob"] for row in _some(record["by_sigma"])},
             "nats per dimension, below the best of each column",
         )
-        found["histograms"] = figures.histograms(record["histograms"], "log-density in nats per dimension")
-        found["accuracy"] = figures.curves(_accuracies(record), "sigma", "accuracy")
+        found["histograms"] = histograms(record["histograms"], "log-density in nats per dimension")
+        found["accuracy"] = curves(_accuracies(record), "sigma", "accuracy")
     if "without_log_det" in record:
-        matrices = {
+        by_weight = {
             f"log-determinant x {each['weight']:g}: accuracy {each['accuracy']:.2f}": each["log_prob"]
             for each in record["without_log_det"]["by_weight"]
         }
-        found["without_log_det"] = figures.matrices(matrices, "value per dimension, below the best of each column")
+        found["without_log_det"] = matrices(by_weight, "value per dimension, below the best of each column")
     if "curvature" in record:
         study = record["curvature"]
         for path in ("line", "latent", "delay", "cents", "decibels"):
             panels = _paths(study, path)
             if panels:
-                found[f"path_{path}"] = figures.curves(panels, path, "nats per dimension")
+                found[f"path_{path}"] = curves(panels, path, "nats per dimension")
         means = {
             name: Curve([point[0] for point in points], [point[1] for point in points], dashed=name == "ideal")
             for name, points in study["mean_curvature"].items()
         }
-        found["curvature"] = figures.curves({"largest curvature": means}, "sigma", "|eigenvalue| sigma^2", True)
+        found["curvature"] = curves({"largest curvature": means}, "sigma", "|eigenvalue| sigma^2", True)
     return found
 
 
@@ -113,3 +127,58 @@ def _settings(record: Record) -> Mapping[str, str | float]:
         "kinds": ", ".join(dict.fromkeys(record["kinds"].values())),
         "level": record["level"] or "as it is",
     }
+
+
+def matrices(tables: Mapping[str, Means], label: str) -> Figure:
+    """Draw cross-likelihoods side by side, {title: {prior: {source: mean}}}: the numbers, coloured down each column.
+
+    The colour is how far a prior lies below the best one of the column; the numbers are the means
+    themselves.
+    """
+    figure = Figure(figsize=(0.8 + 3.4 * len(tables), 3.6), layout="constrained")
+    for axes, (title, table) in zip(figure.subplots(1, len(tables), squeeze=False)[0], tables.items(), strict=True):
+        priors, sources = list(table), list(next(iter(table.values())))
+        values = np.array([[table[prior][source] for source in sources] for prior in priors])
+        image = axes.imshow(values - values.max(axis=0), cmap="viridis", vmin=-2.0, vmax=0.0)
+        for (row, column), value in np.ndenumerate(values):
+            light = value - values[:, column].max() > -0.5
+            colour = "black" if light else "white"
+            axes.text(column, row, f"{value:.2f}", ha="center", va="center", color=colour, fontsize=8)
+        axes.set_xticks(range(len(sources)), sources, rotation=30)
+        axes.set_yticks(range(len(priors)), priors)
+        axes.set(title=title, xlabel="source", ylabel="prior")
+    bar = figure.colorbar(image, ax=figure.axes, shrink=0.8)
+    bar.set_label(label, fontsize=7)
+    return figure
+
+
+def histograms(pairs: Mapping[str, Histogram], label: str) -> Figure:
+    """Draw one panel of histograms for each prior."""
+    figure = Figure(figsize=(3.4 * len(pairs), 2.8), layout="constrained")
+    for axes, (prior, found) in zip(figure.subplots(1, len(pairs), squeeze=False)[0], pairs.items(), strict=True):
+        for source, counts in found["counts"].items():
+            own = source == prior
+            axes.stairs(counts, found["edges"], label=source, fill=own, alpha=0.5 if own else 1.0)
+        axes.set(title=f"prior of {prior}", xlabel=label, yticks=[])
+        axes.legend(fontsize=7)
+    return figure
+
+
+def curves(panels: Mapping[str, Mapping[str, Curve]], across: str, up: str, logarithmic: bool = False) -> Figure:
+    """Draw one panel of curves for each title: {title: {name: curve}}; ``logarithmic`` is the vertical axis."""
+    figure = Figure(figsize=(3.6 * len(panels), 3.2), layout="constrained")
+    for axes, (title, found) in zip(figure.subplots(1, len(panels), squeeze=False)[0], panels.items(), strict=True):
+        for name, curve in found.items():
+            axes.plot(curve.at, curve.values, label=name, linestyle="--" if curve.dashed else "-", marker=".")
+        axes.set(title=title, xlabel=across, ylabel=up, yscale="log" if logarithmic else "linear")
+        if across == "sigma":
+            axes.set_xscale("log")
+        axes.legend(fontsize=7)
+    return figure
+
+
+def pixels(figure: Figure) -> np.ndarray:
+    """Render a figure as an RGB picture: (height, width, 3) uint8."""
+    canvas = FigureCanvasAgg(figure)
+    canvas.draw()
+    return np.asarray(canvas.buffer_rgba())[..., :3].copy()
