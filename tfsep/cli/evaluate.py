@@ -66,7 +66,7 @@ def _evaluate(argv: Sequence[str]) -> int:
     separator = Separator.load(
         args.model,
         posterior=args.posterior,
-        priors=runner.parse_priors(args.priors),
+        priors=priors,
         steps=args.steps,
         overlap=args.overlap,
         stereo=args.stereo,
