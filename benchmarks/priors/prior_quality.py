@@ -2,11 +2,12 @@
 
     python -m benchmarks.priors.prior_quality [--model=NAME|DIR ...] [--num_examples=2048] [--num_denoised=N] [--seed=0]
 
-All models are tested on the same held-out excerpts of the grid of keys, each in its own domain; numbers of different
-domains are never set against each other. Beside them stand the ideal prior, the toy generator's own density, and the
-Wiener filter. Writes ``benchmarks/results/prior_quality.json`` and ``prior_quality.md``; models that were measured
-before and are not asked for stay in them, and so does the ideal prior of the same excerpts. ``--num_denoised`` measures
-the denoising, the slow half for a flow, on the first N of the excerpts; the table says on how many.
+All models are tested on the same held-out excerpts of the grid of keys, each in its own domain; numbers
+of different domains are never compared. They are compared with the ideal prior, the toy generator's own
+density, and with the Wiener filter. Writes ``benchmarks/results/prior_quality.json`` and
+``prior_quality.md``; models that were measured before and are not asked for stay in them, and so does
+the ideal prior of the same excerpts. ``--num_denoised`` measures the denoising, the slow half for a
+flow, on the first N of the excerpts; the table says on how many.
 """
 
 from __future__ import annotations
@@ -15,12 +16,15 @@ import argparse
 import json
 import sys
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING
 
 from benchmarks import records as results
-from benchmarks.records import RESULTS
+from benchmarks.records import RESULTS, Record
 from tfsep.cli import runner
 from tfsep.errors import InputError
+
+if TYPE_CHECKING:
+    from tfsep.evaluation.prior_set import PriorSet
 
 ACCURACY_SIGMA, GAP_SIGMA = 0.02, 0.1
 IDEAL = "ideal prior"
@@ -50,7 +54,7 @@ def _measure(argv: Sequence[str]) -> int:
     runner.start_tensorflow()
     from tfsep.evaluation import prior_set
 
-    measured: list[dict[str, Any]] = []
+    measured: list[Record] = []
     known = results.read(args.output, "prior_quality")
     for model in args.model or ["toy"]:
         tested = prior_set.load(model)
@@ -64,28 +68,28 @@ def _measure(argv: Sequence[str]) -> int:
     return 0
 
 
-def ideal_of(record: dict[str, Any], records: Sequence[dict[str, Any]]) -> dict[str, Any] | None:
-    """The record of the ideal priors of the same waves, on as many excerpts from the same seed, if there is one."""
+def ideal_of(record: Record, records: Sequence[Record]) -> Record | None:
+    """Find the record of the ideal priors of the same waves, on as many excerpts from the same seed; None without."""
     same = [each for each in records if all(each[k] == record[k] for k in ("waves", "num_examples", "seed"))]
     return next((each for each in same if each["model"] == IDEAL), None)
 
 
-def _record(tested: Any, num: int, denoised: int, seed: int) -> dict[str, Any]:
+def _record(tested: PriorSet, num: int, denoised: int, seed: int) -> Record:
     """Measure one set of priors."""
     waves = f"{tested.length} samples at {tested.sample_rate} Hz of {', '.join(tested.sources)}"
     kinds = ", ".join(dict.fromkeys(prior.kind for prior in tested.priors.values()))
     about = {"model": tested.name, "kinds": kinds, "num_examples": num, "num_denoised": denoised, "seed": seed}
-    return {**about, "waves": waves, **_scores(tested, num, denoised, seed)}
+    return {**about, "waves": waves, **_measured(tested, num, denoised, seed)}
 
 
-def _scores(tested: Any, num: int, denoised: int, seed: int) -> dict[str, Any]:
-    """Accuracy, own log-densities and denoising errors of a set of priors."""
+def _measured(tested: PriorSet, num: int, denoised: int, seed: int) -> Record:
+    """Measure accuracy, own log-densities and denoising errors of a set of priors."""
     from tfsep.evaluation import excerpts, prior_scorer
     from tfsep.prior_test import cross_likelihood, denoising
 
     data = excerpts.toy_excerpts(tested.sources, tested.sample_rate, tested.length, seed, free=False)
     scorers = prior_scorer.scorers_of(tested.priors)
-    found: dict[str, Any] = {"domain": tested.domain, "accuracy": None, "own": {}}
+    found: Record = {"domain": tested.domain, "accuracy": None, "own": {}}
     if all(scorer.has_log_prob for scorer in scorers.values()):
         sigmas = [s for s in (ACCURACY_SIGMA, GAP_SIGMA) if all(scorer.covers(s) for scorer in scorers.values())]
         inputs = cross_likelihood.source_inputs(data, tested.sources, num)
@@ -97,13 +101,13 @@ def _scores(tested: Any, num: int, denoised: int, seed: int) -> dict[str, Any]:
     return {**found, "denoising": denoising.table(tested, data, scorers, None, denoised)}
 
 
-def tables(records: Sequence[dict[str, Any]]) -> str:
-    """The records as three Markdown tables, those of the ideal priors first."""
+def tables(records: Sequence[Record]) -> str:
+    """Format the records as three Markdown tables, those of the ideal priors first."""
     ordered = sorted(records, key=lambda record: record["model"] != IDEAL)
     return "\n\n".join([_accuracies(ordered), _errors(ordered), _gaps(ordered)])
 
 
-def _accuracies(records: Sequence[dict[str, Any]]) -> str:
+def _accuracies(records: Sequence[Record]) -> str:
     lines = [
         f"| model | priors | domain | excerpts a source | argmax accuracy at sigma {ACCURACY_SIGMA} | per source |",
         "|---|---|---|---|---|---|",
@@ -116,7 +120,7 @@ def _accuracies(records: Sequence[dict[str, Any]]) -> str:
     return "\n".join(lines)
 
 
-def _errors(records: Sequence[dict[str, Any]]) -> str:
+def _errors(records: Sequence[Record]) -> str:
     heads = " | ".join(f"rmse at sigma {sigma:g}" for sigma in records[0]["denoising"]["sigmas"])
     lines = [
         f"| model | domain | excerpts a source | {heads} | over the ideal prior's | over the Wiener filter's |",
@@ -133,7 +137,7 @@ def _errors(records: Sequence[dict[str, Any]]) -> str:
     return "\n".join(lines)
 
 
-def _gaps(records: Sequence[dict[str, Any]]) -> str:
+def _gaps(records: Sequence[Record]) -> str:
     lines = [
         f"| model, over waves | log-density at sigma {GAP_SIGMA}, own source, nats per dimension | ideal | gap |",
         "|---|---|---|---|",

@@ -1,12 +1,13 @@
-"""Isolated sounds for the songs model out of Debian packages: speakers for `bin/render --voices`, loops, guitars.
+"""Isolated sounds for the songs model out of Debian packages: speakers for ``bin/render --voices``, loops, guitars.
 
     python -m benchmarks.priors.songs_data --output=DIR [--root=/usr/share] [--seconds=60]
 
-Writes ``DIR/voices/<speaker>/*.wav`` (one folder a speaker, up to ``--seconds`` of each, those of less than 14 s left
-out), ``DIR/loops/train/<loop>/drums.flac`` and ``DIR/guitars/train/<song>/other.flac`` (its loudest 70 s). Packages
-that are not installed are passed over and named. Debian: fillets-ng-data-cs, fillets-ng-data-nl, ktuberling-data,
-klettres-data, tuxpaint-stamps-default, asterisk-core-sounds-{en,es,fr,it,ru}-g722 (with ffmpeg), sonic-pi-samples,
-fretsonfire-songs-sectoid, fretsonfire-songs-muldjord; voices that speak by program: flite, espeak-ng.
+Writes ``DIR/voices/<speaker>/*.wav`` (one folder a speaker, up to ``--seconds`` of each, those of less than
+14 s left out), ``DIR/loops/train/<loop>/drums.flac`` and ``DIR/guitars/train/<song>/other.flac`` (its
+loudest 70 s). Packages that are not installed are passed over and named. Debian: fillets-ng-data-cs,
+fillets-ng-data-nl, ktuberling-data, klettres-data, tuxpaint-stamps-default,
+asterisk-core-sounds-{en,es,fr,it,ru}-g722 (with ffmpeg), sonic-pi-samples, fretsonfire-songs-sectoid,
+fretsonfire-songs-muldjord; voices that speak by program: flite, espeak-ng.
 """
 
 from __future__ import annotations
@@ -53,7 +54,7 @@ class Package:
 
 
 def _fillets(path: str) -> str | None:
-    """The two fish (m, v) and each level's other actors: ``<level>/<language>/<level>-<who>-<line>.ogg``."""
+    """Name the two fish (m, v) and each level's other actors: ``<level>/<language>/<level>-<who>-<line>.ogg``."""
     found = re.search(r"([^/]+)/(cs|nl)/[^/]*?-([^-/]+)-[^/]*$", path)
     if found is None:
         return None
@@ -62,7 +63,7 @@ def _fillets(path: str) -> str | None:
 
 
 def _language(package: str, pattern: str) -> Callable[[str], str | None]:
-    """A speaker for each language of a package."""
+    """Make the function that names a speaker for each language of a package."""
 
     def speaker(path: str) -> str | None:
         found = re.search(pattern, path)
@@ -116,21 +117,21 @@ def recorded(package: Package, root: Path, output: Path, seconds: float) -> int:
     for speaker, paths in speakers.items():
         order = np.random.default_rng(len(paths)).permutation(len(paths))
         sounds, total = [], 0.0
-        for path in (paths[place] for place in order):
+        for path in (paths[index] for index in order):
             if total >= seconds:
                 break
             if (sound := _read(path)) is not None:
                 sounds.append(sound)
                 total += len(sound) / RATE
         if total >= LEAST_SECONDS:
-            for place, sound in enumerate(sounds):
-                _write(output / speaker / f"{place:03d}.wav", sound)
+            for number, sound in enumerate(sounds):
+                _write(output / speaker / f"{number:03d}.wav", sound)
             count += 1
     return count
 
 
 def _read(path: Path) -> np.ndarray | None:
-    """A file as (time,) at 22,050 Hz; None for what cannot be read. Telephone files (.g722) go through ffmpeg."""
+    """Read a file as (time,) at 22,050 Hz; None for what cannot be read. Telephone files (.g722) go through ffmpeg."""
     if path.suffix == ".g722":
         if shutil.which("ffmpeg") is None:
             return None
@@ -145,7 +146,7 @@ def _read(path: Path) -> np.ndarray | None:
 
 
 def spoken(output: Path) -> int:
-    """Let the voices of flite and espeak-ng say a few sentences; returns how many could."""
+    """Let the voices of flite and espeak-ng speak a few sentences; returns how many could."""
     commands = {f"flite_{voice}": ["flite", "-voice", voice, "-o", "{}", "-t"] for voice in FLITE}
     commands |= {f"espeak_{voice}": ["espeak-ng", "-v", voice, "-s", "140", "-w", "{}"] for voice in ESPEAK}
     found = {speaker: words for speaker, words in commands.items() if shutil.which(words[0]) is not None}
@@ -153,8 +154,8 @@ def spoken(output: Path) -> int:
     for speaker, words in found.items():
         (output / speaker).mkdir(parents=True, exist_ok=True)
         codes = []
-        for place, sentence in enumerate(SENTENCES):
-            target = str(output / speaker / f"{place:03d}.wav")
+        for number, sentence in enumerate(SENTENCES):
+            target = str(output / speaker / f"{number:03d}.wav")
             command = [*(target if word == "{}" else word for word in words), sentence]
             codes.append(subprocess.run(command, capture_output=True, check=False).returncode)
         count += not any(codes)
@@ -162,7 +163,7 @@ def spoken(output: Path) -> int:
 
 
 def loops(folder: Path, output: Path) -> int:
-    """Drum loops, repeated to 12 s or more, but those with tones in them; returns how many could be read."""
+    """Repeat drum loops to 12 s or more, but for those with tones in them; returns how many could be read."""
     chosen = [path for path in _sorted(folder, "loop_*.flac") if not re.search("drone|garzul|perc", path.name)]
     count = 0
     for path in chosen:
@@ -175,7 +176,7 @@ def loops(folder: Path, output: Path) -> int:
 
 
 def guitars(folder: Path, output: Path) -> int:
-    """The guitars of songs, the stretch of 70 s whose median second is loudest; returns how many could be read."""
+    """Take the guitars of songs, the 70 s whose median second is loudest; returns how many could be read."""
     count = 0
     for path in _sorted(folder, "*/*/guitar.ogg"):
         sound = _read(path)

@@ -2,9 +2,9 @@
 
     python -m benchmarks.priors.stability [--num_steps=200] [--learning_rate=0.5] [--seed=0] [--only=WORD]
 
-The guards are warm-up, clipping of the gradient, the soft clamp of log-scales and the return from steps that are not
-finite. Every row is trained on the same batches from the same weights. Writes ``benchmarks/results/stability.json`` and
-``stability.md``; ``docs/training.md`` reads them.
+The guards are warm-up, clipping of the gradient, the soft clamp of log-scales and the return from steps
+that are not finite. Every row is trained on the same batches from the same weights. Writes
+``benchmarks/results/stability.json`` and ``stability.md``; ``docs/training.md`` holds a copy of the table.
 """
 
 from __future__ import annotations
@@ -17,10 +17,9 @@ import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from benchmarks import records as results
-from benchmarks.records import RESULTS
+from benchmarks.records import RESULTS, Record, Setting
 from tfsep.cli import runner
 
 _SOURCE = "sawtooth"
@@ -52,8 +51,8 @@ class Row:
     """One training: what differs from all guards on."""
 
     name: str
-    fit: dict[str, Any] = field(default_factory=dict)
-    prior: dict[str, Any] = field(default_factory=dict)
+    fit: Setting = field(default_factory=dict)
+    prior: Setting = field(default_factory=dict)
 
 
 _NO_WARMUP, _NO_CLIPPING, _NO_GUARD = {"warmup_steps": 0}, {"clip_norm": 0.0}, {"nan_guard": False}
@@ -93,36 +92,37 @@ def _measure(argv: Sequence[str]) -> int:
     return 0
 
 
-def train(row: Row, num_steps: int, learning_rate: float, seed: int) -> dict[str, Any]:
-    """Train one row; its settings and what became of it.
+def train(row: Row, num_steps: int, learning_rate: float, seed: int) -> Record:
+    """Train one row.
 
     Returns:
-        A record with ``nats_per_dim_wave``, the last held-out log-density (None where it is not finite or the training
-        gave up), ``worst_loss``, ``largest_gradient_norm``, ``steps_not_finite``, ``restores`` and ``gave_up``.
+        A record with ``nats_per_dim_wave``, the last held-out log-density (None where it is not finite or
+        the training gave up), ``worst_loss``, ``largest_gradient_norm``, ``steps_not_finite``,
+        ``restores`` and ``gave_up``.
     """
     from tfsep.data.toy import ToyData
     from tfsep.errors import JobError
-    from tfsep.recipes.train import prior_task
+    from tfsep.recipes.priors import prior_task
     from tfsep.training.loop import fit
     from tfsep.training.task import FitSettings
 
     settings = FitSettings(**{"num_steps": num_steps, "learning_rate": learning_rate, **_FIT, **row.fit})
     task = prior_task(_SOURCE, {**_PRIOR, **row.prior}, ToyData(), settings, seed)
     with tempfile.TemporaryDirectory() as folder:
-        scores: dict[str, float] = {}
+        metrics: dict[str, float] = {}
         try:
-            scores = task.validate(fit(task, folder, settings, seed)) if task.validate else {}
+            metrics = task.validate(fit(task, folder, settings, seed)) if task.validate else {}
         except JobError as error:
             print(error, file=sys.stderr)
         curve = Path(folder, task.name, "curve.jsonl").read_text(encoding="utf-8")
     lines = [json.loads(line) for line in curve.splitlines()]
-    score = scores.get("nats_per_dim_wave", math.nan)
-    found = {"nats_per_dim_wave": score if math.isfinite(score) else None, **summary(lines), "gave_up": not scores}
+    nats = metrics.get("nats_per_dim_wave", math.nan)
+    found = {"nats_per_dim_wave": nats if math.isfinite(nats) else None, **summary(lines), "gave_up": not metrics}
     return {"row": row.name, "learning_rate": settings.learning_rate, **found}
 
 
-def summary(lines: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    """Figures of a training curve with one line a step, where numbers that were not finite stand as None."""
+def summary(lines: Sequence[Record]) -> Record:
+    """Summarise a training curve with one line a step, where numbers that were not finite stand as None."""
     steps = [line for line in lines if "loss" in line]
     losses, norms = ([line[name] for line in steps if line[name] is not None] for name in ("loss", "gradient_norm"))
     return {
@@ -134,8 +134,8 @@ def summary(lines: Sequence[dict[str, Any]]) -> dict[str, Any]:
     }
 
 
-def table(records: Sequence[dict[str, Any]]) -> str:
-    """The records as a Markdown table."""
+def table(records: Sequence[Record]) -> str:
+    """Format the records as a Markdown table."""
     head = ("training", "rate", "held-out nats/dim (wave)", "worst loss", "largest gradient norm")
     names = (*head, "steps not finite", "returns", "outcome")
     rows = [f"| {' | '.join(names)} |", "|" + "---|" * len(names)]

@@ -1,15 +1,16 @@
-"""Trains the priors of stems that docs/prior_test.md is about, and tests them song by song where each is left out.
+"""Train the priors of stems that docs/prior_test.md is about, and test them song by song where each is left out.
 
     python -m benchmarks.priors.stems_priors --songs=DIR [--more=DIR]... [--real=DIR] [--only=JOB]... [--runs=DIR]
 
-``priors`` trains gin/stems_prior.gin on the training splits of --songs and of every --more, by likelihood alone, and
-``background`` gin/stems_background.gin, a prior of all sources pooled; ``contrastive`` goes on from the first, by
-gin/contrastive_stems.gin. All end in ``<runs>/<job>/model``; the priors of the bundled ``songs`` are those of the last
-two. ``left_out`` takes the songs of ``<real>/train`` in turn and tests each under the priors of the sources it has, in
-four ways, each an entry of ``benchmarks/results/prior_test_left_out.json``: under ``priors`` (``likelihood``) and
-``contrastive`` as they are, which heard no song of --real, and under both trained further, as they were trained, on all
-of these songs but the one (``likelihood_real``, gin/stems_further_likelihood.gin, and ``contrastive_real``,
-gin/stems_further.gin). Each training resumes where it stood.
+``priors`` trains gin/stems_prior.gin on the training splits of --songs and of every --more, by likelihood
+alone, and ``background`` gin/stems_background.gin, a prior of all sources pooled; ``contrastive`` goes on
+from the first, by gin/contrastive_stems.gin. All end in ``<runs>/<job>/model``; the priors of the bundled
+``songs`` are those of the last two. ``left_out`` takes the songs of ``<real>/train`` in turn and tests
+each under the priors of the sources it has, after four trainings, each an entry of
+``benchmarks/results/prior_test_left_out.json``: under ``priors`` (``likelihood``) and ``contrastive`` as
+they are, which were trained on no song of --real, and under both trained further, as they were trained,
+on all of these songs but the one (``likelihood_real``, gin/stems_further_likelihood.gin, and
+``contrastive_real``, gin/stems_further.gin). Each training resumes where it stood.
 """
 
 from __future__ import annotations
@@ -18,21 +19,30 @@ import argparse
 import contextlib
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 from benchmarks.priors.prior_page import RESULTS
 from tfsep.cli import prior_test, runner, train
 from tfsep.data.stems import track_folders
 from tfsep.errors import InputError, JobError
+from tfsep.prior_test import record as records
 
 JOBS = ("priors", "background", "contrastive", "left_out")
-WAYS = ("likelihood", "likelihood_real", "contrastive", "contrastive_real")
+TRAININGS = ("likelihood", "likelihood_real", "contrastive", "contrastive_real")
 LEFT_OUT = "prior_test_left_out.json"
 _SHARE = 10
 _FURTHER = {"likelihood": "stems_further_likelihood", "contrastive": "stems_further"}
-_KEPT = ("num_examples", "sigma", "accuracy", "mean_auroc", "accuracy_per_source", "by_sigma", "scores", "referee")
+_KEPT = (
+    "num_examples",
+    "sigma",
+    "accuracy",
+    "mean_auroc",
+    "accuracy_per_source",
+    "by_sigma",
+    "detection_scores",
+    "reference_classifier",
+)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -48,28 +58,29 @@ def _make(argv: Sequence[str]) -> int:
     parse.add_argument("--more", action="append", default=[], metavar="DIR", help="further stems, repeatable")
     parse.add_argument("--only", action="append", choices=JOBS, help="one of the jobs, repeatable")
     parse.add_argument("--song", action="append", metavar="WORD", help="songs to leave out: those named so, repeatable")
-    parse.add_argument("--way", action="append", choices=WAYS, help="of leaving out, repeatable (default: all)")
-    parse.add_argument("--num_examples", type=int, default=64, metavar="N", help="test cuts a source (default: 64)")
+    flags = ("--training", "--way")  # the second is an alias
+    parse.add_argument(*flags, action="append", choices=TRAININGS, help="to test, repeatable (default: all)")
+    parse.add_argument("--num_examples", type=int, default=64, metavar="N", help="test excerpts a source (default: 64)")
     parse.add_argument("--runs", default="runs/stems_priors", metavar="DIR", help="where the trainings are")
     parse.add_argument("--results", default=str(RESULTS), metavar="DIR", help="where the record is")
     args = parse.parse_args(argv)
     jobs = args.only or [job for job in JOBS if job != "left_out" or args.real]
     if "left_out" in jobs and not args.real:
         raise InputError("left_out needs --real, a folder of stems")
-    runs, heard = Path(args.runs), [args.songs, *args.more]
+    runs, roots = Path(args.runs), [args.songs, *args.more]
     if "priors" in jobs:
-        _train("stems_prior", runs / "priors", heard, [])
+        _train("stems_prior", runs / "priors", roots, [])
     if "background" in jobs:
-        _train("stems_background", runs / "background", heard, [])
+        _train("stems_background", runs / "background", roots, [])
     if "contrastive" in jobs:
-        _train("contrastive_stems", runs / "contrastive", heard, [_from(runs / "priors")])
+        _train("contrastive_stems", runs / "contrastive", roots, [_from(runs / "priors")])
     for song in _chosen(args.real, args.song) if "left_out" in jobs else ():
         _leave_out(song, args, runs)
     return 0
 
 
 def _chosen(real: str, words: Sequence[str] | None) -> list[str]:
-    """Names of the songs to leave out.
+    """Choose the songs to leave out by words of their names; None is all.
 
     Raises:
         InputError: if there are none.
@@ -92,30 +103,30 @@ def _train(gin: str, folder: Path, roots: Sequence[str], settings: Sequence[str]
 
 
 def _leave_out(song: str, args: argparse.Namespace, runs: Path) -> None:
-    """Test on a song, under priors that heard no other real song and under those that heard all others; keep it."""
-    # Three real songs among hundreds would hardly be heard.
+    """Test on a song, under priors trained on no real song and under those trained on all others; keep the records."""
+    # Three real songs among hundreds would hardly count.
     roots = [args.songs, *args.more, *[args.real] * (_SHARE if args.more else 1)]
-    found, sources = {}, [f"--source={source}" for source in _heard(args.real, song, runs / "priors" / "model")]
-    for way in args.way or WAYS:
-        started, _, real = way.partition("_")
+    found, sources = {}, [f"--source={source}" for source in _audible(args.real, song, runs / "priors" / "model")]
+    for training in args.training or TRAININGS:
+        started, _, real = training.partition("_")
         run = start = runs / {"likelihood": "priors"}.get(started, started)
         if real:
-            run = runs / f"{way} without {song}"
+            run = runs / f"{training} without {song}"
             _train(_FURTHER[started], run, roots, [_from(start), f"stems.exclude={[song]!r}"])
-        # The classifier of the last test hears the other real songs, as the further training did.
-        study = ["--study=referee"] if way == "contrastive_real" else []
-        file = runs / f"{way} {song}.json"
+        # The reference classifier is trained on the other real songs, as the priors were further.
+        study = ["--study=reference_classifier"] if training == "contrastive_real" else []
+        file = runs / f"{training} {song}.json"
         given = [f"--model={run / 'model'}", f"--data={args.real}", "--split=train", f"--track={song}", "--resample"]
         size = [f"--num_examples={args.num_examples}", f"--json={file}"]
         _call(prior_test.main, [*given, *size, *sources, *study])
-        record = json.loads(file.read_text(encoding="utf-8"))
-        found[way] = {entry: record[entry] for entry in _KEPT if entry in record}
-        print(f"{song}, {way}: accuracy {record['accuracy']:.3f}", file=sys.stderr, flush=True)
+        record = records.read(file)
+        found[training] = record
+        print(f"{song}, {training}: accuracy {record['accuracy']:.3f}", file=sys.stderr, flush=True)
     keep(Path(args.results), song, found)
 
 
-def _heard(real: str, song: str, model: Path) -> list[str]:
-    """Sources of a model that a song has an audible stem of."""
+def _audible(real: str, song: str, model: Path) -> list[str]:
+    """List the sources of a model that a song has an audible stem of."""
     from tfsep.data.stems import StemsData
     from tfsep.models import store
 
@@ -127,16 +138,19 @@ def _heard(real: str, song: str, model: Path) -> list[str]:
     return found
 
 
-def keep(results: Path, song: str, record: dict[str, Any]) -> None:
-    """Add what was found of a song that was left out, in place of earlier findings of the same names."""
+def keep(results: Path, song: str, tests: Mapping[str, Mapping[str, object]]) -> None:
+    """Add the records of a song that was left out, {training: record}, in place of earlier ones of the same names."""
     file = results / LEFT_OUT
-    known = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {"songs": {}}
-    known["songs"][song] = {**known["songs"].get(song, {}), **record}
+    songs = records.read_songs(file)
+    kept = {
+        training: {entry: value for entry, value in test.items() if entry in _KEPT} for training, test in tests.items()
+    }
     results.mkdir(parents=True, exist_ok=True)
-    file.write_text(json.dumps(known, indent=1) + "\n", encoding="utf-8")
+    known = {**songs, song: {**songs.get(song, {}), **kept}}
+    file.write_text(json.dumps({"songs": known}, indent=1) + "\n", encoding="utf-8")
 
 
-def _call(command: Any, arguments: list[str]) -> None:
+def _call(command: Callable[[Sequence[str]], int], arguments: list[str]) -> None:
     code = command(arguments)
     if code != 0:
         raise JobError(f"{' '.join(arguments)} ended with exit code {code}")

@@ -1,1 +1,1 @@
-"""Scores of separations and of priors on held-out data: metrics over mixtures, calibration, selection of stages."""
+"""Separations and priors on held-out data: metrics over mixtures, excerpts, calibration, selection of stages."""

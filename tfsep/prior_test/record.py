@@ -30,7 +30,7 @@ Means: TypeAlias = dict[str, dict[str, float]]
 
 
 class Discrimination(TypedDict):
-    """How well sources are told apart: by the argmax over priors, and by each prior against all other sources.
+    """How well sources are discriminated: by the argmax over priors, and by each prior against all other sources.
 
     ``confusion`` is {source: {prior with the highest value: number of excerpts}}.
     """

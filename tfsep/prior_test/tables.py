@@ -232,7 +232,7 @@ def stems(record: Record) -> str:
 
 
 def left_out(songs: Songs) -> str:
-    """Tabulate songs, each tested under priors trained without it in several ways, and the means over songs."""
+    """Tabulate songs, each tested under priors that were trained without it, and the means over songs."""
     shares = [found["accuracy_per_source"] or {} for tests in songs.values() for found in tests.values()]
     names = max(shares, key=len)
     rows = []

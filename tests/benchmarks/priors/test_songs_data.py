@@ -35,7 +35,7 @@ def write(path: Path, seconds: float, level: float = 0.1) -> None:
         (4, "asterisk/sounds/en_US_f_Allison/hello.g722", "asterisk_en_US_f_Allison"),
     ],
 )
-def test_a_path_says_who_speaks(package: int, path: str, speaker: str | None) -> None:
+def test_a_path_names_its_speaker(package: int, path: str, speaker: str | None) -> None:
     assert songs_data.PACKAGES[package].speaker(f"/usr/share/{path}") == speaker
 
 

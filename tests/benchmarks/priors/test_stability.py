@@ -1,4 +1,4 @@
-"""The table of the guards: what is read off a training curve, and that every row switches off what it says."""
+"""The table of the guards: what a training curve gives, and that every row switches off what it names."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def test_a_training_that_died_at_once_has_no_numbers() -> None:
     }  # fmt: skip
 
 
-def test_the_table_says_what_was_not_finite() -> None:
+def test_the_table_shows_what_was_not_finite() -> None:
     record = {"row": "bare", "learning_rate": 0.5, "nats_per_dim_wave": None}
     record |= stability.summary([line(7, None, None)])
     last = stability.table([{**record, "gave_up": True}]).splitlines()[-1]

@@ -23,12 +23,13 @@ def test_songs_are_chosen_by_words(tmp_path: Path) -> None:
         stems_priors._chosen(str(tmp_path), ["Three"])
 
 
-def test_a_song_measured_again_takes_its_own_place(tmp_path: Path) -> None:
+def test_a_song_measured_again_replaces_its_record(tmp_path: Path) -> None:
     found = (("one", "none", 0.5), ("two", "none", 0.6), ("one", "wide", 0.8), ("one", "none", 0.7))
     for song, name, accuracy in found:
-        stems_priors.keep(tmp_path / "new", song, {name: accuracy})
+        stems_priors.keep(tmp_path / "new", song, {name: {"accuracy": accuracy, "seconds": 1.0}})
     kept = json.loads((tmp_path / "new" / stems_priors.LEFT_OUT).read_text())
-    assert kept == {"songs": {"one": {"none": 0.7, "wide": 0.8}, "two": {"none": 0.6}}}
+    one = {"none": {"accuracy": 0.7}, "wide": {"accuracy": 0.8}}
+    assert kept == {"songs": {"one": one, "two": {"none": {"accuracy": 0.6}}}}
 
 
 def test_a_song_is_tested_on_the_stems_that_it_has(tmp_path: Path) -> None:
@@ -38,7 +39,7 @@ def test_a_song_is_tested_on_the_stems_that_it_has(tmp_path: Path) -> None:
             writer.write(wave)
     description = {"sources": ["drums", "bass", "other", "vocals"], "sample_rate": 8000}
     with mock.patch("tfsep.models.store.describe", return_value=description):
-        assert stems_priors._heard(str(tmp_path), "Song", tmp_path) == ["drums", "other"]
+        assert stems_priors._audible(str(tmp_path), "Song", tmp_path) == ["drums", "other"]
 
 
 def test_leaving_out_needs_real_songs(capsys: pytest.CaptureFixture[str]) -> None:
