@@ -105,3 +105,14 @@ def test_an_installed_separate_lists_its_models(installed: Path, tmp_path: Path)
     assert (done.returncode, done.stderr) == (0, "")
     names = [line.partition(":")[0] for line in done.stdout.splitlines()]
     assert names == sorted(path.parent.name for path in (REPOSITORY / "models").glob("*/model.json"))
+
+
+def test_an_installed_train_finds_its_gin_files(installed: Path, tmp_path: Path) -> None:
+    """A file and what it includes, read whole before TensorFlow is imported."""
+    code = (
+        "import sys\nfrom tfsep import config\nfrom tfsep.config import files\nprint(files.find('glow_stft.gin'))\n"
+        "assert config.read(['glow_stft.gin']) and 'tensorflow' not in sys.modules"
+    )
+    done = run(installed, tmp_path, "-c", code)
+    assert done.stdout.strip() == str(installed / "tfsep" / "share" / "gin" / "glow_stft.gin"), done.stderr
+    assert done.returncode == 0, done.stderr

@@ -64,6 +64,8 @@ def test_bundled_models_are_listed(tmp_path: Path) -> None:
         ("export", ["--model=toy", "--output=x", "--without=flute"], "got 'flute'"),
         ("prior-test", ["--model=soungs", "--data=toy"], "no model 'soungs'"),
         ("prior-test", ["--model=toy", "--data=toy", "--source=flute"], "'flute'"),
+        ("train", ["--gin_file=nowhere.gin"], "no such gin file: nowhere.gin"),
+        ("train", ["--gin_file=toy.gin", "--gin_param=fit"], "gin_param 'fit', line 1: not a gin statement"),
         ("train", ["--gin_file=toy.gin", "--seed=-1"], "--seed must lie in 0..4294967295, got -1"),
     ],
 )
