@@ -1,26 +1,37 @@
-"""Every kind of posterior by name, and the parameters that each kind takes."""
+"""Every kind of posterior by name, and the parameters that each kind takes.
+
+A kind is imported when it is first asked for: a model loads only the posterior that it uses.
+"""
 
 from __future__ import annotations
 
 import dataclasses
+import importlib
 import inspect
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
 from tfsep.errors import InputError
 from tfsep.parameters import described_parameters, did_you_mean, keyword_parameters, refuse_unknown
-from tfsep.posteriors.amortised import Amortised
-from tfsep.posteriors.annealed import Annealed, AnnealingSettings
 from tfsep.posteriors.base import Posterior
-from tfsep.posteriors.composition import Composition
-from tfsep.posteriors.diffusion import Diffusion
-from tfsep.posteriors.gibbs import Gibbs
 from tfsep.posteriors.kinds import COMPOSITION, LEARNED, kept
-from tfsep.posteriors.langevin import Langevin
-from tfsep.posteriors.latent import Latent
-from tfsep.posteriors.silence import with_silence
-from tfsep.posteriors.stochastic_gibbs import StochasticGibbs
 from tfsep.priors.base import Prior
+
+if TYPE_CHECKING:
+    from tfsep.posteriors.annealed import Annealed
+    from tfsep.posteriors.composition import Composition
+
+#: The module and the name of each kind.
+KINDS = {
+    "amortised": ("amortised", "Amortised"),
+    COMPOSITION: ("registry", "composition"),
+    "diffusion": ("diffusion", "Diffusion"),
+    "gibbs": ("gibbs", "Gibbs"),
+    "langevin": ("langevin", "Langevin"),
+    "latent": ("latent", "Latent"),
+    "stochastic_gibbs": ("stochastic_gibbs", "StochasticGibbs"),
+}
+_OF_THE_MODEL = ("gains", "num_sources", "segment")
 
 
 def composition(
@@ -36,24 +47,14 @@ def composition(
 
     The arguments are those of :class:`Composition`; a stage may also be the arguments of :func:`build`.
     """
+    from tfsep.posteriors.composition import Composition
+
     used = stages[: kept(len(stages), keep)]
     built = [
         stage if isinstance(stage, Posterior) else build(**{**stage, "priors": priors, "gains": gains})
         for stage in used
     ]
     return Composition(built, choice=choice, choice_sigma=choice_sigma, scores=scores, priors=priors)
-
-
-KINDS: dict[str, Callable[..., Posterior]] = {
-    "amortised": Amortised,
-    COMPOSITION: composition,
-    "diffusion": Diffusion,
-    "gibbs": Gibbs,
-    "langevin": Langevin,
-    "latent": Latent,
-    "stochastic_gibbs": StochasticGibbs,
-}
-_OF_THE_MODEL = ("gains", "num_sources", "segment")
 
 
 def parameters(kind: str) -> dict[str, inspect.Parameter]:
@@ -67,9 +68,8 @@ def parameters(kind: str) -> dict[str, inspect.Parameter]:
     """
     target = _target(kind)
     found = keyword_parameters(target, without=("self", "priors", *_OF_THE_MODEL))
-    if "annealing" in found:
-        del found["annealing"]
-        found = _annealing_parameters(target) | found
+    found.pop("annealing", None)
+    found = _annealing_parameters(target) | found
     if kind not in LEARNED:
         found |= keyword_parameters(build, without=("kind", "priors"))
     return found
@@ -81,7 +81,10 @@ def describe_parameters(kind: str) -> dict[str, str]:
     Raises:
         InputError: for an unknown kind.
     """
-    target = Composition if _target(kind) is composition else _target(kind)
+    from tfsep.posteriors.annealed import AnnealingSettings
+    from tfsep.posteriors.composition import Composition
+
+    target = Composition if kind == COMPOSITION else _target(kind)
     texts = described_parameters(build) | described_parameters(AnnealingSettings) | described_parameters(target)
     return {name: texts[name] for name in parameters(kind)}
 
@@ -104,14 +107,16 @@ def build(
     refuse_unknown(f"posterior {kind!r}", settings, [*parameters(kind), *_OF_THE_MODEL])
     if silence_probability and kind in LEARNED:
         raise InputError(f"posterior {kind!r} learns silence from its data and takes no silence_probability")
-    target = KINDS[kind]
+    target = _target(kind)
     try:
         if silence_probability:
+            from tfsep.posteriors.silence import with_silence
+
             priors = with_silence(priors or [], silence_probability)
-        if isinstance(target, type) and issubclass(target, Annealed):
-            given = {name: settings.pop(name) for name in _annealing_parameters(target) if name in settings}
+        if annealed := _annealed(target):
+            given = {name: settings.pop(name) for name in annealed.annealing_fields if name in settings}
             if given:
-                settings["annealing"] = dataclasses.replace(target.annealing_defaults, **given)
+                settings["annealing"] = dataclasses.replace(annealed.annealing_defaults, **given)
         return target(priors=priors, **settings)
     except (TypeError, ValueError) as error:
         raise InputError(f"posterior {kind!r}: {error}") from error
@@ -121,14 +126,22 @@ def _target(kind: str) -> Callable[..., Posterior]:
     if kind not in KINDS:
         known = ", ".join(sorted(KINDS))
         raise InputError(f"the posterior must be one of {known}, got {kind!r}{did_you_mean(str(kind), KINDS)}")
-    return KINDS[kind]
+    module, name = KINDS[kind]
+    return getattr(importlib.import_module(f"tfsep.posteriors.{module}"), name)
+
+
+def _annealed(target: Callable[..., Posterior]) -> type[Annealed] | None:
+    """Return the class of an annealed sampler that takes annealing settings, None for any other kind."""
+    return cast("type[Annealed]", target) if getattr(target, "annealing_fields", ()) else None
 
 
 def _annealing_parameters(target: Callable[..., Posterior]) -> dict[str, inspect.Parameter]:
     """Return the annealing settings that a kind uses, as parameters with its defaults."""
-    if not (isinstance(target, type) and issubclass(target, Annealed)):
+    annealed = _annealed(target)
+    if annealed is None:
         return {}
-    found = keyword_parameters(AnnealingSettings)
+    found = keyword_parameters(type(annealed.annealing_defaults))
     return {
-        name: found[name].replace(default=getattr(target.annealing_defaults, name)) for name in target.annealing_fields
+        name: found[name].replace(default=getattr(annealed.annealing_defaults, name))
+        for name in annealed.annealing_fields
     }
