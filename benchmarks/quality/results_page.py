@@ -60,8 +60,8 @@ time of a separation over the length of the sound.
 
 Other pages have tables of their own: [the priors themselves](priors.md), [whether priors tell
 sources apart](prior_test.md), [speed](speed.md), [training with and without guards](training.md),
-[three successes and three failures to listen to](cases/cases.md). The card of each model has its
-scores and the commands that trained it: [toy](../models/toy/card.md),
+[three successes and three failures, with sound](cases/cases.md). The card of each model has its
+metrics and the commands that trained it: [toy](../models/toy/card.md),
 [toy-free](../models/toy-free/card.md), [toy-score](../models/toy-score/card.md),
 [songs](../models/songs/card.md).
 """
@@ -99,6 +99,10 @@ SECTIONS = (
             "toy's sources are independent, so true pairs teach what simulated ones do.",
             "Intervals that should hold 90 % of the truth hold 91 % for *amortised* of `toy`, and 87 % for "
             "*toy_refined* and *toy_both* (`--calibration` of `bin/evaluate`).",
+            "[Cases](cases/cases.md) shows and plays the three best and the three worst of 48 mixtures "
+            "of a second (`python -m benchmarks.quality.cases`). In the worst, sine and triangle share "
+            "a key, or take each other's note in some segments. There the ideal prior in the same "
+            "posterior fails alike, and a start at the true sources does not: the search fails.",
             "A composition keeps the stages that win on validation mixtures and says which. With Langevin "
             'dynamics as a third stage (`gin/toy_langevin.gin`) it printed "amortised 21.07 dB, gibbs 84.34 dB, '
             'langevin 63.57 dB on 64 validation mixtures; keeps amortised > gibbs".',
