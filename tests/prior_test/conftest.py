@@ -1,4 +1,4 @@
-"""Priors whose numbers are known: a stationary Gaussian for each toy class, with or without a density."""
+"""Priors whose numbers are known: stationary Gaussians with or without a density, and flows that scale."""
 
 from __future__ import annotations
 
@@ -90,3 +90,43 @@ def gaussians(data: IsolatedExcerpts) -> PriorSet:
 def kinds() -> dict[str, type[SpectralGaussian]]:
     """The classes, for other mixtures of them."""
     return {"noisy": SpectralGaussian, "clean": CleanGaussian}
+
+
+class ScalingFlow:
+    """N(0, (s^2 + sigma^2) I) as a flow that scales: its latents are the data over the deviation."""
+
+    kind, domain, has_log_prob, dimensions = "scaling", "wave", True, LENGTH
+    event_shape, smallest_sigma, largest_sigma = (LENGTH, 1), 0.01, 10.0
+
+    def __init__(self, spread: float, front_end: Any) -> None:
+        self.spread, self.front_end = spread, front_end
+        self.analyse = lambda wave: front_end.analyse(wave)[0]
+
+    def _std(self, x: tf.Tensor, sigma: Any) -> tf.Tensor:
+        level = tf.broadcast_to(tf.cast(self.smallest_sigma if sigma is None else sigma, tf.float32), tf.shape(x)[:1])
+        return tf.sqrt(self.spread**2 + level**2)
+
+    def encode(self, x: Any, sigma: Any = None) -> tuple[tf.Tensor, tf.Tensor]:
+        std = self._std(x, sigma)
+        return x / std[:, tf.newaxis, tf.newaxis], -LENGTH * tf.math.log(std)
+
+    def decode(self, z: Any, sigma: Any = None) -> tf.Tensor:
+        return z * self._std(z, sigma)[:, tf.newaxis, tf.newaxis]
+
+    def log_prob(self, x: Any, sigma: Any = None) -> tf.Tensor:
+        z, log_det = self.encode(x, sigma)
+        return log_det - 0.5 * tf.reduce_sum(z**2, axis=[1, 2]) - 0.5 * LENGTH * math.log(math.tau)
+
+    def score(self, x: Any, sigma: Any = None) -> tf.Tensor:
+        return -x / (self._std(x, sigma) ** 2)[:, tf.newaxis, tf.newaxis]
+
+    def denoise(self, x: Any, sigma: Any) -> tf.Tensor:
+        return x * (self.spread**2 / self._std(x, sigma) ** 2)[:, tf.newaxis, tf.newaxis]
+
+
+@pytest.fixture(scope="session")
+def flows(gaussians: PriorSet) -> PriorSet:
+    """Two flows of which the narrow one is the better for no source once its log-determinant is gone."""
+    front_end = gaussians.priors["sine"].front_end
+    made: Any = {"sine": ScalingFlow(0.6, front_end), "square": ScalingFlow(0.9, front_end)}
+    return PriorSet("scaling", made, RATE, LENGTH)

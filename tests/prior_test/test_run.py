@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,14 +11,12 @@ import pytest
 import tensorflow as tf
 
 from tfsep import metrics
-from tfsep.audio import files
-from tfsep.data import toy
 from tfsep.errors import InputError, JobError
 from tfsep.evaluation import excerpts
 from tfsep.evaluation.prior_scorer import PriorScorer, noise_like, scorers_of
 from tfsep.evaluation.prior_set import PriorSet
-from tfsep.prior_test import cross_likelihood, detection_scores, run, tables
-from tfsep.prior_test.gibbs_bound import bound, gibbs_rows
+from tfsep.prior_test import cross_likelihood, run, tables, without_log_det
+from tfsep.prior_test.record import STUDIES
 from tfsep.prior_test.run import PriorTestSettings
 
 LENGTH, RATE = 64, 16000
@@ -75,17 +72,6 @@ def test_silence_under_a_gaussian_is_its_likeliest_input(record: dict[str, Any])
     assert record["detection_scores"]["ratio_with_silence"]["silence_is_likelier"] == []
 
 
-def test_an_absent_source_is_silence_with_noise(gaussians: PriorSet, data: Any) -> None:
-    rows = cross_likelihood.out_of_distribution_inputs(data, (), 5)
-    found = detection_scores.absent(gaussians, scorers_of(gaussians.priors), rows, 0.1, 3)
-    noise = noise_like(np.zeros((5, LENGTH, 1), np.float32), 3, "silence", 0)[..., 0]
-    expected = -0.5 * np.mean(noise**2, axis=1) - np.log(0.1 * np.sqrt(2 * np.pi))
-    np.testing.assert_allclose(found["silence"][:, 0], expected, rtol=1e-5)
-    table, silence = {"x": np.log([[0.5, 0.5], [0.9, 0.1]])}, {"x": np.log([[0.5], [0.2]])}
-    ratio = detection_scores.likelihood_ratio(table, 1, silence)["x"]
-    np.testing.assert_allclose(np.exp(ratio), [[1.0, 1.0], [2.25, 0.25]])
-
-
 @pytest.mark.slow
 def test_the_ideal_prior_is_tested_too(gaussians: PriorSet, data: Any) -> None:
     record = run.run(gaussians, data, PriorTestSettings(num_examples=6, sigmas=[0.1]))
@@ -113,16 +99,6 @@ def test_the_error_of_a_gaussian_has_its_closed_form(gaussians: PriorSet, kinds:
     for sigma in (0.1, 1.0):
         error = PriorScorer("sine", prior).denoise(x + sigma * noise, sigma) - x
         assert np.mean(error**2) == pytest.approx(np.mean(power * sigma**2 / (power + sigma**2)), rel=0.05)
-
-
-def test_gibbs_bound_is_reached_by_the_noise_itself(kinds: dict[str, Any]) -> None:
-    rows = np.array(gibbs_rows(PriorScorer("x", kinds["noisy"](np.full(64, 0.09))), 64, 0))
-    spreads, variance = rows[:, 0], 0.09 + 0.01**2
-    expected = -0.5 * (spreads**2 / variance + np.log(2 * np.pi * variance))
-    np.testing.assert_allclose((rows[:, 1] - expected) / np.maximum(1.0, spreads**2 / variance), 0.0, atol=0.02)
-    np.testing.assert_allclose(rows[:, 2], [bound(s) for s in spreads])
-    assert np.all(rows[:, 1] <= rows[:, 2] + 1e-3)
-    assert rows[3, 1] == pytest.approx(rows[3, 2], abs=1e-3)
 
 
 def test_priors_with_only_a_score_are_named_and_scored(data: Any, gaussians: PriorSet, kinds: Any) -> None:
@@ -159,19 +135,6 @@ def test_a_record_is_the_same_every_time_and_made_of_json(record: dict[str, Any]
     assert "likelihood_ratio" in text and "denoising rmse" in text and "ideal" not in text
 
 
-def test_a_background_is_the_denominator(gaussians: PriorSet, data: Any, kinds: Any) -> None:
-    power = np.mean([prior.power.numpy() for prior in gaussians.priors.values()], axis=0)
-    tested = replace(gaussians, background=kinds["noisy"](power))
-    rows = cross_likelihood.source_inputs(data, PAIR, 10)
-    scorers = scorers_of(tested.priors)
-    table = cross_likelihood.tables(tested, scorers, rows, [0.1], 0)[0.1]
-    found = detection_scores.from_density(tested, scorers, data, rows, table, 0.1, 10)["ratio_with_background"]
-    pooled = cross_likelihood.tables(tested, {"b": PriorScorer("b", tested.background)}, rows, [0.1], data.seed)[0.1]
-    np.testing.assert_allclose(found["sine"], table["sine"] - pooled["sine"])
-    even = detection_scores.likelihood_ratio({"x": np.log([[0.5, 0.5], [0.9, 0.1]])}, 1)["x"]
-    np.testing.assert_allclose(np.exp(even), [[1.0, 1.0], [1.8, 0.2]])
-
-
 def test_windows_cover_an_excerpt(gaussians: PriorSet, data: Any) -> None:
     waves = np.arange(150, dtype=np.float32)[np.newaxis] * np.ones((2, 1), np.float32)
     events = gaussians.events(waves)
@@ -186,27 +149,6 @@ def test_windows_cover_an_excerpt(gaussians: PriorSet, data: Any) -> None:
         scorers["sine"].log_prob(gaussians.events(longer.excerpts("square", 3)), None).reshape(3, 3).mean(1) / LENGTH
     )
     np.testing.assert_allclose(table["square"][:, 0], expected)
-
-
-def test_excerpts_are_held_out_and_do_not_depend_on_their_number(data: Any) -> None:
-    held_out = data.excerpts("sine", 70)
-    assert held_out.shape == (70, LENGTH) and len(np.unique(held_out[:, 7])) > 60
-    np.testing.assert_array_equal(held_out[:5], data.excerpts("sine", 5))
-    training = data.excerpts("sine", 64, "training")
-    np.testing.assert_array_equal(training, toy.ToyData(RATE, sources=PAIR).draw("sine", 64, LENGTH, (3, 0)))
-    assert not (training[:, np.newaxis] == held_out).all(-1).any()
-    loud = replace(data, level=0.2).excerpts("square", 4)
-    np.testing.assert_allclose(excerpts.rms(loud), 0.2, rtol=1e-5)
-    assert data.mean_level(64) == pytest.approx(np.sqrt((0.5 + 1.0) / 2) * 0.9, rel=0.1)
-
-
-def test_a_shifted_excerpt_is_higher_by_half_a_semitone(data: Any) -> None:
-    longer = replace(data, length=8000)
-    plain, shifted = longer.excerpts("sine", 3), next(longer.shifted("sine", 3, 50.0))
-    assert shifted.shape == plain.shape
-    for before, after in zip(plain, shifted, strict=True):
-        peaks = [np.abs(np.fft.rfft(wave * np.hanning(8000), 2**18)).argmax() for wave in (before, after)]
-        assert peaks[1] / peaks[0] == pytest.approx(2 ** (50 / 1200), rel=1e-3)
 
 
 @pytest.mark.parametrize("fault", ["one", "domain", "shape", "rate", "source", "short", "sigma"])
@@ -249,42 +191,10 @@ def test_a_density_that_is_no_number_names_its_prior() -> None:
         PriorScorer("sine", Broken()).log_prob(np.zeros((3, 4, 1)), 0.5)  # type: ignore[arg-type]
 
 
-def test_a_track_of_a_split_is_held_out_from_it(tmp_path: Path) -> None:
-    for track, level in (("one", 0.1), ("two", 0.2)):
-        with files.Writer(tmp_path / "train" / track / "bass.wav", 8000, 1) as writer:
-            writer.write(np.full((1, 8000), level, np.float32) * np.where(np.arange(8000) < 4000, 1.0, 0.1 + level))
-    splits = {"split": "train", "training_split": "train"}
-    whole = excerpts.folder_excerpts(tmp_path, ("bass",), 8000, 100, 1, **splits)
-    assert whole.training is whole.held_out
-    data = excerpts.folder_excerpts(tmp_path, ("bass",), 8000, 100, 1, **splits, tracks=("two",))
-    for split, level in ((excerpts.HELD_OUT, 0.3), (excerpts.TRAINING, 0.2)):
-        found = np.abs(data.excerpts("bass", 64, split)).min()
-        assert found == pytest.approx(0.1 * level / np.sqrt((1 + level**2) / 2), rel=1e-2)
-
-
-def test_excerpts_of_a_folder(tmp_path: Path) -> None:
-    rng = np.random.default_rng(0)
-    for split, track in (("test", "a"), ("train", "b")):
-        for name in ("bass", "drums"):
-            sound = rng.normal(size=(1, 24000)).astype(np.float32) * 0.1
-            sound[:, 8000:] *= name == "drums"
-            with files.Writer(tmp_path / split / track / f"{name}.wav", 8000, 1) as writer:
-                writer.write(sound)
-    data = excerpts.folder_excerpts(tmp_path, ("bass", "drums"), 8000, 500, 1)
-    assert data.name == tmp_path.name and data.excerpts("bass", 66).shape == (66, 500)
-    assert np.all(excerpts.rms(data.excerpts("bass", 66)) > excerpts.AUDIBLE)
-    assert not np.array_equal(data.excerpts("drums", 2), data.excerpts("drums", 2, "training"))
-    with pytest.raises(InputError, match="priors are at 16000 Hz and .* at 8000 Hz"):
-        excerpts.folder_excerpts(tmp_path, ("bass",), 16000, 500, 1)
-    alone = excerpts.folder_excerpts(tmp_path, ("bass", "drums"), 8000, 500, 1, tracks=("a",))
-    np.testing.assert_array_equal(alone.excerpts("bass", 4), data.excerpts("bass", 4))
-    np.testing.assert_array_equal(alone.excerpts("bass", 4, "training"), data.excerpts("bass", 4, "training"))
-    with pytest.raises(InputError, match="has an audible 'bass' stem"):
-        excerpts.folder_excerpts(tmp_path, ("bass",), 8000, 500, 1, tracks=("b",))
-    faster = excerpts.folder_excerpts(tmp_path, ("bass",), 16000, 500, 1, resampled=True)
-    assert faster.excerpts("bass", 2).shape == (2, 500)
-    quiet = tmp_path / "test" / "a" / "bass.wav"
-    with files.Writer(quiet, 8000, 1) as writer:
-        writer.write(np.concatenate([np.full((1, 20), 0.3), np.zeros((1, 23980))], axis=1).astype(np.float32))
-    with pytest.raises(InputError, match="64 excerpts of 'bass' with an RMS above 0.001 were asked"):
-        excerpts.folder_excerpts(tmp_path, ("bass", "drums"), 8000, 500, 1).excerpts("bass", 64)
+def test_studies_are_chosen_by_name_and_by_what_suits(gaussians: PriorSet, flows: PriorSet) -> None:
+    assert run.suited(["all"], flows) == STUDIES
+    assert "without_log_det" not in run.suited(["all"], gaussians)
+    assert run.suited(["single", "single"], gaussians) == ("single",)
+    with pytest.raises(InputError, match="needs at least two flows, 'gaussians' has 0"):
+        run.suited(["without_log_det"], gaussians)
+    assert not without_log_det.is_codec(PriorScorer("sine", gaussians.priors["sine"]))
