@@ -3,8 +3,8 @@
     python -m benchmarks.speed.convolutions [--rounds=7] [--batch=4] [--length=2048] [--record=FILE] [--output=FILE]
 
 Times the convolution of :class:`tfsep.networks.dilated.DilatedConv` with its gradients in input and
-kernel, both implementations in rounds, for every dtype, number of channels and place where it can
-stand (in a graph, in a program compiled by XLA, in a loop of one), kernel 3, dilation 4. A row's
+kernel, both implementations in rounds, for every dtype, number of channels and trace context
+(in a graph, in a program compiled by XLA, in a loop of one), kernel 3, dilation 4. A row's
 figure is the median of the wall clock of one evaluation, in milliseconds. Writes
 ``tfsep/networks/dilated_kernels.json``, whose rows of other devices stay, and prints the table. Run it
 on an idle machine. With ``--record`` nothing is timed: rows are those that
@@ -36,8 +36,8 @@ if TYPE_CHECKING:
 
 CHANNELS = ((16, 32), (32, 64), (48, 96), (64, 64), (64, 128), (128, 128), (128, 256))
 DTYPES = ("float32", "bfloat16")
-PLACES = (trace_context.GRAPH, trace_context.XLA, trace_context.XLA_LOOP)
-FIELDS = ("device", "place", "dtype", "in_channels", "out_channels")
+CONTEXTS = (trace_context.GRAPH, trace_context.XLA, trace_context.XLA_LOOP)
+FIELDS = ("device", "context", "dtype", "in_channels", "out_channels")
 Evaluations: TypeAlias = "Callable[[tf.Tensor, tf.Tensor], tf.Tensor]"
 KERNEL_SIZE, DILATION, EVALUATIONS = 3, 4, 2
 
@@ -65,8 +65,8 @@ def _measure(argv: Sequence[str]) -> int:
 
     file = Path(args.output or dilated.TABLE)
     rows = rows or [
-        row(place, dtype, channels, args.batch, args.length, args.rounds)
-        for place in PLACES
+        row(context, dtype, channels, args.batch, args.length, args.rounds)
+        for context in CONTEXTS
         for dtype in DTYPES
         for channels in CHANNELS
     ]
@@ -99,7 +99,7 @@ def measured_elsewhere(record: str) -> list[Record]:
                 "taps": round(1e3 * each["tfsep_seconds"], 3),
                 CONVOLUTION: round(1e3 * each["peer_seconds"], 3),
             }
-            about = {"device": "GPU", "place": shared["place"], "dtype": shared["dtype"]}
+            about = {"device": "GPU", "context": shared["place"], "dtype": shared["dtype"]}
             channels = dict(zip(("in_channels", "out_channels"), shared["channels"], strict=True))
             rows.append({**about, **channels, "ms": milliseconds})
     if not rows:
@@ -107,21 +107,21 @@ def measured_elsewhere(record: str) -> list[Record]:
     return rows
 
 
-def row(place: str, dtype: str, channels: tuple[int, int], batch: int, length: int, rounds: int) -> Record:
-    """Time both implementations in one place; each is traced and run once before."""
+def row(context: str, dtype: str, channels: tuple[int, int], batch: int, length: int, rounds: int) -> Record:
+    """Time both implementations in one trace context; each is traced and run once before."""
     from tfsep.networks import dilated
 
-    runs = {name: _evaluation(name, place, dtype, channels, (batch, length)) for name in dilated.WAYS}
+    runs = {name: _evaluation(name, context, dtype, channels, (batch, length)) for name in dilated.IMPLEMENTATIONS}
     times = interleave(runs, rounds)
     milliseconds = {name: round(1000.0 * median(times[name]), 3) for name in times}
-    about = {"device": dilated.device(), "place": place, "dtype": dtype}
+    about = {"device": dilated.device(), "context": context, "dtype": dtype}
     found = {**about, "in_channels": channels[0], "out_channels": channels[1], "ms": milliseconds}
     print(json.dumps(found), file=sys.stderr, flush=True)
     return found
 
 
 def _evaluation(
-    implementation: str, place: str, dtype: str, channels: tuple[int, int], shape: tuple[int, int]
+    implementation: str, context: str, dtype: str, channels: tuple[int, int], shape: tuple[int, int]
 ) -> Callable[[], Timing]:
     """Compile one implementation, run as :data:`EVALUATIONS` gradients one after the other."""
     import tensorflow as tf
@@ -129,7 +129,9 @@ def _evaluation(
     random = np.random.default_rng(0)
     x, outward = (tf.cast(random.standard_normal((*shape, each)), dtype) for each in channels)
     run = tf.function(
-        evaluations(implementation, place, dtype, channels), jit_compile=place != trace_context.GRAPH, autograph=False
+        evaluations(implementation, context, dtype, channels),
+        jit_compile=context != trace_context.GRAPH,
+        autograph=False,
     )
     run(x, outward).numpy()
 
@@ -141,14 +143,14 @@ def _evaluation(
     return run_once
 
 
-def evaluations(implementation: str, place: str, dtype: str, channels: tuple[int, int]) -> Evaluations:
+def evaluations(implementation: str, context: str, dtype: str, channels: tuple[int, int]) -> Evaluations:
     """Build :data:`EVALUATIONS` gradients in a row, from events (batch, time, in) and (batch, time, out)."""
     import tensorflow as tf
 
     from tfsep.networks.dilated import DilatedConv
 
     policy = "float32" if dtype == "float32" else f"mixed_{dtype}"
-    layer = DilatedConv(*channels, KERNEL_SIZE, DILATION, way=implementation, dtype=policy)
+    layer = DilatedConv(*channels, KERNEL_SIZE, DILATION, implementation=implementation, dtype=policy)
 
     def gradient(x: tf.Tensor, outward: tf.Tensor) -> tf.Tensor:
         kernel = layer.dense.kernel.value
@@ -167,18 +169,18 @@ def evaluations(implementation: str, place: str, dtype: str, channels: tuple[int
             x = gradient(x, outward)
         return x
 
-    return loop if place == trace_context.XLA_LOOP else unrolled
+    return loop if context == trace_context.XLA_LOOP else unrolled
 
 
 def table(rows: Sequence[Record]) -> str:
     """Write the rows in Markdown, each with the implementation that layers use."""
     names = list(rows[0]["ms"])
     lines = [
-        f"| device | place | dtype | channels in, out | {' | '.join(f'{name}, ms' for name in names)} | used |",
+        f"| device | context | dtype | channels in, out | {' | '.join(f'{name}, ms' for name in names)} | used |",
         "|---" * (5 + len(names)) + "|",
     ]
     for each in rows:
-        cells = [each["device"], each["place"], each["dtype"], f"{each['in_channels']}, {each['out_channels']}"]
+        cells = [each["device"], each["context"], each["dtype"], f"{each['in_channels']}, {each['out_channels']}"]
         cells += [f"{each['ms'][name]:.2f}" for name in names]
         lines.append("| " + " | ".join([*cells, min(names, key=lambda name: each["ms"][name])]) + " |")
     return "\n".join(lines)

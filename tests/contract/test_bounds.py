@@ -29,7 +29,7 @@ def excess(prior: Any, spreads: np.ndarray, sigma: float | None, num: int = 128)
 
 @pytest.mark.parametrize("sigma", [0.05, 2.0])
 def test_untrained_priors_keep_gibbs_bound(density64: Any, sigma: float) -> None:
-    # These hear one example after the other, which takes long outside a graph.
+    # These evaluate one example after the other, which takes long outside a graph.
     num = 16 if density64.kind in ("template", "wavetable") else 128
     mean, error = excess(density64, SPREADS, sigma, num)
     assert np.all(mean <= 4.0 * error)

@@ -15,7 +15,7 @@ from tfsep.data import toy
 Events = Callable[..., np.ndarray]
 
 # Variants of two dimensions, of every kind whose structure allows it.
-# Densities over two dimensions. A lifting flow needs more: what it predicts leaves its Glow one, which that refuses.
+# Densities over two dimensions. A lifting flow needs more: it would pass one channel to its Glow, which refuses that.
 PLANES: dict[str, dict[str, Any]] = {
     "glow_wave": {"length": None, "event_shape": (2, 1), "squeeze": 2, "num_levels": 1},
     "realnvp_wave": {"length": None, "event_shape": (2, 1), "squeeze": 1, "num_levels": 1},
@@ -30,7 +30,7 @@ PLANES: dict[str, dict[str, Any]] = {
     "gaussian_spectrum": {"length": 2, "spectrum": [0.5, 2.0]},
     "gaussian_variances": {"length": 2},
     "template_wave": {"length": 2},
-    # All cells are divided: where some are, by what is heard, the sum is no longer over the same waves everywhere.
+    # All cells are divided; where only some are, which ones depends on the event, and so do the summed waves.
     "wavetable_continuous": {"length": 2, "num_refined": 64, "num_rounds": 1},
     "wavetable_grid": {"length": 2, "num_refined": 48},
 }

@@ -1,4 +1,4 @@
-"""The same numbers whichever way they are computed: compiled, on two devices, over and over again."""
+"""The same numbers however they are computed: compiled, on two devices, over and over again."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The three ways of a condition into features, in the layer and in the networks that use it."""
+"""The three modes in which a condition modulates features, in the layer and in the networks that use it."""
 
 from __future__ import annotations
 

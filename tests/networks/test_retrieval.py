@@ -36,17 +36,17 @@ def test_atoms_are_blended_by_weights_that_sum_to_one(scrambled: Make) -> None:
     np.testing.assert_allclose(network.weights_of(features), np.eye(5)[likeness.argmax(-1)], atol=1e-3)
 
 
-def test_a_gain_of_one_returns_the_remembered_spectrum_with_the_phase_that_is_heard() -> None:
+def test_a_gain_of_one_returns_the_remembered_spectrum_with_the_phase_of_the_input() -> None:
     """One atom, first gain 1 and second 0; a response longer than the frame is cut off."""
     network, x = Retrieval(8, num_atoms=1, width=4), noise(2, 8, 1)
     network.gains.bias.assign(np.repeat([1.0, 0.0], 9))
-    heard = np.fft.rfft(x[..., 0], 16)
+    spectrum = np.fft.rfft(x[..., 0], 16)
     value = np.sqrt(8.0) * np.exp(network.log_values.numpy())
-    expected = np.fft.irfft(value * heard / np.abs(heard), 16)[:, :8]
+    expected = np.fft.irfft(value * spectrum / np.abs(spectrum), 16)[:, :8]
     np.testing.assert_allclose(network(x)[..., 0], expected, atol=1e-5)
 
 
-def test_equal_gains_of_one_return_what_is_heard() -> None:
+def test_equal_gains_of_one_return_the_input() -> None:
     """V + (|X| - V) = |X|."""
     network, x = Retrieval(8, num_atoms=3, width=4), noise(2, 8, 1)
     network.gains.bias.assign(np.ones(18))

@@ -27,7 +27,7 @@ def test_the_first_output_is_zero(local_width: int) -> None:
 
 
 def test_constant_gains_are_a_filter_that_does_not_wrap() -> None:
-    """Gains that the spectrum has no say in: their response, both ways in time, by a direct sum."""
+    """Gains that the spectrum has no say in: their response, in both directions of time, by a direct sum."""
     network = SpectralGain(9, 2, **{**TINY, "local_width": 0})
     bias = np.random.default_rng(1).normal(size=(2, 2, 10))
     network.gains.bias.assign(bias.ravel())

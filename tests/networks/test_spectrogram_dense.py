@@ -37,7 +37,7 @@ def test_every_output_hears_every_input(scrambled: Make) -> None:
     assert (reach > 0.0).all()
 
 
-def test_the_condition_is_heard(scrambled: Make) -> None:
+def test_the_condition_is_used(scrambled: Make) -> None:
     network, x = scrambled(SpectrogramDense((2, 3), 1, 2, width=8, condition_width=3)), noise(4, 2, 3, 1)
     one, other = network(x, noise(4, 3)), network(x, noise(4, 3, seed=1))
     assert np.abs(one - other).max() > 1e-3

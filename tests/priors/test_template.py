@@ -14,8 +14,8 @@ from scipy.special import logsumexp
 
 from tfsep import priors
 from tfsep.models import weights
+from tfsep.priors.positive_amplitude import log_likelihood
 from tfsep.priors.template import learn
-from tfsep.priors.wavetable.amplitude import log_likelihood
 
 LENGTH = 32
 

@@ -16,7 +16,7 @@ _SMALLEST_SCALE = 1e-4
 
 
 def statistics(y: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-    """Shift and log-scale, (channel,) each, that whiten the channels of a batch; the scale is floored at 1e-4."""
+    """Return shift and log-scale, (channel,) each, that whiten the channels of a batch; the scale is at least 1e-4."""
     axes = list(range(y.shape.rank - 1))
     mean, variance = tf.nn.moments(y, axes)
     return mean, tf.math.log(tf.maximum(tf.sqrt(variance), tf.cast(_SMALLEST_SCALE, y.dtype)))

@@ -16,7 +16,7 @@ from tfsep.bijectors.step import Step
 
 
 def random_rotation(num_channels: int, seed: int) -> dict[str, np.ndarray]:
-    """LU factors of a random rotation (Kingma and Dhariwal 2018, section 3.2), float64.
+    """Draw the LU factors of a random rotation (Kingma and Dhariwal 2018, section 3.2), float64.
 
     Returns:
         ``permutation``, ``lower`` (strictly) and ``upper`` (strictly), (channel, channel); ``sign``

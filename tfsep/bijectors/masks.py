@@ -39,7 +39,7 @@ class Mask:
             raise ValueError(f"a mask is one of {', '.join(KINDS)}, got {self.kind!r}")
 
     def part_shape(self, event_shape: tuple[int, ...]) -> tuple[int, ...]:
-        """Shape of either part for an event of ``event_shape``.
+        """Return the shape of either part for an event of ``event_shape``.
 
         Raises:
             ValueError: if the halved axis is odd.

@@ -15,7 +15,7 @@ from tfsep.bijectors.step import Step
 
 
 def squeezed_shape(event_shape: tuple[int, ...], factors: tuple[int, ...]) -> tuple[int, ...]:
-    """Event shape after a squeeze.
+    """Return the event shape after a squeeze.
 
     Raises:
         ValueError: if a factor is below 1 or does not divide its axis.
@@ -31,7 +31,7 @@ def squeezed_shape(event_shape: tuple[int, ...], factors: tuple[int, ...]) -> tu
 
 
 def unsqueezed_shape(event_shape: tuple[int, ...], factors: tuple[int, ...]) -> tuple[int, ...]:
-    """Event shape before a squeeze, the inverse of :func:`squeezed_shape`.
+    """Return the event shape before a squeeze, the inverse of :func:`squeezed_shape`.
 
     Raises:
         ValueError: if the product of the factors does not divide the channels.
@@ -43,7 +43,7 @@ def unsqueezed_shape(event_shape: tuple[int, ...], factors: tuple[int, ...]) -> 
 
 
 def squeeze(y: tf.Tensor, factors: tuple[int, ...]) -> tf.Tensor:
-    """Positions to channels: (batch,) + shape -> (batch,) + squeezed_shape(shape)."""
+    """Move positions to channels: (batch,) + shape -> (batch,) + squeezed_shape(shape)."""
     shape = squeezed_shape(tuple(y.shape[1:]), factors)
     split = [part for size, factor in zip(shape[:-1], factors, strict=True) for part in (size, factor)]
     blocks = tf.reshape(y, [-1, *split, y.shape[-1]])
@@ -53,7 +53,7 @@ def squeeze(y: tf.Tensor, factors: tuple[int, ...]) -> tf.Tensor:
 
 
 def unsqueeze(x: tf.Tensor, factors: tuple[int, ...]) -> tf.Tensor:
-    """Channels back to positions, the inverse of :func:`squeeze`: (batch,) + shape -> the unsqueezed one."""
+    """Move channels back to positions, the inverse of :func:`squeeze`: (batch,) + shape -> the unsqueezed one."""
     shape = unsqueezed_shape(tuple(x.shape[1:]), factors)
     blocks = tf.reshape(x, [-1, *x.shape[1:-1], *factors, shape[-1]])
     count = len(factors)

@@ -1,4 +1,4 @@
-r"""Non-causal dilated convolution over time, computed in the way that was measured to be the faster one where it runs.
+r"""Non-causal dilated convolution over time, by the implementation that was measured to be the faster one.
 
 With taps :math:`i = -\lfloor K/2 \rfloor \dots \lfloor K/2 \rfloor`, dilation d and zeros beyond
 the ends, :math:`y_t = b + \sum_i x_{t + d\,i} W_i`, computed as
@@ -7,13 +7,13 @@ the ends, :math:`y_t = b + \sum_i x_{t + d\,i} W_i`, computed as
 * *convolution*: TensorFlow's own operation (oneDNN on CPUs, cuDNN on GPUs).
 
 Both give the same numbers up to rounding. Which is faster depends on the device, on the dtype, on
-the channels and on where the operation stands (tracing.py): in a graph, in a program compiled by
-XLA or in a loop of such a program, where the gradient of a convolution is slow.
+the channels and on the trace context (``tfsep.runtime.trace_context``): in a graph, in a program
+compiled by XLA or in a loop of such a program, where the gradient of a convolution is slow.
 ``python -m benchmarks.speed.convolutions`` measures all of these on the machine at hand and writes
-``dilated_kernels.json`` beside this file, which is where :func:`fastest` looks; the rows of a GPU
-were measured without TensorFlow (benchmarks/carried). Priors that are stacked have a kernel each,
-which the operation cannot take. Where nothing was measured (another device, float64), taps serve,
-which run everywhere.
+``dilated_kernels.json`` beside this file, which :func:`fastest` reads. Its rows of a GPU are those
+of portable XLA programs, timed without TensorFlow (benchmarks/speed/portable). Stacked priors have
+a kernel each, which the operation cannot take. Where nothing was measured (another device, float64,
+stacked priors), taps are used, which run everywhere.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ import functools
 import json
 import math
 from pathlib import Path
-from typing import Any, Unpack
+from typing import TypedDict, Unpack
 
 import keras
 import tensorflow as tf
@@ -30,20 +30,40 @@ import tensorflow as tf
 from tfsep.networks.layer_arguments import LayerArguments
 from tfsep.runtime import trace_context
 
-TAPS, CONVOLUTION = WAYS = ("taps", "convolution")
+TAPS, CONVOLUTION = IMPLEMENTATIONS = ("taps", "convolution")
 TABLE = Path(__file__).with_name("dilated_kernels.json")
 
 
+class Measured(TypedDict):
+    """A row of the table.
+
+    Attributes:
+        device: "CPU", "CPU without oneDNN" or "GPU".
+        context: the trace context, one of :data:`tfsep.runtime.trace_context.CONTEXTS`.
+        dtype: such as "float32".
+        in_channels: of the features in.
+        out_channels: of the features out.
+        ms: milliseconds by implementation.
+    """
+
+    device: str
+    context: str
+    dtype: str
+    in_channels: int
+    out_channels: int
+    ms: dict[str, float]
+
+
 @functools.cache
-def measured() -> list[dict[str, Any]]:
-    """The rows of the table: device, place, dtype, in_channels, out_channels, and milliseconds by way."""
-    found: list[dict[str, Any]] = json.loads(TABLE.read_text(encoding="utf-8"))
+def measured() -> list[Measured]:
+    """Return the rows of the table."""
+    found: list[Measured] = json.loads(TABLE.read_text(encoding="utf-8"))
     return found
 
 
 @functools.cache
 def device() -> str:
-    """What the table calls the device that layers run on."""
+    """Return the table's name of the device that layers run on."""
     if tf.config.list_physical_devices("GPU"):
         return "GPU"
     try:
@@ -58,22 +78,29 @@ def device() -> str:
     return "CPU"
 
 
-def fastest(place: str, dtype: str, in_channels: int, out_channels: int) -> str:
-    """The way whose measured time is least, by the row of this place whose channels are nearest (on a log scale).
+def fastest(context: str, dtype: str, in_channels: int, out_channels: int) -> str:
+    """Return the implementation that was measured to be the fastest for such a convolution.
 
-    The row is one of the device that what is traced is bound for (tracing.py), as a rule this
-    machine's.
+    Args:
+        context: the trace context, one of :data:`tfsep.runtime.trace_context.CONTEXTS`.
+        dtype: of the products, such as "float32".
+        in_channels: of the features in.
+        out_channels: of the features out.
+
+    Returns:
+        The one whose time is least in the row of this context, dtype and target device whose
+        channels are nearest on a log scale; "taps" where there is no such row.
     """
-    here = (trace_context.target_device() or device(), place, dtype)
-    rows = [row for row in measured() if (row["device"], row["place"], row["dtype"]) == here]
+    here = (trace_context.target_device() or device(), context, dtype)
+    rows = [row for row in measured() if (row["device"], row["context"], row["dtype"]) == here]
     if not rows:
         return TAPS
 
-    def distance(row: dict[str, Any]) -> float:
+    def distance(row: Measured) -> float:
         return abs(math.log(row["in_channels"] / in_channels)) + abs(math.log(row["out_channels"] / out_channels))
 
-    times: dict[str, float] = min(rows, key=distance)["ms"]
-    return min(times, key=lambda way: times[way])
+    times = min(rows, key=distance)["ms"]
+    return min(times, key=lambda name: times[name])
 
 
 @keras.saving.register_keras_serializable("tfsep")
@@ -84,11 +111,11 @@ class DilatedConv(keras.layers.Layer):
         in_channels, out_channels: of the features in and out.
         kernel_size: taps, an odd number.
         dilation: samples from one tap to the next.
-        way: "taps" or "convolution"; None takes the faster one, by the table, where the layer is
-            traced.
+        implementation: "taps" or "convolution"; None is the faster one in the context in which the
+            layer is traced, by the table.
 
     Raises:
-        ValueError: for an even kernel, or another way.
+        ValueError: for an even kernel, or another implementation.
     """
 
     def __init__(
@@ -97,7 +124,7 @@ class DilatedConv(keras.layers.Layer):
         out_channels: int,
         kernel_size: int,
         dilation: int,
-        way: str | None = None,
+        implementation: str | None = None,
         **kwargs: Unpack[LayerArguments],
     ) -> None:
         """Build the weights."""
@@ -105,10 +132,11 @@ class DilatedConv(keras.layers.Layer):
         self.built = True
         if kernel_size % 2 == 0:
             raise ValueError(f"kernel_size must be odd for a non-causal convolution, got {kernel_size}")
-        if way not in (None, *WAYS):
-            raise ValueError(f"way must be None, {TAPS!r} or {CONVOLUTION!r}, got {way!r}")
+        if implementation not in (None, *IMPLEMENTATIONS):
+            given = f"{TAPS!r} or {CONVOLUTION!r}, got {implementation!r}"
+            raise ValueError(f"implementation must be None, {given}")
         self.in_channels, self.out_channels = in_channels, out_channels
-        self.kernel_size, self.dilation, self.way = kernel_size, dilation, way
+        self.kernel_size, self.dilation, self.implementation = kernel_size, dilation, implementation
         self.dense = keras.layers.Dense(out_channels, dtype=self.dtype_policy)
         self.dense.build((None, None, in_channels * kernel_size))
 
@@ -116,11 +144,12 @@ class DilatedConv(keras.layers.Layer):
         """Convolve; the ends are padded with zeros."""
         if self.kernel_size == 1:
             return tf.cast(self._product(x), self.variable_dtype)
-        way = self.way or fastest(trace_context.current(), x.dtype.name, self.in_channels, self.out_channels)
-        return tf.cast(self._convolution(x) if way == CONVOLUTION else self._taps(x), self.variable_dtype)
+        context, chosen = trace_context.current(), self.implementation
+        chosen = chosen or fastest(context, x.dtype.name, self.in_channels, self.out_channels)
+        return tf.cast(self._convolution(x) if chosen == CONVOLUTION else self._taps(x), self.variable_dtype)
 
     def _parameters(self, x: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        """Kernel (tap * in, out) and bias (out,), as x is."""
+        """Return kernel (tap * in, out) and bias (out,), of the dtype of x."""
         kernel, bias = self.dense.kernel, self.dense.bias
         return tf.cast(tf.convert_to_tensor(kernel), x.dtype), tf.cast(tf.convert_to_tensor(bias), x.dtype)
 
@@ -144,5 +173,5 @@ class DilatedConv(keras.layers.Layer):
 
     def get_config(self) -> dict[str, object]:
         """Return the constructor's arguments."""
-        own = ("in_channels", "out_channels", "kernel_size", "dilation", "way")
+        own = ("in_channels", "out_channels", "kernel_size", "dilation", "implementation")
         return {**super().get_config(), **{name: getattr(self, name) for name in own}}

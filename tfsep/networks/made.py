@@ -10,10 +10,11 @@ Source: Germain et al. 2015, sections 3 and 4, equations 8 to 10; the degree 0 i
 
 from __future__ import annotations
 
-from typing import Any, Unpack
+from typing import Unpack
 
 import keras
 import numpy as np
+import numpy.typing as npt
 import tensorflow as tf
 
 from tfsep.networks.layer_arguments import LayerArguments
@@ -24,7 +25,9 @@ from tfsep.networks.modulation import Modulation
 class MaskedDense(keras.layers.Layer):
     """Dense layer with a fixed mask (in, out) of zeros and ones on its kernel."""
 
-    def __init__(self, mask: Any, kernel_initializer: str = "glorot_uniform", **kwargs: Unpack[LayerArguments]) -> None:
+    def __init__(
+        self, mask: npt.ArrayLike, kernel_initializer: str = "glorot_uniform", **kwargs: Unpack[LayerArguments]
+    ) -> None:
         """Build the weights."""
         super().__init__(**kwargs)
         self.kernel_initializer = kernel_initializer
@@ -34,7 +37,7 @@ class MaskedDense(keras.layers.Layer):
         self.built = True
 
     def call(self, x: tf.Tensor) -> tf.Tensor:
-        """Features (batch, in) -> (batch, out)."""
+        """Map features (batch, in) to (batch, out)."""
         return tf.matmul(x, tf.convert_to_tensor(self.kernel) * self.mask) + tf.convert_to_tensor(self.bias)
 
     def get_config(self) -> dict[str, object]:

@@ -1,4 +1,4 @@
-r"""How a condition vector reaches the features of a network, in one of three ways.
+r"""How a condition vector reaches the features of a network, in one of three modes.
 
 ``additive``: :math:`u \leftarrow u + V c`, a bias that the condition moves. ``film``:
 :math:`u \leftarrow (1 + A c) \odot u + V c`, a scale as well, so that a noise level can turn a
@@ -45,7 +45,7 @@ class Modulation(keras.layers.Layer):
         self.dense.build((None, condition_width))
 
     def call(self, features: tf.Tensor, condition: tf.Tensor) -> tf.Tensor:
-        """The modulated features, of the same shape."""
+        """Modulate the features; the shape stays."""
         raw = self.dense(condition)
         raw = tf.reshape(raw, [-1] + [1] * (features.shape.rank - 2) + [raw.shape[-1]])
         if self.conditioning == "additive":

@@ -1,4 +1,4 @@
-r"""A waveform stage behind spectral masks: what a mask of the mixture's own phases cannot say, a convolution adds.
+r"""Refinement of waveforms behind spectral masks: a convolution adds what a mask cannot, which keeps phases.
 
 Waves are folded into blocks of ``block`` samples that become channels, (batch, channel, time) to
 (batch, time / block, channel * block), so that a few dilated layers see a whole segment at a
@@ -17,14 +17,14 @@ from tfsep.networks.wavenet import WaveNet
 
 
 def fold(waves: tf.Tensor, block: int) -> tf.Tensor:
-    """(batch, channel, time) -> (batch, time / block, channel * block); ``block`` must divide the time."""
+    """Fold (batch, channel, time) to (batch, time / block, channel * block); ``block`` must divide the time."""
     channels, time = waves.shape[1:]
     blocks = tf.reshape(waves, [-1, channels, time // block, block])
     return tf.reshape(tf.transpose(blocks, [0, 2, 1, 3]), [-1, time // block, channels * block])
 
 
 def unfold(blocks: tf.Tensor, block: int) -> tf.Tensor:
-    """(batch, time / block, channel * block) -> (batch, channel, time), the inverse of :func:`fold`."""
+    """Unfold (batch, time / block, channel * block) to (batch, channel, time), the inverse of :func:`fold`."""
     count, width = blocks.shape[1:]
     channels = width // block
     waves = tf.transpose(tf.reshape(blocks, [-1, count, channels, block]), [0, 2, 1, 3])
@@ -73,7 +73,7 @@ class WaveRefinement(keras.layers.Layer):
         )
 
     def call(self, waves: tf.Tensor) -> tf.Tensor:
-        """Mixture and estimates at about unit power, (batch, 1 + source, time) -> (batch, source, time)."""
+        """Map mixture and estimates at about unit power, (batch, 1 + source, time), to (batch, source, time)."""
         return unfold(self.network(fold(waves, self.block)), self.block)
 
     def get_config(self) -> dict[str, object]:

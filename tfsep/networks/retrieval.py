@@ -75,7 +75,7 @@ class Retrieval(keras.layers.Layer):
         self.gains.build((None, width))
 
     def weights_of(self, features: tf.Tensor) -> tf.Tensor:
-        """How much each atom is remembered: log-spectra and condition (batch, ...) -> (batch, atom)."""
+        """Return the weight of each atom: log-spectra and condition (batch, ...) -> (batch, atom)."""
         query = keras.ops.normalize(self.query(features), axis=-1)
         keys = keras.ops.normalize(tf.convert_to_tensor(self.keys), axis=-1)
         sharpness = 10.0 * tf.exp(tf.convert_to_tensor(self.log_temperature))

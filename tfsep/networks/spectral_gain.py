@@ -93,7 +93,7 @@ class SpectralGain(keras.layers.Layer):
             )
 
     def filtered(self, x: tf.Tensor, condition: tf.Tensor | None = None) -> tf.Tensor:
-        """The filter's part of the output: (batch, num_samples, 1) -> (batch, num_samples, out_channels)."""
+        """Apply the gains alone: (batch, num_samples, 1) -> (batch, num_samples, out_channels)."""
         frame, points = x[..., 0], [2 * self.num_samples]
         taper = tf.signal.hann_window(self.num_samples, dtype=x.dtype)
         magnitude = tf.abs(tf.signal.rfft(frame * taper, points)) / tf.norm(taper)

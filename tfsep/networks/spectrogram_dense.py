@@ -1,4 +1,4 @@
-r"""A dense network over a whole spectrogram: every frame and bin is heard by every output.
+r"""A dense network over a whole spectrogram: every output depends on every frame and bin.
 
 A residual multilayer perceptron, modulated by the noise condition as in FiLM (perceptron.py), reads
 all features at once, and one matrix gives all outputs. Which tone sounds is one decision for all

@@ -83,7 +83,7 @@ class WaveNet(keras.layers.Layer):
         self.last.build((None, None, width))
 
     def call(self, x: tf.Tensor, condition: tf.Tensor | None = None) -> tf.Tensor:
-        """Features (batch, time, in_channels), condition (batch, condition_width) -> (batch, time, out_channels)."""
+        """Map features (batch, time, in_channels), under (batch, condition_width), to (batch, time, out_channels)."""
         hidden = self.first(x)
         skip = tf.zeros_like(hidden)
         for index, (gated, outlet) in enumerate(zip(self.gated, self.outlets, strict=True)):

@@ -1,4 +1,4 @@
-r"""A prior: what is known about one source by itself, all that a posterior ever asks of it.
+r"""A prior: the density of one source by itself, and all that a posterior computes with it.
 
 Every number belongs to a domain, the features over which the density is defined: waveform samples
 ("wave") or log-magnitude bins ("log_stft"). Numbers of different domains must not be compared.
@@ -12,13 +12,13 @@ from __future__ import annotations
 
 import abc
 import math
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 import numpy as np
 import tensorflow as tf
 
 from tfsep.audio.front_end import FrontEnd
+from tfsep.axes import Seed, Settings, Sigma, TensorLike
 from tfsep.errors import InputError
 
 
@@ -60,14 +60,14 @@ class Prior(abc.ABC):
     smallest_sigma: float
     largest_sigma: float = math.inf
     sigma_range: tuple[float, float] | None = None
-    settings: Mapping[str, Any] | None = None
+    settings: Settings | None = None
 
     def __repr__(self) -> str:
-        """What stands beside a number: kind, domain, event shape and noise levels."""
+        """Return :meth:`describe` in angle brackets."""
         return f"<{self.describe()}>"
 
     def describe(self) -> str:
-        """One line: kind, domain, event shape, noise levels in units of the features, and whether it is a density."""
+        """Return one line: kind, domain, event shape, noise levels in units of the features, what it can compute."""
         noise = f"noise {self.smallest_sigma:g} to {self.largest_sigma:g}" if self.largest_sigma else "clean"
         knows = "" if self.has_log_prob else ", score only" if self.has_score else ", denoiser only"
         return f"{self.kind} over {self.domain} events {self.event_shape}, {self.dimensions} dimensions, {noise}{knows}"
@@ -78,16 +78,16 @@ class Prior(abc.ABC):
         return math.prod(self.event_shape)
 
     def analyse(self, wave: tf.Tensor) -> tf.Tensor:
-        """Waveforms (batch, time) as events (batch,) + event_shape of this prior's domain."""
+        """Transform waveforms (batch, time) to events (batch,) + event_shape of this prior's domain."""
         return self.front_end.analyse(wave)[0]
 
-    def initialise(self, x: Any, sigma: Any = None) -> None:
+    def initialise(self, x: TensorLike, sigma: Sigma | None = None) -> None:
         """Set data-dependent weights, where there are any, from events that carry noise of standard deviation sigma."""
         del x, sigma
 
     @abc.abstractmethod
-    def log_prob(self, x: Any, sigma: Any = None) -> tf.Tensor:
-        """Log-density of noised events in nats.
+    def log_prob(self, x: TensorLike, sigma: Sigma | None = None) -> tf.Tensor:
+        """Compute the log-density of noised events in nats.
 
         Args:
             x: (batch,) + event_shape.
@@ -99,21 +99,21 @@ class Prior(abc.ABC):
         """
 
     @abc.abstractmethod
-    def score(self, x: Any, sigma: Any = None) -> tf.Tensor:
-        """Gradient of :meth:`log_prob` in x: (batch,) + event_shape."""
+    def score(self, x: TensorLike, sigma: Sigma | None = None) -> tf.Tensor:
+        """Compute the gradient of :meth:`log_prob` in x: (batch,) + event_shape -> the same."""
 
     @abc.abstractmethod
-    def sample(self, num: int, seed: Any, sigma: Any = None) -> tf.Tensor:
+    def sample(self, num: int, seed: Seed, sigma: Sigma | None = None) -> tf.Tensor:
         """Draw ``num`` events at noise level ``sigma``: (num,) + event_shape; ``seed`` is two integers."""
 
-    def denoise(self, x: Any, sigma: Any) -> tf.Tensor:
-        """Posterior mean of the clean event, x + sigma^2 score(x, sigma): (batch,) + event_shape."""
+    def denoise(self, x: TensorLike, sigma: Sigma) -> tf.Tensor:
+        """Compute the posterior mean of the clean event, x + sigma^2 score(x, sigma): (batch,) + event_shape."""
         score = self.score(x, sigma)
         x = tf.cast(tf.convert_to_tensor(x), score.dtype)
         sigma = per_example_sigma(self.smallest_sigma if sigma is None else sigma, x)
         return x + broadcast_to_event(sigma, x) ** 2 * score
 
-    def posterior_sample(self, y: Any, sigma: Any, seed: Any) -> tf.Tensor:
+    def posterior_sample(self, y: TensorLike, sigma: Sigma, seed: Seed) -> tf.Tensor:
         """Draw clean events from p(x | y) where y = x + noise of level sigma: (batch,) + event_shape.
 
         :meth:`denoise` is the mean of these draws. Priors that cannot draw exactly have
@@ -129,24 +129,24 @@ class Prior(abc.ABC):
         """
         raise InputError(f"prior {self.kind!r} has no exact draw of clean events given noised ones")
 
-    def encode(self, x: Any, sigma: Any = None) -> tuple[tf.Tensor, tf.Tensor]:
-        """Events at noise level sigma to standard normal latents of their shape, and log|det| of the map (batch,).
+    def encode(self, x: TensorLike, sigma: Sigma | None = None) -> tuple[tf.Tensor, tf.Tensor]:
+        """Map events at noise level sigma to standard normal latents of their shape; log|det| (batch,) comes second.
 
         Raises:
             InputError: if the prior is no flow.
         """
         raise InputError(f"prior {self.kind!r} has no latents")
 
-    def decode(self, z: Any, sigma: Any = None) -> tf.Tensor:
-        """The inverse of :meth:`encode`: latents to events, both (batch,) + event_shape.
+    def decode(self, z: TensorLike, sigma: Sigma | None = None) -> tf.Tensor:
+        """Map latents to events, both (batch,) + event_shape: the inverse of :meth:`encode`.
 
         Raises:
             InputError: if the prior is no flow.
         """
         raise InputError(f"prior {self.kind!r} has no latents")
 
-    def together(self, priors: Sequence[Prior], method: str, events: tf.Tensor, sigma: Any) -> tf.Tensor | None:
-        """Answers of several priors, this one first, in one call; None where the priors cannot be one.
+    def together(self, priors: Sequence[Prior], method: str, events: tf.Tensor, sigma: Sigma) -> tf.Tensor | None:
+        """Evaluate several priors, this one first, in one call; return None if they cannot be stacked.
 
         Args:
             priors: N.
@@ -162,19 +162,19 @@ class Prior(abc.ABC):
         if tuple(x.shape[1:]) != self.event_shape:
             raise ValueError(f"events of {self.kind} have shape {self.event_shape}, got {tuple(x.shape[1:])}")
 
-    def nats_per_dim(self, x: Any, sigma: Any = None) -> tf.Tensor:
-        """Log-density per dimension: (batch,)."""
+    def nats_per_dim(self, x: TensorLike, sigma: Sigma | None = None) -> tf.Tensor:
+        """Compute the log-density per dimension: (batch,)."""
         return self.log_prob(x, sigma) / self.dimensions
 
-    def bits_per_dim(self, x: Any, sigma: Any = None) -> tf.Tensor:
-        """Code length per dimension in bits, -log_prob / (D log 2), of the continuous density: (batch,)."""
+    def bits_per_dim(self, x: TensorLike, sigma: Sigma | None = None) -> tf.Tensor:
+        """Compute the code length per dimension in bits, -log_prob / (D log 2), of the continuous density: (batch,)."""
         return -self.nats_per_dim(x, sigma) / math.log(2.0)
 
 
 def answers_of(
-    priors: Sequence[Prior], method: str, events: Sequence[tf.Tensor], sigma: Any, stacked: bool = False
+    priors: Sequence[Prior], method: str, events: Sequence[tf.Tensor], sigma: Sigma, stacked: bool = False
 ) -> list[tf.Tensor]:
-    """What each prior answers about its own events, (batch,) + event_shape -> the same, for each.
+    """Evaluate each prior on its own events, (batch,) + event_shape -> the same, for each.
 
     Args:
         priors: one per source, of one event shape.
@@ -191,8 +191,8 @@ def answers_of(
     return [getattr(prior, method)(each, sigma) for prior, each in zip(priors, events, strict=True)]
 
 
-def per_example_sigma(sigma: Any, x: tf.Tensor) -> tf.Tensor:
-    """Sigma as a (batch,) tensor of x's dtype.
+def per_example_sigma(sigma: Sigma, x: tf.Tensor) -> tf.Tensor:
+    """Broadcast sigma to a (batch,) tensor of x's dtype.
 
     Raises:
         ValueError: if plain numbers, which can be looked at, are not all positive.

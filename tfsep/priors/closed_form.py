@@ -1,11 +1,10 @@
-"""Densities over waves that are computed rather than trained: what they check, and the weights that they may learn."""
+"""Densities over waves in closed form: what all of them check, and the weights that some of them learn."""
 
 from __future__ import annotations
 
-from typing import Any
-
 import keras
 import numpy as np
+import numpy.typing as npt
 import tensorflow as tf
 
 from tfsep.audio.front_end import FrontEnd
@@ -18,7 +17,7 @@ class ClosedForm(Prior):
     tf_dtype: tf.DType
 
     def _over_waves(self, front_end: FrontEnd, event_shape: tuple[int, ...], smallest_sigma: float, dtype: str) -> None:
-        """Take what every such prior is given.
+        """Set what every such prior has.
 
         Raises:
             ValueError: for events that are not waves, or a ``smallest_sigma`` that is not positive.
@@ -33,15 +32,15 @@ class ClosedForm(Prior):
 
 
 class LearnedAtOnce(keras.Model, ClosedForm):
-    """One with weights that follow from isolated sounds at once, without gradients; its arguments as of all kinds."""
+    """A density in closed form whose weights follow from isolated sounds at once, without gradients."""
 
     def __init__(self, front_end: FrontEnd, event_shape: tuple[int, ...], smallest_sigma: float, dtype: str) -> None:
         """Check what is given; see :meth:`ClosedForm._over_waves`."""
         super().__init__(name=self.kind, dtype=dtype)
         self._over_waves(front_end, event_shape, smallest_sigma, dtype)
 
-    def _weight(self, name: str, value: Any) -> tf.Variable:
-        """A weight that no gradient reaches, of the prior's dtype."""
+    def _weight(self, name: str, value: npt.ArrayLike) -> tf.Variable:
+        """Add a weight of the prior's dtype that is not trained by gradients."""
         value = np.asarray(value, self.tf_dtype.as_numpy_dtype)
         start = keras.initializers.Constant(value)
         return self.add_weight(shape=value.shape, initializer=start, trainable=False, name=name)
@@ -49,5 +48,5 @@ class LearnedAtOnce(keras.Model, ClosedForm):
     __repr__ = __str__ = Prior.__repr__
 
     def call(self, x: tf.Tensor, sigma: tf.Tensor | None = None) -> tf.Tensor:
-        """Keras' call: the log-density."""
+        """Compute the log-density, as Keras' call."""
         return self.log_prob(x, sigma)

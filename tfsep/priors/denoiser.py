@@ -70,7 +70,7 @@ class DenoiserSettings(NetworkSettings):
         sigma_range: smallest and largest noise level, in units of the features.
         condition_width: size of the embedded noise level, at least 1.
         num_sampling_steps: steps of :meth:`ScorePrior.sample`, at least 1.
-        background: whether other sounds take the place of white noise in its training. It is then
+        background: whether other sounds stand in for white noise in its training. It is then
             the mean of the source given its sum with such sounds, which is no score: ``has_score``
             is False.
         dtype: "float32" or "float64".
@@ -158,7 +158,7 @@ class ScorePrior(keras.Model, Stackable):
         self.network = settings.build_network(self.event_shape)
         one = keras.initializers.Constant(1.0)
         self.data_std = self.add_weight(shape=(), initializer=one, trainable=False, name="data_std")
-        # Keras 3 hides layers in lists from tf.train.Checkpoint, which would save nearly nothing and say nothing.
+        # Keras 3 hides layers in lists from tf.train.Checkpoint, which would silently save nearly nothing.
         self.checkpointed = tf.train.Checkpoint(weights=[weight.value for weight in self.weights])
         self.built = True
 
@@ -169,7 +169,7 @@ class ScorePrior(keras.Model, Stackable):
         self.data_std.assign(tf.sqrt(clean_variance(x, level)))
 
     def denoise(self, x: TensorLike, sigma: Sigma) -> tf.Tensor:
-        """Posterior mean of the clean event: (batch,) + event_shape -> the same."""
+        """Compute the posterior mean of the clean event: (batch,) + event_shape -> the same."""
         x = tf.cast(tf.convert_to_tensor(x), self.tf_dtype)
         self.check_events(x)
         level = per_example_sigma(self.smallest_sigma if sigma is None else sigma, x)
@@ -179,21 +179,21 @@ class ScorePrior(keras.Model, Stackable):
         return (clean / total) ** 2 * x + noise * clean / total * answer
 
     def score(self, x: TensorLike, sigma: Sigma | None = None) -> tf.Tensor:
-        """(D(x, sigma) - x) / sigma^2: (batch,) + event_shape -> the same."""
+        """Compute (D(x, sigma) - x) / sigma^2: (batch,) + event_shape -> the same."""
         x = tf.cast(tf.convert_to_tensor(x), self.tf_dtype)
         level = per_example_sigma(self.smallest_sigma if sigma is None else sigma, x)
         return (self.denoise(x, level) - x) / broadcast_to_event(level, x) ** 2
 
     def log_prob(self, x: TensorLike, sigma: Sigma | None = None) -> tf.Tensor:
-        """Refused: this prior has no density.
+        """Refuse: this prior has no density.
 
         Raises:
             InputError: always.
         """
-        raise InputError("prior 'score' has a score and a denoiser but no density: log_prob cannot be asked of it")
+        raise InputError("prior 'score' has a score and a denoiser but no density: it has no log_prob")
 
     def loss_weight(self, sigma: tf.Tensor) -> tf.Tensor:
-        """(sigma^2 + data_std^2) / (sigma data_std)^2, under which errors at all levels are errors of F: (batch,)."""
+        """Return (sigma^2 + data_std^2) / (sigma data_std)^2, which turns errors of D into errors of F: (batch,)."""
         clean = tf.convert_to_tensor(self.data_std)
         return (sigma**2 + clean**2) / (sigma * clean) ** 2
 
@@ -211,20 +211,20 @@ class ScorePrior(keras.Model, Stackable):
         last = self.smallest_sigma if sigma is None else float(sigma)
         count = self.num_sampling_steps
         ends = [self.largest_sigma ** (1.0 / _RHO), last ** (1.0 / _RHO)]
-        levels = [(ends[0] + place / count * (ends[1] - ends[0])) ** _RHO for place in range(count + 1)]
+        levels = [(ends[0] + step / count * (ends[1] - ends[0])) ** _RHO for step in range(count + 1)]
         noise = tf.random.stateless_normal((num, *self.event_shape), seed, dtype=self.tf_dtype, alg="philox")
         start = tf.sqrt(levels[0] ** 2 + tf.convert_to_tensor(self.data_std) ** 2) * noise
         sigmas = tf.constant(levels, self.tf_dtype)
 
-        def step(place: tf.Tensor, x: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-            here, there = sigmas[place], sigmas[place + 1]
+        def heun(step: tf.Tensor, x: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+            here, there = sigmas[step], sigmas[step + 1]
             slope = (x - self.denoise(x, here)) / here
             euler = x + (there - here) * slope
             end_slope = (euler - self.denoise(euler, there)) / there
-            return place + 1, x + (there - here) * 0.5 * (slope + end_slope)
+            return step + 1, x + (there - here) * 0.5 * (slope + end_slope)
 
-        return tf.while_loop(lambda place, _: place < count, step, (0, start), parallel_iterations=1)[1]
+        return tf.while_loop(lambda step, _: step < count, heun, (0, start), parallel_iterations=1)[1]
 
     def call(self, x: tf.Tensor, sigma: tf.Tensor) -> tf.Tensor:
-        """Keras' call: the denoiser."""
+        """Denoise, as Keras' call."""
         return self.denoise(x, sigma)

@@ -18,18 +18,19 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import tensorflow as tf
 
 from tfsep.audio.front_end import FrontEnd
+from tfsep.axes import Seed, Sigma, TensorLike
 from tfsep.priors.base import per_example_sigma
 from tfsep.priors.closed_form import ClosedForm
 
 
-def power_spectrum(waves: Any) -> list[float]:
-    """Mean power of waves (batch, time) in each bin, the ``spectrum`` that fits them best: time // 2 + 1 numbers.
+def power_spectrum(waves: npt.ArrayLike) -> list[float]:
+    """Return the mean power of waves (batch, time) in each bin, the best ``spectrum``: time // 2 + 1 numbers.
 
     In units of variance per dimension: white noise of variance v has v in every bin.
     """
@@ -84,7 +85,7 @@ class GaussianPrior(ClosedForm):
             raise ValueError(f"variances must be at least 0, got {values.min():g}")
         self._variances = tf.constant(values, self.tf_dtype)
         # A bin stands for a sine and a cosine, but the first and, of an even length, the last for one dimension.
-        twice = [2.0 if self.stationary and 0 < place < (time + 1) // 2 else 1.0 for place in range(count)]
+        twice = [2.0 if self.stationary and 0 < index < (time + 1) // 2 else 1.0 for index in range(count)]
         self._dimensions_of = tf.constant(twice, self.tf_dtype)
 
     def _filter(self, wave: tf.Tensor, gains: tf.Tensor) -> tf.Tensor:
@@ -94,39 +95,39 @@ class GaussianPrior(ClosedForm):
         spectrum = tf.signal.rfft(wave)
         return tf.signal.irfft(spectrum * tf.cast(gains, spectrum.dtype), [self.event_shape[0]])
 
-    def _centred(self, x: Any, sigma: Any) -> tuple[tf.Tensor, tf.Tensor]:
-        """Events less the mean (batch, time), and the noise variance (batch, 1)."""
+    def _centred(self, x: TensorLike, sigma: Sigma) -> tuple[tf.Tensor, tf.Tensor]:
+        """Return events less the mean (batch, time), and the noise variance (batch, 1)."""
         x = tf.cast(tf.convert_to_tensor(x), self.tf_dtype)
         self.check_events(x)
         sigma = per_example_sigma(self.smallest_sigma if sigma is None else sigma, x)
         return x[..., 0] - self._mean, sigma[:, tf.newaxis] ** 2
 
-    def encode(self, x: Any, sigma: Any = None) -> tuple[tf.Tensor, tf.Tensor]:
+    def encode(self, x: TensorLike, sigma: Sigma | None = None) -> tuple[tf.Tensor, tf.Tensor]:
         """Whiten: (batch, time, 1) -> the same, and the log-determinant (batch,)."""
         wave, noise = self._centred(x, sigma)
         total = self._variances + noise
         log_det = -0.5 * tf.reduce_sum(self._dimensions_of * tf.math.log(total), -1)
         return self._filter(wave, tf.math.rsqrt(total))[..., tf.newaxis], log_det
 
-    def decode(self, z: Any, sigma: Any = None) -> tf.Tensor:
+    def decode(self, z: TensorLike, sigma: Sigma | None = None) -> tf.Tensor:
         """Colour white latents, the inverse of :meth:`encode`: (batch, time, 1) -> the same."""
         z = tf.cast(tf.convert_to_tensor(z), self.tf_dtype)
         self.check_events(z)
-        sigma = per_example_sigma(self.smallest_sigma if sigma is None else sigma, z)
-        gains = tf.sqrt(self._variances + sigma[:, tf.newaxis] ** 2)
+        level = per_example_sigma(self.smallest_sigma if sigma is None else sigma, z)
+        gains = tf.sqrt(self._variances + level[:, tf.newaxis] ** 2)
         return (self._mean + self._filter(z[..., 0], gains))[..., tf.newaxis]
 
-    def log_prob(self, x: Any, sigma: Any = None) -> tf.Tensor:
-        """Log-density of noised events in nats: (batch, time, 1) -> (batch,)."""
+    def log_prob(self, x: TensorLike, sigma: Sigma | None = None) -> tf.Tensor:
+        """Compute the log-density of noised events in nats: (batch, time, 1) -> (batch,)."""
         z, log_det = self.encode(x, sigma)
         return log_det - 0.5 * tf.reduce_sum(z**2, [1, 2]) - 0.5 * self.dimensions * math.log(math.tau)
 
-    def score(self, x: Any, sigma: Any = None) -> tf.Tensor:
-        """-(C + sigma^2 I)^-1 (x - mean): (batch, time, 1) -> the same."""
+    def score(self, x: TensorLike, sigma: Sigma | None = None) -> tf.Tensor:
+        """Compute -(C + sigma^2 I)^-1 (x - mean): (batch, time, 1) -> the same."""
         wave, noise = self._centred(x, sigma)
         return -self._filter(wave, 1.0 / (self._variances + noise))[..., tf.newaxis]
 
-    def posterior_sample(self, y: Any, sigma: Any, seed: Any) -> tf.Tensor:
+    def posterior_sample(self, y: TensorLike, sigma: Sigma, seed: Seed) -> tf.Tensor:
         """Draw N(D(y), C sigma^2 (C + sigma^2 I)^-1): (batch, time, 1) -> the same."""
         wave, noise = self._centred(y, sigma)
         shrink = self._variances / (self._variances + noise)
@@ -134,14 +135,14 @@ class GaussianPrior(ClosedForm):
         spread = self._filter(white, tf.sqrt(shrink * noise))
         return (self._mean + self._filter(wave, shrink) + spread)[..., tf.newaxis]
 
-    def sample(self, num: int, seed: Any, sigma: Any = None) -> tf.Tensor:
+    def sample(self, num: int, seed: Seed, sigma: Sigma | None = None) -> tf.Tensor:
         """Draw ``num`` noised events: (num, time, 1)."""
         white = tf.random.stateless_normal((num, *self.event_shape), seed, dtype=self.tf_dtype, alg="philox")
         return self.decode(white, sigma)
 
 
-def _vector(name: str, value: Any, count: int) -> np.ndarray:
-    """A number or ``count`` numbers as a float64 vector of them."""
+def _vector(name: str, value: object, count: int) -> np.ndarray:
+    """Return a number, or ``count`` numbers, as a float64 vector of ``count``."""
     values = np.asarray(value, np.float64)
     if values.shape not in ((), (count,)) or not np.all(np.isfinite(values)):
         raise ValueError(f"{name} must be one finite number or {count} of them, got shape {values.shape}")

@@ -22,12 +22,12 @@ is :math:`(D(y, \sigma) - y) / \sigma^2`.
 from __future__ import annotations
 
 import math
-from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
 from tfsep.audio.front_end import FrontEnd
+from tfsep.axes import Seed, Sigma, TensorLike
 from tfsep.data import toy
 from tfsep.priors.base import per_example_sigma
 from tfsep.priors.closed_form import ClosedForm
@@ -96,7 +96,7 @@ class IdealToyPrior(ClosedForm):
         return tf.cast(wave, self.tf_dtype)
 
     def _cells(self, inner: tf.Tensor, energy: tf.Tensor, power: tf.Tensor, sigma: tf.Tensor) -> tuple[tf.Tensor, ...]:
-        """Per waveform: log p(y|w) and E[a|y,w], (batch, cell) each, from w^T y and the energies."""
+        """Return log p(y|w) and E[a|y,w] of each waveform, (batch, cell) each, from w^T y and the energies."""
         low, high = toy.AMPLITUDES
         amplitude, std = inner / energy, sigma / tf.sqrt(energy)
         log_mass, mean = truncated_normal(amplitude, std, low, high)
@@ -106,7 +106,7 @@ class IdealToyPrior(ClosedForm):
         return log_normal - 0.5 * rest / sigma**2 + log_amplitude, mean
 
     def _divide(self, frequency: tf.Tensor, phase: tf.Tensor, width: float) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
-        """Cut cells (batch, refined) of ``width`` periods: frequencies, phases, waveforms of the (batch, part)."""
+        """Divide cells (batch, refined) of ``width`` periods; return frequencies, phases, waveforms (batch, part)."""
         offset = ((tf.range(self.num_subcells, dtype=tf.float64) + 0.5) / self.num_subcells - 0.5) * width
         parts = self.num_refined * self.num_subcells
         phase = tf.reshape(phase[..., tf.newaxis] + offset, [-1, parts])
@@ -114,68 +114,69 @@ class IdealToyPrior(ClosedForm):
         waves = self._render(tf.reshape(frequency, [-1]), tf.reshape(phase, [-1]))
         return frequency, phase, tf.reshape(waves, [-1, parts, self.event_shape[0]])
 
-    def _leaves(self, y: tf.Tensor, sigma: tf.Tensor) -> tuple[list[tuple[tf.Tensor, ...]], list[tf.Tensor]]:
-        """Cells that no longer divide, one entry for each round and (batch, cell) each, and the waves of divided ones.
+    def _leaf_cells(self, y: tf.Tensor, sigma: tf.Tensor) -> tuple[list[tuple[tf.Tensor, ...]], list[tf.Tensor]]:
+        """Return the leaf cells, which are not divided further, and the waves of those that came from a division.
 
-        An entry is log p(y|w), E[a|y,w], frequencies and phases.
+        There is one entry for each round, of log p(y|w), E[a|y,w], frequencies and phases, (batch,
+        cell) each.
         """
         column, power = sigma[:, tf.newaxis], tf.reduce_sum(y**2, -1, keepdims=True)
         log_weight, mean = self._cells(tf.matmul(y, self._waves, transpose_b=True), self._energy, power, column)
         frequency = tf.broadcast_to(self._frequency, tf.shape(log_weight))
         phase = tf.broadcast_to(self._phase, tf.shape(log_weight))
         width = 1.0 / self.num_phases
-        leaves: list[tuple[tf.Tensor, ...]] = [(log_weight, mean, frequency, phase)]
+        cells: list[tuple[tf.Tensor, ...]] = [(log_weight, mean, frequency, phase)]
         rounds: list[tf.Tensor] = []
         for _ in range(self.num_rounds):
-            log_weight, *rest = leaves.pop()
+            log_weight, *rest = cells.pop()
             best = tf.math.top_k(log_weight, self.num_refined)[1]
             divided = tf.reduce_any(tf.range(log_weight.shape[1]) == best[..., tf.newaxis], axis=1)
-            leaves.append((tf.where(divided, tf.cast(-math.inf, log_weight.dtype), log_weight), *rest))
+            cells.append((tf.where(divided, tf.cast(-math.inf, log_weight.dtype), log_weight), *rest))
             frequency, phase = (tf.gather(value, best, batch_dims=1) for value in rest[1:])
             frequency, phase, waves = self._divide(frequency, phase, width)
             width /= self.num_subcells
             energy = tf.reduce_sum(waves**2, -1)
             log_weight, mean = self._cells(tf.einsum("bct,bt->bc", waves, y), energy, power, column)
-            leaves.append((log_weight - len(leaves) * math.log(self.num_subcells), mean, frequency, phase))
+            cells.append((log_weight - len(cells) * math.log(self.num_subcells), mean, frequency, phase))
             rounds.append(waves)
-        return leaves, rounds
+        return cells, rounds
 
-    def _noised(self, x: Any, sigma: Any) -> tuple[tf.Tensor, tf.Tensor]:
-        """Events as y (batch, time), and sigma (batch,)."""
+    def _noised(self, x: TensorLike, sigma: Sigma) -> tuple[tf.Tensor, tf.Tensor]:
+        """Return events as y (batch, time), and sigma (batch,)."""
         x = tf.cast(tf.convert_to_tensor(x), self.tf_dtype)
         self.check_events(x)
         return x[..., 0], per_example_sigma(self.smallest_sigma if sigma is None else sigma, x)
 
-    def _posterior(self, x: Any, sigma: Any) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor, tf.Tensor]:
+    def _posterior(self, x: TensorLike, sigma: Sigma) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor, tf.Tensor]:
         """Return y (batch, time), sigma (batch,), log p (batch,) and E[a w | y] (batch, time)."""
         y, sigma = self._noised(x, sigma)
-        leaves, rounds = self._leaves(y, sigma)
-        joint = tf.concat([leaf[0] for leaf in leaves], -1)
-        weights = tf.split(tf.nn.softmax(joint), [leaf[0].shape[1] for leaf in leaves], axis=-1)
-        clean = tf.matmul(weights[0] * leaves[0][1], self._waves)
-        for weight, leaf, waves in zip(weights[1:], leaves[1:], rounds, strict=True):
-            clean += tf.einsum("bc,bct->bt", weight * leaf[1], waves)
+        cells, rounds = self._leaf_cells(y, sigma)
+        joint = tf.concat([each[0] for each in cells], -1)
+        weights = tf.split(tf.nn.softmax(joint), [each[0].shape[1] for each in cells], axis=-1)
+        clean = tf.matmul(weights[0] * cells[0][1], self._waves)
+        for weight, each, waves in zip(weights[1:], cells[1:], rounds, strict=True):
+            clean += tf.einsum("bc,bct->bt", weight * each[1], waves)
         return y, sigma, tf.reduce_logsumexp(joint, -1) - math.log(toy.NUM_KEYS * self.num_phases), clean
 
-    def log_prob(self, x: Any, sigma: Any = None) -> tf.Tensor:
-        """Log-density of the noised class in nats: (batch, time, 1) -> (batch,)."""
+    def log_prob(self, x: TensorLike, sigma: Sigma | None = None) -> tf.Tensor:
+        """Compute the log-density of the noised class in nats: (batch, time, 1) -> (batch,)."""
         return self._posterior(x, sigma)[2]
 
-    def denoise(self, x: Any, sigma: Any) -> tf.Tensor:
-        """Posterior mean of the clean example: (batch, time, 1) -> the same."""
+    def denoise(self, x: TensorLike, sigma: Sigma) -> tf.Tensor:
+        """Compute the posterior mean of the clean example: (batch, time, 1) -> the same."""
         return self._posterior(x, sigma)[3][..., tf.newaxis]
 
-    def score(self, x: Any, sigma: Any = None) -> tf.Tensor:
-        """(denoise(x) - x) / sigma^2: (batch, time, 1) -> the same."""
-        y, sigma, _, clean = self._posterior(x, sigma)
-        return ((clean - y) / sigma[:, tf.newaxis] ** 2)[..., tf.newaxis]
+    def score(self, x: TensorLike, sigma: Sigma | None = None) -> tf.Tensor:
+        """Compute (denoise(x) - x) / sigma^2: (batch, time, 1) -> the same."""
+        y, level, _, clean = self._posterior(x, sigma)
+        return ((clean - y) / level[:, tf.newaxis] ** 2)[..., tf.newaxis]
 
-    def posterior_sample(self, y: Any, sigma: Any, seed: Any) -> tf.Tensor:
+    def posterior_sample(self, y: TensorLike, sigma: Sigma, seed: Seed) -> tf.Tensor:
         """Draw a cell by its share of the density, then the amplitude: (batch, time, 1) -> the same, without noise."""
         y, sigma = self._noised(y, sigma)
         seeds = tf.random.split(tf.cast(seed, tf.int32), 2)
-        leaves, _ = self._leaves(y, sigma)
-        joint, _, frequency, phase = (tf.concat(parts, -1) for parts in zip(*leaves, strict=True))
+        cells, _ = self._leaf_cells(y, sigma)
+        joint, _, frequency, phase = (tf.concat(parts, -1) for parts in zip(*cells, strict=True))
         chosen = tf.random.stateless_categorical(joint, 1, seeds[0])
         frequency, phase = (tf.gather(value, chosen, batch_dims=1)[:, 0] for value in (frequency, phase))
         wave = self._render(frequency, phase)
@@ -185,7 +186,7 @@ class IdealToyPrior(ClosedForm):
         amplitude = draw_truncated_normal(best, sigma / tf.sqrt(energy), *toy.AMPLITUDES, uniform)
         return (amplitude[:, tf.newaxis] * wave)[..., tf.newaxis]
 
-    def sample(self, num: int, seed: Any, sigma: Any = None) -> tf.Tensor:
+    def sample(self, num: int, seed: Seed, sigma: Sigma | None = None) -> tf.Tensor:
         """Draw examples of the class and add noise: (num, time, 1)."""
         clean = tf.cast(self.data.draw(self.source, num, self.event_shape[0], seed), self.tf_dtype)[..., tf.newaxis]
         # The data's own tables are drawn from seeds that this one could equal.

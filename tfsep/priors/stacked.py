@@ -1,4 +1,4 @@
-r"""N priors of one architecture as one: their weights stacked, their answers given in one vectorised call.
+r"""N priors of one architecture as one: their weights are stacked, and one vectorised call evaluates all.
 
 With :math:`\theta_k` the weights of prior k, the map
 :math:`(\theta, x) \mapsto \nabla_x \log p_\theta(x)` of the first prior is vectorised over the
@@ -14,23 +14,24 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from tfsep.axes import Sigma
 from tfsep.priors.base import Prior
 from tfsep.runtime.trace_context import STACKED, entering
 
 
 class Stackable(Prior):
-    """A prior that is a Keras model, all of whose answers follow from its weights and its settings."""
+    """A prior that is a Keras model, that is determined by its weights and its settings."""
 
     weights: Sequence[keras.Variable]
 
     def alike(self, others: Sequence[Prior]) -> bool:
-        """Whether these priors differ from this one in the values of their weights only."""
+        """Return whether these priors differ from this one in the values of their weights only."""
         if self.settings is None or len(others) < 2 or any(other.settings != self.settings for other in others):
             return False
         return all(type(other) is type(self) and _shapes(other) == _shapes(self) for other in others)
 
-    def together(self, priors: Sequence[Prior], method: str, events: tf.Tensor, sigma: Any) -> tf.Tensor | None:
-        """One vectorised call of ``method`` for all priors; see :meth:`tfsep.priors.base.Prior.together`."""
+    def together(self, priors: Sequence[Prior], method: str, events: tf.Tensor, sigma: Sigma) -> tf.Tensor | None:
+        """Evaluate ``method`` of all priors in one vectorised call; see :meth:`tfsep.priors.base.Prior.together`."""
         if not self.alike(priors):
             return None
         owned = self.weights

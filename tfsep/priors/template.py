@@ -9,22 +9,23 @@ A sound is a kept recording c, read from lag :math:`\ell` on, at an amplitude
 Recordings are twice as long as an event, so there are D + 1 lags, and the inner products with all
 of them are one correlation by fast Fourier transforms; the amplitude integrates exactly
 (positive_amplitude.py). With C = 0 recordings the source is silence and residual. Learning keeps a
-recording only if none kept before explains it: what is remembered is what was heard, without labels
+recording only if none kept before explains it: it learns from sounds alone, without labels
 and without gradients.
 """
 
 from __future__ import annotations
 
 import math
-from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import tensorflow as tf
 
 from tfsep.audio.front_end import FrontEnd
+from tfsep.axes import Seed, Sigma, TensorLike
 from tfsep.priors.base import per_example_sigma
 from tfsep.priors.closed_form import LearnedAtOnce
-from tfsep.priors.wavetable.amplitude import draw, log_evidence
+from tfsep.priors.positive_amplitude import draw, log_evidence
 
 
 class TemplatePrior(LearnedAtOnce):
@@ -66,27 +67,27 @@ class TemplatePrior(LearnedAtOnce):
         self.built = True
 
     def spectra(self) -> tf.Tensor:
-        """Spectra of the recordings, padded: (template, bin) complex."""
+        """Return the spectra of the recordings, padded: (template, bin) complex."""
         return tf.signal.rfft(tf.convert_to_tensor(self.recordings), [4 * self.length])
 
     def inner_products(self, y: tf.Tensor, spectra: tf.Tensor) -> tf.Tensor:
-        """Inner products of a wave (time,) with every recording at every lag: (template, lag)."""
+        """Compute inner products of a wave (time,) with every recording at every lag: (template, lag)."""
         points = [4 * self.length]
         return tf.signal.irfft(spectra * tf.math.conj(tf.signal.rfft(y, points)), points)[:, : self.length + 1]
 
     def energies(self) -> tf.Tensor:
-        """Energies of the recordings' cuts: (template, lag)."""
+        """Return the energies of the recordings' excerpts: (template, lag)."""
         total = tf.cumsum(tf.pad(tf.convert_to_tensor(self.recordings) ** 2, [[0, 0], [1, 0]]), axis=-1)
         return tf.maximum(total[:, self.length :] - total[:, : self.length + 1], 0.0)
 
     def _log_weight(self) -> tf.Tensor:
-        """Log prior weight of each recording at a lag, -inf where there is none: (template, 1)."""
+        """Return the log prior weight of each recording at a lag, -inf where there is none: (template, 1)."""
         used = tf.reduce_any(tf.convert_to_tensor(self.recordings) != 0.0, axis=-1, keepdims=True)
         used = tf.cast(used | ~tf.reduce_any(used), self.tf_dtype)
         return tf.math.log(used / (tf.reduce_sum(used) * (self.length + 1)))
 
-    def _listen(self, x: Any, sigma: Any) -> tuple[tf.Tensor, tf.Tensor]:
-        """Log-density (batch,) and its gradient (batch, time), one example after the other."""
+    def _density_and_score(self, x: TensorLike, sigma: Sigma) -> tuple[tf.Tensor, tf.Tensor]:
+        """Compute the log-density (batch,) and its gradient (batch, time), one example after the other."""
         x = tf.cast(tf.convert_to_tensor(x), self.tf_dtype)
         self.check_events(x)
         sigma = per_example_sigma(self.smallest_sigma if sigma is None else sigma, x)
@@ -108,21 +109,21 @@ class TemplatePrior(LearnedAtOnce):
         kinds = (self.tf_dtype, self.tf_dtype)
         return tf.map_fn(one, (x[..., 0], sigma), fn_output_signature=kinds, parallel_iterations=4)
 
-    def log_prob(self, x: Any, sigma: Any = None) -> tf.Tensor:
-        """Log-density of noised events in nats: (batch, time, 1) -> (batch,)."""
-        return self._listen(x, sigma)[0]
+    def log_prob(self, x: TensorLike, sigma: Sigma | None = None) -> tf.Tensor:
+        """Compute the log-density of noised events in nats: (batch, time, 1) -> (batch,)."""
+        return self._density_and_score(x, sigma)[0]
 
-    def score(self, x: Any, sigma: Any = None) -> tf.Tensor:
-        """Gradient of :meth:`log_prob` in x: (batch, time, 1) -> the same."""
-        return self._listen(x, sigma)[1][..., tf.newaxis]
+    def score(self, x: TensorLike, sigma: Sigma | None = None) -> tf.Tensor:
+        """Compute the gradient of :meth:`log_prob` in x: (batch, time, 1) -> the same."""
+        return self._density_and_score(x, sigma)[1][..., tf.newaxis]
 
-    def sample(self, num: int, seed: Any, sigma: Any = None) -> tf.Tensor:
+    def sample(self, num: int, seed: Seed, sigma: Sigma | None = None) -> tf.Tensor:
         """Read ``num`` kept recordings from random lags on and add residual and noise: (num, time, 1)."""
         seeds = tf.random.split(tf.cast(seed, tf.int32), 3)
         uniform = tf.random.stateless_uniform([num, 2], seeds[0], dtype=self.tf_dtype, alg="philox")
         kept = tf.where(self._log_weight()[:, 0] > -math.inf)[:, 0]
-        place = tf.cast(uniform[:, 0] * tf.cast(tf.shape(kept)[0], self.tf_dtype), tf.int32)
-        chosen = tf.gather(self.recordings, tf.gather(kept, place))
+        index = tf.cast(uniform[:, 0] * tf.cast(tf.shape(kept)[0], self.tf_dtype), tf.int32)
+        chosen = tf.gather(self.recordings, tf.gather(kept, index))
         lag = tf.cast(uniform[:, 1] * (self.length + 1), tf.int32)
         wave = tf.gather(chosen, lag[:, tf.newaxis] + tf.range(self.length), batch_dims=1)
         nothing = tf.zeros([num], self.tf_dtype)
@@ -135,7 +136,7 @@ class TemplatePrior(LearnedAtOnce):
         return (level[:, tf.newaxis] * wave + rest[:, tf.newaxis] * normal)[..., tf.newaxis]
 
 
-def learn(prior: TemplatePrior, waves: Any) -> dict[str, float]:
+def learn(prior: TemplatePrior, waves: npt.ArrayLike) -> dict[str, float]:
     """Keep those isolated sounds (num, 2 time) that none kept before explains; see the module's text.
 
     A sound's first half is what must be explained, at any lag of a kept one and at any positive
@@ -175,8 +176,8 @@ def learn(prior: TemplatePrior, waves: Any) -> dict[str, float]:
 
 
 def _best(inner: tf.Tensor, energy: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-    """Largest energy explained at a positive amplitude, and that amplitude."""
+    """Return the largest energy explained at a positive amplitude, and that amplitude."""
     explained = tf.maximum(inner, 0.0) ** 2 / tf.maximum(energy, 1e-9)
-    place = tf.argmax(tf.reshape(explained, [-1]))
-    level = tf.reshape(inner / tf.maximum(energy, 1e-9), [-1])[place]
+    index = tf.argmax(tf.reshape(explained, [-1]))
+    level = tf.reshape(inner / tf.maximum(energy, 1e-9), [-1])[index]
     return tf.reduce_max(explained), level

@@ -13,7 +13,7 @@ def _log_normal_cdf(x: tf.Tensor) -> tf.Tensor:
 
 
 def truncated_normal(mean: tf.Tensor, std: tf.Tensor, low: float, high: float) -> tuple[tf.Tensor, tf.Tensor]:
-    """Log of the mass of N(mean, std^2) within low..high, and its mean there; both of the arguments' shape.
+    """Return the log of the mass of N(mean, std^2) within low..high and its mean there, of the arguments' shape.
 
     In float64: both tails and a spread far wider than the interval are differences of nearly equal
     numbers.
@@ -30,14 +30,16 @@ def truncated_normal(mean: tf.Tensor, std: tf.Tensor, low: float, high: float) -
 
 
 def draw_truncated_normal(mean: tf.Tensor, std: tf.Tensor, low: float, high: float, uniform: tf.Tensor) -> tf.Tensor:
-    """Draws of N(mean, std^2) within low..high by the inverse of its distribution function, of the arguments' shape.
+    """Draw from N(mean, std^2) within low..high by the inverse of its distribution function, in the arguments' shape.
 
     Where the interval lies more than 37 std away, all draws are its nearer end (the exact ones are
     within std / 37).
 
     Args:
-        mean, std: of the normal before it is truncated.
-        low, high: the interval.
+        mean: of the normal before it is truncated.
+        std: its standard deviation, likewise.
+        low: lower end of the interval.
+        high: its upper end.
         uniform: numbers in 0..1, float64.
     """
     dtype, mean, std = mean.dtype, tf.cast(mean, tf.float64), tf.cast(std, tf.float64)

@@ -273,7 +273,7 @@ def _choose(model: FlowPrior, implementation: str | None) -> None:
 
     for layer in model._flatten_layers():
         if isinstance(layer, DilatedConv) and implementation is not None:
-            layer.way = implementation
+            layer.implementation = implementation
 
 
 def _facts(given: Sequence[tuple[Any, np.ndarray, np.ndarray]], scores: bool) -> tuple[Any, list[Any]]:

@@ -13,7 +13,7 @@ from benchmarks.speed.portable.rows import ROWS
 
 def test_a_row_has_the_times_of_both_implementations() -> None:
     found = convolutions.row("graph", "float32", (2, 4), batch=1, length=16, rounds=1)
-    assert (found["place"], found["dtype"], found["in_channels"], found["out_channels"]) == ("graph", "float32", 2, 4)
+    assert (found["context"], found["dtype"], found["in_channels"], found["out_channels"]) == ("graph", "float32", 2, 4)
     assert set(found["ms"]) == {"taps", "convolution"} and min(found["ms"].values()) > 0.0
     used = min(found["ms"], key=lambda name: found["ms"][name])
     assert convolutions.table([found]).endswith(f" | {used} |")
@@ -39,8 +39,8 @@ def test_rows_that_a_gpu_gave_are_taken_from_their_record(tmp_path: Path, capsys
 
 def test_rows_of_other_devices_stay(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(convolutions, "CHANNELS", ((2, 4),))
-    monkeypatch.setattr(convolutions, "PLACES", ("graph",))
-    file, other = tmp_path / "kernels.json", {"device": "abacus", "place": "graph", "ms": {"taps": 1.0}}
+    monkeypatch.setattr(convolutions, "CONTEXTS", ("graph",))
+    file, other = tmp_path / "kernels.json", {"device": "abacus", "context": "graph", "ms": {"taps": 1.0}}
     file.write_text(json.dumps([other]))
     assert convolutions.main(["--rounds=1", "--batch=1", "--length=16", f"--output={file}"]) == 0
     rows = json.loads(file.read_text())

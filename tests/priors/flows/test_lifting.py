@@ -1,4 +1,4 @@
-"""Which samples of a lifting flow are told from which."""
+"""Which samples of a lifting flow are predicted from which."""
 
 from __future__ import annotations
 
@@ -26,25 +26,25 @@ def flow() -> Any:
     return prior
 
 
-def changed(flow: Any, place: int) -> set[int]:
+def changed(flow: Any, index: int) -> set[int]:
     """The latents that move with one sample."""
     x = np.random.default_rng(1).normal(size=(1, 16, 1))
     moved = x.copy()
-    moved[0, place] += 0.5
+    moved[0, index] += 0.5
     difference = np.abs(flow.encode(moved)[0] - flow.encode(x)[0])[0, :, 0]
     return set(np.flatnonzero(difference > 1e-12))
 
 
 def test_an_odd_sample_moves_its_own_latent_alone(flow: Any) -> None:
-    for place in (1, 7, 15):
-        assert changed(flow, place) == {place}
+    for index in (1, 7, 15):
+        assert changed(flow, index) == {index}
 
 
-def test_a_sample_of_the_second_level_is_heard_by_the_first_alone(flow: Any) -> None:
+def test_a_sample_of_the_second_level_is_an_input_of_the_first_alone(flow: Any) -> None:
     assert changed(flow, 6) == {6, *range(1, 16, 2)}
 
 
-def test_samples_of_the_last_level_are_heard_by_all(flow: Any) -> None:
+def test_samples_of_the_last_level_are_inputs_of_all(flow: Any) -> None:
     """Four samples are left for the Glow; odd ones of both levels are predicted from them across the whole frame."""
     assert changed(flow, 4) >= {*range(1, 16, 2), *range(2, 16, 4)}
 
@@ -53,7 +53,7 @@ def test_untrained_it_predicts_nothing() -> None:
     flow: Any = priors.build("lifting", length=16, num_levels=2, **SETTINGS)
     x = np.random.default_rng(1).normal(size=(2, 16, 1))
     z, log_det = flow.encode(x)
-    odd = [place for place in range(16) if place % 4]
+    odd = [index for index in range(16) if index % 4]
     np.testing.assert_allclose(z.numpy()[:, odd], x[:, odd], atol=1e-12)
     np.testing.assert_allclose(log_det, 0.0, atol=1e-9)
 
@@ -85,13 +85,13 @@ def test_over_a_spectrogram_each_frame_that_is_split_off_is_predicted_from_all_t
         weight.assign_add(0.2 * rng.normal(size=weight.shape))
     x = np.random.default_rng(1).normal(size=(1, 4, 8, 1))
 
-    def moved(frame: int, place: int) -> np.ndarray:
+    def moved(frame: int, index: int) -> np.ndarray:
         other = x.copy()
-        other[0, frame, place] += 0.5
+        other[0, frame, index] += 0.5
         return np.abs(prior.encode(other)[0] - prior.encode(x)[0])[0, ..., 0] > 1e-12
 
-    for frame, place in ((1, 3), (3, 0)):
-        np.testing.assert_array_equal(np.argwhere(moved(frame, place)), [[frame, place]])
+    for frame, index in ((1, 3), (3, 0)):
+        np.testing.assert_array_equal(np.argwhere(moved(frame, index)), [[frame, index]])
     second = moved(2, 5)
     assert second[[1, 3]].all() and second[2].sum() == 1 and not second[0].any()
     third = moved(0, 5)

@@ -67,7 +67,7 @@ def test_amplitude_and_residual_are_counted(learned: tuple[Any, dict[str, float]
     assert 1e-3 <= found["residual"] < 0.1
 
 
-def test_it_denoises_notes_that_it_has_not_heard(learned: tuple[Any, dict[str, float]]) -> None:
+def test_it_denoises_notes_that_it_was_not_trained_on(learned: tuple[Any, dict[str, float]]) -> None:
     prior, clean = learned[0], notes(6, seed=1)[..., np.newaxis]
     y = clean + 0.3 * np.random.default_rng(2).normal(size=clean.shape).astype(np.float32)
     assert np.mean((prior.denoise(y, 0.3) - clean) ** 2) < 0.1 * np.mean((y - clean) ** 2)
@@ -78,7 +78,7 @@ def test_the_period_is_the_least_squares_average_over_phase() -> None:
     prior = wavetable(decay_range=(0.005, 0.05))
     rng = np.random.default_rng(0)
     true = np.stack([rng.uniform(300.0, 900.0, 20), rng.uniform(size=20), np.full(20, np.log(50.0))], -1)
-    waves = 0.7 * prior.box.render(tf.cast(prior.table, tf.float64), tf.constant(true)).numpy()
+    waves = 0.7 * prior.grid.render(tf.cast(prior.table, tf.float64), tf.constant(true)).numpy()
     prior.table.assign(np.roll(prior.table.numpy(), 1))
     expected = np.sin(2.0 * np.pi * np.arange(512) / 512)
     np.testing.assert_allclose(average_period(prior, waves, true), expected, atol=0.03)

@@ -15,7 +15,7 @@ from scipy.special import logsumexp
 
 from tfsep import priors
 from tfsep.models import weights
-from tfsep.priors.wavetable.amplitude import log_likelihood
+from tfsep.priors.positive_amplitude import log_likelihood
 from tfsep.priors.wavetable.inference import categorical
 
 RESIDUAL = 0.05
@@ -35,12 +35,12 @@ def graph(method: Callable[..., Any], prior: Any) -> Callable[..., np.ndarray]:
 
 def dense(prior: Any, y: np.ndarray, sigma: float, phases: int, pitches: int, decays: int) -> tuple[float, np.ndarray]:
     """log p(y) and the denoised event by plain sums over middles of fine cells."""
-    box = prior.box
+    grid = prior.grid
     middle = [(np.arange(count) + 0.5) / count - 0.5 for count in (pitches, phases, decays)]
-    frequency = (prior.frequency.numpy()[:, None] + box.pitch_width * middle[0]).ravel()
-    log_rate = (prior.log_rate.numpy()[:, None] + box.decay_width * middle[2]).ravel()
+    frequency = (prior.frequency.numpy()[:, None] + grid.pitch_width * middle[0]).ravel()
+    log_rate = (prior.log_rate.numpy()[:, None] + grid.decay_width * middle[2]).ravel()
     notes = np.stack(np.meshgrid(frequency, middle[1], log_rate, indexing="ij"), -1).reshape(-1, 3)
-    waves = box.render(tf.convert_to_tensor(prior.table), tf.constant(notes))
+    waves = grid.render(tf.convert_to_tensor(prior.table), tf.constant(notes))
     variance = tf.constant(sigma**2 + RESIDUAL**2, tf.float64)
     likelihood, level = log_likelihood(tf.constant(y), waves, variance, tf.convert_to_tensor(prior.amplitude))
     total = logsumexp(likelihood)

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import Any
 
 import keras
 import numpy as np
@@ -21,6 +20,7 @@ from tensorflow_probability import distributions as tfd
 
 from tfsep import bijectors
 from tfsep.audio.front_end import FrontEnd
+from tfsep.axes import Seed, Sigma, TensorLike
 from tfsep.bijectors.reversible import gradient
 from tfsep.networks.noise_embedding import NoiseEmbedding
 from tfsep.priors.base import Prior, per_example_sigma
@@ -79,7 +79,7 @@ class FlowPrior(keras.Model, Stackable):
         self.flow = SequenceLayer(make_layers(), len(self.event_shape), dtype=dtype)
         self.data_std = self.flow.free_weight("data_std", 1.0, trainable=False)
         self.tf_dtype = self.flow.tf_dtype
-        # Keras 3 hides layers in lists from tf.train.Checkpoint, which would save nearly nothing and say nothing.
+        # Keras 3 hides layers in lists from tf.train.Checkpoint, which would silently save nearly nothing.
         self.checkpointed = tf.train.Checkpoint(weights=[weight.value for weight in self.weights])
         self.built = True
 
@@ -108,13 +108,13 @@ class FlowPrior(keras.Model, Stackable):
             raise ValueError(f"recompute_kept must be 0 where nothing is recomputed, got {num_kept}")
         self.recompute, self.recompute_kept = mode, num_kept
 
-    def _events(self, x: Any) -> tf.Tensor:
+    def _events(self, x: TensorLike) -> tf.Tensor:
         x = tf.convert_to_tensor(x)
         x = tf.cast(x, self.tf_dtype)
         self.check_events(x)
         return x
 
-    def _sigma(self, sigma: Any, x: tf.Tensor) -> tf.Tensor:
+    def _sigma(self, sigma: Sigma, x: tf.Tensor) -> tf.Tensor:
         if self.sigma_range is None:
             if sigma is not None:
                 raise ValueError(f"this {self.kind} is a clean prior: sigma must be None, got {sigma}")
@@ -129,12 +129,12 @@ class FlowPrior(keras.Model, Stackable):
         return bijectors.NoiseScale(std, sigma, len(self.event_shape), self.tf_dtype)
 
     def bijector(self, sigma: tf.Tensor) -> bijectors.Composition:
-        """The flow at noise levels sigma (batch,), ``forward`` from latent to data."""
+        """Return the flow at noise levels sigma (batch,), ``forward`` from latent to data."""
         steps = [self._scale(sigma), *self.flow.step(self._condition(sigma)).steps]
         return bijectors.Composition(steps, len(self.event_shape), self.tf_dtype)
 
     def distribution(self, sigma: tf.Tensor) -> tfd.Distribution:
-        """The density at noise levels sigma (batch,) as a TFP distribution of batch shape (batch,).
+        """Return the density at noise levels sigma (batch,) as a TFP distribution of batch shape (batch,).
 
         TFP remembers, for as long as an eager tensor lives, every bijector that it went through:
         where one tensor is evaluated over and over outside a graph, use :meth:`log_prob`, which
@@ -146,8 +146,8 @@ class FlowPrior(keras.Model, Stackable):
         )
         return tfd.TransformedDistribution(base, self.bijector(sigma).as_chain())
 
-    def encode(self, x: Any, sigma: Any = None) -> tuple[tf.Tensor, tf.Tensor]:
-        """Data to latent: (batch,) + event_shape -> (latents of the same shape, log|det dg/dx| in nats (batch,))."""
+    def encode(self, x: TensorLike, sigma: Sigma | None = None) -> tuple[tf.Tensor, tf.Tensor]:
+        """Map data (batch,) + event_shape to latents of that shape; return these and log|det| (batch,) in nats."""
         x = self._events(x)
         sigma = self._sigma(sigma, x)
         if self.recompute == "none":
@@ -157,32 +157,32 @@ class FlowPrior(keras.Model, Stackable):
         z, log_det = gradient.inverse_and_log_det(chain, x, self.recompute, self.recompute_kept)
         return z, scaled + log_det
 
-    def decode(self, z: Any, sigma: Any = None) -> tf.Tensor:
-        """Latent to data, the inverse of :meth:`encode`: (batch,) + event_shape -> the same."""
+    def decode(self, z: TensorLike, sigma: Sigma | None = None) -> tf.Tensor:
+        """Map latent to data, the inverse of :meth:`encode`: (batch,) + event_shape -> the same."""
         z = self._events(z)
         return self.bijector(self._sigma(sigma, z)).forward_and_log_det(z)[0]
 
-    def log_prob(self, x: Any, sigma: Any = None) -> tf.Tensor:
-        """Log-density in nats: (batch,) + event_shape -> (batch,)."""
+    def log_prob(self, x: TensorLike, sigma: Sigma | None = None) -> tf.Tensor:
+        """Compute the log-density in nats: (batch,) + event_shape -> (batch,)."""
         z, log_det = self.encode(x, sigma)
         axes = list(range(1, z.shape.rank))
         normaliser = tf.cast(0.5 * self.dimensions * np.log(2.0 * np.pi), z.dtype)
         return log_det - 0.5 * tf.reduce_sum(z**2, axes) - normaliser
 
-    def score(self, x: Any, sigma: Any = None) -> tf.Tensor:
-        """Gradient of :meth:`log_prob` in x by automatic differentiation: (batch,) + event_shape -> the same."""
+    def score(self, x: TensorLike, sigma: Sigma | None = None) -> tf.Tensor:
+        """Differentiate :meth:`log_prob` in x, automatically: (batch,) + event_shape -> the same."""
         x = self._events(x)
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch(x)
             total = tf.reduce_sum(self.log_prob(x, sigma))
         return tape.gradient(total, x)
 
-    def sample(self, num: int, seed: Any, sigma: Any = None) -> tf.Tensor:
+    def sample(self, num: int, seed: Seed, sigma: Sigma | None = None) -> tf.Tensor:
         """Decode ``num`` standard normal latents drawn from the two integers ``seed``: (num,) + event_shape."""
         shape = (num, *self.event_shape)
         return self.decode(tf.random.stateless_normal(shape, seed, dtype=self.tf_dtype, alg="philox"), sigma)
 
-    def initialise(self, x: Any, sigma: Any = None) -> None:
+    def initialise(self, x: TensorLike, sigma: Sigma | None = None) -> None:
         """Set the data-dependent weights (scale of the data, activation normalisation) from events x.
 
         Call it eagerly, once, before training and before any graph is traced. Where the flow is
@@ -194,12 +194,12 @@ class FlowPrior(keras.Model, Stackable):
         self.flow.initialise(self._scale(sigma).inverse_and_log_det(x)[0], self._condition(sigma))
 
     def call(self, x: tf.Tensor, sigma: tf.Tensor | None = None) -> tf.Tensor:
-        """Keras' call: the log-density."""
+        """Compute the log-density, as Keras' call."""
         return self.log_prob(x, sigma)
 
 
 def clean_variance(x: tf.Tensor, sigma: tf.Tensor) -> tf.Tensor:
-    r"""Variance v of clean events from noised ones, floored at 1e-6, a scalar.
+    r"""Estimate the variance v of clean events from noised ones, a scalar of at least 1e-6.
 
     Each example estimates v by its own mean square deviation less sigma^2, with an error of
     variance about :math:`v^2 + 2\sigma^4 / D`: how examples differ, and what noise of D dimensions

@@ -136,7 +136,7 @@ class LiftingSettings(FlowSettings):
 
 
 def halving(shape: tuple[int, ...]) -> tuple[int, ...]:
-    """Factors that halve time, or frames while their number is even, and bins after that.
+    """Return factors that halve time, or frames while their number is even, and bins after that.
 
     Args:
         shape: (time, 1) or (frame, bin, 1).

@@ -51,7 +51,7 @@ class FlowSettings(abc.ABC):
 
     @property
     def network_condition(self) -> int:
-        """Size of the condition that the networks receive: 0 for a clean flow."""
+        """Return the size of the condition that the networks receive: 0 for a clean flow."""
         return self.condition_width if self.sigma_range else 0
 
     def build(self, front_end: FrontEnd, event_shape: tuple[int, ...]) -> FlowPrior:

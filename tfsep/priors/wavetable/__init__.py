@@ -1,1 +1,1 @@
-"""A prior in closed form for sounds that repeat one period: the prior, its grid, inference, learning and tuning."""
+"""A prior in closed form for sounds that repeat one period: its parameter grid, inference, learning, tuning."""

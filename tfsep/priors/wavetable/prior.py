@@ -5,29 +5,29 @@ r"""Wavetable prior: one learned period, played at any pitch and phase, decaying
 with a learned period w, pitches f and decay rates r of learned weights, a phase uniform over the
 period, an amplitude :math:`a \sim \mathcal{N}(\mu, s^2)`, :math:`a > 0`, and a residual of
 deviation :math:`\rho`. Under noise :math:`v = \sigma^2 + \rho^2`: the amplitude integrates exactly
-(positive_amplitude.py), pitch, decay and phase are summed over cells (wavetable_integral.py), and
+(positive_amplitude.py), pitch, decay and phase are summed over cells (inference.py), and
 
 .. math:: \nabla_y \log p_\sigma(y) = \frac{E[a\,u|y] - y}{v}, \qquad
           E[x|y] = y + \frac{\sigma^2}{v} (E[a\,u|y] - y).
 
 What is learned is learned from isolated sounds alone, without labels and without gradients
-(wavetable_learning.py).
+(learning.py).
 """
 
 from __future__ import annotations
 
 import math
-from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
 from tfsep.audio.front_end import FrontEnd
+from tfsep.axes import Seed, Sigma, TensorLike
 from tfsep.priors.base import per_example_sigma
 from tfsep.priors.closed_form import LearnedAtOnce
-from tfsep.priors.wavetable.amplitude import draw
-from tfsep.priors.wavetable.grid import Box
+from tfsep.priors.positive_amplitude import draw
 from tfsep.priors.wavetable.inference import Answer, categorical, integrate, voice_of
+from tfsep.priors.wavetable.parameter_grid import ParameterGrid
 
 PITCHES = ("grid", "continuous")
 
@@ -96,7 +96,7 @@ class WavetablePrior(LearnedAtOnce):
         if decay_range is not None:
             decay_width = math.log(decay_range[1] / decay_range[0]) / num_decays
             log_rate = -math.log(decay_range[1]) + decay_width * (np.arange(num_decays) + 0.5)
-        self.box = Box(
+        self.grid = ParameterGrid(
             length=self.event_shape[0],
             sample_rate=sample_rate,
             num_phases=num_phases,
@@ -114,30 +114,30 @@ class WavetablePrior(LearnedAtOnce):
         self.residual = self._weight("residual", 0.05)
         self.built = True
 
-    def log_prob(self, x: Any, sigma: Any = None) -> tf.Tensor:
-        """Log-density of noised events in nats: (batch, time, 1) -> (batch,)."""
-        return self._listen(x, sigma)[2].log_prob
+    def log_prob(self, x: TensorLike, sigma: Sigma | None = None) -> tf.Tensor:
+        """Compute the log-density of noised events in nats: (batch, time, 1) -> (batch,)."""
+        return self._infer(x, sigma)[2].log_prob
 
-    def denoise(self, x: Any, sigma: Any) -> tf.Tensor:
-        """Posterior mean of the clean event, its residual included: (batch, time, 1) -> the same."""
-        y, noise, answer = self._listen(x, sigma)
+    def denoise(self, x: TensorLike, sigma: Sigma) -> tf.Tensor:
+        """Compute the posterior mean of the clean event, its residual included: (batch, time, 1) -> the same."""
+        y, noise, answer = self._infer(x, sigma)
         share = noise / (noise + tf.convert_to_tensor(self.residual) ** 2)
         return (y + share[:, tf.newaxis] * (answer.clean - y))[..., tf.newaxis]
 
-    def score(self, x: Any, sigma: Any = None) -> tf.Tensor:
-        """Gradient of :meth:`log_prob` in x: (batch, time, 1) -> the same."""
-        y, noise, answer = self._listen(x, sigma)
+    def score(self, x: TensorLike, sigma: Sigma | None = None) -> tf.Tensor:
+        """Compute the gradient of :meth:`log_prob` in x: (batch, time, 1) -> the same."""
+        y, noise, answer = self._infer(x, sigma)
         variance = noise + tf.convert_to_tensor(self.residual) ** 2
         return ((answer.clean - y) / variance[:, tf.newaxis])[..., tf.newaxis]
 
-    def posterior_sample(self, y: Any, sigma: Any, seed: Any) -> tf.Tensor:
+    def posterior_sample(self, y: TensorLike, sigma: Sigma, seed: Seed) -> tf.Tensor:
         """Draw a note, its amplitude and the residual given noised events: (batch, time, 1) -> the same."""
         seeds = tf.random.split(tf.cast(seed, tf.int32), 3)
         count = tf.shape(tf.convert_to_tensor(y))[:1]
         uniform = tf.random.stateless_uniform(count, seeds[0], dtype=self.tf_dtype, alg="philox")
-        y, noise, answer = self._listen(y, sigma, uniform)
+        y, noise, answer = self._infer(y, sigma, uniform)
         residual = tf.convert_to_tensor(self.residual) ** 2
-        wave = self.box.render(tf.convert_to_tensor(self.table), answer.drawn)
+        wave = self.grid.render(tf.convert_to_tensor(self.table), answer.drawn)
         inner, energy = tf.reduce_sum(wave * y, -1), tf.reduce_sum(wave**2, -1)
         uniform = tf.random.stateless_uniform(count, seeds[1], dtype=tf.float64, alg="philox")
         level = draw(inner, energy, noise + residual, tf.convert_to_tensor(self.amplitude), uniform)
@@ -146,19 +146,21 @@ class WavetablePrior(LearnedAtOnce):
         normal = tf.random.stateless_normal(tf.shape(y), seeds[2], dtype=self.tf_dtype, alg="philox")
         return (clean + share * (y - clean) + tf.sqrt(share * noise[:, tf.newaxis]) * normal)[..., tf.newaxis]
 
-    def explain(self, x: Any, sigma: Any = None) -> tf.Tensor:
-        """The likeliest note of each event: (batch, time, 1) -> (batch, 3).
+    def explain(self, x: TensorLike, sigma: Sigma | None = None) -> tf.Tensor:
+        """Return the likeliest note of each event: (batch, time, 1) -> (batch, 3).
 
         Its pitch in Hz, its phase in periods at the event's middle, the log of its decay rate in
         1/s.
         """
-        return self._listen(x, sigma)[2].likeliest
+        return self._infer(x, sigma)[2].likeliest
 
-    def _listen(self, x: Any, sigma: Any, uniform: tf.Tensor | None = None) -> tuple[tf.Tensor, tf.Tensor, Answer]:
-        """Events (batch, time), the noise's variances (batch,) and answers, one example after the other."""
+    def _infer(
+        self, x: TensorLike, sigma: Sigma, uniform: tf.Tensor | None = None
+    ) -> tuple[tf.Tensor, tf.Tensor, Answer]:
+        """Return events (batch, time), the noise's variances (batch,) and answers, one example after the other."""
         x = tf.cast(tf.convert_to_tensor(x), self.tf_dtype)
         self.check_events(x)
-        y, box = x[..., 0], self.box
+        y, grid = x[..., 0], self.grid
         noise = per_example_sigma(self.smallest_sigma if sigma is None else sigma, y) ** 2
         table, amplitude, frequency, pitch_weight, decay_weight, residual = (
             tf.convert_to_tensor(weight)
@@ -172,31 +174,31 @@ class WavetablePrior(LearnedAtOnce):
             )
         )
         weight = decay_weight[:, tf.newaxis] * pitch_weight
-        voice = voice_of(box, table, amplitude, frequency, self.log_rate, weight)
+        voice = voice_of(grid, table, amplitude, frequency, self.log_rate, weight)
 
         def one(event: tuple[tf.Tensor, ...]) -> Answer:
-            return integrate(box, voice, event[0], event[1] + residual**2, event[2] if len(event) > 2 else None)
+            return integrate(grid, voice, event[0], event[1] + residual**2, event[2] if len(event) > 2 else None)
 
         events = (y, noise) if uniform is None else (y, noise, uniform)
         kinds = Answer(*[self.tf_dtype] * len(Answer._fields))
         return y, noise, tf.map_fn(one, events, fn_output_signature=kinds, parallel_iterations=4)
 
-    def sample(self, num: int, seed: Any, sigma: Any = None) -> tf.Tensor:
+    def sample(self, num: int, seed: Seed, sigma: Sigma | None = None) -> tf.Tensor:
         """Play ``num`` notes drawn from the learned weights and add residual and noise: (num, time, 1)."""
         seeds = tf.random.split(tf.cast(seed, tf.int32), 3)
         uniform = tf.random.stateless_uniform([num, 5], seeds[0], dtype=self.tf_dtype, alg="philox")
-        normal = tf.random.stateless_normal([num, self.box.length], seeds[1], dtype=self.tf_dtype, alg="philox")
+        normal = tf.random.stateless_normal([num, self.grid.length], seeds[1], dtype=self.tf_dtype, alg="philox")
         pitch = categorical(tf.convert_to_tensor(self.pitch_weight), uniform[:, 0])
         decay = categorical(tf.convert_to_tensor(self.decay_weight), uniform[:, 1])
         notes = tf.stack(
             [
-                tf.gather(self.frequency, pitch) + self.box.pitch_width * (uniform[:, 2] - 0.5),
+                tf.gather(self.frequency, pitch) + self.grid.pitch_width * (uniform[:, 2] - 0.5),
                 uniform[:, 3],
-                tf.gather(self.log_rate, decay) + self.box.decay_width * (uniform[:, 4] - 0.5),
+                tf.gather(self.log_rate, decay) + self.grid.decay_width * (uniform[:, 4] - 0.5),
             ],
             -1,
         )
-        wave = self.box.render(tf.convert_to_tensor(self.table), notes)
+        wave = self.grid.render(tf.convert_to_tensor(self.table), notes)
         nothing = tf.zeros([num], self.tf_dtype)
         uniform = tf.random.stateless_uniform([num], seeds[2], dtype=tf.float64, alg="philox")
         amplitude = tf.convert_to_tensor(self.amplitude)

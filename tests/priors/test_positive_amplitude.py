@@ -9,7 +9,7 @@ import pytest
 import tensorflow as tf
 from scipy import stats
 
-from tfsep.priors.wavetable.amplitude import draw, log_evidence, log_likelihood
+from tfsep.priors.positive_amplitude import draw, log_evidence, log_likelihood
 
 WAVE = np.array([1.0, -0.5, 0.25])
 Y = {"alike": np.array([0.8, -0.3, 0.1]), "opposite": np.array([-2.0, 1.1, -0.4]), "silent": np.zeros(3)}

@@ -1,12 +1,12 @@
-r"""The integral over notes: which pitch, decay and phase explain a sound, and how much each weighs.
+r"""The parameter grid: cells of pitch, phase and decay, over which a density sums the notes that explain a sound.
 
 A note is :math:`u(t) = e^{-r\tau} w(f\tau' + \varphi)`, :math:`\tau` the seconds since the event's
-start and :math:`\tau'` those since its middle. Its pitch, decay and phase fill a box of cells. All
-cells are scored at once in the spectrum: with :math:`c_k` the Fourier coefficients of w and Y the
-spectrum of :math:`y e^{-r\tau}`, the inner products with every phase are one short inverse
-transform of :math:`c_k \overline{Y(kf)}`, a harmonic above half the sample rate being read where it
-folds. The likeliest cells are divided, their parts rendered in time, the likeliest of those divided
-again (wavetable_integral.py): the midpoint rule of an integral, fine where the mass lies.
+start and :math:`\tau'` those since its middle. Its pitch, decay and phase lie in the cells of a
+grid. All cells are scored at once in the spectrum: with :math:`c_k` the Fourier coefficients of w
+and Y the spectrum of :math:`y e^{-r\tau}`, the inner products with every phase are one short
+inverse transform of :math:`c_k \overline{Y(kf)}`, a harmonic above half the sample rate being read
+where it folds. The likeliest cells are divided, their parts rendered in time, the likeliest of
+those divided again (inference.py): the midpoint rule of an integral, fine where the mass lies.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ _SHORTEST = 64
 
 
 @dataclass(frozen=True)
-class Box:
-    """How the cells lie, and how they are divided.
+class ParameterGrid:
+    """The cells, and how they are divided.
 
     Attributes:
         length: samples of an event.
@@ -44,11 +44,11 @@ class Box:
 
     @property
     def parts(self) -> tuple[int, int, int]:
-        """Parts of a divided cell along pitch, phase and decay."""
+        """Return the number of parts of a divided cell along pitch, phase and decay."""
         return (4 if self.pitch_width else 1, 4 if self.pitch_width else 16, 2 if self.decay_width else 1)
 
     def offsets(self, number: int, dtype: tf.DType) -> tf.Tensor:
-        """Where the parts of a cell of round ``number`` lie from its middle: (part, 3), pitch, phase, decay."""
+        """Return the offsets of a cell's parts in round ``number`` from its middle: (part, 3), pitch, phase, decay."""
         widths = (self.pitch_width, 1.0 / self.num_phases, self.decay_width)
         axes = [
             ((np.arange(parts) + 0.5) / parts - 0.5) * width / parts**number
@@ -57,53 +57,53 @@ class Box:
         return tf.constant(np.stack(np.meshgrid(*axes, indexing="ij"), -1).reshape(-1, 3), dtype)
 
     def envelopes(self, log_rate: tf.Tensor) -> tf.Tensor:
-        """Decays from the event's start: (...,) log rates in 1/s -> (..., time)."""
+        """Return decays from the event's start: (...,) log rates in 1/s -> (..., time)."""
         seconds = tf.range(self.length, dtype=log_rate.dtype) / self.sample_rate
         return tf.exp(-tf.exp(log_rate)[..., tf.newaxis] * seconds)
 
-    def knots(self, table: tf.Tensor) -> tf.Tensor:
-        """A period to read between its points: (point + 1,) complex, a value and the rise to the next one."""
+    def interpolation_table(self, table: tf.Tensor) -> tf.Tensor:
+        """Return a period's table for linear interpolation: (point + 1,) complex, a value and the step to the next."""
         wrapped = tf.concat([table, table[:2]], 0)
         return tf.complex(wrapped[:-1], wrapped[1:] - wrapped[:-1])
 
-    def play(self, knots: tf.Tensor, frequency: tf.Tensor, phase: tf.Tensor) -> tf.Tensor:
-        """A period at pitches in Hz and phases in periods (...,), not decaying: (..., time)."""
+    def play(self, interpolation: tf.Tensor, frequency: tf.Tensor, phase: tf.Tensor) -> tf.Tensor:
+        """Play an interpolation table at pitches in Hz and phases in periods (...,), not decaying: (..., time)."""
         seconds = (tf.range(self.length, dtype=phase.dtype) - self.length // 2) / self.sample_rate
         cycles = frequency[..., tf.newaxis] * seconds + phase[..., tf.newaxis]
-        place = (cycles - tf.floor(cycles)) * (knots.shape[0] - 1)
-        below = tf.floor(place)
-        read = tf.gather(knots, tf.cast(below, tf.int32))
-        return tf.math.real(read) + (place - below) * tf.math.imag(read)
+        position = (cycles - tf.floor(cycles)) * (interpolation.shape[0] - 1)
+        below = tf.floor(position)
+        read = tf.gather(interpolation, tf.cast(below, tf.int32))
+        return tf.math.real(read) + (position - below) * tf.math.imag(read)
 
     def render(self, table: tf.Tensor, notes: tf.Tensor) -> tf.Tensor:
-        """Notes (..., 3), pitch in Hz, phase in periods, log decay rate, played with a period: (..., time)."""
-        wave = self.play(self.knots(table), notes[..., 0], notes[..., 1])
+        """Render notes (..., 3), pitch in Hz, phase in periods, log decay rate, with a period (point,): (..., time)."""
+        wave = self.play(self.interpolation_table(table), notes[..., 0], notes[..., 1])
         return wave * self.envelopes(notes[..., 2]) if self.decay_width else wave
 
     def harmonics(self, table: tf.Tensor) -> tf.Tensor:
-        """Fourier coefficients of a period that find cells: (num_phases / 2,), the constant first."""
+        """Return the Fourier coefficients of a period that find cells: (num_phases / 2,), the constant first."""
         return tf.signal.rfft(table)[: self.num_phases // 2] / tf.cast(table.shape[0], tf.signal.rfft(table).dtype)
 
     @property
     def points(self) -> int:
-        """Samples of the padded event whose spectrum is read."""
+        """Return the number of samples of the padded event whose spectrum is read."""
         return PADDING * max(self.length, _SHORTEST)
 
     def bins(self, frequency: tf.Tensor) -> tf.Tensor:
-        """Where harmonics of pitches in Hz (pitch,) lie in a spectrum's conjugate and, folded, the spectrum behind it.
+        """Return the bins of harmonics of pitches in Hz (pitch,) in a spectrum's conjugate and the spectrum behind it.
 
-        Returns:
+        Recycles:
             (pitch, num_phases / 2) int32.
         """
         order = tf.range(self.num_phases // 2, dtype=frequency.dtype)
-        turns = frequency[:, tf.newaxis] * order / self.sample_rate
-        turns -= tf.floor(turns)
-        folded = turns > 0.5
-        bins = tf.cast(tf.round(tf.where(folded, 1.0 - turns, turns) * self.points), tf.int32)
+        cycles = frequency[:, tf.newaxis] * order / self.sample_rate
+        cycles -= tf.floor(cycles)
+        folded = cycles > 0.5
+        bins = tf.cast(tf.round(tf.where(folded, 1.0 - cycles, cycles) * self.points), tf.int32)
         return bins + tf.where(folded, self.points // 2 + 1, 0)
 
     def inner_products(self, frames: tf.Tensor, harmonics: tf.Tensor, bins: tf.Tensor) -> tf.Tensor:
-        """Inner products of frames (decay, time) with every pitch and phase: (decay, pitch, phase)."""
+        """Compute inner products of frames (decay, time) with every pitch and phase: (decay, pitch, phase)."""
         middle = self.length // 2
         gap = tf.zeros([frames.shape[0], self.points - self.length], frames.dtype)
         spectrum = tf.signal.rfft(tf.concat([frames[:, middle:], gap, frames[:, :middle]], axis=-1))

@@ -27,7 +27,7 @@ _LOG_ROOT = 0.5 * math.log(math.tau)
 def log_evidence(
     inner: tf.Tensor, energy: tf.Tensor, variance: tf.Tensor, amplitude: tf.Tensor
 ) -> tuple[tf.Tensor, tf.Tensor]:
-    """log p(y|u) - log N(y; 0, v I) and E[a|y,u], of any shape.
+    """Compute log p(y|u) - log N(y; 0, v I) and E[a|y,u], of any shape.
 
     Args:
         inner: u^T y.
@@ -46,7 +46,7 @@ def log_evidence(
 def log_likelihood(
     y: tf.Tensor, waves: tf.Tensor, variance: tf.Tensor, amplitude: tf.Tensor
 ) -> tuple[tf.Tensor, tf.Tensor]:
-    """log p(y|u) + D/2 log(2 pi v) and E[a|y,u]: (time,), (part, time) -> (part,) each.
+    """Compute log p(y|u) + D/2 log(2 pi v) and E[a|y,u]: (time,), (part, time) -> (part,) each.
 
     It is :func:`log_evidence` written with residuals, which are exact where differences of large
     numbers are not.
@@ -65,7 +65,7 @@ def log_likelihood(
 def draw(
     inner: tf.Tensor, energy: tf.Tensor, variance: tf.Tensor, amplitude: tf.Tensor, uniform: tf.Tensor
 ) -> tf.Tensor:
-    """Draws of a given y and u from uniform numbers (float64), of the arguments' shape; with no energy, of a alone."""
+    """Draw a given y and u from uniform numbers (float64), of the arguments' shape; with no energy, of a alone."""
     spread = amplitude[1] ** 2
     precision = energy / variance + 1.0 / spread
     mean = (inner / variance + amplitude[0] / spread) / precision
@@ -73,7 +73,7 @@ def draw(
 
 
 def _gain(standard: tf.Tensor) -> tf.Tensor:
-    r"""z^2 / 2 + log Phi(z); far below zero by the series of Mills' ratio, where neither part can be told by itself."""
+    r"""Compute z^2 / 2 + log Phi(z); far below zero, where the two nearly cancel, by the series of Mills' ratio."""
     near = tf.maximum(standard, _FAR)
     far = 1.0 / tf.minimum(standard, _FAR)
     series = tf.zeros_like(far)
@@ -85,5 +85,5 @@ def _gain(standard: tf.Tensor) -> tf.Tensor:
 
 
 def _level(standard: tf.Tensor, gain: tf.Tensor, width: tf.Tensor) -> tf.Tensor:
-    """E[a|y,u]: phi(z) / Phi(z) is exp(-gain) / sqrt(2 pi)."""
+    """Compute E[a|y,u]: phi(z) / Phi(z) is exp(-gain) / sqrt(2 pi)."""
     return tf.maximum(standard + tf.exp(-gain - _LOG_ROOT), 0.0) * width
