@@ -6,6 +6,7 @@ The variables are set before anything imports TensorFlow, and the commands that 
 
 from __future__ import annotations
 
+import gc
 import os
 import runpy
 import shutil
@@ -80,6 +81,9 @@ def pytest_collection_finish(session: pytest.Session) -> None:
     tensorflow = sys.modules.get("tensorflow")
     if tensorflow is not None:
         two_logical_devices(tensorflow)
+    # Garbage collections need not look through what has been imported, a million objects with TensorFlow.
+    gc.collect()
+    gc.freeze()
 
 
 def two_logical_devices(tensorflow: Any) -> None:

@@ -150,7 +150,7 @@ class GaussianTraining:
         self._log_range = tuple(np.log(sigma) for sigma in self.prior.sigma_range)
         self._variables = [variable.value for variable in self.prior.trainable_variables]
         self._moments = [[tf.Variable(tf.zeros_like(v)) for v in self._variables] for _ in range(2)]
-        self._step = tf.function(self._adam)
+        self._step = tf.function(self._adam, autograph=False)
         clean, sigma, noised = self.draw(1024, (0, 0))
         self.prior.initialise(noised, sigma)
 

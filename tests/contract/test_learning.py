@@ -113,7 +113,7 @@ def test_training_steps_of_a_denoiser_leave_memory_flat(num_steps: int, case_nam
     optimiser = keras.optimizers.Adam(1e-4)
     optimiser.build(denoiser.trainable_variables)
 
-    @tf.function
+    @tf.function(autograph=False)
     def step(seed: tf.Tensor) -> None:
         clean, noise = tf.unstack(tf.random.stateless_normal((2, 16, *denoiser.event_shape), seed))
         with tf.GradientTape() as tape:

@@ -90,7 +90,8 @@ class Served(tf.Module):
         super().__init__()
         self.prior = prior
         batch = tf.TensorSpec([None, *prior.event_shape], tf.float32)
-        self.density = tf.function(self._density, input_signature=[batch, tf.TensorSpec([], tf.float32)])
+        signature = [batch, tf.TensorSpec([], tf.float32)]
+        self.density = tf.function(self._density, input_signature=signature, autograph=False)
 
     def _density(self, x: tf.Tensor, sigma: tf.Tensor) -> dict[str, tf.Tensor]:
         numbers = {"score": self.prior.score(x, sigma)}

@@ -64,9 +64,11 @@ class Trainer:
             self.flat = FlatWeights(self._variables)
             self.optimiser = build_optimiser(settings, self.flat, self.restores)
         self.average = AveragedWeights(self.flat, settings.ema_decay)
-        self._local_gradients = tf.function(self._objective_gradients, jit_compile=settings.jit_compile)
-        self._update_alone = tf.function(self._update_here, jit_compile=settings.jit_compile)
-        self._run = tf.function(self._run_steps)
+        self._local_gradients = tf.function(
+            self._objective_gradients, jit_compile=settings.jit_compile, autograph=False
+        )
+        self._update_alone = tf.function(self._update_here, jit_compile=settings.jit_compile, autograph=False)
+        self._run = tf.function(self._run_steps, autograph=False)
         self._names: list[str] = []
         self._lending = False
 
