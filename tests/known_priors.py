@@ -75,7 +75,7 @@ class CoinPrior(WavePrior):
 
 
 class RunawayPrior(WavePrior):
-    """A denoiser that answers twice what it hears, as a network may far from all that it has learned."""
+    """A denoiser that returns twice its input, as a network may far from its training data."""
 
     kind = "runaway"
 

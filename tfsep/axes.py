@@ -1,8 +1,9 @@
 """The shape vocabulary: six words that every docstring and error message uses for an axis, and always in this order.
 
-A shape is written as a tuple of these words, ``(batch, source, time)``; ``...`` stands for any leading axes, and a
-number for an axis of that length, ``(batch, time, 1)``. Counts have the names ``num_sources``, ``num_frames``,
-``num_bins``; lengths on the time axis are in samples of ``sample_rate`` Hz unless a name says ``seconds``.
+A shape is written as a tuple of these words, ``(batch, source, time)``; ``...`` stands for any
+leading axes, and a number for an axis of that length, ``(batch, time, 1)``. Counts have the names
+``num_sources``, ``num_frames``, ``num_bins``; lengths on the time axis are in samples of
+``sample_rate`` Hz unless a name says ``seconds``.
 """
 
 from __future__ import annotations

@@ -1,6 +1,7 @@
 """The two ways in which a user's request fails, each with the exit code of its command.
 
-An error's text is one line that names the rule and the value that broke it; commands print it without a traceback.
+An error's text is one line that names the rule and the value that broke it; commands print it
+without a traceback.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Parameters of functions and classes, read from their signatures and docstrings.
 
-Kinds of priors and posteriors are listed by it, and a parameter that a kind does not have is refused with the nearest
-one that it has.
+Kinds of priors and posteriors are listed by it, and a parameter that a kind does not have is
+refused with the nearest one that it has.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Posterior means held to the loudest that a clean source can be: what keeps learned priors from running away."""
+"""Posterior means clipped to the largest amplitude of clean sources, which keeps learned priors from diverging."""
 
 from __future__ import annotations
 
@@ -28,9 +28,9 @@ def loudest(kind: str, priors: list[Prior], bound: float | None) -> float:
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_bound_stops_what_runs_away(runaway_priors: list[Prior], kind: str) -> None:
-    free, held = loudest(kind, runaway_priors, None), loudest(kind, runaway_priors, 0.7)
+    free, bounded = loudest(kind, runaway_priors, None), loudest(kind, runaway_priors, 0.7)
     assert not free < 1e3
-    assert held <= 0.7 + 0.5 + 1e-4, held
+    assert bounded <= 0.7 + 0.5 + 1e-4, bounded
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -38,11 +38,11 @@ def test_a_bound_that_no_mean_reaches_changes_nothing(gaussian_priors: Callable[
     priors = gaussian_priors(2, 16)
     mixture = tf.random.stateless_normal((2, priors[0].event_shape[0]), (3, 4))
     settings = {**KINDS[kind], "priors": priors}
-    free, held = (
+    free, bounded = (
         posteriors.build(kind=kind, largest_amplitude=bound, **settings).sample(mixture, 1, (5, 6)).numpy()
         for bound in (None, 1e3)
     )
-    np.testing.assert_allclose(held, free, atol=1e-3)
+    np.testing.assert_allclose(bounded, free, atol=1e-3)
 
 
 @pytest.mark.parametrize("kind", KINDS)

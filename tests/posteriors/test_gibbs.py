@@ -120,21 +120,21 @@ def test_the_likeliest_of_the_restarts_is_kept() -> None:
 
 
 def test_every_chain_takes_the_sources_in_an_order_of_its_own() -> None:
-    """Sources that count their turns: each is renewed once a sweep, at places that differ between chains."""
-    turns = sweep_in_any_order(
+    """Sources that store their position: each is renewed once a sweep, in orders that differ between chains."""
+    positions = sweep_in_any_order(
         tf.zeros([64, 2]),
         tf.zeros([64, 3, 2]),
         (1.0, 1.0, 1.0),
-        lambda k, offered, place: tf.zeros_like(offered) + tf.cast(place, tf.float32),
+        lambda k, offered, position: tf.zeros_like(offered) + tf.cast(position, tf.float32),
         tf.constant([0, 1]),
     ).numpy()[..., 0]
-    np.testing.assert_array_equal(np.sort(turns, axis=1), np.tile([0, 1, 2], (64, 1)))
-    assert len(np.unique(turns, axis=0)) == 6
+    np.testing.assert_array_equal(np.sort(positions, axis=1), np.tile([0, 1, 2], (64, 1)))
+    assert len(np.unique(positions, axis=0)) == 6
 
 
 @pytest.mark.parametrize("num_chains", [1, 3, 64])
 def test_groups_of_chains_renew_every_source_once(num_chains: int) -> None:
-    """Sources that take what they are offered, one plus their number times a turn's count, against the same by hand."""
+    """Sources that become k + 1 times what they are offered, against the same by hand in every order."""
     gains, count = (0.5, 1.0, 2.0), [0]
     random = np.random.default_rng(0)
     mixture = random.normal(size=(num_chains, 4)).astype(np.float32)

@@ -1,4 +1,4 @@
-"""The bound on what a graph holds, and what posteriors say of it."""
+"""The bound on the memory of a graph, and that of posteriors."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ def test_results_of_the_batch_are_added_up_and_others_left_out() -> None:
     assert bytes_held(function, 1) == 4 * 3 + outputs and bytes_held(function, 7) == 7 * (4 * 3 + outputs)
 
 
-def test_a_loop_counts_once_however_often_it_turns() -> None:
-    def traced(turns: int) -> int:
+def test_a_loop_counts_once_however_often_it_runs() -> None:
+    def traced(rounds: int) -> int:
         def loop(x: tf.Tensor) -> tf.Tensor:
-            return tf.while_loop(lambda i, _: i < turns, lambda i, x: (i + 1, tf.sin(x)), (0, x))[1]
+            return tf.while_loop(lambda i, _: i < rounds, lambda i, x: (i + 1, tf.sin(x)), (0, x))[1]
 
         function = tf.function(loop, input_signature=[tf.TensorSpec([None, 9], tf.float32)], autograph=False)
         return bytes_held(function.get_concrete_function(), 1)

@@ -37,8 +37,8 @@ def flows() -> list[Any]:
 
 def programs(sampler: Any) -> tuple[int, int]:
     """How many programs a sampler has compiled by XLA, and how many plain graphs it has traced."""
-    held = sampler.programs
-    return held.compiled.experimental_get_tracing_count(), held._plain.experimental_get_tracing_count()
+    found = sampler.programs
+    return found.compiled.experimental_get_tracing_count(), found._plain.experimental_get_tracing_count()
 
 
 def count_calls_together(flow: Any, monkeypatch: pytest.MonkeyPatch) -> list[str]:

@@ -26,8 +26,8 @@ def around(jit_compile: bool | None) -> Separator:
 
 def traced(separator: Separator) -> tuple[int, int]:
     """Programs compiled by XLA, and plain graphs that the posterior has traced, by itself or within the separator's."""
-    held = separator.model.posterior.programs
-    return held.compiled.experimental_get_tracing_count(), held._plain.experimental_get_tracing_count()
+    found = separator.model.posterior.programs
+    return found.compiled.experimental_get_tracing_count(), found._plain.experimental_get_tracing_count()
 
 
 def test_one_program_serves_all_full_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -57,12 +57,12 @@ def test_a_budget_sets_how_many_segments_go_together(caplog: pytest.LogCaptureFi
         Separator(plain.model, memory=-1.0)
 
 
-def test_a_sampler_that_is_heard_gives_the_same_stems() -> None:
-    heard: list[tuple[str, int, int]] = []
+def test_a_sampler_that_is_observed_gives_the_same_stems() -> None:
+    reports: list[tuple[str, int, int]] = []
     separator, waveform = around(None), np.random.default_rng(0).normal(size=80).astype(np.float32)
     expected = separator(waveform)
-    with progress.reporting_to(lambda *told: heard.append(told)):
+    with progress.reporting_to(lambda *report: reports.append(report)):
         found = separator(waveform)
-    assert heard == [("langevin", 1, 2), ("langevin", 2, 2)] * 3
+    assert reports == [("langevin", 1, 2), ("langevin", 2, 2)] * 3
     for name, stem in found.items():
         np.testing.assert_allclose(stem, expected[name], atol=1e-5)

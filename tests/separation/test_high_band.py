@@ -1,4 +1,4 @@
-"""What lies above a model's band goes to the stems that are heard just below it, and blocks do not show."""
+"""The band above a model's own goes to the stems with power at its edge, and blocks do not show."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ def shares(blocks: list[np.ndarray], gains: tuple[float, ...] = (1.0, 1.0, 1.0))
     return np.concatenate([*known, meter.push(np.zeros((*LEADING, 0)), last=True)], axis=-1)
 
 
-@pytest.mark.parametrize("cuts", [[], [1], [100, 101, 5000], list(range(0, 30000, 257))])
-def test_blocks_do_not_show_and_shares_sum_to_one(cuts: list[int]) -> None:
+@pytest.mark.parametrize("edges", [[], [1], [100, 101, 5000], list(range(0, 30000, 257))])
+def test_blocks_do_not_show_and_shares_sum_to_one(edges: list[int]) -> None:
     whole = stems()
-    found = shares(np.split(whole, cuts, axis=-1))
+    found = shares(np.split(whole, edges, axis=-1))
     assert found.shape == whole.shape
     np.testing.assert_allclose(found.sum(axis=1), 1.0, atol=1e-12)
     np.testing.assert_allclose(found, shares([whole]), atol=1e-9)
@@ -61,7 +61,7 @@ def test_only_a_wider_band_is_shared() -> None:
 
 
 def test_the_top_of_a_song_goes_to_the_stem_below_it(make_separator: Callable[..., Separator]) -> None:
-    """The low band is steady; the high one, and what the model cannot hear, come and go together."""
+    """The low band is steady; the high one, and what lies above the model's band, come and go together."""
     random, time = np.random.default_rng(0), np.arange(3 * RATE) / RATE
     there = ((time % 1.0) > 0.5).astype(np.float64)
     noise = signal.sosfilt(signal.butter(6, 3000, "highpass", fs=RATE, output="sos"), random.normal(size=len(time)))

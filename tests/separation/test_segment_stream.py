@@ -51,11 +51,11 @@ def test_memory_does_not_grow(make_separator: MakeSeparator) -> None:
     separator = make_separator()
     stream = SegmentStream(program_of(separator), plan_of(separator, 384), channels=2)
     block = np.ones((2, 700), np.float32)
-    held = []
+    sizes = []
     for _ in range(100):
         stream.push(block)
-        held.append(stream._waiting.size + 512 * (len(stream._rows) + 2 * len(stream._results)) + stream._sum.size)
-    assert max(held) < 2 * max(held[:10])
+        sizes.append(stream._waiting.size + 512 * (len(stream._rows) + 2 * len(stream._results)) + stream._sum.size)
+    assert max(sizes) < 2 * max(sizes[:10])
 
 
 def test_segments_are_full(make_separator: MakeSeparator) -> None:

@@ -129,7 +129,7 @@ def test_none_leaves_it_to_the_format(tmp_path: Path, name: str, keeps: bool) ->
         with StemFolder(tmp_path / mode, ("a",), 44100, 1, StemFormat(name, "24", mode)) as stems:
             stems.write({"a": tone})
         assert stems.clipped and stems.factor == 1.0
-        # The energy of a sine of amplitude A is A^2 / 2, that of the same cut at 1 is below 1.
+        # The energy of a sine of amplitude A is A^2 / 2, that of the same clipped at 1 is below 1.
         peaks[mode] = float(np.mean(files.read(stems.paths[0])[0] ** 2))
     assert peaks["clamp"] < 1.0
     assert peaks["none"] == pytest.approx(1.28, rel=0.05) if keeps else peaks["none"] == peaks["clamp"]

@@ -35,7 +35,7 @@ def test_mid_and_side() -> None:
 
 
 def by_the_formula(stems: np.ndarray) -> np.ndarray:
-    """The filter without its floors, bin by bin in complex128."""
+    """The filter without its regularisation, bin by bin in complex128."""
     spectra = stft(tf.constant(stems, tf.float64), 2048, 512).numpy()
     mixture, answer = spectra.sum(axis=0), np.zeros_like(spectra)
     for bin_ in range(spectra.shape[-1]):

@@ -95,6 +95,7 @@ def describe(name: str | Path) -> ModelDescription:
     """Return the contents of a model's ``model.json``.
 
     Raises:
-        InputError: if there is no such model, or its description is not one that this version understands.
+        InputError: if there is no such model, or its description is not one that this version
+            understands.
     """
     return read_description(find_model(name) / MODEL_FILE)

@@ -1,12 +1,14 @@
 """``model.json``, the description of a model: what it holds, how it is read and checked, how it is written.
 
-``format`` is 1; then ``sources``, ``sample_rate`` (Hz), ``segment`` (samples), ``gains``, ``priors`` {source: arguments
-of :func:`tfsep.priors.build` and "weights"}, ``posteriors`` [arguments of :func:`tfsep.posteriors.build` and "weights"
-where learned], the first being the default, and ``settings`` of the separator (such as ``overlap``). The last three may
-be absent. ``priors`` may hold more than the sources' own: ``background`` for likelihood ratios, and a second set for
-posteriors whose entry has ``priors`` {source: name of the prior that it uses}. What was fitted on validation mixtures
-is stored with a posterior's arguments: ``temperature`` of a learned one, ``keep`` and ``scores`` of a composition,
-whose ``stages`` are explained in :mod:`tfsep.models.stages`.
+``format`` is 1; then ``sources``, ``sample_rate`` (Hz), ``segment`` (samples), ``gains``,
+``priors`` {source: arguments of :func:`tfsep.priors.build` and "weights"}, ``posteriors``
+[arguments of :func:`tfsep.posteriors.build` and "weights" where learned], the first being the
+default, and ``settings`` of the separator (such as ``overlap``). The last three may be absent.
+``priors`` may hold more than the sources' own: ``background`` for likelihood ratios, and a second
+set for posteriors whose entry has ``priors`` {source: name of the prior that it uses}. What was
+fitted on validation mixtures is stored with a posterior's arguments: ``temperature`` of a learned
+one, ``keep`` and ``scores`` of a composition, whose ``stages`` are explained in
+:mod:`tfsep.models.stages`.
 """
 
 from __future__ import annotations
@@ -44,7 +46,8 @@ class ModelDescription(TypedDict):
 class SourceSubset(TypedDict):
     """The entry ``source_subset`` of a learned posterior of which some sources were left out.
 
-    ``num_sources`` is the number that it was trained for, ``places`` are those that stay, in their order.
+    ``num_sources`` is the number that it was trained for, ``places`` are those that stay, in their
+    order.
     """
 
     num_sources: int

@@ -1,9 +1,9 @@
 """Segments of another length than those a model was trained on.
 
-A learned posterior over a short-time plane is a stack of convolutions over frames: its weights do not depend on the
-number of frames, and a longer segment gives it more context, for more memory. Everything else is bound to its length:
-a prior is a density of events of one size, and the spectrum of a whole segment has as many bins as the segment has
-samples.
+A learned posterior over a short-time plane is a stack of convolutions over frames: its weights do
+not depend on the number of frames, and a longer segment gives it more context, for more memory.
+Everything else is bound to its length: a prior is a density of events of one size, and the spectrum
+of a whole segment has as many bins as the segment has samples.
 """
 
 from __future__ import annotations
@@ -24,7 +24,8 @@ def resized_segment(entry: Entry, seconds: float, sample_rate: int) -> int:
         sample_rate: of the model, Hz.
 
     Raises:
-        InputError: for a posterior that is bound to the length of its segments, or a length out of range.
+        InputError: for a posterior that is bound to the length of its segments, or a length out of
+            range.
     """
     if entry["kind"] not in LEARNED or entry.get("plane") != "short_time":
         raise InputError(

@@ -28,7 +28,8 @@ class Selection:
         gains: a_1..a_N.
         segment: samples of a segment.
         posterior: the entry of the posterior.
-        priors: {source: (model folder, name of the prior there)}; empty where the posterior needs none.
+        priors: {source: (model folder, name of the prior there)}; empty where the posterior needs
+            none.
     """
 
     folder: Path

@@ -1,7 +1,8 @@
 """Posteriors that a model folder describes, compositions of them included: which to use, and what it needs.
 
-A composition's ``stages`` are a list; each is the kind of another posterior of the same model (its settings and, where
-it is learned, its weights are used), or the arguments of a posterior that needs only priors, with settings of its own.
+A composition's ``stages`` are a list; each is the kind of another posterior of the same model (its
+settings and, where it is learned, its weights are used), or the arguments of a posterior that needs
+only priors, with settings of its own.
 """
 
 from __future__ import annotations
@@ -38,7 +39,8 @@ def used_stages(entry: Entry, known: Mapping[str, Entry]) -> list[Entry]:
         known: the model's posteriors by kind.
 
     Raises:
-        InputError: for a stage that is no posterior of the model, a composition, or learned without being the model's.
+        InputError: for a stage that is no posterior of the model, a composition, or learned without
+            being the model's.
     """
     stages = entry.get("stages")
     if isinstance(stages, str) or not isinstance(stages, Sequence):
@@ -115,7 +117,8 @@ def chosen(description: ModelDescription, wanted: str | None, own_priors: bool, 
         description: of the model.
         wanted: its kind, "full" the composition; None is the first that serves.
         own_priors: whether priors are given, so that it must use priors.
-        added: whether these add a source, so that it must not have learned anything of the model's sources.
+        added: whether these add a source, so that it must not have learned anything of the model's
+            sources.
         name: of the model, for messages.
 
     Raises:

@@ -1,11 +1,12 @@
 """A model on disk: which sources, their priors, the posteriors that use them, and the weights of each.
 
-A model folder holds ``model.json`` (everything needed to build the parts again, as plain data), ``priors/`` and
-``posteriors/`` (weights as safetensors, in files of at most 8 MB) and ``card.md``. Loading one builds the named kinds
-with the stored settings and reads numbers into them; no code comes out of a folder.
+A model folder holds ``model.json`` (everything needed to build the parts again, as plain data),
+``priors/`` and ``posteriors/`` (weights as safetensors, in files of at most 8 MB) and ``card.md``.
+Loading one builds the named kinds with the stored settings and reads numbers into them; no code
+comes out of a folder.
 
-What ``model.json`` holds is written in :mod:`tfsep.models.schema`. What needs no TensorFlow, finding and listing
-models (:mod:`tfsep.models.listing`) among it, can be imported from here too.
+What ``model.json`` holds is written in :mod:`tfsep.models.schema`. What needs no TensorFlow,
+finding and listing models (:mod:`tfsep.models.listing`) among it, can be imported from here too.
 """
 
 from __future__ import annotations
@@ -98,10 +99,12 @@ def load_model(
 
     Args:
         name: under :func:`models_folder`, or a folder.
-        posterior: its kind, "full" the composition; None is the model's first, or, where ``priors`` is given, the
-            first that uses priors and, where they add a source, nothing else.
-        priors: {source: model folder} from which priors are taken instead; further sources are added to the model's.
-        steps: iterations of an iterative posterior (levels of gibbs, say, steps per level of langevin).
+        posterior: its kind, "full" the composition; None is the model's first, or, where ``priors``
+            is given, the first that uses priors and, where they add a source, nothing else.
+        priors: {source: model folder} from which priors are taken instead; further sources are
+            added to the model's.
+        steps: iterations of an iterative posterior (levels of gibbs, say, steps per level of
+            langevin).
         seconds: length of a segment in place of the model's own, for a learned posterior
             (:mod:`tfsep.models.segment_length`).
         silence: probability that each source is absent, in place of what samplers were built with.
@@ -181,10 +184,12 @@ def save_model(
     """Write a model folder.
 
     Args:
-        folder: created if absent; files of an earlier model there are replaced, ``model.json`` last.
+        folder: created if absent; files of an earlier model there are replaced, ``model.json``
+            last.
         sources, sample_rate, segment, gains, settings: as in :class:`Model`.
         priors: {source: (arguments of ``priors.build``, the trained prior)}.
-        posteriors: (arguments of ``posteriors.build`` without the model's own, the trained posterior or None).
+        posteriors: (arguments of ``posteriors.build`` without the model's own, the trained
+            posterior or None).
         half: store weights as float16, but for priors that need full precision.
     """
     folder = Path(folder)

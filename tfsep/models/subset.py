@@ -1,9 +1,9 @@
 r"""A model of a subset of its sources, for mixtures in which the others are absent for certain.
 
-A sampler over priors loses the prior of an absent source, and the others sum to the mixture without it. A learned
-posterior loses its network: the masks that are left, :math:`\mathrm{softmax}_k(l_k)` over the sources of the subset,
-share its part of the mixture in proportion to themselves. Gains that were the mean of all sources are the mean of the
-subset; others stay.
+A sampler over priors loses the prior of an absent source, and the others sum to the mixture without
+it. A learned posterior loses its network: the masks that are left, :math:`\mathrm{softmax}_k(l_k)`
+over the sources of the subset, share its part of the mixture in proportion to themselves. Gains
+that were the mean of all sources are the mean of the subset; others stay.
 """
 
 from __future__ import annotations

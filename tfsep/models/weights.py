@@ -19,8 +19,8 @@ MAX_BYTES = 8_000_000
 def save(model: keras.Model, file: Path, half: bool = False) -> None:
     """Write all weights, as float16 if ``half``; to temporary names first, then renamed.
 
-    What does not fit into :data:`MAX_BYTES` goes on in ``<stem>.1.safetensors`` and so forth; the first file says, in
-    its metadata, how many parts there are.
+    What does not fit into :data:`MAX_BYTES` goes on in ``<stem>.1.safetensors`` and so forth; the
+    first file says, in its metadata, how many parts there are.
     """
     file.parent.mkdir(parents=True, exist_ok=True)
     dtype = np.float16 if half else None
@@ -44,8 +44,8 @@ def load(model: Any, file: Path, leading: bool = False) -> None:
     Args:
         model: whose weights are replaced.
         file: the first of its files.
-        leading: the file may hold only the first of the model's weights, those of a model with fewer parts; the rest
-            stays as it is.
+        leading: the file may hold only the first of the model's weights, those of a model with
+            fewer parts; the rest stays as it is.
 
     Raises:
         InputError: if a file is missing, is no safetensors file, or belongs to another model.

@@ -1,6 +1,7 @@
 """Posteriors over the sources of a mixture, each built by name.
 
-The kinds are imported at the first use of a name below, so that :mod:`tfsep.posteriors.kinds` needs no TensorFlow.
+The kinds are imported at the first use of a name below, so that :mod:`tfsep.posteriors.kinds` needs
+no TensorFlow.
 """
 
 from __future__ import annotations

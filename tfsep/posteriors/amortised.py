@@ -1,38 +1,48 @@
-r"""Amortised posterior: one Keras network per source, q_k(s_k | m), answers in one pass.
+r"""Amortised posterior: one Keras network per source, q_k(s_k | m), evaluated in one pass.
 
-Network k reads the log-magnitudes of the mixture in a time-frequency plane and gives a mask logit per bin and a
-log-spread per frame. The logits of all sources meet in a softmax, so the masks sum to one and the means
+The input of network k is the log-magnitudes of the mixture in a time-frequency plane, its output a
+mask logit per bin and a log-spread per frame. The logits of all sources go through a softmax, so
+the masks sum to one and the means
 
 .. math:: a_k \mu_k = \mathrm{synthesis}\big(\mathrm{softmax}_k(l_1, \dots, l_N) \odot \mathrm{analysis}(m)\big)
 
-explain the mixture exactly; so they do after ``refine``, whose correction of the waves is projected on what leaves the
-mixture alone. q_k is :math:`\mu_k + e^{r_k(t)} u` at mixture scale, where u is white noise (family "gaussian": a
-diagonal Gaussian) or white noise through a conditional flow (family "flow"), and the log-spread is interpolated from
-frames to samples. With masks "free" each is the sigmoid of its own logit: the means may leave some of the mixture
-unexplained, or explain it twice, while a training by mean_field.py goes on, and answers are moved to the nearest
-sources that sum to the mixture. Segments are scaled to unit power on the way in and back on the way out, so the answer
-scales with the mixture. A draw is a draw of q, its deviation from the mean times the source's ``temperature``, moved to
-the nearest sources that sum to the mixture. Of K draws asked for together each is such a draw, and they are centred,
-:math:`\sqrt{K / (K - 1)}\,(u_i - \bar u)` in place of the noise u_i: their mean is the answer itself, without the noise
-that K independent draws would leave in it. (Draws of the family "flow" are independent.)
+explain the mixture exactly; so they do after ``refine``, whose correction of the waves is projected
+on what does not change the mixture. q_k is :math:`\mu_k + e^{r_k(t)} u` at mixture scale, where u
+is white noise (family "gaussian": a diagonal Gaussian) or white noise through a conditional flow
+(family "flow"), and the log-spread is interpolated from frames to samples. With masks "free" each
+is the sigmoid of its own logit: the means may leave some of the mixture unexplained, or explain it
+twice, during training by the evidence lower bound, and answers are moved to the nearest sources
+that sum to the mixture. Segments are scaled to unit power, and the answers back, so the answer
+scales with the mixture. A draw is a draw of q, its deviation from the mean times the source's
+``temperature``, moved to the nearest sources that sum to the mixture. Each of K draws of one call
+is such a draw, and they are centred, :math:`\sqrt{K / (K - 1)}\,(u_i - \bar u)` in place of the
+noise u_i: their mean is the answer itself, without the noise that K independent draws would leave
+in it. (Draws of the family "flow" are independent.)
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import keras
 import tensorflow as tf
 
 from tfsep import mixing
 from tfsep.audio import time_frequency
+from tfsep.axes import Nats, Seed, Sources, TensorLike, Waves
 from tfsep.errors import InputError
 from tfsep.networks.refinement import WaveRefinement
 from tfsep.networks.spectral_mask import FrameMask, TemporalMask
 from tfsep.posteriors.base import Posterior
 from tfsep.priors.base import Prior
+
+if TYPE_CHECKING:
+    from tfsep.posteriors.conditional_flow import ConditionalFlow
+
+#: Arguments of a part, which checks them.
+PartSettings: TypeAlias = Mapping[str, Any]
 
 NETWORKS = {"frame": FrameMask, "temporal": TemporalMask}
 FAMILIES = ("gaussian", "flow")
@@ -56,12 +66,15 @@ class Amortised(keras.Model, Posterior):
         floor: added to magnitudes before the logarithm, relative to a mixture of unit power.
         family: "gaussian" or "flow".
         family_settings: of each source's conditional flow (block, num_couplings, width, ...).
-        refine: settings of the waveform stage (block, width, num_layers, ...); None for masks alone.
-        temperature: factor of each source's spread in draws, fitted so that intervals cover what they say; None is 1.
+        refine: settings of the waveform stage (block, width, num_layers, ...); None for masks
+            alone.
+        temperature: factor of each source's spread in draws, fitted so that intervals cover what
+            they say; None is 1.
         priors: not needed; accepted because every posterior is built alike.
 
     Raises:
-        InputError: for an unknown name, a setting out of its range, or blocks that do not divide the segment.
+        InputError: for an unknown name, a setting out of its range, or blocks that do not divide
+            the segment.
     """
 
     def __init__(
@@ -70,14 +83,14 @@ class Amortised(keras.Model, Posterior):
         segment: int,
         gains: Sequence[float] | None = None,
         plane: str = "whole_segment",
-        plane_settings: Mapping[str, Any] | None = None,
+        plane_settings: PartSettings | None = None,
         network: str = "frame",
-        network_settings: Mapping[str, Any] | None = None,
+        network_settings: PartSettings | None = None,
         masks: str = "shared",
         floor: float = 1e-3,
         family: str = "gaussian",
-        family_settings: Mapping[str, Any] | None = None,
-        refine: Mapping[str, Any] | None = None,
+        family_settings: PartSettings | None = None,
+        refine: PartSettings | None = None,
         temperature: Sequence[float] | None = None,
         priors: Sequence[Prior] | None = None,
     ) -> None:
@@ -113,14 +126,15 @@ class Amortised(keras.Model, Posterior):
                 raise InputError(f"block must divide the segment of {segment} samples, got {block}")
         self.built = True
 
-    def call(self, mixture: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        """Mean and log-spread of every q_k at the mixture's scale.
+    def call(self, mixture: Waves) -> tuple[Sources, Sources]:
+        """Compute mean and log-spread of every q_k at the mixture's scale.
 
         Args:
             mixture: (batch, segment).
 
         Returns:
-            The means of a_k s_k and the log-spreads (nats, of a_k s_k), both (batch, source, segment).
+            The means of a_k s_k and the log-spreads (nats, of a_k s_k), both (batch, source,
+            segment).
         """
         level = _level(mixture)
         unit = mixture / level
@@ -138,16 +152,17 @@ class Amortised(keras.Model, Posterior):
         return means * column, spread + tf.math.log(column)
 
     def _silent_correction(self, change: tf.Tensor) -> tf.Tensor:
-        """A change of the means (batch, source, segment) without the part that would show in the mixture."""
+        """Return a change of the means (batch, source, segment) without the part that would change the mixture."""
         column = tf.constant(self.gains)[:, tf.newaxis]
         return column * mixing.project_tangent(change / column, self.gains)
 
     @property
     def _time_by_source(self) -> tuple[int, int]:
+        """Return (segment, num_sources), the size to which spreads are interpolated."""
         return self.segment, self.num_sources
 
-    def draw(self, mixture: Any, num_samples: int, seed: Any) -> tuple[tf.Tensor, tf.Tensor]:
-        """Reparameterised draws of q as it is trained: no temperature, no projection.
+    def draw(self, mixture: Waves, num_samples: int, seed: Seed) -> tuple[tf.Tensor, tf.Tensor]:
+        """Draw from q as it is trained, reparameterised: no temperature, no projection.
 
         Args:
             mixture: (batch, segment).
@@ -155,8 +170,8 @@ class Amortised(keras.Model, Posterior):
             seed: two integers.
 
         Returns:
-            Draws of a_k s_k (num_samples, batch, source, segment), and log q_k of each in nats over a_k s_k,
-            (num_samples, batch, source).
+            Draws of a_k s_k (num_samples, batch, source, segment), and log q_k of each in nats over
+            a_k s_k, (num_samples, batch, source).
         """
         means, spread = self(mixture)
         noise, error, log_det = self._errors(mixture, means, num_samples, seed)
@@ -164,9 +179,12 @@ class Amortised(keras.Model, Posterior):
         return means + tf.exp(spread) * error, log_q
 
     def _errors(
-        self, mixture: tf.Tensor, means: tf.Tensor, num_samples: int, seed: Any
+        self, mixture: Waves, means: Sources, num_samples: int, seed: Seed
     ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
-        """White noise, standardised errors made of it, and log|det| of the map: (num_samples, batch, source, ...)."""
+        """Draw white noise, shape it to standardised errors, and return both with log|det| of the map.
+
+        Their shapes are (num_samples, batch, source, segment), of log|det| without the segment.
+        """
         shape = tf.concat([[num_samples], tf.shape(means)], axis=0)
         noise = tf.random.stateless_normal(shape, seed, alg="philox")
         if not self.flows:
@@ -179,14 +197,14 @@ class Amortised(keras.Model, Posterior):
         error = tf.stack([tf.reshape(wave, [num_samples, -1, self.segment]) for wave, _ in pairs], axis=2)
         return noise, error, tf.stack([tf.reshape(log_det, [num_samples, -1]) for _, log_det in pairs], axis=2)
 
-    def _known(self, mixture: tf.Tensor, means: tf.Tensor) -> tf.Tensor:
-        """What each source's flow is told, the mixture and the mean at unit power: (batch, source, 2, segment)."""
+    def _known(self, mixture: Waves, means: Sources) -> tf.Tensor:
+        """Return what conditions each source's flow, mixture and mean at unit power: (batch, source, 2, segment)."""
         level = _level(mixture)[:, tf.newaxis]
         whole = tf.broadcast_to(mixture[:, tf.newaxis] / level, tf.shape(means))
         return tf.stack([whole, means / level], axis=2)
 
-    def log_prob_of_error(self, mixture: tf.Tensor, means: tf.Tensor, spread: tf.Tensor, error: tf.Tensor) -> tf.Tensor:
-        """log q_k of means + error, in nats over a_k s_k, from what :meth:`call` returned for the mixture.
+    def log_prob_of_error(self, mixture: Waves, means: Sources, spread: Sources, error: Sources) -> Nats:
+        """Return log q_k of means + error, in nats over a_k s_k, from what :meth:`call` returned for the mixture.
 
         Args:
             mixture: (batch, segment).
@@ -206,11 +224,11 @@ class Amortised(keras.Model, Posterior):
 
     @property
     def has_spread(self) -> bool:
-        """Its densities are trained, and their width is fitted."""
+        """Return True: its densities are trained, and their width is fitted."""
         return True
 
-    def sample(self, mixture: Any, num_samples: int, seed: Any, start: Any = None) -> tf.Tensor:
-        """The means, or ``num_samples`` draws of q; see :class:`Posterior`."""
+    def sample(self, mixture: TensorLike, num_samples: int, seed: Seed, start: TensorLike | None = None) -> tf.Tensor:
+        """Return the means, or ``num_samples`` draws of q; see :class:`Posterior`."""
         if start is not None:
             raise InputError("posterior 'amortised' answers in one pass and takes no start")
         mixture = tf.convert_to_tensor(mixture, tf.float32)
@@ -226,13 +244,14 @@ class Amortised(keras.Model, Posterior):
         return mixing.project(mixture, (means + scale * error) / column, self.gains)
 
 
-def _level(mixture: tf.Tensor) -> tf.Tensor:
-    """Root mean square of each segment, floored: (batch, segment) -> (batch, 1)."""
+def _level(mixture: Waves) -> tf.Tensor:
+    """Return the root mean square of each segment, at least 10^-5: (batch, segment) -> (batch, 1)."""
     power = tf.reduce_mean(mixture**2, axis=-1, keepdims=True)
     return tf.sqrt(tf.maximum(power, _SMALLEST_POWER))
 
 
 def _checked_temperature(temperature: Sequence[float] | None, num_sources: int) -> tuple[float, ...]:
+    """Return one temperature for each source, 1 where none are given."""
     if temperature is None:
         return (1.0,) * num_sources
     values = tuple(float(value) for value in temperature)
@@ -241,8 +260,8 @@ def _checked_temperature(temperature: Sequence[float] | None, num_sources: int) 
     return values
 
 
-def _flows(num_sources: int, settings: Mapping[str, Any]) -> list[Any]:
-    """A conditional flow per source; TensorFlow Probability is imported for this family only."""
+def _flows(num_sources: int, settings: PartSettings) -> list[ConditionalFlow]:
+    """Return a conditional flow per source; TensorFlow Probability is imported for this family only."""
     from tfsep.posteriors.conditional_flow import ConditionalFlow
 
     return [ConditionalFlow(2, **settings) for _ in range(num_sources)]

@@ -1,7 +1,7 @@
-"""What samplers over waveforms share: chains that move through falling noise levels in one compiled loop.
+"""Annealed samplers over waveforms: chains that move through falling noise levels in one compiled loop.
 
-A kind says how its chains begin (:meth:`Annealed.cold`) and how they move (:meth:`Annealed.run`). Chains, restarts and
-mixtures lie side by side in the batch axis and do not know of each other.
+A kind says how its chains begin (:meth:`Annealed.cold`) and how they move (:meth:`Annealed.run`).
+Chains, restarts and mixtures are independent entries of the batch axis.
 """
 
 from __future__ import annotations
@@ -9,25 +9,26 @@ from __future__ import annotations
 import abc
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
 import tensorflow as tf
 
 from tfsep import mixing
+from tfsep.axes import Nats, Seed, Sigma, Sources, TensorLike, Waves
 from tfsep.errors import InputError
 from tfsep.posteriors.base import Posterior, answers_each, denoise_each, events_of, wave_priors
 from tfsep.posteriors.schedule import warm
 from tfsep.priors.base import Prior
 from tfsep.runtime import progress
 from tfsep.runtime.graph_memory import bytes_held
-from tfsep.runtime.random import is_portable, normal
+from tfsep.runtime.stateless_random import is_portable, normal
 from tfsep.runtime.xla import Programs
 
 
 @dataclass(frozen=True)
 class AnnealingSettings:
-    """What annealed samplers have in common: noise levels, chains, and how priors are evaluated.
+    """Settings of an annealed sampler: its noise levels, its chains, and how priors are evaluated.
 
     A kind's own defaults are its ``annealing_defaults``.
 
@@ -36,13 +37,14 @@ class AnnealingSettings:
         smallest_sigma: last noise level of the schedule, above 0 and at most ``largest_sigma``.
         num_levels: number of noise levels, at least 1.
         start_sigma: noise level at which a warm start begins; None is the middle of the schedule.
-        num_chains: chains averaged into one sample and projected again, at least 1 (a mean of K samples has
-            (1 + 1/K) / 2 of the mean square error of one).
-        largest_amplitude: bound that no clean source exceeds, so neither does its posterior mean: denoised sources
-            are clipped to it, and scores are those of the clipped means, which keeps a learned prior from diverging
-            far from its training data; None for no bound.
-        stacked: evaluate priors of one architecture as one (:mod:`tfsep.priors.stacked`); others are evaluated one
-            by one. None is what is faster: stacked where XLA compiles, one by one in plain graphs.
+        num_chains: chains averaged into one sample and projected again, at least 1 (a mean of K
+            samples has (1 + 1/K) / 2 of the mean square error of one).
+        largest_amplitude: bound that no clean source exceeds, so neither does its posterior mean:
+            denoised sources are clipped to it, and scores are those of the clipped means, which
+            keeps a learned prior from diverging far from its training data; None for no bound.
+        stacked: evaluate priors of one architecture as one (:mod:`tfsep.priors.stacked`); others
+            are evaluated one by one. None is what is faster: stacked where XLA compiles, one by one
+            in plain graphs.
         jit_compile: compile calls by XLA; None decides by their work (:mod:`tfsep.runtime.xla`).
 
     Raises:
@@ -78,8 +80,10 @@ class Annealed(Posterior):
 
     Attributes:
         annealing_defaults: the settings of a kind where none are given.
-        annealing_fields: names of the settings that a kind uses; the others must be left at its defaults.
-        divisible: whether levels can be run a few at a time, as chains carry nothing on but their sources.
+        annealing_fields: names of the settings that a kind uses; the others must be left at its
+            defaults.
+        divisible: whether levels can be run a few at a time, as chains carry nothing on but their
+            sources.
         programs: the loop, as a plain graph and compiled.
 
     Raises:
@@ -128,42 +132,42 @@ class Annealed(Posterior):
 
         Args:
             mixture: (chain, segment).
-            sources: where the chains are, at the beginning with the noise of the first level.
+            sources: the state of the chains, at the beginning with the noise of the first level.
             sigmas: (level,), the whole schedule or, after a warm start, its end.
             seed: two int32.
             levels: two int32, the first level to run and the one at which to stop.
         """
 
-    def enter(self, mixture: tf.Tensor, sources: tf.Tensor) -> tf.Tensor:
-        """What is done to chains (chain, source, segment) before the first level; nothing by default."""
+    def enter(self, mixture: Waves, sources: Sources) -> Sources:
+        """Prepare chains (chain, source, segment) for the first level; by default they stay as they are."""
         del mixture
         return sources
 
-    def finish(self, sources: tf.Tensor, sigma: tf.Tensor) -> tf.Tensor:
-        """What is done to chains (chain, source, segment) after the last level, ``sigma``; nothing by default."""
+    def finish(self, sources: Sources, sigma: Sigma) -> Sources:
+        """Finish chains (chain, source, segment) after the last level, ``sigma``; by default they stay as they are."""
         del sigma
         return sources
 
     def _run(
         self, mixture: tf.Tensor, sources: tf.Tensor, sigmas: tf.Tensor, seed: tf.Tensor, levels: tf.Tensor
     ) -> tf.Tensor:
-        """Some levels, and what comes after the last."""
+        """Run some levels, and finish the chains after the last."""
         sources = self.run(mixture, sources, sigmas, seed, levels)
         if type(self).finish is Annealed.finish:
             return sources
         return tf.cond(levels[1] < tf.shape(sigmas)[0], lambda: sources, lambda: self.finish(sources, sigmas[-1]))
 
-    def bounded(self, means: tf.Tensor) -> tf.Tensor:
-        """Posterior means within the largest amplitude."""
+    def bounded(self, means: Sources) -> Sources:
+        """Clip posterior means to the largest amplitude."""
         bound = self.annealing.largest_amplitude
         return means if bound is None else tf.clip_by_value(means, -bound, bound)
 
-    def denoised(self, sources: tf.Tensor, sigma: tf.Tensor) -> tf.Tensor:
-        """Each source denoised by its own prior, within bounds: (chain, source, segment) -> the same."""
+    def denoised(self, sources: Sources, sigma: Sigma) -> Sources:
+        """Denoise each source by its own prior, within bounds: (chain, source, segment) -> the same."""
         return self.bounded(denoise_each(self.priors, sources, sigma, self.stacked))
 
-    def scores(self, sources: tf.Tensor, sigma: tf.Tensor) -> tf.Tensor:
-        """Each source's score under its own prior, that of its mean within bounds: (chain, source, segment)."""
+    def scores(self, sources: Sources, sigma: Sigma) -> Sources:
+        """Return each source's score under its own prior, that of its mean within bounds: (chain, source, segment)."""
         score = answers_each(self.priors, "score", sources, sigma, self.stacked)
         if self.annealing.largest_amplitude is None:
             return score
@@ -171,36 +175,36 @@ class Annealed(Posterior):
 
     @property
     def stacked(self) -> bool:
-        """Whether the graph being traced evaluates priors of one architecture as one."""
+        """Return whether the graph being traced evaluates priors of one architecture as one."""
         return is_portable() if self.annealing.stacked is None else self.annealing.stacked
 
     def evaluations(self, num_levels: int) -> int:
-        """How often a chain asks each prior on its way through so many levels."""
+        """Return how often a chain evaluates each prior in so many levels."""
         return num_levels
 
     def chains_of(self, num_samples: int) -> int:
-        """How many chains a mixture takes for so many samples."""
+        """Return the number of chains of a mixture for so many samples."""
         return num_samples * self.annealing.num_chains
 
     def memory(self, num_samples: int) -> int:
-        """That of the loop, all chains of a segment; see :class:`Posterior`."""
+        """Return that of the loop, all chains of a segment; see :class:`Posterior`."""
         return bytes_held(self.programs.plain(), self.chains_of(num_samples))
 
     def reports(self) -> bool:
-        """Whether somebody listens to its levels; see :class:`Posterior`."""
+        """Tell whether it reports its levels to an observer; see :class:`Posterior`."""
         return self.divisible and progress.is_observed()
 
     def compiles(self, num_samples: int, batch: int, started: bool = False) -> bool:
-        """Whether :meth:`sample` outside graphs is compiled by XLA; see :class:`Posterior`."""
+        """Tell whether :meth:`sample` is compiled by XLA outside graphs; see :class:`Posterior`."""
         evaluations = self.evaluations(len(self.warm_sigmas if started else self.sigmas))
         return self.programs.compiles(evaluations, self.chains_of(num_samples) * batch)
 
-    def cold(self, mixture: tf.Tensor, noise: tf.Tensor) -> tf.Tensor:
-        """Where chains begin without a start, from standard normal noise: (chain, source, segment)."""
+    def cold(self, mixture: Waves, noise: Sources) -> Sources:
+        """Return where chains begin without a start, from standard normal noise: (chain, source, segment)."""
         return mixture[:, tf.newaxis] + self.sigmas[0] * noise
 
-    def chains(self, mixture: Any, num: int, seed: Any, start: Any = None) -> tf.Tensor:
-        """The ends of ``num`` chains for each mixture: (num, batch, source, segment), not yet projected."""
+    def chains(self, mixture: TensorLike, num: int, seed: Seed, start: TensorLike | None = None) -> tf.Tensor:
+        """Run ``num`` chains for each mixture; return their ends, (num, batch, source, segment), not projected."""
         mixture, seed = tf.convert_to_tensor(mixture, tf.float32), tf.cast(seed, tf.int32)
         mixtures = tf.tile(mixture, [num, 1])
         shape = tf.stack([tf.shape(mixtures)[0], self.num_sources, self.segment])
@@ -216,15 +220,15 @@ class Annealed(Posterior):
             sources = self.programs(evaluations, mixtures, sources, sigmas, seed, levels)
         return tf.reshape(sources, [num, -1, self.num_sources, self.segment])
 
-    def sample(self, mixture: Any, num_samples: int, seed: Any, start: Any = None) -> tf.Tensor:
+    def sample(self, mixture: TensorLike, num_samples: int, seed: Seed, start: TensorLike | None = None) -> tf.Tensor:
         """Run ``num_samples`` x ``num_chains`` chains; see :class:`Posterior`."""
         ends = self.chains(mixture, self.chains_of(num_samples), seed, start)
         shape = [num_samples, self.annealing.num_chains, -1, self.num_sources, self.segment]
         return mixing.project(mixture, tf.reduce_mean(tf.reshape(ends, shape), axis=1), self.gains)
 
 
-def check_start(kind: str, mixture: tf.Tensor, start: Any, num_sources: int) -> tf.Tensor:
-    """A start as float32 (batch, source, segment).
+def check_start(kind: str, mixture: Waves, start: TensorLike, num_sources: int) -> Sources:
+    """Return a start as float32 (batch, source, segment).
 
     Raises:
         InputError: if its shape is known to be another.
@@ -236,7 +240,7 @@ def check_start(kind: str, mixture: tf.Tensor, start: Any, num_sources: int) -> 
     return tf.ensure_shape(tf.cast(start, tf.float32), wanted)
 
 
-def log_prob_of_all(priors: Sequence[Prior], sources: tf.Tensor, sigma: tf.Tensor) -> tf.Tensor:
-    """Joint log-density of sources at noise level sigma in nats: (batch, source, time) -> (batch,)."""
+def log_prob_of_all(priors: Sequence[Prior], sources: Sources, sigma: Sigma) -> Nats:
+    """Return the joint log-density of sources at noise level sigma in nats: (batch, source, time) -> (batch,)."""
     pairs = zip(priors, events_of(sources), strict=True)
     return tf.add_n([prior.log_prob(events, sigma) for prior, events in pairs])

@@ -1,18 +1,18 @@
 """A posterior: from a segment of a mixture to samples of its sources.
 
-A posterior knows a prior only through :class:`tfsep.priors.base.Prior`. Its sources are before gains: the mixture is
-sum_k a_k s_k, so what a source contributes to the mixture is a_k s_k.
+A posterior knows a prior only through :class:`tfsep.priors.base.Prior`. Its sources are before
+gains: the mixture is sum_k a_k s_k, so what a source contributes to the mixture is a_k s_k.
 """
 
 from __future__ import annotations
 
 import abc
 from collections.abc import Sequence
-from typing import Any
 
 import tensorflow as tf
 
 from tfsep import mixing
+from tfsep.axes import Events, Seed, Sigma, Sources, TensorLike, Waves
 from tfsep.errors import InputError
 from tfsep.priors.base import Prior, answers_of
 
@@ -25,10 +25,11 @@ class Posterior(abc.ABC):
         num_sources: N.
         segment: samples of a segment of the mixture.
         gains: a_1..a_N.
-        is_sampler: whether draws converge to the posterior under the priors as steps grow. False for what finds modes
-            or answers by a network, however many draws it gives.
-        has_spread: whether its draws differ as much as it is uncertain: a sampler, or a network that was fitted to.
-            False for what gives several answers, each the best from where it began.
+        is_sampler: whether draws converge to the posterior under the priors as steps grow. False
+            for what finds modes or answers by a network, however many draws it gives.
+        has_spread: whether its draws differ as much as it is uncertain: a sampler, or a network
+            that was fitted to. False for what gives several answers, each the best from where it
+            began.
     """
 
     is_sampler: bool = False
@@ -39,43 +40,46 @@ class Posterior(abc.ABC):
 
     @property
     def has_spread(self) -> bool:
-        """A sampler has."""
+        """Return whether draws differ as much as the posterior is uncertain; a sampler's do."""
         return self.is_sampler
 
     @abc.abstractmethod
-    def sample(self, mixture: Any, num_samples: int, seed: Any, start: Any = None) -> tf.Tensor:
+    def sample(self, mixture: TensorLike, num_samples: int, seed: Seed, start: TensorLike | None = None) -> tf.Tensor:
         """Draw sources given segments of a mixture.
 
         Args:
             mixture: (batch, segment) float32, linear amplitude.
             num_samples: how many; one means the best single answer rather than a draw.
             seed: two integers.
-            start: sources before gains, (batch, source, segment), near which to look: noise is added to them and
-                annealing begins at the posterior's ``start_sigma`` instead of its highest level. None starts cold.
+            start: sources before gains, (batch, source, segment), near which to search: noise is
+                added to them and annealing begins at the posterior's ``start_sigma`` instead of its
+                highest level. None starts cold.
 
         Returns:
-            (num_samples, batch, source, segment) float32, each summing to the mixture under ``gains``. It may be
-            called inside a ``tf.function``.
+            (num_samples, batch, source, segment) float32, each summing to the mixture under
+            ``gains``. It may be called inside a ``tf.function``.
 
         Raises:
-            InputError: for a start of another shape, or one given to a posterior that answers in one pass.
+            InputError: for a start of another shape, or one given to a posterior that answers in
+                one pass.
         """
 
     def compiles(self, num_samples: int, batch: int, started: bool = False) -> bool:
-        """Whether :meth:`sample` is a program of its own outside graphs, compiled by XLA, for this many mixtures.
+        """Tell whether :meth:`sample` is compiled by XLA outside graphs, for this many mixtures.
 
-        Who would wrap it in a graph had better not then: within a graph it leaves compilation to that graph.
+        A caller should not wrap it in a graph then: within a graph it leaves compilation to that
+        graph.
         """
         del num_samples, batch, started
         return False
 
     def memory(self, num_samples: int) -> int | None:
-        """Bytes that :meth:`sample` may hold for one segment, an upper bound; None asks the graph it runs in."""
+        """Return an upper bound on the bytes of :meth:`sample` for one segment; None where only its graph knows."""
         del num_samples
         return None
 
     def reports(self) -> bool:
-        """Whether somebody listens to its progress, of which :meth:`sample` can tell outside graphs alone."""
+        """Tell whether :meth:`sample` reports progress to an observer, which it can outside graphs alone."""
         return False
 
 
@@ -83,8 +87,8 @@ def wave_priors(kind: str, priors: Sequence[Prior] | None, sigmas: Sequence[floa
     """Check that priors can serve a sampler that moves waveforms through noise levels ``sigmas``.
 
     Raises:
-        InputError: without priors, for a domain other than "wave", for events of different lengths, or for noise
-            levels outside a prior's range.
+        InputError: without priors, for a domain other than "wave", for events of different lengths,
+            or for noise levels outside a prior's range.
     """
     if not priors:
         raise InputError(f"posterior {kind!r} needs a prior for each source, and this model has none")
@@ -102,34 +106,37 @@ def wave_priors(kind: str, priors: Sequence[Prior] | None, sigmas: Sequence[floa
     return list(priors)
 
 
-def events_of(sources: tf.Tensor) -> list[tf.Tensor]:
-    """Each source as events of its prior: (batch, source, time) -> N of (batch, time, 1).
+def events_of(sources: Sources) -> list[Events]:
+    """Return each source as events of its prior: (batch, source, time) -> N of (batch, time, 1).
 
-    By unstacking: TensorFlow 2.21 rewrites the slice [:, k, :, newaxis] of stacked sources wrongly in a graph.
+    By unstacking: TensorFlow 2.21 rewrites the slice [:, k, :, newaxis] of stacked sources wrongly
+    in a graph.
     """
     return [source[..., tf.newaxis] for source in tf.unstack(sources, axis=1)]
 
 
-def denoise_each(priors: Sequence[Prior], sources: tf.Tensor, sigma: tf.Tensor, stacked: bool = False) -> tf.Tensor:
-    """Each source denoised by its own prior: (batch, source, time) -> the same."""
+def denoise_each(priors: Sequence[Prior], sources: Sources, sigma: Sigma, stacked: bool = False) -> Sources:
+    """Denoise each source by its own prior: (batch, source, time) -> the same."""
     return answers_each(priors, "denoise", sources, sigma, stacked)
 
 
-def answers_each(
-    priors: Sequence[Prior], method: str, sources: tf.Tensor, sigma: tf.Tensor, stacked: bool
-) -> tf.Tensor:
-    """What each prior's ``method`` gives for its own source: (batch, source, time) -> the same."""
+def answers_each(priors: Sequence[Prior], method: str, sources: Sources, sigma: Sigma, stacked: bool) -> Sources:
+    """Call each prior's ``method`` with its own source: (batch, source, time) -> the same."""
     answers = answers_of(priors, method, events_of(sources), sigma, stacked)
     return tf.stack([answer[..., 0] for answer in answers], axis=1)
 
 
-def residual_energy(mixture: tf.Tensor, sources: tf.Tensor, gains: Sequence[float]) -> tf.Tensor:
-    """Mean square of what the sources leave unexplained: (..., source, time) -> (...)."""
+def residual_energy(mixture: Waves, sources: Sources, gains: Sequence[float]) -> tf.Tensor:
+    """Return the mean square of what the sources leave unexplained: (..., source, time) -> (...)."""
     return tf.reduce_mean(mixing.residual(mixture, sources, gains) ** 2, axis=-1)
 
 
 def needs_score(kind: str, priors: Sequence[Prior]) -> None:
-    """Refuse denoisers that were trained among other sounds with an InputError: they follow no noised density."""
+    """Check that every prior has the score of a noised density.
+
+    Raises:
+        InputError: for a denoiser that was trained to separate its source from other sounds.
+    """
     for prior in priors:
         if not prior.has_score:
             rule = f"posterior {kind!r} follows scores of noised densities"
@@ -138,7 +145,11 @@ def needs_score(kind: str, priors: Sequence[Prior]) -> None:
 
 
 def needs_log_prob(kind: str, what: str, priors: Sequence[Prior]) -> None:
-    """Refuse priors that have only a score with an InputError that says ``what`` needs the log-density."""
+    """Check that every prior has a log-density, which ``what`` needs.
+
+    Raises:
+        InputError: for a prior that has only a score.
+    """
     for prior in priors:
         if not prior.has_log_prob:
             missing = f"prior {prior.kind!r} has only a score"

@@ -1,23 +1,25 @@
-r"""A composition: posteriors in a row, each starting where the one before it ended.
+r"""A composition: posteriors in sequence, each starting where the one before it ended.
 
-An amortised posterior finds the right mode fast, annealed Gibbs updates jump where it was wrong, Langevin dynamics
-sample around what they found: :math:`s^{(i)} \sim q_i(\cdot\,|\,m, s^{(i-1)})`. A stage may do harm where its priors
-are blunt, so a composition keeps a prefix of its stages (``keep``), the one that scored best on validation mixtures
-(experiments/selection.py), and its first stage at least: it is never worse there than its start.
+An amortised posterior finds the right mode fast, annealed Gibbs updates jump to another mode where
+it was wrong, Langevin dynamics sample around their result: :math:`s^{(i)} \sim q_i(\cdot\,|\,m,
+s^{(i-1)})`. A stage may do harm where its priors fit badly, so a composition keeps a prefix of its
+stages (``keep``), the one that scored best on validation mixtures
+(:mod:`tfsep.evaluation.selection`), and its first stage at least: it is never worse there than its
+start.
 
-The same choice can be made anew for each mixture, without knowing the sources (``choice``): among the answers of all
-stages, every one of which explains the mixture, the one with the highest joint density
-:math:`\sum_k \log p_{k,\sigma}(s_k)`, or the one whose denoised sources leave the smallest residual,
-:math:`\lVert m - \sum_k a_k D_k(s_k, \sigma) \rVert^2`, where a prior has no density.
+The same choice can be made for each mixture, without knowing the sources (``choice``): among the
+answers of all stages, each of which explains the mixture, the one with the highest joint density
+:math:`\sum_k \log p_{k,\sigma}(s_k)`, or the one whose denoised sources leave the smallest
+residual, :math:`\lVert m - \sum_k a_k D_k(s_k, \sigma) \rVert^2`, where a prior has no density.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import tensorflow as tf
 
+from tfsep.axes import Seed, Sources, TensorLike, Waves
 from tfsep.errors import InputError
 from tfsep.posteriors.base import Posterior, denoise_each, residual_energy, wave_priors
 from tfsep.posteriors.kinds import COMPOSITION, kept
@@ -28,18 +30,21 @@ CHOICES = ("last", "density", "residual")
 
 
 class Composition(Posterior):
-    """Stages in a row.
+    """Stages in sequence.
 
     Args:
-        stages: posteriors of the same sources, gains and segment; all but the first must accept a start.
+        stages: posteriors of the same sources, gains and segment; all but the first must accept a
+            start.
         keep: how many of the first stages to use; None is all.
-        choice: "last", or how the answer of each mixture is chosen among the stages', "density" or "residual".
+        choice: "last", or how the answer of each mixture is chosen among the stages', "density" or
+            "residual".
         choice_sigma: noise level of that choice; None is the smallest that all priors know.
         scores: of each prefix on validation mixtures, SI-SDRi in dB; a record, without effect.
         priors: one per source, for a choice by density or residual.
 
     Raises:
-        InputError: for no stages, stages that do not fit together, or priors that cannot serve the choice.
+        InputError: for no stages, stages that do not fit together, or priors that cannot serve the
+            choice.
     """
 
     kind = COMPOSITION
@@ -53,6 +58,7 @@ class Composition(Posterior):
         scores: Sequence[float] | None = None,
         priors: Sequence[Prior] | None = None,
     ) -> None:
+        """Check that the stages fit together, and the choice."""
         self.stages = tuple(stages)[: kept(len(stages), keep)]
         first = self.stages[0]
         self.num_sources, self.segment, self.gains = first.num_sources, first.segment, tuple(first.gains)
@@ -77,30 +83,31 @@ class Composition(Posterior):
 
     @property
     def has_spread(self) -> bool:
-        """As its last stage."""
+        """Return that of its last stage, where no stage is chosen for each mixture."""
         return self.choice == "last" and self.stages[-1].has_spread
 
     def memory(self, num_samples: int) -> int:
-        """That of the stage that takes most."""
+        """Return that of the stage that uses most."""
         each = [stage.memory(num_samples) or bytes_of(stage.sample, self.segment, num_samples) for stage in self.stages]
         return max(each)
 
     def reports(self) -> bool:
-        """Whether one of its stages does."""
+        """Tell whether one of its stages does."""
         return any(stage.reports() for stage in self.stages)
 
-    def answers(self, mixture: Any, seed: Any, start: Any = None) -> list[tf.Tensor]:
-        """The single best answer of each prefix of the stages: (batch, source, segment) each."""
+    def answers(self, mixture: TensorLike, seed: Seed, start: TensorLike | None = None) -> list[Sources]:
+        """Return the single best answer of each prefix of the stages: (batch, source, segment) each."""
         found: list[tf.Tensor] = []
         for place, stage in enumerate(self.stages):
             answer = stage.sample(mixture, 1, _seed(seed, place), start=found[-1] if found else start)
             found.append(answer[0])
         return found
 
-    def sample(self, mixture: Any, num_samples: int, seed: Any, start: Any = None) -> tf.Tensor:
-        """The chosen answer, or ``num_samples`` draws of the last stage around the answer before it.
+    def sample(self, mixture: TensorLike, num_samples: int, seed: Seed, start: TensorLike | None = None) -> tf.Tensor:
+        """Return the chosen answer, or ``num_samples`` draws of the last stage around the answer before it.
 
-        See :class:`Posterior`. The choice concerns the single answer; draws are always those of the last stage kept.
+        See :class:`Posterior`. The choice concerns the single answer; draws are always those of the
+        last stage kept.
         """
         mixture = tf.convert_to_tensor(mixture, tf.float32)
         if num_samples == 1:
@@ -111,15 +118,15 @@ class Composition(Posterior):
         last = len(self.stages) - 1
         return self.stages[last].sample(mixture, num_samples, _seed(seed, last), start=start)
 
-    def _choose(self, mixture: tf.Tensor, found: Sequence[tf.Tensor]) -> tf.Tensor:
-        """For each mixture the answer with the highest criterion; one that is not finite is never taken."""
+    def _choose(self, mixture: Waves, found: Sequence[Sources]) -> Sources:
+        """Choose for each mixture the answer with the highest criterion, never one that is not finite."""
         criteria = tf.stack([self.criterion(mixture, answer) for answer in found])
         criteria = tf.where(tf.math.is_finite(criteria), criteria, tf.float32.min)
         best = tf.argmax(criteria, axis=0)
         return tf.gather(tf.stack(found, axis=1), best, axis=1, batch_dims=1)
 
-    def criterion(self, mixture: tf.Tensor, sources: tf.Tensor) -> tf.Tensor:
-        """How well sources (batch, source, segment) please the priors, the more the better: (batch,)."""
+    def criterion(self, mixture: Waves, sources: Sources) -> tf.Tensor:
+        """Return how well the priors explain sources (batch, source, segment), the higher the better: (batch,)."""
         if self.choice == "density":
             each = [
                 prior.log_prob(sources[:, k, :, tf.newaxis], self.choice_sigma) for k, prior in enumerate(self.priors)
@@ -128,5 +135,5 @@ class Composition(Posterior):
         return -residual_energy(mixture, denoise_each(self.priors, sources, self.choice_sigma), self.gains)
 
 
-def _seed(seed: Any, place: int) -> tf.Tensor:
+def _seed(seed: Seed, place: int) -> tf.Tensor:
     return tf.random.experimental.stateless_fold_in(tf.cast(seed, tf.int32), place)

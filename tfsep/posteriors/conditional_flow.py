@@ -1,18 +1,20 @@
 r"""A conditional flow: from white noise to the standardised error of one source's estimate, given what is known.
 
-Affine couplings act on blocks of samples, (time / block, block), half of a block's channels conditioning the other in
-turn (Dinh et al. 2017, equations 7 and 8). Each conditioner is a WaveNet that also reads the mixture and the estimate,
-so the error's shape may follow them. The couplings start as the identity, which makes the flow a Gaussian at first.
+Affine couplings act on blocks of samples, (time / block, block), half of a block's channels
+conditioning the other in turn (Dinh et al. 2017, equations 7 and 8). Each conditioner is a WaveNet
+that also reads the mixture and the estimate, so the error's shape may follow them. The couplings
+start as the identity, which makes the flow a Gaussian at first.
 """
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable
 
 import keras
 import tensorflow as tf
 
 from tfsep import bijectors
+from tfsep.axes import Nats, Waves
 from tfsep.bijectors.masks import Mask
 from tfsep.networks.refinement import fold, unfold
 from tfsep.networks.wavenet import WaveNet
@@ -21,7 +23,7 @@ _EVENT_NDIMS = 2
 
 
 class ConditionalFlow(keras.layers.Layer):
-    """Owner of the conditioners of a few couplings.
+    """A few couplings, and the layer that owns their conditioners.
 
     Args:
         num_conditions: waves that condition.
@@ -39,7 +41,7 @@ class ConditionalFlow(keras.layers.Layer):
         width: int = 32,
         num_layers: int = 3,
         bound: float = 2.0,
-        **kwargs: Any,
+        **kwargs: object,
     ) -> None:
         """Build the weights.
 
@@ -54,10 +56,13 @@ class ConditionalFlow(keras.layers.Layer):
         self.conditioners = [WaveNet(block // 2 + num_conditions * block, block, **sizes) for _ in range(num_couplings)]
 
     def bijector(self, condition: tf.Tensor) -> bijectors.Composition:
-        """The flow given waves (batch, condition, time): ``forward`` from noise to error, (time/block, block) each."""
+        """Return the flow given waves (batch, condition, time).
+
+        Its ``forward`` maps noise to an error, events of (time / block, block) both.
+        """
         known = fold(condition, self.block)
 
-        def conditioner(network: WaveNet) -> Any:
+        def conditioner(network: WaveNet) -> Callable[[tf.Tensor], tf.Tensor]:
             return lambda kept: network(tf.concat([kept, known], axis=-1))
 
         dtype = tf.as_dtype(self.compute_dtype)
@@ -69,12 +74,12 @@ class ConditionalFlow(keras.layers.Layer):
         ]
         return bijectors.Composition(steps, _EVENT_NDIMS, dtype)
 
-    def shape_noise(self, noise: tf.Tensor, condition: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        """White noise (batch, time) -> an error of the same shape, and log|det| of the map (batch,) in nats."""
+    def shape_noise(self, noise: Waves, condition: tf.Tensor) -> tuple[Waves, Nats]:
+        """Turn white noise (batch, time) into an error of the same shape; also return log|det| (batch,) in nats."""
         blocks, log_det = self.bijector(condition).forward_and_log_det(fold(noise[:, tf.newaxis], self.block))
         return unfold(blocks, self.block)[:, 0], log_det
 
-    def whiten(self, error: tf.Tensor, condition: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        """The inverse of :meth:`shape_noise`, with its own log|det|."""
+    def whiten(self, error: Waves, condition: tf.Tensor) -> tuple[Waves, Nats]:
+        """Invert :meth:`shape_noise`; also return log|det| of the inverse."""
         blocks, log_det = self.bijector(condition).inverse_and_log_det(fold(error[:, tf.newaxis], self.block))
         return unfold(blocks, self.block)[:, 0], log_det

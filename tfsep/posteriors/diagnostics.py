@@ -1,37 +1,40 @@
-"""Whether chains have mixed: acceptance, effective sample size and split R-hat, by TensorFlow Probability.
+"""Diagnostics of mixing: acceptance rate, effective sample size and split R-hat, by TensorFlow Probability.
 
-A trace is taken after a sampler has come down its schedule, at the last level, where its chains have one distribution
-to agree about. Chains that sit in different modes have an R-hat well above 1.01, however quiet each of them looks.
+A trace is recorded after a sampler has run its schedule, at the last level, where all its chains
+have one target distribution. Chains that stay in different modes have an R-hat well above 1.01,
+however stationary each of them looks.
 
-Sources: Gelman and Rubin 1992 with the chains split in halves (Gelman et al. 2013, chapter 11); Geyer 2011 (effective
-sample size by the initial monotone sequence).
+Sources: Gelman and Rubin 1992 with the chains split in halves (Gelman et al. 2013, chapter 11);
+Geyer 2011 (effective sample size by the initial monotone sequence).
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Protocol
 
+import numpy as np
 import tensorflow as tf
 import tensorflow_probability as tfp
 
+from tfsep.axes import Seed, Sources, TensorLike
 from tfsep.errors import InputError
 
 
 class Walker(Protocol):
-    """A sampler that can go on at one level: Langevin, StochasticGibbs."""
+    """A sampler that can continue at one level: Langevin, StochasticGibbs."""
 
     num_sources: int
     segment: int
-    sigmas: Any
+    sigmas: np.ndarray
 
-    def chains(self, mixture: Any, num: int, seed: Any, start: Any = None) -> tf.Tensor:
-        """The ends of chains: (num, batch, source, segment)."""
+    def chains(self, mixture: TensorLike, num: int, seed: Seed, start: TensorLike | None = None) -> tf.Tensor:
+        """Run chains and return their ends: (num, batch, source, segment)."""
 
     def walk(
         self, mixture: tf.Tensor, sources: tf.Tensor, sigma: tf.Tensor, num_steps: int, seed: tf.Tensor
     ) -> tuple[tf.Tensor, tf.Tensor]:
-        """Go on at one noise level, for so many steps and without a last denoising.
+        """Continue at one noise level, for so many steps and without a last denoising.
 
         Args:
             mixture: (chain, segment).
@@ -41,38 +44,45 @@ class Walker(Protocol):
             seed: two int32.
 
         Returns:
-            Sources, (chain, source, segment), and the share of moves taken, (chain,).
+            Sources, (chain, source, segment), and the acceptance rate, (chain,).
         """
 
 
 @dataclass(frozen=True)
 class Trace:
-    """What chains did at the last level.
+    """States of chains at the last level.
 
     Attributes:
         states: (draw, chain, batch, source, segment).
-        acceptance: share of the moves taken, (chain, batch); one where no move is ever refused.
+        acceptance: acceptance rate, (chain, batch); one for samplers without a Metropolis test.
     """
 
     states: tf.Tensor
     acceptance: tf.Tensor
 
-    def effective_sample_size(self) -> tf.Tensor:
-        """How many independent draws all chains together are worth, per number: (batch, source, segment)."""
+    def effective_sample_size(self) -> Sources:
+        """Return how many independent draws all chains together are worth: (batch, source, segment)."""
         return tfp.mcmc.effective_sample_size(self.states, cross_chain_dims=1, filter_beyond_positive_pairs=True)
 
-    def split_r_hat(self) -> tf.Tensor:
-        """Spread between half chains over the spread within them, 1 if they agree: (batch, source, segment)."""
+    def split_r_hat(self) -> Sources:
+        """Return the spread between half chains over that within them, 1 if they agree: (batch, source, segment)."""
         return tfp.mcmc.potential_scale_reduction(self.states, independent_chain_ndims=1, split_chains=True)
 
 
 def trace(
-    sampler: Walker, mixture: Any, num_draws: int, num_chains: int, seed: Any, start: Any = None, thin: int = 1
+    sampler: Walker,
+    mixture: TensorLike,
+    num_draws: int,
+    num_chains: int,
+    seed: Seed,
+    start: TensorLike | None = None,
+    thin: int = 1,
 ) -> Trace:
     """Anneal chains, then record them at the last level.
 
     Args:
-        sampler: a sampler with ``walk``; a last Tweedie step of its own should be off, since chains go on from its end.
+        sampler: a sampler with ``walk``; a last Tweedie step of its own should be off, since chains
+            continue from its end.
         mixture: (batch, segment).
         num_draws: states recorded of each chain, at least 4.
         num_chains: independent chains, at least 2.
@@ -96,11 +106,11 @@ def trace(
     @tf.function(autograph=False)
     def record(begin: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         def draw(
-            number: tf.Tensor, sources: tf.Tensor, taken: tf.Tensor, states: tf.TensorArray
+            number: tf.Tensor, sources: tf.Tensor, accepted: tf.Tensor, states: tf.TensorArray
         ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor, tf.TensorArray]:
             seed = tf.random.experimental.stateless_fold_in(seeds[1], number)
-            sources, accepted = sampler.walk(mixtures, sources, sigma, thin, seed)
-            return number + 1, sources, taken + accepted, states.write(number, sources)
+            sources, rate = sampler.walk(mixtures, sources, sigma, thin, seed)
+            return number + 1, sources, accepted + rate, states.write(number, sources)
 
         states = tf.TensorArray(tf.float32, num_draws, element_shape=begin.shape)
         none = tf.zeros(tf.shape(begin)[:1])

@@ -4,18 +4,19 @@ With the denoisers D of the priors, in the form of Karras et al. (EDM),
 
 .. math:: \frac{d s_k}{d \sigma} = \frac{s_k - D_k(s_k, \sigma)}{\sigma} = -\sigma \nabla \log p_\sigma(s_k),
 
-by Euler's or Heun's steps between the levels of the schedule. Churn adds noise before each step and so takes
-:math:`\hat\sigma = (1 + c) \sigma` down instead of :math:`\sigma`. The constraint :math:`\sum_k a_k s_k = m` is exact
-at every level, in one of two coordinates: ``projection`` moves within the space of solutions and favours no source;
-``last_source`` frees all but the last, which follows as :math:`s_N = (m - \sum_{k<N} a_k s_k) / a_N`, so that
-:math:`\nabla_k \leftarrow \nabla_k - (a_k / a_N) \nabla_N`.
+by Euler's or Heun's steps between the levels of the schedule. Churn adds noise before each step and
+so takes :math:`\hat\sigma = (1 + c) \sigma` down instead of :math:`\sigma`. The constraint
+:math:`\sum_k a_k s_k = m` is exact at every level, in one of two coordinates: ``projection`` moves
+within the space of solutions and favours no source; ``last_source`` frees all but the last, which
+follows as :math:`s_N = (m - \sum_{k<N} a_k s_k) / a_N`, so that :math:`\nabla_k \leftarrow \nabla_k
+- (a_k / a_N) \nabla_N`.
 
-The flow of the constrained densities is not the constrained flow of the densities (they agree if all sources have one
-isotropic covariance), so without correction the draws are biased. Corrector steps, Langevin's at each level and in the
-same coordinates, make this a sampler.
+The flow of the constrained densities is not the constrained flow of the densities (they agree if
+all sources have one isotropic covariance), so without correction the draws are biased. Corrector
+steps, Langevin's at each level and in the same coordinates, make this a sampler.
 
-Sources: Karras et al. 2022, algorithm 2 and equation 5; Song et al. 2021 (corrector); Mariani et al. 2024 (MSDM,
-last-source form).
+Sources: Karras et al. 2022, algorithm 2 and equation 5; Song et al. 2021 (corrector); Mariani et
+al. 2024 (MSDM, last-source form).
 """
 
 from __future__ import annotations
@@ -25,12 +26,13 @@ from collections.abc import Sequence
 import tensorflow as tf
 
 from tfsep import mixing
+from tfsep.axes import Sigma, Sources, Waves
 from tfsep.errors import InputError
 from tfsep.posteriors.annealed import Annealed, AnnealingSettings
 from tfsep.posteriors.base import needs_score
 from tfsep.posteriors.schedule import karras
 from tfsep.priors.base import Prior
-from tfsep.runtime.random import fold, normal, shape_of, split
+from tfsep.runtime.stateless_random import fold, normal, shape_of, split
 
 ORDERS = ("euler", "heun")
 CONSTRAINTS = ("projection", "last_source")
@@ -41,19 +43,20 @@ class Diffusion(Annealed):
     """Constrained diffusion sampling over waveforms, one compiled loop.
 
     Args:
-        priors: one per source, over waves; a score is all that is asked of them.
+        priors: one per source, over waves, with a score.
         gains: mixing gains; None is the mean.
         annealing: the schedule and the chains; None is the kind's defaults.
         rho: of the schedule of Karras et al., whose last step goes to no noise.
         order: "heun" or "euler".
-        churn: noise added over the whole run (their S_churn); each level takes min(churn / num_levels, sqrt(2) - 1),
-            and none rises above ``largest_sigma``.
+        churn: noise added over the whole run (their S_churn); each level takes min(churn /
+            num_levels, sqrt(2) - 1), and none rises above ``largest_sigma``.
         constraint: "projection" or "last_source".
         num_corrections: Langevin steps after each step of the flow.
         correction_step: their length in units of sigma^2.
 
     Raises:
-        InputError: for priors that cannot serve, a setting out of its range, or a corrector that is not stable.
+        InputError: for priors that cannot serve, a setting out of its range, or a corrector that is
+            not stable.
     """
 
     kind = "diffusion"
@@ -93,18 +96,18 @@ class Diffusion(Annealed):
             )
 
     def stability(self) -> float:
-        """Step of the corrector times the largest curvature it meets, in units of 1/sigma^2; below 2 it is stable."""
+        """Return the step of the corrector times the largest curvature, in units of 1/sigma^2; below 2 it is stable."""
         stretch = sum(gain**2 for gain in self.gains) / self.gains[-1] ** 2
         return self.correction_step * (1.0 if self.constraint == "projection" else stretch)
 
     def evaluations(self, num_levels: int) -> int:
-        """Those of the steps between levels, of their corrections, and the last; see :class:`Annealed`."""
+        """Return those of the steps between levels, of their corrections, and the last; see :class:`Annealed`."""
         return (num_levels - 1) * ((2 if self.order == "heun" else 1) + self.num_corrections) + 1
 
     def run(
         self, mixture: tf.Tensor, sources: tf.Tensor, sigmas: tf.Tensor, seed: tf.Tensor, levels: tf.Tensor
     ) -> tf.Tensor:
-        """From each level to the next one; see :class:`Annealed`."""
+        """Step from each level to the next one; see :class:`Annealed`."""
 
         def descend(level: tf.Tensor, sources: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
             seeds = split(fold(seed, level), 2)
@@ -117,18 +120,18 @@ class Diffusion(Annealed):
         begin = (levels[0], sources)
         return tf.while_loop(lambda level, _: level < stop, descend, begin, parallel_iterations=1)[1]
 
-    def enter(self, mixture: tf.Tensor, sources: tf.Tensor) -> tf.Tensor:
-        """On the mixture; see :class:`Annealed`."""
+    def enter(self, mixture: Waves, sources: Sources) -> Sources:
+        """Move the chains onto the mixture; see :class:`Annealed`."""
         return self._constrain(mixture, sources)
 
-    def finish(self, sources: tf.Tensor, sigma: tf.Tensor) -> tf.Tensor:
-        """Tweedie's step to no noise; see :class:`Annealed`."""
+    def finish(self, sources: Sources, sigma: Sigma) -> Sources:
+        """Take Tweedie's step to no noise; see :class:`Annealed`."""
         return self.denoised(sources, sigma)
 
     def _step(
         self, mixture: tf.Tensor, sources: tf.Tensor, sigma: tf.Tensor, lower: tf.Tensor, seed: tf.Tensor
     ) -> tf.Tensor:
-        """One step of the flow from sigma to a lower level, churned before."""
+        """Take one step of the flow from sigma to a lower level, after churn."""
         if self.churn:
             raised = tf.minimum((1.0 + self.churn) * sigma, self.annealing.largest_sigma)
             sources += tf.sqrt(tf.maximum(raised**2 - sigma**2, 0.0)) * self._noise(sources, seed)
@@ -141,7 +144,7 @@ class Diffusion(Annealed):
         return moved
 
     def _correct(self, mixture: tf.Tensor, sources: tf.Tensor, sigma: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
-        """Langevin steps at one level."""
+        """Take Langevin steps at one level."""
         eta = self.correction_step * sigma**2
 
         def move(step: tf.Tensor, sources: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
@@ -151,28 +154,28 @@ class Diffusion(Annealed):
         count = self.num_corrections
         return tf.while_loop(lambda step, _: step < count, move, (0, sources), parallel_iterations=1)[1]
 
-    def _drift(self, sources: tf.Tensor, sigma: tf.Tensor) -> tf.Tensor:
-        """The score in the coordinates of the constraint, as a move of all sources."""
+    def _drift(self, sources: Sources, sigma: Sigma) -> Sources:
+        """Return the score in the coordinates of the constraint, as a move of all sources."""
         score = self.scores(sources, sigma)
         if self.constraint == "projection":
             return mixing.project_tangent(score, self.gains)
         ratios = tf.constant(self.gains)[:, tf.newaxis] / self.gains[-1]
         return self._follow(score - ratios * score[:, -1:])
 
-    def _noise(self, sources: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
-        """Standard normal noise in the coordinates of the constraint, as a move of all sources."""
+    def _noise(self, sources: Sources, seed: tf.Tensor) -> Sources:
+        """Draw standard normal noise in the coordinates of the constraint, as a move of all sources."""
         noise = normal(shape_of(sources), seed)
         return mixing.project_tangent(noise, self.gains) if self.constraint == "projection" else self._follow(noise)
 
-    def _follow(self, move: tf.Tensor) -> tf.Tensor:
-        """The move whose last source makes up for what the others do to the mixture."""
+    def _follow(self, move: Sources) -> Sources:
+        """Return the move whose last source cancels what the others do to the mixture."""
         free = move[:, :-1]
         column = tf.constant(self.gains[:-1])[:, tf.newaxis]
         last = -tf.reduce_sum(column * free, axis=1, keepdims=True) / self.gains[-1]
         return tf.concat([free, last], axis=1)
 
-    def _constrain(self, mixture: tf.Tensor, sources: tf.Tensor) -> tf.Tensor:
-        """Put back on the mixture what rounding, or the start, took off it."""
+    def _constrain(self, mixture: Waves, sources: Sources) -> Sources:
+        """Restore the constraint, from which rounding or the start may deviate."""
         if self.constraint == "projection":
             return mixing.project(mixture, sources, self.gains)
         error = mixing.residual(mixture, sources, self.gains)[:, tf.newaxis]

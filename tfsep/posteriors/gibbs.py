@@ -1,15 +1,17 @@
 r"""Annealed full-residual updates: Gibbs (one source after the other) and Jacobi (all at once), with restarts.
 
-A source is offered everything the others do not explain, as if it were itself plus noise, and answers with its
-denoised self:
+A source is offered everything that the others do not explain, which is treated as the source plus
+noise and denoised:
 
 .. math:: s_k \leftarrow D_k\!\left(s_k + \frac{m - \sum_j a_j s_j}{a_k},\ \sigma\right).
 
-At high noise a source that sees the *whole* residual can jump between modes, which joint gradient steps cannot: they
-hand every source 1/N of it. Jacobi moves all sources at once and only part of the way (damping). Both find modes of
-the posterior; they do not sample it (stochastic_gibbs.py does). Several starts run side by side in the batch axis, each
-with its own order of sources, and for each mixture one is kept: the one whose sources leave the smallest residual, or
-whose sources, projected on the mixture, are likeliest. A polish at low noise sharpens the answer.
+At high noise a source that is offered the *whole* residual can jump between modes, which joint
+gradient steps cannot: they give every source 1/N of it. Jacobi moves all sources at once and only
+part of the way (damping). Both find modes of the posterior; they do not sample it
+(:mod:`tfsep.posteriors.stochastic_gibbs` does). Several starts run side by side in the batch axis,
+each with its own order of sources, and for each mixture one is kept: the one whose sources leave
+the smallest residual, or whose sources, projected on the mixture, are likeliest. A polish at low
+noise sharpens the answer.
 """
 
 from __future__ import annotations
@@ -17,19 +19,19 @@ from __future__ import annotations
 import dataclasses
 import functools
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
 from tfsep import mixing
+from tfsep.axes import Seed, Sources, TensorLike, Waves
 from tfsep.errors import InputError
 from tfsep.posteriors import gibbs_sweep
 from tfsep.posteriors.annealed import Annealed, AnnealingSettings, log_prob_of_all
 from tfsep.posteriors.base import needs_log_prob, residual_energy
 from tfsep.posteriors.schedule import geometric
 from tfsep.priors.base import Prior
-from tfsep.runtime.random import fold, is_portable
+from tfsep.runtime.stateless_random import fold, is_portable
 
 UPDATES = ("gibbs", "jacobi")
 CHOICES = ("residual", "density")
@@ -40,20 +42,24 @@ class Gibbs(Annealed):
     """Annealed Gibbs or Jacobi updates over waveforms, one compiled loop.
 
     Args:
-        priors: one per source, over waves; a denoiser is all that is asked of them.
+        priors: one per source, over waves, with a denoiser.
         gains: mixing gains; None is the mean.
-        annealing: the schedule, which is geometric with one sweep per level, and how priors are evaluated; None is the
-            kind's defaults. ``stacked`` holds for Jacobi updates and compiled ones. ``jit_compile`` None decides by the
-            work of a call, for Gibbs updates against it: compiled, chains take the sources in other orders
+        annealing: the schedule, which is geometric with one sweep per level, and how priors are
+            evaluated; None is the kind's defaults. ``stacked`` holds for Jacobi updates and
+            compiled ones. ``jit_compile`` None decides by the work of a call, for Gibbs updates
+            against it: compiled, chains renew the sources in other orders
             (:mod:`tfsep.posteriors.gibbs_sweep`), so their draws differ. ``num_chains`` must be 1.
         update: "gibbs" or "jacobi".
-        polish_sigma, polish_levels: a second schedule from ``smallest_sigma`` down; 0 levels for none.
+        polish_sigma, polish_levels: a second schedule from ``smallest_sigma`` down; 0 levels for
+            none.
         damping: share of the way a Jacobi update goes, in 0..1.
         num_restarts: independent starts per mixture.
-        choice: of the restarts, "residual" or "density"; the latter needs priors with a log-density. (A training also
-            takes "validation" and puts the one in its place that wins on validation mixtures.)
-        beginning: without a start, chains begin at "noise" of unit variance, or at "silence", so that each source is
-            first offered the whole mixture: for sources whose level is no part of their prior.
+        choice: of the restarts, "residual" or "density"; the latter needs priors with a
+            log-density. (Training also accepts "validation" and replaces it by the one that is best
+            on validation mixtures.)
+        beginning: without a start, chains begin at "noise" of unit variance, or at "silence", so
+            that each source is first offered the whole mixture: for sources whose level is no part
+            of their prior.
 
     Raises:
         InputError: for priors that cannot serve, or a setting out of its range.
@@ -101,8 +107,8 @@ class Gibbs(Annealed):
         if choice == "density":
             needs_log_prob(self.kind, "the choice by density", self.priors)
 
-    def cold(self, mixture: tf.Tensor, noise: tf.Tensor) -> tf.Tensor:
-        """Standard normal noise: far from everything, and of a level that denoisers know; or silence.
+    def cold(self, mixture: Waves, noise: Sources) -> Sources:
+        """Return standard normal noise, whose level denoisers are trained on, or silence.
 
         Args:
             mixture: (chain, segment), unused.
@@ -111,11 +117,11 @@ class Gibbs(Annealed):
         return noise if self.beginning == "noise" else tf.zeros_like(noise)
 
     def chains_of(self, num_samples: int) -> int:
-        """Every restart is a chain."""
+        """Return the number of restarts of all samples, each of them a chain."""
         return num_samples * self.num_restarts
 
-    def sample(self, mixture: Any, num_samples: int, seed: Any, start: Any = None) -> tf.Tensor:
-        """The best of ``num_restarts`` starts, ``num_samples`` times over; see :class:`Posterior`."""
+    def sample(self, mixture: TensorLike, num_samples: int, seed: Seed, start: TensorLike | None = None) -> tf.Tensor:
+        """Return the best of ``num_restarts`` starts, ``num_samples`` times over; see :class:`Posterior`."""
         ends = self.chains(mixture, self.chains_of(num_samples), seed, start)
         cost = residual_energy(mixture, ends, self.gains) if self.choice == "residual" else self._rarity(mixture, ends)
         cost = tf.reshape(cost, [num_samples, self.num_restarts, -1])
@@ -124,8 +130,8 @@ class Gibbs(Annealed):
         kept = tf.gather(ends, tf.argmin(cost, axis=1), axis=2, batch_dims=2)
         return mixing.project(mixture, kept, self.gains)
 
-    def _rarity(self, mixture: Any, ends: tf.Tensor) -> tf.Tensor:
-        """Minus the joint log-density of the projected sources at the last level: (num, batch)."""
+    def _rarity(self, mixture: TensorLike, ends: tf.Tensor) -> tf.Tensor:
+        """Return minus the joint log-density of the projected sources at the last level: (num, batch)."""
         projected = tf.reshape(mixing.project(mixture, ends, self.gains), [-1, self.num_sources, self.segment])
         log_prob = log_prob_of_all(self.priors, projected, tf.constant(self.sigmas[-1]))
         return -tf.reshape(log_prob, tf.shape(ends)[:2])
@@ -133,7 +139,7 @@ class Gibbs(Annealed):
     def run(
         self, mixture: tf.Tensor, sources: tf.Tensor, sigmas: tf.Tensor, seed: tf.Tensor, levels: tf.Tensor
     ) -> tf.Tensor:
-        """One sweep at each level; see :class:`Annealed`."""
+        """Run one sweep at each level; see :class:`Annealed`."""
         column = tf.constant(self.gains)[:, tf.newaxis]
 
         def jacobi(level: tf.Tensor, sources: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:

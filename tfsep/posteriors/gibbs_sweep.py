@@ -1,9 +1,10 @@
-"""One source after the other: sweeps in which every chain renews every source once, in random order.
+"""Gibbs sweeps: every chain renews every source once, one after the other in random order.
 
-Chains with an order of their own (:func:`sweep_in_any_order`) ask each prior about a varying number of chains at each
-turn, which XLA refuses. Chains in N groups (:func:`sweep_in_groups`) take a common random order, each group beginning
-at another place of it, so that at each turn every source is renewed in one group: all shapes are fixed, and priors of
-one architecture can be evaluated as one. Every chain's order is uniform over all orders either way.
+Chains with an order of their own (:func:`sweep_in_any_order`) evaluate each prior for a varying
+number of chains in each update, which XLA does not support. Chains in N groups
+(:func:`sweep_in_groups`) share a random order, each group beginning at another position of it, so
+that each update renews every source in one group: all shapes are fixed, and priors of one
+architecture can be evaluated as one. Every chain's order is uniform over all orders either way.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from collections.abc import Callable, Sequence
 import tensorflow as tf
 
 from tfsep import mixing
-from tfsep.runtime.random import uniform
+from tfsep.runtime.stateless_random import uniform
 
 
 def sweep_in_any_order(
@@ -30,8 +31,9 @@ def sweep_in_any_order(
         mixture: (chain, time).
         sources: (chain, source, time).
         gains: a_1..a_N.
-        renew: (k, offered, place) -> new sources k of the chains at whose turn number ``place`` it is; offered is what
-            the other sources of these chains leave to it, (m - sum_{j != k} a_j s_j) / a_k, (some chains, time).
+        renew: (k, offered, position) -> new sources k of the chains in whose order k has this
+            position; offered is what the other sources of these chains leave unexplained, (m -
+            sum_{j != k} a_j s_j) / a_k, (some chains, time).
         seed: two int32, of the orders.
 
     Returns:
@@ -41,18 +43,18 @@ def sweep_in_any_order(
     orders = tf.argsort(tf.random.stateless_uniform([num_chains, num_sources], seed, alg="philox"), axis=1)
     vector = tf.constant(gains)
 
-    def turn(place: tf.Tensor, sources: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        chosen = orders[:, place]
+    def update(position: tf.Tensor, sources: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        chosen = orders[:, position]
         rest = mixing.residual(mixture, sources, gains) / tf.gather(vector, chosen)[:, tf.newaxis]
         offered = tf.gather(sources, chosen, batch_dims=1) + rest
         for k in range(num_sources):
             rows = tf.where(chosen == k)
-            renewed = functools.partial(_renewed, sources, offered, rows, k, place, renew)
-            # Operations of some networks refuse a batch of nobody.
+            renewed = functools.partial(_renewed, sources, offered, rows, k, position, renew)
+            # Operations of some networks refuse an empty batch.
             sources = tf.cond(tf.shape(rows)[0] > 0, renewed, lambda same=sources: same)
-        return place + 1, sources
+        return position + 1, sources
 
-    return tf.while_loop(lambda place, _: place < num_sources, turn, (0, sources), parallel_iterations=1)[1]
+    return tf.while_loop(lambda position, _: position < num_sources, update, (0, sources), parallel_iterations=1)[1]
 
 
 def _renewed(
@@ -60,11 +62,11 @@ def _renewed(
     offered: tf.Tensor,
     rows: tf.Tensor,
     k: int,
-    place: tf.Tensor,
+    position: tf.Tensor,
     renew: Callable[[int, tf.Tensor, tf.Tensor], tf.Tensor],
 ) -> tf.Tensor:
-    """Sources (chain, source, time) with source k of the chains ``rows``, (some chains, 1), renewed."""
-    answer = renew(k, tf.gather_nd(offered, rows), place)
+    """Return sources (chain, source, time) with source k of the chains ``rows``, (some chains, 1), renewed."""
+    answer = renew(k, tf.gather_nd(offered, rows), position)
     return tf.tensor_scatter_nd_update(sources, tf.pad(rows, [[0, 0], [0, 1]], constant_values=k), answer)
 
 
@@ -81,9 +83,10 @@ def sweep_in_groups(
         mixture: (chain, time).
         sources: (chain, source, time).
         gains: a_1..a_N.
-        renew_all: what is offered to every source, in as many chains each, -> new sources, (row, source, time); row r
-            of source k is of another chain than row r of the others. Where N does not divide the number of chains,
-            some rows are of chains that are there already, and their answers are dropped.
+        renew_all: what is offered to every source, in as many chains each, -> new sources, (row,
+            source, time); row r of source k is of another chain than row r of the others. Where N
+            does not divide the number of chains, some rows are copies of other chains, and their
+            answers are dropped.
         seed: two int32, of the order.
 
     Returns:
@@ -91,19 +94,19 @@ def sweep_in_groups(
     """
     num_chains, num_sources, length = sources.shape
     rows = -(-num_chains // num_sources)
-    places = tf.range(rows * num_sources) % num_chains
-    grouped = tf.reshape(tf.gather(sources, places), [rows, num_sources, num_sources, length])
-    mixtures = tf.reshape(tf.gather(mixture, places), [rows, num_sources, length])
+    positions = tf.range(rows * num_sources) % num_chains
+    grouped = tf.reshape(tf.gather(sources, positions), [rows, num_sources, num_sources, length])
+    mixtures = tf.reshape(tf.gather(mixture, positions), [rows, num_sources, length])
     order = tf.argsort(uniform([num_sources], seed))
-    place_of, group, vector = tf.argsort(order), tf.range(num_sources), tf.constant(gains)
+    position_of, group, vector = tf.argsort(order), tf.range(num_sources), tf.constant(gains)
 
-    def turn(place: tf.Tensor, sources: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        chosen = tf.gather(order, (group + place) % num_sources)
+    def update(position: tf.Tensor, sources: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        chosen = tf.gather(order, (group + position) % num_sources)
         mine = tf.one_hot(chosen, num_sources, on_value=True, off_value=False)[..., tf.newaxis]
         rest = mixing.residual(mixtures, sources, gains) / tf.gather(vector, chosen)[:, tf.newaxis]
         offered = tf.reduce_sum(tf.where(mine, sources, 0.0), axis=2) + rest
-        answers = renew_all(tf.gather(offered, (place_of - place) % num_sources, axis=1))
-        return place + 1, tf.where(mine, tf.gather(answers, chosen, axis=1)[:, :, tf.newaxis], sources)
+        answers = renew_all(tf.gather(offered, (position_of - position) % num_sources, axis=1))
+        return position + 1, tf.where(mine, tf.gather(answers, chosen, axis=1)[:, :, tf.newaxis], sources)
 
-    swept = tf.while_loop(lambda place, _: place < num_sources, turn, (0, grouped), parallel_iterations=1)[1]
+    swept = tf.while_loop(lambda position, _: position < num_sources, update, (0, grouped), parallel_iterations=1)[1]
     return tf.reshape(swept, [-1, num_sources, length])[:num_chains]

@@ -5,17 +5,19 @@ For noise levels :math:`\sigma_1 > \dots > \sigma_L` and T steps at each,
 .. math:: s \leftarrow s + \eta_i P\,[\nabla \log p_{\sigma_i}(s) + \nabla_s \log p_{\gamma_i}(m|s)]
           + \sqrt{2 \eta_i P}\,\epsilon, \qquad \eta_i = \delta\,\sigma_i^2 / \sigma_L^2, \quad \gamma_i = r\,\sigma_i.
 
-P acts on the source axis. It is the identity as published; preconditioned it is :math:`(I + a a^T / r^2)^{-1}`, which
-shortens steps only along the gains a, where the likelihood is stiff; its limit r -> 0 projects on the directions that
-leave the mixture alone, which is the exact constraint: the likelihood disappears and the state is projected too.
-Near a mode the curvature is at most :math:`(I + a a^T / r^2) / \sigma_i^2`, so a step is stable only while
-:math:`\eta_i (1/\sigma_i^2 + \|a\|^2/\gamma_i^2) < 2`, without the second term where P cancels it. It is the same
-number at every level, and settings that break it are refused. The Metropolis-adjusted step takes or leaves each move
-by the ratio of densities and proposals, so its length no longer biases what is drawn. A last Tweedie step removes the
-noise of the final level.
+P acts on the source axis. It is the identity as published; preconditioned it is :math:`(I + a a^T /
+r^2)^{-1}`, which shortens steps only along the gains a, where the likelihood is stiff; its limit r
+-> 0 projects on the directions that leave the mixture alone, which is the exact constraint: the
+likelihood disappears and the state is projected too. Near a mode the curvature is at most :math:`(I
++ a a^T / r^2) / \sigma_i^2`, so a step is stable only while :math:`\eta_i (1/\sigma_i^2 +
+\|a\|^2/\gamma_i^2) < 2`, without the second term where P cancels it. It is the same number at every
+level, and settings that break it are refused. The Metropolis-adjusted step accepts or rejects each
+proposal by the ratio of densities and proposal densities, so its length no longer biases the draws.
+A last Tweedie step removes the noise of the final level.
 
-Sources: Welling and Teh 2011; Song and Ermon 2019, algorithm 1; Jayaram and Thickstun 2020 (BASIS), algorithm 1;
-Roberts and Tweedie 1996 (adjusted steps); Girolami and Calderhead 2011 (preconditioning).
+Sources: Welling and Teh 2011; Song and Ermon 2019, algorithm 1; Jayaram and Thickstun 2020 (BASIS),
+algorithm 1; Roberts and Tweedie 1996 (adjusted steps); Girolami and Calderhead 2011
+(preconditioning).
 """
 
 from __future__ import annotations
@@ -26,12 +28,13 @@ from collections.abc import Callable, Sequence
 import tensorflow as tf
 
 from tfsep import mixing
+from tfsep.axes import Nats, Sigma, Sources, Waves
 from tfsep.errors import InputError
 from tfsep.posteriors.annealed import Annealed, AnnealingSettings, log_prob_of_all
 from tfsep.posteriors.base import needs_log_prob, needs_score
 from tfsep.posteriors.schedule import geometric
 from tfsep.priors.base import Prior
-from tfsep.runtime.random import fold, normal, shape_of, split, uniform
+from tfsep.runtime.stateless_random import fold, normal, shape_of, split, uniform
 
 
 class Langevin(Annealed):
@@ -50,7 +53,8 @@ class Langevin(Annealed):
         final_denoise: end with a Tweedie step; the exact projection that ends every run follows it.
 
     Raises:
-        InputError: for priors that cannot serve, a setting out of its range, or steps that are not stable.
+        InputError: for priors that cannot serve, a setting out of its range, or steps that are not
+            stable.
     """
 
     kind = "langevin"
@@ -94,18 +98,18 @@ class Langevin(Annealed):
 
     @property
     def _stiffness(self) -> float:
-        """|a|^2 / r^2, by how much the likelihood's curvature along the gains exceeds the priors'."""
+        """Return |a|^2 / r^2, by how much the likelihood's curvature along the gains exceeds the priors'."""
         return sum(gain**2 for gain in self.gains) / self.likelihood_ratio**2
 
     @property
     def _shortening(self) -> float:
-        """The eigenvalue of P along the gains; all others are one."""
+        """Return the eigenvalue of P along the gains; all others are one."""
         if self.exact:
             return 0.0
         return 1.0 / (1.0 + self._stiffness) if self.preconditioned else 1.0
 
     def stability(self) -> float:
-        """eta_i (1/sigma_i^2 + |a|^2/gamma_i^2), less what P cancels; below 2 the dynamics are stable."""
+        """Return eta_i (1/sigma_i^2 + |a|^2/gamma_i^2), less what P cancels; below 2 the dynamics are stable."""
         cancelled = self.exact or self.preconditioned
         return self.relative_step * (1.0 if cancelled else 1.0 + self._stiffness)
 
@@ -116,7 +120,7 @@ class Langevin(Annealed):
     def run(
         self, mixture: tf.Tensor, sources: tf.Tensor, sigmas: tf.Tensor, seed: tf.Tensor, levels: tf.Tensor
     ) -> tf.Tensor:
-        """All steps of each level; see :class:`Annealed`."""
+        """Run all steps of each level; see :class:`Annealed`."""
 
         def anneal(level: tf.Tensor, sources: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
             return level + 1, self.walk(mixture, sources, sigmas[level], self.num_steps, fold(seed, level))[0]
@@ -124,18 +128,18 @@ class Langevin(Annealed):
         begin = (levels[0], sources)
         return tf.while_loop(lambda level, _: level < levels[1], anneal, begin, parallel_iterations=1)[1]
 
-    def enter(self, mixture: tf.Tensor, sources: tf.Tensor) -> tf.Tensor:
-        """On the mixture; see :class:`Annealed`."""
+    def enter(self, mixture: Waves, sources: Sources) -> Sources:
+        """Project the chains on the mixture; see :class:`Annealed`."""
         return mixing.project(mixture, sources, self.gains)
 
-    def finish(self, sources: tf.Tensor, sigma: tf.Tensor) -> tf.Tensor:
-        """Tweedie's step, if asked for; see :class:`Annealed`."""
+    def finish(self, sources: Sources, sigma: Sigma) -> Sources:
+        """Take Tweedie's step, if asked for; see :class:`Annealed`."""
         return self.denoised(sources, sigma) if self.final_denoise else sources
 
     def walk(
-        self, mixture: tf.Tensor, sources: tf.Tensor, sigma: tf.Tensor, num_steps: int, seed: tf.Tensor
-    ) -> tuple[tf.Tensor, tf.Tensor]:
-        """Steps at one noise level: (chain, source, segment) -> the same, and the share of moves taken (chain,)."""
+        self, mixture: Waves, sources: Sources, sigma: Sigma, num_steps: int, seed: tf.Tensor
+    ) -> tuple[Sources, tf.Tensor]:
+        """Take steps at one noise level: (chain, source, segment) -> the same, and the acceptance rate (chain,)."""
         none = tf.zeros(tf.shape(sources)[:1])
         if self.metropolis:
             begin = (0, sources, *self._density(mixture, sources, sigma), none)
@@ -149,26 +153,26 @@ class Langevin(Annealed):
         walk = tf.while_loop(lambda step, _: step < num_steps, move, (0, sources), parallel_iterations=1)
         return walk[1], none + 1.0
 
-    def _adjusted(self, mixture: tf.Tensor, sigma: tf.Tensor, seed: tf.Tensor) -> Callable[..., tuple[tf.Tensor, ...]]:
-        """The Metropolis-adjusted step, of (step, sources, log-density, gradient, moves taken)."""
+    def _adjusted(self, mixture: Waves, sigma: Sigma, seed: tf.Tensor) -> Callable[..., tuple[tf.Tensor, ...]]:
+        """Return the Metropolis-adjusted step, of (step, sources, log-density, gradient, moves accepted)."""
 
         def move(
-            step: tf.Tensor, sources: tf.Tensor, density: tf.Tensor, gradient: tf.Tensor, taken: tf.Tensor
+            step: tf.Tensor, sources: tf.Tensor, density: tf.Tensor, gradient: tf.Tensor, accepted: tf.Tensor
         ) -> tuple[tf.Tensor, ...]:
             seeds = split(fold(seed, step), 2)
             proposed = self._propose(mixture, sources, gradient, sigma, seeds[0])
             new_density, new_gradient = self._density(mixture, proposed, sigma)
-            there = self._log_kernel(sources, proposed, gradient, sigma)
-            back = self._log_kernel(proposed, sources, new_gradient, sigma)
+            forward = self._log_kernel(sources, proposed, gradient, sigma)
+            backward = self._log_kernel(proposed, sources, new_gradient, sigma)
             chance = tf.math.log(uniform(shape_of(density), seeds[1]))
-            accept = chance < new_density - density + back - there
+            accept = chance < new_density - density + backward - forward
             wide = accept[:, tf.newaxis, tf.newaxis]
             return (
                 step + 1,
                 tf.where(wide, proposed, sources),
                 tf.where(accept, new_density, density),
                 tf.where(wide, new_gradient, gradient),
-                taken + tf.cast(accept, tf.float32),
+                accepted + tf.cast(accept, tf.float32),
             )
 
         return move
@@ -176,7 +180,7 @@ class Langevin(Annealed):
     def _propose(
         self, mixture: tf.Tensor, sources: tf.Tensor, gradient: tf.Tensor, sigma: tf.Tensor, seed: tf.Tensor
     ) -> tf.Tensor:
-        """One move, noise included, from sources with this gradient."""
+        """Propose a move, noise included, from sources with this gradient."""
         eta = self.relative_step * sigma**2
         noise = normal(shape_of(sources), seed)
         jump = self._along_gains(noise, math.sqrt(self._shortening))
@@ -184,7 +188,7 @@ class Langevin(Annealed):
         return mixing.project(mixture, moved, self.gains) if self.exact else moved
 
     def _log_kernel(self, here: tf.Tensor, there: tf.Tensor, gradient: tf.Tensor, sigma: tf.Tensor) -> tf.Tensor:
-        """Log-density of the move from here to there but for a constant: (chain,)."""
+        """Return the log-density of the move from here to there but for a constant: (chain,)."""
         eta = self.relative_step * sigma**2
         rest = there - here - eta * self._along_gains(gradient, self._shortening)
         white = self._along_gains(rest, 0.0 if self.exact else 1.0 / math.sqrt(self._shortening))
@@ -197,14 +201,15 @@ class Langevin(Annealed):
         tangent = mixing.project_tangent(direction, self.gains)
         return tangent + factor * (direction - tangent)
 
-    def _gradient(self, mixture: tf.Tensor, sources: tf.Tensor, sigma: tf.Tensor) -> tf.Tensor:
+    def _gradient(self, mixture: Waves, sources: Sources, sigma: Sigma) -> Sources:
+        """Return the gradient of the joint log-density; that of the likelihood is left out where it is exact."""
         score = self.scores(sources, sigma)
         if self.exact:
             return score
         return score + mixing.gradient(mixture, sources, self.likelihood_ratio * sigma, self.gains)
 
-    def _density(self, mixture: tf.Tensor, sources: tf.Tensor, sigma: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        """Joint log-density but for a constant (chain,), and its gradient."""
+    def _density(self, mixture: Waves, sources: Sources, sigma: Sigma) -> tuple[Nats, Sources]:
+        """Return the joint log-density but for a constant (chain,), and its gradient."""
         density = log_prob_of_all(self.priors, sources, sigma)
         if not self.exact:
             density += mixing.log_likelihood(mixture, sources, self.likelihood_ratio * sigma, self.gains)

@@ -1,16 +1,18 @@
-r"""Posterior over the latents of flows: sources are decoded, and only their latents move.
+r"""Posterior over the latents of flows: chains move in latents, from which sources are decoded.
 
 With :math:`s_k = f_k(z_k)` decoded at the prior's smallest noise level,
 
 .. math:: \log p(z|m) = \sum_k \log \mathcal{N}(z_k; 0, I)
           + \log \mathcal{N}\Big(m; \sum_k a_k f_k(z_k), \gamma^2 I\Big) + \text{const},
 
-with the mixture noise gamma falling level by level. ``optimise`` climbs it by Adam and ends at a mode in z: a
-heuristic, whose answer depends on the flow's coordinates. ``sample`` draws from it by Langevin's steps of length
-:math:`\eta_i = h / (1 + \|a\|^2 / \gamma_i^2)`, which is stable for h < 2 where decoders do not stretch (their slopes
-are at most one, as for sources within full scale); a flow with larger slopes needs a smaller h.
+with the mixture noise gamma falling level by level. ``optimise`` climbs it by Adam and ends at a
+mode in z: a heuristic, whose answer depends on the flow's coordinates. ``sample`` draws from it by
+Langevin's steps of length :math:`\eta_i = h / (1 + \|a\|^2 / \gamma_i^2)`, which is stable for h <
+2 where decoders do not stretch (their slopes are at most one, as for sources within full scale); a
+flow with larger slopes needs a smaller h.
 
-Sources: Kingma and Ba 2015 (Adam); Jalal et al. 2021 (Langevin dynamics in latents); Zhu et al. 2022 (InstGlow).
+Sources: Kingma and Ba 2015 (Adam); Jalal et al. 2021 (Langevin dynamics in latents); Zhu et al.
+2022 (InstGlow).
 """
 
 from __future__ import annotations
@@ -20,12 +22,13 @@ from collections.abc import Sequence
 import tensorflow as tf
 
 from tfsep import mixing
+from tfsep.axes import Sources, Waves
 from tfsep.errors import InputError
 from tfsep.posteriors.annealed import Annealed, AnnealingSettings
 from tfsep.posteriors.base import events_of
 from tfsep.posteriors.schedule import geometric
 from tfsep.priors.base import Prior
-from tfsep.runtime.random import fold
+from tfsep.runtime.stateless_random import fold
 
 UPDATES = ("optimise", "sample")
 _FIRST_DECAY, _SECOND_DECAY, _EPSILON = 0.9, 0.999, 1e-8
@@ -42,7 +45,8 @@ class Latent(Annealed):
         num_steps: steps at each level.
         step_size: h above; of Adam, the largest move of a latent in one step.
         num_chains: chains averaged into one sample.
-        start_sigma: gamma at which a warm start begins, and the noise added to it; None is the middle of the schedule.
+        start_sigma: gamma at which a warm start begins, and the noise added to it; None is the
+            middle of the schedule.
 
     Raises:
         InputError: for priors that are no flows over waves, or a setting out of its range.
@@ -50,7 +54,7 @@ class Latent(Annealed):
 
     kind = "latent"
     annealing_fields = ()
-    divisible = False  # its steps have moments, which a part would forget
+    divisible = False  # Adam's moments are carried from level to level
 
     def __init__(
         self,
@@ -82,28 +86,30 @@ class Latent(Annealed):
         self.update, self.num_steps, self.step_size = update, num_steps, step_size
         self.is_sampler = update == "sample"
 
-    def cold(self, mixture: tf.Tensor, noise: tf.Tensor) -> tf.Tensor:
-        """Draws of the priors, decoded from standard normal noise (chain, source, segment), of its shape."""
+    def cold(self, mixture: Waves, noise: Sources) -> Sources:
+        """Draw from the priors, by decoding standard normal noise (chain, source, segment), of its shape."""
         return self.decode(noise)
 
     def run(
         self, mixture: tf.Tensor, sources: tf.Tensor, sigmas: tf.Tensor, seed: tf.Tensor, levels: tf.Tensor
     ) -> tf.Tensor:
-        """All levels and steps; see :class:`Annealed`."""
-        del levels  # it goes through all of them at once
+        """Run all levels and steps; see :class:`Annealed`."""
+        del levels  # all of them are run at once
         pairs = zip(self.priors, events_of(sources), strict=True)
         latents = [prior.encode(events)[0][..., 0] for prior, events in pairs]
         total = tf.shape(sigmas)[0] * self.num_steps
         return self.decode(self._walk(mixture, tf.stack(latents, axis=1), sigmas, seed, total))
 
-    def decode(self, latents: tf.Tensor) -> tf.Tensor:
-        """Each source decoded by its own prior: (batch, source, time) -> the same."""
+    def decode(self, latents: tf.Tensor) -> Sources:
+        """Decode each source by its own prior: (batch, source, time) -> the same."""
         pairs = zip(self.priors, events_of(latents), strict=True)
         return tf.stack([prior.decode(z)[..., 0] for prior, z in pairs], axis=1)
 
     def _walk(
         self, mixture: tf.Tensor, latents: tf.Tensor, gammas: tf.Tensor, seed: tf.Tensor, total: tf.Tensor
     ) -> tf.Tensor:
+        """Take ``total`` steps in the latents, (chain, source, segment)."""
+
         def move(
             step: tf.Tensor, latents: tf.Tensor, first: tf.Tensor, second: tf.Tensor
         ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor, tf.Tensor]:
@@ -124,7 +130,7 @@ class Latent(Annealed):
         return tf.while_loop(lambda step, *_: step < total, move, begin, parallel_iterations=1)[1]
 
     def _gradient(self, mixture: tf.Tensor, latents: tf.Tensor, gamma: tf.Tensor) -> tf.Tensor:
-        """Gradient of log p(z|m): (batch, source, time)."""
+        """Return the gradient of log p(z|m): (batch, source, time)."""
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch(latents)
             explained = mixing.log_likelihood(mixture, self.decode(latents), gamma, self.gains)

@@ -45,7 +45,8 @@ def composition(
 ) -> Composition:
     """Build the stages that are only described, as far as they are used, and compose them.
 
-    The arguments are those of :class:`Composition`; a stage may also be the arguments of :func:`build`.
+    The arguments are those of :class:`Composition`; a stage may also be the arguments of
+    :func:`build`.
     """
     from tfsep.posteriors.composition import Composition
 
@@ -60,8 +61,8 @@ def composition(
 def parameters(kind: str) -> dict[str, inspect.Parameter]:
     """Return the settings of a kind as keyword-only parameters with annotation (as text) and default.
 
-    What a model gives to every posterior is left out: ``priors``, ``gains``, ``num_sources`` and ``segment``. The
-    annealing settings of a sampler stand one by one, with the kind's defaults.
+    What a model gives to every posterior is left out: ``priors``, ``gains``, ``num_sources`` and
+    ``segment``. The annealing settings of a sampler stand one by one, with the kind's defaults.
 
     Raises:
         InputError: for an unknown kind.
@@ -97,9 +98,10 @@ def build(
     Args:
         kind: one of :data:`KINDS`.
         priors: one per source, for the kinds that sample with them.
-        silence_probability: probability that a source is absent from a mixture, from 0 (never) to below 1
-            (:mod:`tfsep.posteriors.silence`).
-        settings: the kind's own (:func:`parameters`), and ``gains``; of a learned kind ``num_sources`` and ``segment``.
+        silence_probability: probability that a source is absent from a mixture, from 0 (never) to
+            below 1 (:mod:`tfsep.posteriors.silence`).
+        settings: the kind's own (:func:`parameters`), and ``gains``; of a learned kind
+            ``num_sources`` and ``segment``.
 
     Raises:
         InputError: for an unknown kind, a setting the kind does not have, or priors it cannot use.

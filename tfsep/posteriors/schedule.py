@@ -8,7 +8,7 @@ from tfsep.errors import InputError
 
 
 def geometric(largest: float, smallest: float, num_levels: int) -> np.ndarray:
-    """Noise levels from ``largest`` down to ``smallest`` in equal ratios: (num_levels,) float32.
+    """Return noise levels from ``largest`` down to ``smallest`` in equal ratios: (num_levels,) float32.
 
     Raises:
         InputError: unless 0 < smallest <= largest and num_levels >= 1.
@@ -22,7 +22,9 @@ def geometric(largest: float, smallest: float, num_levels: int) -> np.ndarray:
 
 
 def karras(largest: float, smallest: float, num_levels: int, rho: float = 7.0) -> np.ndarray:
-    """Noise levels whose rho-th roots fall in equal steps (Karras et al. 2022, equation 5): (num_levels,) float32.
+    """Return noise levels whose rho-th roots fall in equal steps: (num_levels,) float32.
+
+    Source: Karras et al. 2022, equation 5.
 
     Raises:
         InputError: unless 0 < smallest <= largest, num_levels >= 1 and rho > 0.
@@ -35,7 +37,9 @@ def karras(largest: float, smallest: float, num_levels: int, rho: float = 7.0) -
 
 
 def warm(sigmas: np.ndarray, start_sigma: float | None) -> np.ndarray:
-    """The schedule of a warm start: ``start_sigma`` and every level below it; None is the middle of the schedule.
+    """Return the schedule of a warm start: ``start_sigma`` and every level below it.
+
+    None is the middle of the schedule.
 
     Raises:
         InputError: unless start_sigma lies within the schedule.

@@ -1,22 +1,22 @@
-r"""Silence as part of the model: a source that may be absent has a spike at zero in its density.
+r"""Silence as part of the model: the density of a source that may be absent has a point mass at zero.
 
 .. math:: p'_\sigma(y) = (1 - \pi)\, p_\sigma(y) + \pi\, \mathcal{N}(y; 0, \sigma^2 I), \qquad
           D'(y, \sigma) = (1 - \rho)\, D(y, \sigma), \qquad
           \rho = \frac{\pi\, \mathcal{N}(y; 0, \sigma^2 I)}{p'_\sigma(y)}.
 
-The responsibility rho weighs how well silence explains a noised event against how well the prior does; it needs a true
-log-density, so priors that have only a score are refused. An absent source then ends near zero because that is
-likelier, not because a threshold says so.
+The responsibility rho weighs how well silence explains a noised event against how well the prior
+does; it needs a true log-density, so priors that have only a score are refused. An absent source
+then ends near zero because that is likelier, not because a threshold says so.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any
 
 import tensorflow as tf
 
+from tfsep.axes import Events, Nats, Seed, Sigma, TensorLike
 from tfsep.errors import InputError
 from tfsep.priors.base import Prior, broadcast_to_event, per_example_sigma
 
@@ -25,7 +25,7 @@ class SilencePrior(Prior):
     """A prior of a source that is absent with a given probability; see the module's text.
 
     Args:
-        prior: of the source where it sounds; needs a log-density.
+        prior: of the source where it is present; needs a log-density.
         probability: of silence, in 0..1 without its ends.
 
     Raises:
@@ -43,8 +43,8 @@ class SilencePrior(Prior):
         self.front_end, self.has_posterior_sample = prior.front_end, prior.has_posterior_sample
         self.smallest_sigma, self.largest_sigma = prior.smallest_sigma, prior.largest_sigma
 
-    def _shares(self, x: Any, sigma: Any) -> tuple[tf.Tensor, tf.Tensor]:
-        """Log of (1 - pi) p_sigma(x) and of pi N(x; 0, sigma^2 I), both (batch,)."""
+    def _shares(self, x: TensorLike, sigma: Sigma | None) -> tuple[Nats, Nats]:
+        """Return the logarithms of (1 - pi) p_sigma(x) and of pi N(x; 0, sigma^2 I), both (batch,)."""
         sounding = self.prior.log_prob(x, sigma) + math.log1p(-self.probability)
         x = tf.cast(tf.convert_to_tensor(x), sounding.dtype)
         sigma = per_example_sigma(self.smallest_sigma if sigma is None else sigma, x)
@@ -52,29 +52,29 @@ class SilencePrior(Prior):
         silent = -0.5 * (power / sigma**2 + self.dimensions * tf.math.log(math.tau * sigma**2))
         return sounding, silent + math.log(self.probability)
 
-    def responsibility(self, x: Any, sigma: Any) -> tf.Tensor:
-        """Probability that a noised event is silence: (batch,) + event_shape -> (batch,)."""
+    def responsibility(self, x: TensorLike, sigma: Sigma | None) -> tf.Tensor:
+        """Return the probability that a noised event is silence: (batch,) + event_shape -> (batch,)."""
         sounding, silent = self._shares(x, sigma)
         return tf.sigmoid(silent - sounding)
 
-    def log_prob(self, x: Any, sigma: Any = None) -> tf.Tensor:
-        """Log of p'_sigma: (batch,) + event_shape -> (batch,) nats."""
+    def log_prob(self, x: TensorLike, sigma: Sigma | None = None) -> Nats:
+        """Return the logarithm of p'_sigma: (batch,) + event_shape -> (batch,) nats."""
         return tf.reduce_logsumexp(tf.stack(self._shares(x, sigma)), axis=0)
 
-    def denoise(self, x: Any, sigma: Any) -> tf.Tensor:
-        """The prior's denoised event times the probability that there is one: (batch,) + event_shape -> the same."""
+    def denoise(self, x: TensorLike, sigma: Sigma | None) -> Events:
+        """Return the prior's denoised event times the probability of presence: (batch,) + event_shape -> the same."""
         clean = self.prior.denoise(x, sigma)
         return clean * (1.0 - broadcast_to_event(self.responsibility(x, sigma), clean))
 
-    def score(self, x: Any, sigma: Any = None) -> tf.Tensor:
-        """(denoise(x) - x) / sigma^2: (batch,) + event_shape -> the same."""
+    def score(self, x: TensorLike, sigma: Sigma | None = None) -> Events:
+        """Return (denoise(x) - x) / sigma^2: (batch,) + event_shape -> the same."""
         clean = self.denoise(x, sigma)
         x = tf.cast(tf.convert_to_tensor(x), clean.dtype)
         sigma = per_example_sigma(self.smallest_sigma if sigma is None else sigma, x)
         return (clean - x) / broadcast_to_event(sigma, x) ** 2
 
-    def posterior_sample(self, y: Any, sigma: Any, seed: Any) -> tf.Tensor:
-        """Silence with the responsibility's probability, else a draw of the prior: (batch,) + event_shape -> the same.
+    def posterior_sample(self, y: TensorLike, sigma: Sigma, seed: Seed) -> Events:
+        """Draw silence with the responsibility's probability, else from the prior: (batch,) + event_shape -> the same.
 
         Raises:
             InputError: if the prior cannot draw.
@@ -85,7 +85,7 @@ class SilencePrior(Prior):
         chance = tf.random.stateless_uniform(tf.shape(silent), seeds[1], dtype=silent.dtype, alg="philox")
         return tf.where(broadcast_to_event(chance < silent, drawn), tf.zeros_like(drawn), drawn)
 
-    def sample(self, num: int, seed: Any, sigma: Any = None) -> tf.Tensor:
+    def sample(self, num: int, seed: Seed, sigma: Sigma | None = None) -> Events:
         """Draw ``num`` events, some of them nothing but noise of level ``sigma``: (num,) + event_shape."""
         seeds = tf.random.split(tf.cast(seed, tf.int32), 3)
         drawn = self.prior.sample(num, seeds[0], sigma)
@@ -96,5 +96,5 @@ class SilencePrior(Prior):
 
 
 def with_silence(priors: Sequence[Prior], probability: float) -> list[Prior]:
-    """Each prior with a spike at zero of the given probability."""
+    """Return each prior with a point mass of the given probability at zero."""
     return [SilencePrior(prior, probability) for prior in priors]

@@ -1,13 +1,15 @@
-r"""A true Gibbs sampler: each source is drawn from its own posterior given the mixture and all other sources.
+r"""An exact Gibbs sampler: each source is drawn from its own posterior given the mixture and all other sources.
 
-With :math:`m = \sum_k a_k s_k + \mathcal{N}(0, \gamma^2 I)`, the others leave to source k itself plus noise,
+With :math:`m = \sum_k a_k s_k + \mathcal{N}(0, \gamma^2 I)`, the others leave to source k itself
+plus noise,
 
 .. math:: y_k = \frac{m - \sum_{j \ne k} a_j s_j}{a_k} = s_k + \mathcal{N}\!\big(0, (\gamma / a_k)^2 I\big),
 
-so a draw of :math:`p(s_k | m, s_{j \ne k})` is one draw of clean events given a noised one, which a prior with
-``posterior_sample`` gives exactly. Sweeping the sources in random order leaves :math:`p(s|m)` at mixture noise gamma
-invariant; gamma falls with the schedule, whose levels :math:`\sigma = \gamma \sqrt{N} / \|a\|` are the noise that
-sources of equal gains see. At low noise neighbouring draws differ little: modes are chosen high in the schedule.
+so a draw of :math:`p(s_k | m, s_{j \ne k})` is one draw of clean events given a noised one, which
+``posterior_sample`` of a prior draws exactly. Sweeping the sources in random order leaves
+:math:`p(s|m)` at mixture noise gamma invariant; gamma falls with the schedule, whose levels
+:math:`\sigma = \gamma \sqrt{N} / \|a\|` are the noise on sources of equal gains. At low noise
+successive draws differ little: modes are chosen at the high levels.
 
 Source: Geman and Geman 1984.
 """
@@ -20,12 +22,13 @@ from collections.abc import Sequence
 import tensorflow as tf
 
 from tfsep import mixing
+from tfsep.axes import Sigma, Sources, Waves
 from tfsep.errors import InputError
 from tfsep.posteriors.annealed import Annealed, AnnealingSettings
 from tfsep.posteriors.gibbs_sweep import sweep_in_any_order
 from tfsep.posteriors.schedule import geometric
 from tfsep.priors.base import Prior
-from tfsep.runtime.random import fold
+from tfsep.runtime.stateless_random import fold
 
 
 class StochasticGibbs(Annealed):
@@ -38,7 +41,8 @@ class StochasticGibbs(Annealed):
         num_sweeps: sweeps over all sources at each level.
 
     Raises:
-        InputError: for priors that cannot draw clean events given noised ones, or a setting out of its range.
+        InputError: for priors that cannot draw clean events given noised ones, or a setting out of
+            its range.
     """
 
     kind = "stochastic_gibbs"
@@ -72,7 +76,7 @@ class StochasticGibbs(Annealed):
     def run(
         self, mixture: tf.Tensor, sources: tf.Tensor, sigmas: tf.Tensor, seed: tf.Tensor, levels: tf.Tensor
     ) -> tf.Tensor:
-        """All sweeps of each level; see :class:`Annealed`."""
+        """Run all sweeps of each level; see :class:`Annealed`."""
 
         def anneal(level: tf.Tensor, sources: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
             return level + 1, self.walk(mixture, sources, sigmas[level], self.num_sweeps, fold(seed, level))[0]
@@ -81,16 +85,16 @@ class StochasticGibbs(Annealed):
         return tf.while_loop(lambda level, _: level < levels[1], anneal, begin, parallel_iterations=1)[1]
 
     def walk(
-        self, mixture: tf.Tensor, sources: tf.Tensor, sigma: tf.Tensor, num_steps: int, seed: tf.Tensor
-    ) -> tuple[tf.Tensor, tf.Tensor]:
-        """Sweeps at one level: (chain, source, segment) -> the same, and the share of moves taken, one (chain,)."""
+        self, mixture: Waves, sources: Sources, sigma: Sigma, num_steps: int, seed: tf.Tensor
+    ) -> tuple[Sources, tf.Tensor]:
+        """Sweep at one level: (chain, source, segment) -> the same, and the acceptance rate, which is 1, (chain,)."""
         factors = noise_factors(self.gains)
 
         def sweep(step: tf.Tensor, sources: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
             seeds = tf.random.split(fold(seed, step), 2)
 
-            def renew(k: int, offered: tf.Tensor, place: tf.Tensor) -> tf.Tensor:
-                draw = fold(seeds[1], place * self.num_sources + k)
+            def renew(k: int, offered: tf.Tensor, position: tf.Tensor) -> tf.Tensor:
+                draw = fold(seeds[1], position * self.num_sources + k)
                 return self.priors[k].posterior_sample(offered[..., tf.newaxis], factors[k] * sigma, draw)[..., 0]
 
             return step + 1, sweep_in_any_order(mixture, sources, self.gains, renew, seeds[0])
@@ -100,6 +104,6 @@ class StochasticGibbs(Annealed):
 
 
 def noise_factors(gains: Sequence[float]) -> tuple[float, ...]:
-    """|a| / (sqrt(N) |a_k|): the noise each source sees at level 1; one for equal gains."""
+    """Return |a| / (sqrt(N) |a_k|), the noise on each source at level 1; one for equal gains."""
     root = math.sqrt(sum(gain**2 for gain in gains) / len(gains))
     return tuple(root / abs(gain) for gain in gains)

@@ -1,8 +1,9 @@
-"""Who holds weights in long vectors: a fact for what could read them there, and which no variable carries.
+"""Weights packed into long vectors: a fact of the trace that no variable carries.
 
-A trainer lays its variables behind each other (``tfsep.training.flat_weights``) and says so with :func:`using` while an
-objective is traced; a flow whose steps are a loop asks :func:`packed` for the places of its weights
-(``tfsep.bijectors.reversible.stacked_parameters``). Each thread of control has a holder of its own, or none.
+A trainer packs its variables one behind the other (:mod:`tfsep.training.flat_weights`) and says so
+with :func:`using` while an objective is traced. A flow whose steps are a loop asks :func:`packed`
+for the positions of its weights (:mod:`tfsep.bijectors.reversible.stacked_parameters`). Each thread
+has packed weights of its own, or none.
 """
 
 from __future__ import annotations
@@ -11,36 +12,40 @@ import contextlib
 import contextvars
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TypeAlias
 
-Position = tuple[int, int]
+import tensorflow as tf
+
+#: Number of a vector, and the first entry of a variable in it.
+Position: TypeAlias = tuple[int, int]
 
 
 @dataclass(frozen=True)
 class PackedWeights:
-    """Long vectors in which variables lie.
+    """Vectors into which variables are packed.
 
     Attributes:
-        position: variable -> number of its vector and its first entry there, or None.
-        view: number of a vector, and the variables that are read from it -> the vector, as a tensor.
+        position: variable -> its position, or None if it is not packed.
+        view: number of a vector, and the variables that are read from it -> the vector, as a
+            tensor.
     """
 
-    position: Callable[[Any], Position | None]
-    view: Callable[[int, Sequence[Any]], Any]
+    position: Callable[[tf.Variable], Position | None]
+    view: Callable[[int, Sequence[tf.Variable]], tf.Tensor]
 
 
 _packed: contextvars.ContextVar[PackedWeights | None] = contextvars.ContextVar("packed_weights", default=None)
 
 
 def packed() -> PackedWeights | None:
-    """Whose vectors the variables lie in that are read now."""
+    """Return the packed weights from which variables may be read now; None where there are none."""
     return _packed.get()
 
 
 @contextlib.contextmanager
-def using(by: PackedWeights) -> Iterator[None]:
-    """What is traced in this block may read variables from the holder's vectors."""
-    token = _packed.set(by)
+def using(packed_weights: PackedWeights) -> Iterator[None]:
+    """Let what is traced in this block read variables from packed weights."""
+    token = _packed.set(packed_weights)
     try:
         yield
     finally:

@@ -1,9 +1,11 @@
-"""Where an operation will run that is being traced: a fact which some layers need and no tensor carries.
+"""Where an operation that is being traced will run: a fact which some layers need and no tensor carries.
 
-An operation stands in a plain graph (:data:`GRAPH`), in a program that XLA compiles (:data:`XLA`), in a loop of such a
-program (:data:`XLA_LOOP`), or in a call that is vectorised over several models (:data:`STACKED`). Whoever traces such a
-thing says so with :func:`entering`; :func:`current` tells. A program can be built for another device than this
-machine's (:func:`targeting`; :func:`target_device` tells). Each thread has a context and a target device of its own.
+An operation is part of a plain graph (:data:`GRAPH`), of a program that XLA compiles (:data:`XLA`),
+of a loop of such a program (:data:`XLA_LOOP`), or of a call that is vectorised over several models
+(:data:`STACKED`). The code that begins such a trace declares it with :func:`entering`, and
+:func:`current` reads it. A program can be built for another device than this machine's:
+:func:`targeting` declares it, :func:`target_device` reads it. Each thread has a context and a
+target device of its own.
 """
 
 from __future__ import annotations
@@ -14,25 +16,25 @@ from collections.abc import Iterator
 
 GRAPH, XLA, XLA_LOOP, STACKED = "graph", "xla", "xla loop", "stacked"
 CONTEXTS = (GRAPH, XLA, XLA_LOOP, STACKED)
-_context: contextvars.ContextVar[str] = contextvars.ContextVar("place", default=GRAPH)
-_target: contextvars.ContextVar[str | None] = contextvars.ContextVar("target", default=None)
+_context: contextvars.ContextVar[str] = contextvars.ContextVar("trace_context", default=GRAPH)
+_target: contextvars.ContextVar[str | None] = contextvars.ContextVar("target_device", default=None)
 
 
 def current() -> str:
-    """Where what is traced now will run, one of :data:`CONTEXTS`."""
+    """Return the context of what is traced now, one of :data:`CONTEXTS`."""
     return _context.get()
 
 
 @contextlib.contextmanager
-def entering(somewhere: str) -> Iterator[None]:
-    """What is traced in this block runs in such a place; what is stacked already stays so.
+def entering(context: str) -> Iterator[None]:
+    """Declare the context of what is traced in this block; within :data:`STACKED` it stays that.
 
     Raises:
-        ValueError: for another place.
+        ValueError: for a name that is none of :data:`CONTEXTS`.
     """
-    if somewhere not in CONTEXTS:
-        raise ValueError(f"a place of tracing must be one of {', '.join(CONTEXTS)}, got {somewhere!r}")
-    token = _context.set(STACKED if current() == STACKED else somewhere)
+    if context not in CONTEXTS:
+        raise ValueError(f"a trace context must be one of {', '.join(CONTEXTS)}, got {context!r}")
+    token = _context.set(STACKED if current() == STACKED else context)
     try:
         yield
     finally:
@@ -41,19 +43,19 @@ def entering(somewhere: str) -> Iterator[None]:
 
 @contextlib.contextmanager
 def entering_loop() -> Iterator[None]:
-    """What is traced in this block runs in a loop of the place around it."""
+    """Declare that what is traced in this block is the body of a loop in the current context."""
     with entering(XLA_LOOP if current() == XLA else current()):
         yield
 
 
 def target_device() -> str | None:
-    """The kind of device, such as "GPU", that what is traced now is bound for; None is whatever this machine has."""
+    """Return the kind of device, such as "GPU", that is traced for; None is whatever this machine has."""
     return _target.get()
 
 
 @contextlib.contextmanager
 def targeting(device: str | None) -> Iterator[None]:
-    """What is traced in this block is to run on such a device, here or elsewhere."""
+    """Declare the kind of device on which what is traced in this block will run; None is whatever this machine has."""
     token = _target.set(device)
     try:
         yield

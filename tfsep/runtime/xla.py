@@ -1,47 +1,52 @@
-r"""Whether the loop of an annealed sampler is compiled by XLA, and the programs that come of it.
+r"""The loop of an annealed sampler, as a plain graph or compiled by XLA, and the decision between them.
 
-Compilation takes C seconds once for each number of chains and of levels; each evaluation of the priors then takes
-:math:`t_x` instead of :math:`t_g` seconds for a sample of a chain. It pays once
+Compilation takes C seconds once for each number of chains and of levels; each evaluation of the
+priors then takes :math:`t_x` instead of :math:`t_g` seconds for a sample of a chain. It pays once
 
 .. math:: W > \frac{C}{t_g - t_x}, \qquad W = \text{evaluations of each prior} \times \text{chains} \times
           \text{segment},
 
-the work of one call, in samples. ``python -m benchmarks.speed.compilation`` measures it: for four flows of 4 couplings
-over 2,048 samples, 4 chains, priors one by one, the first draw took 148 s compiled and 141 s as a graph (wall clock,
-two cores with a load of 9; 25 and 27 s of processor time, most of it tracing), a step 0.29 and 0.43 s (0.06 and 0.17
-s): W = 0.4 million samples by the wall clock, and no price at all by processor time. Stacked, as is the default where
-XLA compiles, the first draw took 96 s (15 s) and a step 0.15 s (0.06 s): ahead from the start. :data:`LEAST_WORK` is
-five times the figure of priors one by one, as one run a row, one after the other, is little evidence, and because
-other lengths, batches and priors cheaper than flows were not measured.
+the work of one call, in samples. ``python -m benchmarks.speed.compilation`` measures it: for four
+flows of 4 couplings over 2,048 samples, 4 chains, priors one by one, the first draw took 148 s
+compiled and 141 s as a graph (wall clock, two cores with a load of 9; 25 and 27 s of processor
+time, most of it tracing), a step 0.29 and 0.43 s (0.06 and 0.17 s): W = 0.4 million samples by the
+wall clock, and no price at all by processor time. Stacked, as is the default where XLA compiles,
+the first draw took 96 s (15 s) and a step 0.15 s (0.06 s): ahead from the start. :data:`LEAST_WORK`
+is five times the figure of priors one by one, as one run of each case is little evidence, and
+because other lengths, batches and priors cheaper than flows were not measured.
 
-The decision depends on the call alone, not on the calls before, so a seed gives the same draws whenever it is asked; a
-last, smaller batch of a song that is too little by itself runs as a plain graph.
+The decision depends on the call alone, not on the calls before, so a seed gives the same draws
+whenever it is asked; a last, smaller batch of a song that is too little by itself runs as a plain
+graph.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
+import numpy as np
 import tensorflow as tf
 
+from tfsep.axes import Seed, Sources, Waves
 from tfsep.errors import InputError
-from tfsep.runtime.random import portable
+from tfsep.runtime.stateless_random import portable
 from tfsep.runtime.trace_context import XLA_LOOP, entering
 
+#: Samples through each prior in one call from which compilation by XLA pays.
 LEAST_WORK = 2_000_000
-"""Samples through each prior in one call from which compilation by XLA pays."""
 
 
 class Programs:
     """One sampler's loop, run(mixture, sources, sigmas, seed, levels), as a plain graph and as programs of XLA.
 
     Args:
-        run: of (chain, segment), (chain, source, segment), (level,) float32, two int32 and two int32.
+        run: of (chain, segment), (chain, source, segment), (level,) float32, two int32 and two
+            int32.
         num_sources: N.
         segment: samples.
-        jit_compile: True compiles every call, False none; None those whose work reaches :data:`LEAST_WORK`. Calls from
-            within a graph are never compiled: the outer graph decides.
+        jit_compile: True compiles every call, False none; None those whose work reaches
+            :data:`LEAST_WORK`. Calls from within a graph are never compiled: the outer graph
+            decides.
 
     Attributes:
         compiled: the program, a tf.function of the same arguments.
@@ -50,7 +55,8 @@ class Programs:
         InputError: if jit_compile is something else.
     """
 
-    def __init__(self, run: Callable[..., tf.Tensor], num_sources: int, segment: int, jit_compile: bool | None) -> None:
+    def __init__(self, run: Callable[..., Sources], num_sources: int, segment: int, jit_compile: bool | None) -> None:
+        """Check the setting; nothing is traced before the first call."""
         if jit_compile is not None and not isinstance(jit_compile, bool):
             raise InputError(f"jit_compile must be None, True or False, got {jit_compile!r}")
         self.jit_compile, self.segment = jit_compile, segment
@@ -70,18 +76,24 @@ class Programs:
         self.compiled = tf.function(run_portable, jit_compile=True, autograph=False)
 
     def compiles(self, evaluations: int, num_chains: int) -> bool:
-        """Whether a call from here, with so many evaluations of each prior in each chain, is compiled by XLA."""
+        """Tell whether a call from here, with so many evaluations of each prior in each chain, is compiled by XLA."""
         if tf.inside_function() or self.jit_compile is False:
             return False
         return self.jit_compile is True or evaluations * num_chains * self.segment >= LEAST_WORK
 
-    def plain(self) -> Any:
-        """The plain graph, traced."""
+    def plain(self) -> tf.types.experimental.ConcreteFunction:
+        """Return the plain graph, traced."""
         return self._plain.get_concrete_function()
 
     def __call__(
-        self, evaluations: int, mixture: Any, sources: Any, sigmas: Any, seed: Any, levels: tuple[int, int]
-    ) -> tf.Tensor:
+        self,
+        evaluations: int,
+        mixture: Waves,
+        sources: Sources,
+        sigmas: np.ndarray | tf.Tensor,
+        seed: Seed,
+        levels: tuple[int, int],
+    ) -> Sources:
         """Run levels of the loop, (chain, source, segment); it is compiled once for each number of chains and levels.
 
         Args:

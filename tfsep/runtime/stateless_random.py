@@ -1,16 +1,18 @@
-r"""Random numbers of samplers: the same from a seed whether a graph runs as it is or is compiled by XLA.
+r"""Random numbers from stateless seeds: the same whether a graph runs as it is or is compiled by XLA.
 
-TensorFlow's stateless kernels scramble a seed by one Philox block, count through Philox blocks and turn their bits
-into numbers: :math:`u = b / 2^{23}` from the low 23 bits b of each, and of two of them, by Box and Muller,
+TensorFlow's stateless kernels scramble a seed by one Philox block, count through Philox blocks and
+turn their bits into numbers: :math:`u = b / 2^{23}` from the low 23 bits b of each, and of two of
+them, by Box and Muller,
 
 .. math:: \sin(2 \pi u_1) \sqrt{-2 \log u_0}, \qquad \cos(2 \pi u_1) \sqrt{-2 \log u_0}.
 
-XLA has the same Philox blocks, but reads a negative seed as an unsigned one, takes the high bits and lays pairs out
-in another order: the same call draws other numbers there. Within :func:`portable` the functions below therefore do
-those steps themselves, from the bits; elsewhere they call the kernels, which are faster. Both agree to rounding, and
-seeds agree exactly.
+XLA has the same Philox blocks, but reads a negative seed as an unsigned one, takes the high bits
+and lays pairs out in another order: the same call draws other numbers there. Within
+:func:`portable` the functions below therefore do those steps themselves, from the bits; elsewhere
+they call the kernels, which are faster. Both agree to rounding, and seeds agree exactly.
 
-Sources: Salmon et al. 2011 (Philox); Box and Muller 1958; tensorflow/core/lib/random/random_distributions.h and
+Sources: Salmon et al. 2011 (Philox); Box and Muller 1958;
+tensorflow/core/lib/random/random_distributions.h and
 tensorflow/core/kernels/stateless_random_ops.cc (GenerateKey).
 """
 
@@ -19,10 +21,13 @@ from __future__ import annotations
 import contextlib
 import contextvars
 import math
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Iterator, Sequence
+from typing import TypeAlias
 
 import tensorflow as tf
+
+#: Lengths of axes; a tensor where some are unknown while a graph is traced.
+Shape: TypeAlias = Sequence[int] | tf.Tensor
 
 _PHILOX = 1
 _SCRAMBLE = 0x02461E293EC8F720
@@ -32,7 +37,7 @@ _portable: contextvars.ContextVar[bool] = contextvars.ContextVar("portable", def
 
 @contextlib.contextmanager
 def portable() -> Iterator[None]:
-    """What is traced within draws the numbers of the plain graph under XLA too."""
+    """Draw the numbers of the plain graph under XLA too, in what is traced in this block."""
     token = _portable.set(True)
     try:
         yield
@@ -41,31 +46,34 @@ def portable() -> Iterator[None]:
 
 
 def is_portable() -> bool:
-    """Whether the code is being traced for XLA, within :func:`portable`."""
+    """Tell whether the code is being traced for XLA, within :func:`portable`."""
     return _portable.get()
 
 
-def fold(seed: tf.Tensor, number: Any) -> tf.Tensor:
-    """Another seed (two int32) for each number."""
+def fold(seed: tf.Tensor, number: tf.Tensor | int) -> tf.Tensor:
+    """Return another seed (two int32) for each number."""
     if not is_portable():
         return tf.random.experimental.stateless_fold_in(seed, number)
     return tf.stack([_bits([], seed), tf.cast(number, tf.int32)])
 
 
 def split(seed: tf.Tensor, num: int) -> tf.Tensor:
-    """Independent seeds from one: (num, 2) int32."""
+    """Return independent seeds from one: (num, 2) int32."""
     return _bits([num, 2], seed) if is_portable() else tf.random.split(seed, num)
 
 
-def uniform(shape: Any, seed: tf.Tensor) -> tf.Tensor:
-    """Float32 numbers in [0, 1) of a shape, which must be known within :func:`portable`; seed is two int32."""
+def uniform(shape: Shape, seed: tf.Tensor) -> tf.Tensor:
+    """Draw float32 numbers in [0, 1) of a shape, which must be known within :func:`portable`; seed is two int32."""
     if not is_portable():
         return tf.random.stateless_uniform(shape, seed, alg="philox")
     return _unit(_bits(shape, seed))
 
 
-def normal(shape: Any, seed: tf.Tensor) -> tf.Tensor:
-    """Standard normal float32 numbers of a shape, which must be known within :func:`portable`; seed is two int32."""
+def normal(shape: Shape, seed: tf.Tensor) -> tf.Tensor:
+    """Draw standard normal float32 numbers of a shape, which must be known within :func:`portable`.
+
+    The seed is two int32.
+    """
     if not is_portable():
         return tf.random.stateless_normal(shape, seed, alg="philox")
     size = math.prod(shape)
@@ -75,19 +83,19 @@ def normal(shape: Any, seed: tf.Tensor) -> tf.Tensor:
     return tf.reshape(tf.reshape(pairs, [-1])[:size], shape)
 
 
-def shape_of(values: tf.Tensor) -> Any:
-    """The shape of a tensor, as numbers where they are known and a tensor where not."""
+def shape_of(values: tf.Tensor) -> Shape:
+    """Return the shape of a tensor, as numbers where all are known and else as a tensor."""
     return values.shape.as_list() if values.shape.is_fully_defined() else tf.shape(values)
 
 
 def _unit(bits: tf.Tensor) -> tf.Tensor:
-    """The low 23 bits of int32 as float32 in [0, 1)."""
+    """Turn the low 23 bits of int32 into float32 in [0, 1)."""
     one_to_two = tf.bitwise.bitwise_or(tf.bitwise.bitwise_and(bits, 0x7FFFFF), 0x3F800000)
     return tf.bitcast(one_to_two, tf.float32) - 1.0
 
 
-def _bits(shape: Any, seed: tf.Tensor) -> tf.Tensor:
-    """Philox bits as int32 of a shape, those of TensorFlow's kernels for this seed."""
+def _bits(shape: Shape, seed: tf.Tensor) -> tf.Tensor:
+    """Return Philox bits as int32 of a shape, those of TensorFlow's kernels for this seed."""
     wide = tf.cast(tf.cast(seed, tf.int64), tf.uint64)
     mixed = tf.cast(_philox([4], tf.constant([_SCRAMBLE], tf.uint64), wide, tf.uint32), tf.uint64)
     low_key, high_key, low_count, high_count = tf.unstack(mixed)
@@ -96,5 +104,5 @@ def _bits(shape: Any, seed: tf.Tensor) -> tf.Tensor:
     return _philox(shape, key[tf.newaxis], tf.stack([tf.zeros_like(count), count]), tf.int32)
 
 
-def _philox(shape: Any, key: tf.Tensor, counter: tf.Tensor, dtype: tf.DType) -> tf.Tensor:
+def _philox(shape: Shape, key: tf.Tensor, counter: tf.Tensor, dtype: tf.DType) -> tf.Tensor:
     return tf.raw_ops.StatelessRandomUniformFullIntV2(shape=shape, key=key, counter=counter, alg=_PHILOX, dtype=dtype)

@@ -8,19 +8,24 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tfsep.runtime import random
+from tfsep.runtime import stateless_random
 
 
 def draws(seed: Any) -> tuple[tf.Tensor, ...]:
-    folded = random.fold(seed, 3)
-    return folded, random.split(folded, 3), random.uniform([3, 5], seed), random.normal([3, 7, 11], seed)
+    folded = stateless_random.fold(seed, 3)
+    return (
+        folded,
+        stateless_random.split(folded, 3),
+        stateless_random.uniform([3, 5], seed),
+        stateless_random.normal([3, 7, 11], seed),
+    )
 
 
 @pytest.mark.parametrize("compiled", [False, True])
 @pytest.mark.parametrize("seed", [(3, 4), (-1, 77), (5, -9), (-(2**31), 2**31 - 1)])
 def test_portable_draws_are_those_of_the_kernels(seed: tuple[int, int], compiled: bool) -> None:
     def traced(pair: tf.Tensor) -> tuple[tf.Tensor, ...]:
-        with random.portable():
+        with stateless_random.portable():
             return draws(pair)
 
     pair = tf.constant(seed, tf.int32)
@@ -33,8 +38,8 @@ def test_portable_draws_are_those_of_the_kernels(seed: tuple[int, int], compiled
 
 
 def test_portable_ends_with_its_block() -> None:
-    assert not random.is_portable()
-    with pytest.raises(ZeroDivisionError), random.portable():
-        assert random.is_portable()
+    assert not stateless_random.is_portable()
+    with pytest.raises(ZeroDivisionError), stateless_random.portable():
+        assert stateless_random.is_portable()
         raise ZeroDivisionError
-    assert not random.is_portable()
+    assert not stateless_random.is_portable()
