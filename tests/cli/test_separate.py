@@ -287,11 +287,6 @@ def test_models_and_environment(run: Separate) -> None:
 
 
 def test_names_of_tracks(tmp_path: Path) -> None:
-    assert tracks.sanitised("Ein Stück – 音楽") == "Ein Stück – 音楽"
-    assert tracks.sanitised("a/b\\c:d\n") == "a_b_c_d_"
-    assert tracks.sanitised("..") == tracks.sanitised("") == "track"
-    assert tracks.sanitised(".hidden. ") == "hidden"
-    assert len(tracks.sanitised("ä" * 300).encode()) <= 200
     strange = os.fsdecode(b"caf\xe9.wav")
     (tmp_path / strange).write_bytes(b"")
     (found,) = tracks.collect([str(tmp_path / strange)], tmp_path)

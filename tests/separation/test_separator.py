@@ -127,3 +127,9 @@ def test_overlap_comes_from_the_model_unless_given(make_separator: MakeSeparator
 def test_bad_arguments_are_refused(make_separator: MakeSeparator, arguments: tuple, complaint: str) -> None:
     with pytest.raises(InputError, match=complaint):
         make_separator()(*arguments)
+
+
+def test_a_separator_is_shown_in_two_lines(make_separator: MakeSeparator) -> None:
+    shown = repr(make_separator(overlap=0.5)).splitlines()
+    assert shown[0] == "<Separator 'bands': low, high at 8000 Hz,"
+    assert shown[1] == " posterior 'BandPosterior', segments of 0.064 s, overlap 0.5>"

@@ -27,10 +27,10 @@ def panned(places: np.ndarray, seed: int = 0) -> np.ndarray:
 
 def test_mid_and_side() -> None:
     wave = np.random.default_rng(0).normal(size=(3, 2, 50)).astype(np.float32)
-    turned = stereo.turned(wave, 1)
-    np.testing.assert_allclose(stereo.turned(turned, 1), wave, atol=1e-6)
+    turned = stereo.mid_side(wave, 1)
+    np.testing.assert_allclose(stereo.mid_side(turned, 1), wave, atol=1e-6)
     np.testing.assert_allclose(turned[:, 0], (wave[:, 0] + wave[:, 1]) / np.sqrt(2.0), atol=1e-6)
-    assert not stereo.turned(wave[:1].repeat(2, axis=0), 0)[1].any()
+    assert not stereo.mid_side(wave[:1].repeat(2, axis=0), 0)[1].any()
     np.testing.assert_allclose(np.sum(turned**2), np.sum(wave**2), rtol=1e-5)
 
 

@@ -1,91 +1,85 @@
-"""Songs disk to disk: exact length, rate, channels and sum, whatever the blocks."""
+"""A stream of segments gives what the whole waveform gives, however it arrives."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from pathlib import Path
 
 import numpy as np
 import pytest
+import tensorflow as tf
 
-from tfsep.audio import files
 from tfsep.errors import JobError
-from tfsep.separation.file import FileReport, separate_file
+from tfsep.separation import segments as segmenting
 from tfsep.separation.separator import Separator
+from tfsep.separation.stream import Plan, Program, SegmentStream
 
 MakeSeparator = Callable[..., Separator]
 
 
-def write(path: Path, waveform: np.ndarray, sample_rate: int) -> Path:
-    with files.Writer(path, sample_rate, len(waveform)) as writer:
-        writer.write(waveform)
-    return path
+def plan_of(separator: Separator, hop: int, num_samples: int = 1) -> Plan:
+    return Plan(8000, separator.segment, hop, separator.gains, num_samples, separator.chunk_size(num_samples))
 
 
-def song(channels: int, time: int) -> np.ndarray:
-    generator = np.random.default_rng(channels)
-    return np.cumsum(generator.uniform(-0.05, 0.05, (channels, time)), axis=1).clip(-1, 1).astype(np.float32)
+def program_of(separator: Separator, num_samples: int = 1, seed: int = 0) -> Program:
+    def program(segments: np.ndarray, chunk: int) -> np.ndarray:
+        chunk_seed = tf.random.experimental.stateless_fold_in(tf.constant([seed, 0]), chunk)
+        return segmenting.separate_chunk(separator.model.posterior, segments, num_samples, chunk_seed).numpy()
+
+    return program
 
 
-def separated(separator: Separator, path: Path, **settings: float) -> tuple[FileReport, np.ndarray, np.ndarray]:
-    mixtures, stems = [], []
-
-    def sink(mixture: np.ndarray, block: np.ndarray) -> None:
-        mixtures.append(mixture)
-        stems.append(block)
-
-    report = separate_file(separator, path, sink, **settings)
-    return report, np.concatenate(mixtures, axis=-1), np.concatenate(stems, axis=-1)
+def streamed(stream: SegmentStream, waveform: np.ndarray, block: int) -> np.ndarray:
+    pieces = [stream.push(waveform[:, start : start + block]) for start in range(0, waveform.shape[1], block)]
+    return np.concatenate([*pieces, stream.push(waveform[:, :0], last=True)], axis=-1)
 
 
-@pytest.mark.parametrize(
-    ("sample_rate", "channels", "time"), [(8000, 1, 1), (44100, 2, 60001), (192000, 1, 50000), (1000, 6, 999)]
-)
-def test_what_goes_in_comes_out(
-    make_separator: MakeSeparator, tmp_path: Path, sample_rate: int, channels: int, time: int
-) -> None:
-    waveform = song(channels, time)
-    path = write(tmp_path / "song.wav", waveform, sample_rate)
-    progress: list[int] = []
-    report, mixture, stems = separated(make_separator(error=0.1), path, progress=progress.append, block_seconds=0.3)
-    np.testing.assert_array_equal(mixture, waveform)
-    assert stems.shape == (1, 2, channels, time) and stems.dtype == np.float32
-    np.testing.assert_allclose(stems[0].sum(axis=0), waveform, atol=1e-6)
-    assert (report.sample_rate, report.channels, report.frames) == (sample_rate, channels, time)
-    assert report.residual_db < -120
-    assert sum(progress) == time
+@pytest.mark.parametrize("block", [37, 512, 1000, 100000])
+@pytest.mark.parametrize(("channels", "hop", "time"), [(1, 384, 6000), (3, 384, 6001), (2, 512, 512), (6, 200, 1)])
+def test_stream_equals_the_graph(make_separator: MakeSeparator, block: int, channels: int, hop: int, time: int) -> None:
+    separator = make_separator(noise=0.3)
+    waveform = np.random.default_rng(1).uniform(-0.5, 0.5, (channels, time)).astype(np.float32)
+    stream = SegmentStream(program_of(separator, 2, seed=5), plan_of(separator, hop, 2), channels)
+    stems = np.moveaxis(streamed(stream, waveform, block), 1, 2)
+    whole = segmenting.separate_waveform(separator.model.posterior, waveform, hop, num_samples=2, seed=(5, 0)).numpy()
+    assert stems.shape == whole.shape
+    share = np.array(separator.gains) ** 2 / np.sum(np.array(separator.gains) ** 2)
+    projected = stems + share[:, None] * (waveform[:, None] - stems.sum(axis=2, keepdims=False)[:, :, None])
+    np.testing.assert_allclose(projected, whole, atol=2e-6)
 
 
-@pytest.mark.parametrize("settings", [{}, {"normalise": True}, {"stereo": "mid_side"}, {"stereo": "wiener"}])
-def test_blocks_do_not_show(make_separator: MakeSeparator, tmp_path: Path, settings: dict) -> None:
-    separator = make_separator(noise=0.2, settings=settings)
-    waveform = song(2, 50001)
-    path = write(tmp_path / "song.wav", waveform, 11025)
-    answers = [separated(separator, path, block_seconds=seconds, num_samples=2)[2] for seconds in (0.013, 0.5, 60.0)]
-    called = separator(waveform, 11025, num_samples=2)
-    answers.append(np.stack([called["low"], called["high"]], axis=1))
-    for answer in answers[1:]:
-        np.testing.assert_allclose(answer, answers[0], atol=1e-4)
-
-
-def test_a_part_of_a_file(make_separator: MakeSeparator, tmp_path: Path) -> None:
+def test_memory_does_not_grow(make_separator: MakeSeparator) -> None:
     separator = make_separator()
-    waveform = song(2, 20000)
-    path = write(tmp_path / "song.wav", waveform, 8000)
-    report, mixture, stems = separated(separator, path, start=0.5, duration=1.25, block_seconds=0.2)
-    np.testing.assert_array_equal(mixture, waveform[:, 4000:14000])
-    np.testing.assert_allclose(stems[0, 0], separator(waveform[:, 4000:14000], 8000)["low"], atol=1e-5)
-    assert report.frames == 10000
-    assert separated(separator, path, start=2.0, duration=100.0)[0].frames == 4000
-    with pytest.raises(JobError, match=r"before the end at 2\.500 s, got 2\.5 s"):
-        separated(separator, path, start=2.5)
+    stream = SegmentStream(program_of(separator), plan_of(separator, 384), channels=2)
+    block = np.ones((2, 700), np.float32)
+    sizes = []
+    for _ in range(100):
+        stream.push(block)
+        sizes.append(stream._waiting.size + 512 * (len(stream._rows) + 2 * len(stream._results)) + stream._sum.size)
+    assert max(sizes) < 2 * max(sizes[:10])
 
 
-def test_a_broken_sample_ends_the_job(make_separator: MakeSeparator, tmp_path: Path) -> None:
-    import soundfile
+def test_segments_are_full(make_separator: MakeSeparator) -> None:
+    """No segment of a waveform that is longer than one holds zeros that the waveform has not."""
+    separator, seen = make_separator(), []
+    program = program_of(separator)
 
-    waveform = song(1, 30000)
-    waveform[0, 25000] = np.nan
-    soundfile.write(tmp_path / "broken.wav", waveform.T, 8000, subtype="FLOAT")
-    with pytest.raises(JobError, match="NaN"):
-        separated(make_separator(), tmp_path / "broken.wav")
+    def watched(segments: np.ndarray, chunk: int) -> np.ndarray:
+        seen.extend(row for row in segments if row.any())
+        return program(segments, chunk)
+
+    stream = SegmentStream(watched, plan_of(separator, 384), channels=1)
+    stream.push(np.ones((1, 1300), np.float32), last=True)
+    assert len(seen) == 4 and all((row == 1.0).all() for row in seen)
+
+
+def test_an_empty_stream_ends_empty(make_separator: MakeSeparator) -> None:
+    separator = make_separator()
+    stream = SegmentStream(program_of(separator), plan_of(separator, 384), channels=2)
+    assert stream.push(np.zeros((2, 0), np.float32), last=True).shape == (1, 2, 2, 0)
+
+
+def test_a_model_that_breaks_down_is_an_error(make_separator: MakeSeparator) -> None:
+    separator = make_separator(error=np.inf)
+    stream = SegmentStream(program_of(separator), plan_of(separator, 384), channels=1)
+    with pytest.raises(JobError, match="must be finite"):
+        stream.push(np.ones((1, 5000), np.float32), last=True)

@@ -54,7 +54,6 @@ class SeparationJob:
         _choose_device(tensorflow, args.device, args.jobs)
         self._graph_error: type[Exception] = tensorflow.errors.OpError
         with runner.quiet_stderr():
-            from tfsep.audio.files import FORMATS
             from tfsep.separation.separator import Separator
             from tfsep.separation.stem_files import StemFormat
         self.args = args
@@ -78,8 +77,7 @@ class SeparationJob:
                 file=sys.stderr,
             )
         piped = args.output == "-"
-        bits = args.bits or next(iter(FORMATS[args.format]))
-        self.format: StemFormat = StemFormat(args.format, bits, args.clip_mode)
+        self.format: StemFormat = StemFormat(args.format, args.bits, args.clip_mode)
         self.layout = layout
         self.output = spool / "out" if piped else Path(args.output)
         self.names = file_names.FileNames(args.filename)
@@ -106,10 +104,11 @@ class SeparationJob:
         """Separate one track, write its stems and print where they are."""
         from tfsep.runtime import progress
         from tfsep.separation import file, stem_files
+        from tfsep.separation.names import plain_name
 
         args = self.args
         _, frames = file.selected_frames(info, args.start, args.duration)
-        model = tracks.sanitised(self.separator.name)
+        model = plain_name(self.separator.name)
         folder = self.output / self.names.folder(model, track.name)
         page = folder / f"{self.names.file(model, track.name, 'report')}.html"
         stems = stem_files.StemFolder(
@@ -135,10 +134,11 @@ class SeparationJob:
             if not bar.disable
             else contextlib.nullcontext(),
         ):
-            report = file.separate_file(
+            report = file.separate_to_folder(
                 self.separator,
                 track.path,
-                lambda mixture, block: stems.write(self.layout.split(mixture, block)),
+                stems,
+                self.layout,
                 num_samples=args.num_samples,
                 seed=args.seed,
                 start=args.start,

@@ -5,16 +5,15 @@ from __future__ import annotations
 import os
 import shutil
 import sys
-import unicodedata
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from tfsep.audio.suffixes import SOUND_SUFFIXES
 from tfsep.errors import JobError
+from tfsep.separation.names import plain_name
 
 STANDARD_INPUT = "-"
-_LONGEST_NAME = 200  # bytes; file systems stop at 255, and suffixes are still to come
 _MAGIC = ((b"fLaC", ".flac"), (b"OggS", ".ogg"), (b"ID3", ".mp3"), (b"\xff\xfb", ".mp3"))
 
 
@@ -31,13 +30,6 @@ class Track:
     path: Path
     label: str
     name: str
-
-
-def sanitised(name: str) -> str:
-    """Return the name as one plain folder's: letters of any alphabet, no separators, not hidden, not endless."""
-    plain = "".join("_" if char in '/\\:*?"<>|' or unicodedata.category(char)[0] == "C" else char for char in name)
-    plain = plain.encode("utf-8", "replace")[:_LONGEST_NAME].decode("utf-8", "ignore")
-    return plain.lstrip(". ").rstrip(". ") or "track"
 
 
 def collect(inputs: Iterable[str], spool: Path) -> Iterator[Track | JobError]:
@@ -60,7 +52,7 @@ def collect(inputs: Iterable[str], spool: Path) -> Iterator[Track | JobError]:
                 continue
             seen.add(path.resolve())
             label = "standard input" if given == STANDARD_INPUT else str(path)
-            yield Track(path, label, _free_name(sanitised(path.stem), used))
+            yield Track(path, label, _free_name(plain_name(path.stem), used))
 
 
 def _paths(given: str, spool: Path) -> list[Path]:

@@ -1,37 +1,39 @@
-"""Waveforms of any length through a posterior that knows one segment length, as a pure graph.
+"""Waveforms of any length through a posterior of one segment length, as a pure graph.
 
-The waveform is cut into overlapping segments (the last one ends with it), the segments are separated in chunks of a
-few, and the results crossfade back with weights that sum to one. Chunks have few possible sizes, the powers of two up
-to ``chunk_size``, so that a posterior which compiles for a size does so a handful of times; what is missing in the
-last chunk is filled with zeros. Chunk number c draws its random numbers from fold_in(seed, c): the result depends on
-the waveform and the seed, never on how the samples arrived (:mod:`tfsep.separation.stream` keeps to the same rule).
+The waveform is split into overlapping segments (the last one ends with it), the segments are
+separated in chunks of a few, and the results are crossfaded with weights that sum to one. Chunks
+have few possible sizes, the powers of two up to ``chunk_size``, so that a posterior which compiles
+for a size does so a handful of times; the last chunk is filled up with zeros. Chunk number c draws
+its random numbers from fold_in(seed, c): the result depends on the waveform and the seed, never on
+the blocks in which the samples arrived (:mod:`tfsep.separation.stream` follows the same rule).
 """
 
 from __future__ import annotations
 
-from typing import Any, Protocol
+from typing import Protocol
 
 import tensorflow as tf
 
 from tfsep.audio import overlap_add
+from tfsep.axes import Seed, TensorLike
 from tfsep.separation import consistency
 
 CHUNK_SIZE = 8
 
 
 class SegmentPosterior(Protocol):
-    """What separation asks of a posterior; every :class:`tfsep.posteriors.base.Posterior` has it."""
+    """What separation needs of a posterior; every :class:`tfsep.posteriors.base.Posterior` has it."""
 
     num_sources: int
     segment: int
     gains: tuple[float, ...]
 
-    def sample(self, mixture: Any, num_samples: int, seed: Any) -> Any:
+    def sample(self, mixture: TensorLike, num_samples: int, seed: Seed) -> tf.Tensor:
         """Draw sources before gains: (batch, segment) -> (num_samples, batch, source, segment)."""
 
 
 def chunk_sizes(largest: int) -> tuple[int, ...]:
-    """The allowed chunk sizes 1, 2, 4, ... up to ``largest``.
+    """Return the allowed chunk sizes 1, 2, 4, ... up to ``largest``.
 
     Raises:
         ValueError: if ``largest`` is no power of two.
@@ -42,12 +44,12 @@ def chunk_sizes(largest: int) -> tuple[int, ...]:
 
 
 def chunk_within(segments: float, most: int = CHUNK_SIZE) -> int:
-    """The largest allowed chunk size of so many segments and of ``most``, a power of two; at least one segment."""
+    """Return the largest allowed chunk size of at most ``segments`` and ``most``, a power of two; at least 1."""
     return max((size for size in chunk_sizes(most) if size <= segments), default=1)
 
 
 def default_hop(segment: int, overlap: float = 0.25) -> int:
-    """Samples from one segment to the next when neighbours share the fraction ``overlap``.
+    """Return the samples from one segment to the next when neighbours share the fraction ``overlap``.
 
     Raises:
         ValueError: for an overlap outside 0..0.9.
@@ -57,8 +59,8 @@ def default_hop(segment: int, overlap: float = 0.25) -> int:
     return max(1, segment - round(segment * overlap))
 
 
-def separate_chunk(posterior: SegmentPosterior, segments: Any, num_samples: int, seed: Any) -> tf.Tensor:
-    """Stems of a few segments at mixture scale: (batch, segment) -> (batch, num_samples, source, segment).
+def separate_chunk(posterior: SegmentPosterior, segments: TensorLike, num_samples: int, seed: Seed) -> tf.Tensor:
+    """Separate a few segments into stems at mixture scale: (batch, segment) -> (batch, num_samples, source, segment).
 
     A segment of nothing but zeros gives zeros, whatever the posterior makes of it.
     """
@@ -70,22 +72,21 @@ def separate_chunk(posterior: SegmentPosterior, segments: Any, num_samples: int,
 
 
 def separate_segments(
-    posterior: SegmentPosterior, segments: tf.Tensor, num_samples: int, seed: Any, chunk_size: int = CHUNK_SIZE
+    posterior: SegmentPosterior, segments: tf.Tensor, num_samples: int, seed: Seed, chunk_size: int = CHUNK_SIZE
 ) -> tf.Tensor:
-    """Stems of any number of segments, chunk after chunk: (num, segment) -> (num, num_samples, source, segment)."""
+    """Separate any number of segments, chunk after chunk: (num, segment) -> (num, num_samples, source, segment)."""
     sizes = tf.constant(chunk_sizes(chunk_size))
     seed = tf.cast(tf.convert_to_tensor(seed), tf.int32)
     num = tf.shape(segments)[0]
     num_chunks = -(-num // chunk_size)
 
     def separate_one(chunk: tf.Tensor, results: tf.TensorArray) -> tuple[tf.Tensor, tf.TensorArray]:
-        held = segments[chunk * chunk_size : (chunk + 1) * chunk_size]
-        count = tf.shape(held)[0]
+        part = segments[chunk * chunk_size : (chunk + 1) * chunk_size]
+        count = tf.shape(part)[0]
         size = tf.reduce_min(tf.boolean_mask(sizes, sizes >= count))
-        held = tf.pad(held, [[0, size - count], [0, 0]])
-        held = tf.ensure_shape(held, [None, posterior.segment])
+        part = tf.ensure_shape(tf.pad(part, [[0, size - count], [0, 0]]), [None, posterior.segment])
         chunk_seed = tf.random.experimental.stateless_fold_in(seed, chunk)
-        return chunk + 1, results.write(chunk, separate_chunk(posterior, held, num_samples, chunk_seed)[:count])
+        return chunk + 1, results.write(chunk, separate_chunk(posterior, part, num_samples, chunk_seed)[:count])
 
     element = [None, num_samples, posterior.num_sources, posterior.segment]
     results = tf.TensorArray(tf.float32, size=num_chunks, infer_shape=False, element_shape=element)
@@ -97,10 +98,10 @@ def separate_segments(
 
 def separate_waveform(
     posterior: SegmentPosterior,
-    mixture: Any,
+    mixture: TensorLike,
     hop: int | None = None,
     num_samples: int = 1,
-    seed: Any = (0, 0),
+    seed: Seed = (0, 0),
     chunk_size: int = CHUNK_SIZE,
 ) -> tf.Tensor:
     """Separate waveforms of any one length, at the posterior's own sample rate.
@@ -114,7 +115,8 @@ def separate_waveform(
         chunk_size: segments separated at once, a power of two.
 
     Returns:
-        (num_samples, batch, source, time) float32 at mixture scale a_k s_k; over sources they sum to the mixture.
+        (num_samples, batch, source, time) float32 at mixture scale a_k s_k; over sources they sum
+        to the mixture.
     """
     mixture = tf.convert_to_tensor(mixture, tf.float32)
     batch, time = tf.unstack(tf.shape(mixture))

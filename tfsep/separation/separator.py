@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
 
 import numpy as np
 import tensorflow as tf
 
+from tfsep.audio import files
+from tfsep.axes import TensorLike
 from tfsep.errors import InputError
 from tfsep.models import store
 from tfsep.posteriors.base import Posterior
 from tfsep.runtime.graph_memory import bytes_held
 from tfsep.separation import segments as segmenting
-from tfsep.separation.segment_stream import Plan, Program
+from tfsep.separation.file import separate_to_folder
+from tfsep.separation.names import plain_name
 from tfsep.separation.settings import EACH, SeparatorSettings, stereo_mode
-from tfsep.separation.stream import separate_blocks
+from tfsep.separation.stem_files import StemFolder, StemFormat, StemLayout
+from tfsep.separation.stream import Plan, Program, separate_blocks
 
 SAMPLE_RATES = (1000, 384000)
 _SILENT_LEVEL = 1e-8
@@ -26,31 +30,35 @@ _LOG = logging.getLogger(__name__)
 
 
 class Separator:
-    """Separates waveforms with one loaded model; its compiled program is reused by every call.
+    """A loaded model that separates waveforms and files; its compiled program is reused by every call.
 
     Args:
-        model: as :func:`tfsep.models.store.load_model` returns it. Of its settings, ``overlap``, ``stereo``,
-            ``normalise`` and ``level`` are those of :class:`tfsep.separation.settings.SeparatorSettings`.
+        model: as :func:`tfsep.models.store.load_model` returns it. Of its settings, ``overlap``,
+            ``stereo``, ``normalise`` and ``level`` are those of
+            :class:`tfsep.separation.settings.SeparatorSettings`.
         overlap: takes the place of the model's.
-        memory: budget in GB, from which the number of segments separated at once follows: the largest power of two
-            whose bound (:mod:`tfsep.runtime.graph_memory`) keeps to it, at most 256. None is 2 GB, and at most 8
-            segments. Draws depend on that number, so another budget is another draw.
+        memory: budget in GB, from which the number of segments separated at once follows: the
+            largest power of two whose bound (:mod:`tfsep.runtime.graph_memory`) keeps to it, at
+            most 256. None is 2 GB, and at most 8 segments. Draws depend on that number, so another
+            budget is another draw.
         chunk_size: that number itself, a power of two; ``memory`` has no effect then.
         stereo: takes the place of the model's.
 
     Raises:
-        InputError: for an overlap outside 0..0.9, a budget that is not positive, or an unknown ``stereo``.
+        InputError: for an overlap outside 0..0.9, a budget that is not positive, or an unknown
+            ``stereo``.
         ValueError: for a ``chunk_size`` that is no power of two.
     """
 
     def __init__(
         self,
-        model: Any,
+        model: store.Model,
         overlap: float | None = None,
         memory: float | None = None,
         chunk_size: int | None = None,
         stereo: str | None = None,
     ) -> None:
+        """Check the settings; nothing is compiled before the first call."""
         self.model = model
         self.name: str = model.name
         self.sources: tuple[str, ...] = tuple(model.sources)
@@ -63,8 +71,17 @@ class Separator:
         self.hop: int = segmenting.default_hop(self.segment, settings.overlap)
         self.memory, self._chunk_size = memory, chunk_size and segmenting.chunk_sizes(chunk_size)[-1]
         self.stereo = settings.stereo
-        self._compiled: dict[int, Any] = {}
+        self._compiled: dict[int, tf.types.experimental.PolymorphicFunction] = {}
         self._chunk_sizes: dict[int, int] = {}
+
+    def __repr__(self) -> str:
+        """Return two lines: the model with its sources and rate, and how it is applied."""
+        kind = getattr(self.model.posterior, "kind", type(self.model.posterior).__name__)
+        return (
+            f"<Separator {self.name!r}: {', '.join(self.sources)} at {self.sample_rate} Hz,\n"
+            f" posterior {kind!r}, segments of {self.segment / self.sample_rate:.3g} s, "
+            f"overlap {1.0 - self.hop / self.segment:.2g}>"
+        )
 
     @classmethod
     def load(
@@ -84,18 +101,23 @@ class Separator:
 
         Args:
             name: a name under ``models/``, or a folder.
-            posterior: the kind of posterior, where the model offers several; "full" is its composition.
+            posterior: the kind of posterior, where the model offers several; "full" is its
+                composition.
             priors: {source: folder of its prior}, in place of the model's own.
             steps: of the posterior's iteration, where it has one.
             overlap: part of a segment shared with the next one, 0..0.9.
-            segment: length of a segment in seconds in place of the model's, where its posterior allows another.
+            segment: length of a segment in seconds in place of the model's, where its posterior
+                allows another.
             memory: budget in GB.
-            stereo: what the channels of a song have to do with each other, in place of the model's.
-            silence: how likely each source is absent, from 0 to below 1, for samplers by priors with a density.
+            stereo: how the channels of a song are separated ("each", "mid_side" or "wiener"), in
+                place of the model's.
+            silence: how likely each source is absent, from 0 to below 1, for samplers by priors
+                with a density.
             without: sources of the model that the mixtures certainly do not have.
 
         Raises:
-            InputError: if there is no such model, its folder is not sound, or an argument does not suit it.
+            InputError: if there is no such model, its folder is not sound, or an argument does not
+                suit it.
         """
         model = store.load_model(
             name, posterior=posterior, priors=priors, steps=steps, seconds=segment, silence=silence, without=without
@@ -103,7 +125,7 @@ class Separator:
         return cls(model, overlap=overlap, memory=memory, stereo=stereo)
 
     def __call__(
-        self, waveform: Any, sample_rate: int | None = None, num_samples: int = 1, seed: int = 0
+        self, waveform: TensorLike, sample_rate: int | None = None, num_samples: int = 1, seed: int = 0
     ) -> dict[str, np.ndarray]:
         """Separate one waveform.
 
@@ -114,8 +136,8 @@ class Separator:
             seed: 0..2^31 - 1; the same seed gives the same stems.
 
         Returns:
-            {source: stem}, float32 of the waveform's shape, led by (num_samples,) where that is above 1. The stems
-            are at mixture scale: their sum is the waveform.
+            {source: stem}, float32 of the waveform's shape, led by (num_samples,) where that is
+            above 1. The stems are at mixture scale: their sum is the waveform.
 
         Raises:
             InputError: if an argument is out of range, or the waveform is not finite.
@@ -130,7 +152,59 @@ class Separator:
         stems = stems.reshape(*stems.shape[:2], *waveform.shape)
         return {name: stems[0, k] if num_samples == 1 else stems[:, k] for k, name in enumerate(self.sources)}
 
-    def separate_batch(self, mixtures: Any, num_samples: int = 1, seed: int = 0) -> np.ndarray:
+    def separate_file(
+        self,
+        path: str | Path,
+        output: str | Path = "separated",
+        num_samples: int = 1,
+        seed: int = 0,
+        start: float = 0.0,
+        duration: float | None = None,
+        format: str = "wav",
+        bits: str | None = None,
+        clip_mode: str = "rescale",
+        overwrite: bool = False,
+        progress: Callable[[int], object] | None = None,
+    ) -> dict[str, Path]:
+        """Separate a sound file of any length, rate and channel count, in memory that does not grow with it.
+
+        The stems are ``output/TRACK/SOURCE.wav``, where TRACK is the file's name without suffix.
+        They have the file's rate and channels; as floats (wav's default) they sum to the mixture.
+        They appear together when all are complete, or not at all.
+
+        Args:
+            path: a sound file that :mod:`tfsep.audio.files` reads.
+            output: folder, created if absent.
+            num_samples: posterior samples; above 1 a stem is their mean, and SOURCE_sample1 and so
+                on are written too.
+            seed: 0..2^31 - 1; the same seed gives the same stems.
+            start: of the part to separate, seconds.
+            duration: of the part to separate, seconds; None is up to the end.
+            format: "wav", "flac", "ogg" or "mp3".
+            bits: "16", "24" or "32f" (floats, wav only); None is "32f" for wav and "24" for flac.
+            clip_mode: "rescale", "clamp" or "none", where a stem exceeds full scale
+                (:class:`tfsep.separation.stem_files.StemFormat`).
+            overwrite: replace stems that are there already.
+            progress: is called with the number of frames of each finished block.
+
+        Returns:
+            {source: path of its stem}, and the samples by their own names.
+
+        Raises:
+            InputError: for an argument out of range.
+            JobError: if the file cannot be read, or the stems cannot be written or are there
+                already.
+        """
+        path = Path(path)
+        layout = StemLayout(self.sources, num_samples)
+        stem_format = StemFormat(format, bits, clip_mode)
+        info = files.info(path)
+        folder = Path(output) / plain_name(path.stem)
+        with StemFolder(folder, layout.names(), info.sample_rate, info.channels, stem_format, overwrite) as stems:
+            separate_to_folder(self, path, stems, layout, num_samples, seed, start, duration, info, progress)
+        return dict(zip(layout.names(), stems.paths, strict=True))
+
+    def separate_batch(self, mixtures: TensorLike, num_samples: int = 1, seed: int = 0) -> np.ndarray:
         """Separate unrelated waveforms of one length at the model's rate.
 
         Args:
@@ -142,7 +216,8 @@ class Separator:
             (num_samples, batch, source, time) float32 at mixture scale.
 
         Raises:
-            InputError: for another shape, samples that are not finite, or ``num_samples`` or ``seed`` out of range.
+            InputError: for another shape, samples that are not finite, or ``num_samples`` or
+                ``seed`` out of range.
         """
         mixtures = _checked(mixtures)
         if mixtures.ndim != 2:
@@ -158,7 +233,7 @@ class Separator:
         channels: int,
         num_samples: int = 1,
         seed: int = 0,
-        scale: Any = 1.0,
+        scale: np.ndarray | float = 1.0,
         stereo: str | None = None,
     ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         """Separate blocks as they arrive; see :func:`tfsep.separation.stream.separate_blocks`.
@@ -169,12 +244,13 @@ class Separator:
             channels: how many.
             num_samples: independent posterior samples, at least 1.
             seed: 0..2^31 - 1.
-            scale: what the mixture is multiplied by for the model, and the stems divided by; one or, with ``stereo``
-                "each", (channels, 1).
-            stereo: in place of the model's; "each" where channels have nothing to do with each other.
+            scale: what the mixture is multiplied by for the model, and the stems divided by; one
+                or, with ``stereo`` "each", (channels, 1).
+            stereo: in place of the model's; "each" where channels are unrelated.
 
         Returns:
-            Pairs of the mixture (channels, time) and its stems (num_samples, source, channels, time).
+            Pairs of the mixture (channels, time) and its stems (num_samples, source, channels,
+            time).
 
         Raises:
             InputError: for ``num_samples`` or ``seed`` out of range.
@@ -189,7 +265,7 @@ class Separator:
         return separate_blocks(program, plan, blocks, sample_rate, channels, scale)
 
     def chunk_size(self, num_samples: int = 1) -> int:
-        """How many segments are separated at once: a power of two, by the budget; found once for each num_samples."""
+        """Return how many segments are separated at once: a power of two, by the budget."""
         if self._chunk_size:
             return self._chunk_size
         if num_samples not in self._chunk_sizes:
@@ -197,7 +273,7 @@ class Separator:
         return self._chunk_sizes[num_samples]
 
     def _within_budget(self, num_samples: int) -> int:
-        """The largest chunk whose bound keeps to the budget; says so where not even one segment does."""
+        """Return the largest chunk whose bound is within the budget; warn where not even one segment is."""
         bound = self.model.posterior.memory(num_samples) if isinstance(self.model.posterior, Posterior) else None
         if bound is None:
             bound = bytes_held(self._graph(num_samples).get_concrete_function(), num_samples)
@@ -207,7 +283,7 @@ class Separator:
         return segmenting.chunk_within(budget * 1e9 / max(bound, 1), most)
 
     def level_scale(self, blocks: Iterable[np.ndarray]) -> float:
-        """The factor that brings blocks (channels, time) to the model's level; 1 for silence."""
+        """Return the factor that brings blocks (channels, time) to the model's level; 1 for silence."""
         energy, count = 0.0, 0
         for block in blocks:
             energy += float(np.sum(block.astype(np.float64) ** 2))
@@ -215,41 +291,47 @@ class Separator:
         root_mean_square = (energy / max(count, 1)) ** 0.5
         return self.level / root_mean_square if root_mean_square > _SILENT_LEVEL else 1.0
 
-    def level_scales(self, mixtures: Any) -> tf.Tensor:
-        """The factor (batch, 1) that brings each waveform (batch, time) to the model's level; 1 for silence."""
+    def level_scales(self, mixtures: TensorLike) -> tf.Tensor:
+        """Return the factor (batch, 1) that brings each waveform (batch, time) to the model's level; 1 for silence."""
         energy = tf.reduce_mean(tf.square(tf.convert_to_tensor(mixtures)), axis=-1, keepdims=True)
         root_mean_square = tf.sqrt(energy)
         audible = root_mean_square > _SILENT_LEVEL
         return tf.where(audible, self.level / tf.where(audible, root_mean_square, 1.0), 1.0)
 
     def _gather(
-        self, channels: np.ndarray, sample_rate: int, num_samples: int, seed: int, scale: Any, stereo: str = EACH
+        self,
+        channels: np.ndarray,
+        sample_rate: int,
+        num_samples: int,
+        seed: int,
+        scale: np.ndarray | float,
+        stereo: str = EACH,
     ) -> np.ndarray:
-        """Stems of a whole array: (channels, time) -> (num_samples, source, channels, time)."""
+        """Separate a whole array: (channels, time) -> (num_samples, source, channels, time)."""
         starts = range(0, channels.shape[1], _BLOCK_FRAMES)
         blocks = (channels[:, start : start + _BLOCK_FRAMES] for start in starts)
         answer = self.stream(blocks, sample_rate, len(channels), num_samples, seed, scale, stereo)
         return np.concatenate([stems for _, stems in answer], axis=-1)
 
-    def _graph(self, num_samples: int) -> Any:
-        """The separation of a chunk as a graph; it is traced once for each number of samples."""
+    def _graph(self, num_samples: int) -> tf.types.experimental.PolymorphicFunction:
+        """Return the separation of a chunk as a graph, which is traced once for each number of samples."""
         if num_samples not in self._compiled:
             segments_spec = tf.TensorSpec([None, self.segment], tf.float32)
             pair_spec, chunk_spec = tf.TensorSpec([2], tf.int32), tf.TensorSpec([], tf.int32)
 
-            @tf.function(input_signature=[segments_spec, pair_spec, chunk_spec], autograph=False)
             def separate(segments: tf.Tensor, pair: tf.Tensor, chunk: tf.Tensor) -> tf.Tensor:
                 chunk_seed = tf.random.experimental.stateless_fold_in(pair, chunk)
                 return segmenting.separate_chunk(self.model.posterior, segments, num_samples, chunk_seed)
 
-            self._compiled[num_samples] = separate
+            signature = [segments_spec, pair_spec, chunk_spec]
+            self._compiled[num_samples] = tf.function(separate, input_signature=signature, autograph=False)
         return self._compiled[num_samples]
 
     def _program(self, num_samples: int, seed: int) -> Program:
-        """The compiled separation of a chunk.
+        """Return the compiled separation of a chunk.
 
-        A posterior that compiles its loop by XLA, or tells of its progress, is called outside this graph, where it
-        keeps its own programs.
+        A posterior that compiles its loop by XLA, or reports its progress, is called outside this
+        graph, where it has its own programs.
         """
         graph, pair = self._graph(num_samples), tf.constant([seed, 0], tf.int32)
         posterior = self.model.posterior
@@ -259,13 +341,14 @@ class Separator:
                 posterior.reports() or posterior.compiles(num_samples, len(segments))
             )
             function = graph.python_function if alone else graph
-            return function(tf.constant(segments), pair, tf.constant(chunk)).numpy()
+            stems: np.ndarray = function(tf.constant(segments), pair, tf.constant(chunk)).numpy()
+            return stems
 
         return program
 
 
-def _checked(waveform: Any) -> np.ndarray:
-    """The waveform as a finite float32 array of one or two axes and at least one sample."""
+def _checked(waveform: TensorLike) -> np.ndarray:
+    """Return the waveform as a finite float32 array of one or two axes and at least one sample."""
     waveform = np.asarray(waveform, np.float32)
     if waveform.ndim not in (1, 2) or waveform.size == 0:
         raise InputError(f"waveform must be (time,) or (channels, time) and not empty, got shape {waveform.shape}")

@@ -1,8 +1,8 @@
 """The stems of one track on disk: all of them complete, or nothing.
 
-Stems are written into a temporary folder beside their place, or in it, and moved there when the last one is closed.
-Formats of integers, and the lossy ones, cannot hold samples beyond full scale: what happens then is said by the clip
-mode and always reported.
+Stems are written into a temporary folder beside their own, or in it, and moved there when the last
+one is closed. Formats of integers, and the lossy ones, cannot store samples beyond full scale: what
+happens then is set by the clip mode and always reported.
 """
 
 from __future__ import annotations
@@ -34,24 +34,36 @@ class StemFormat:
 
     Attributes:
         format: "wav", "flac", "ogg" or "mp3".
-        bits: "16", "24" or "32f" (floats, wav only); the lossy formats ignore it.
-        clip_mode: where a stem would go beyond full scale, "rescale" makes all stems of the track quieter by one
-            factor, "clamp" cuts at full scale, "none" leaves it to the format: integers cut, ogg and mp3 hold more
-            than full scale until a player cuts. Floats hold any value: there is nothing to do for them.
+        bits: "16", "24" or "32f" (floats, wav only); None is "32f" for wav and "24" for flac. The
+            lossy formats ignore it.
+        clip_mode: where a stem would exceed full scale, "rescale" divides all stems of the track by
+            one factor, "clamp" clips at full scale, "none" leaves it to the format: integers clip,
+            ogg and mp3 store more than full scale, which players clip. Floats store any value:
+            there is nothing to do for them.
+
+    Raises:
+        InputError: for an unknown format or clip mode, or bits that the format does not have.
     """
 
     format: str = "wav"
-    bits: str = "32f"
+    bits: str | None = None
     clip_mode: str = "rescale"
 
     def __post_init__(self) -> None:
-        """Check the clip mode; the writer checks the rest."""
+        """Check that there are such a format, such bits and such a clip mode."""
+        if self.format not in files.FORMATS:
+            raise InputError(f"format must be one of {', '.join(files.FORMATS)}, got {self.format!r}")
+        known = files.FORMATS[self.format]
+        if self.bits is None:
+            object.__setattr__(self, "bits", next(iter(known)))
+        if "lossy" not in known and self.bits not in known:
+            raise InputError(f"bits of {self.format} must be one of {', '.join(known)}, got {self.bits!r}")
         if self.clip_mode not in CLIP_MODES:
             raise InputError(f"clip_mode must be one of {', '.join(CLIP_MODES)}, got {self.clip_mode!r}")
 
     @property
     def unlimited(self) -> bool:
-        """Whether samples beyond full scale survive."""
+        """Return whether samples beyond full scale are stored as they are."""
         return self.format == "wav" and self.bits == "32f"
 
 
@@ -61,8 +73,10 @@ class StemLayout:
 
     Attributes:
         sources: the model's sources.
-        num_samples: posterior samples; above 1 the stem is their mean and each sample is a file of its own.
-        two_stems: a source that is written together with everything else (``no_SOURCE``) instead of all sources.
+        num_samples: posterior samples; above 1 the stem is their mean and each sample is a file of
+            its own.
+        two_stems: a source that is written together with everything else (``no_SOURCE``) instead of
+            all sources.
         only: a source that alone is written.
     """
 
@@ -81,21 +95,21 @@ class StemLayout:
                 raise InputError(f"source must be one of {', '.join(self.sources)}, got {chosen!r}")
 
     def stems(self) -> tuple[str, ...]:
-        """Names of the stems, without their samples."""
+        """Return the names of the stems, without their samples."""
         if self.only is not None:
             return (self.only,)
         return self.sources if self.two_stems is None else (self.two_stems, f"no_{self.two_stems}")
 
     def samples(self, stem: str) -> tuple[str, ...]:
-        """Names of the samples of a stem; none where it is a single answer."""
+        """Return the names of the samples of a stem; none where it is a single answer."""
         return tuple(f"{stem}_sample{number + 1}" for number in range(self.num_samples if self.num_samples > 1 else 0))
 
     def names(self) -> tuple[str, ...]:
-        """Names of the files without suffix, in the order of :meth:`split`."""
+        """Return the names of the files without suffix, in the order of :meth:`split`."""
         return tuple(name for stem in self.stems() for name in (stem, *self.samples(stem)))
 
     def split(self, mixture: np.ndarray, stems: np.ndarray) -> dict[str, np.ndarray]:
-        """A block of stems (num_samples, source, channels, time) as {name: (channels, time)}, float32."""
+        """Split a block of stems (num_samples, source, channels, time) into {name: (channels, time)}, float32."""
         chosen = self.only or self.two_stems
         kept = stems if chosen is None else stems[:, [self.sources.index(chosen)]]
         if self.two_stems is not None and self.only is None:
@@ -109,7 +123,7 @@ class StemLayout:
 
 
 class StemFolder:
-    """Writes the stems of one track as a context manager; after a clean exit ``paths`` lists them.
+    """A context manager that writes the stems of one track; after a clean exit ``paths`` lists them.
 
     Args:
         folder: where the stems belong; it is made, with its parents.
@@ -118,7 +132,8 @@ class StemFolder:
         channels: of each stem.
         stem_format: how they are written.
         overwrite: whether files of these names may be replaced.
-        place: from a name to its file below ``folder``, without suffix; it may lie in a folder of its own.
+        place: from a name to its file below ``folder``, without suffix; it may have a folder of its
+            own.
 
     Raises:
         JobError: on entering, if a file is there already or the folder cannot be made.
@@ -134,6 +149,7 @@ class StemFolder:
         overwrite: bool = False,
         place: Callable[[str], str] = str,
     ) -> None:
+        """Name the files; nothing is written before the context is entered."""
         self.folder, self.names, self.format, self._place = folder, tuple(names), stem_format, place
         self.paths = [folder / f"{place(name)}.{stem_format.format}" for name in self.names]
         self.peak = 0.0
@@ -146,10 +162,11 @@ class StemFolder:
 
     @property
     def clipped(self) -> bool:
-        """Whether a stem went beyond what its format holds."""
+        """Return whether a stem exceeded what its format can store."""
         return self.peak > 1.0 and not self.format.unlimited
 
     def __enter__(self) -> StemFolder:
+        """Open a writer for each stem in a temporary folder."""
         refuse_existing(self.paths, self._overwrite)
         self._writer(self.folder, "stem", staged=False)
         parents = [self.folder.parent, *self.folder.parent.parents]
@@ -176,12 +193,13 @@ class StemFolder:
         """Append one block (channels, time) to each stem."""
         for name, block in blocks.items():
             self.peak = max(self.peak, float(np.max(np.abs(block), initial=0.0)))
-            cuts = self.format.clip_mode == "clamp" and not self.format.unlimited
-            self._writers[name].write(np.clip(block, -1.0, 1.0) if cuts else block)
+            clamped = self.format.clip_mode == "clamp" and not self.format.unlimited
+            self._writers[name].write(np.clip(block, -1.0, 1.0) if clamped else block)
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        """Close the writers; move the stems into their folder, or remove them after an error."""
         try:
             self._open_files.__exit__(kind, error, trace)
             if kind is None:
@@ -199,7 +217,7 @@ class StemFolder:
                 parent.rmdir()
 
     def _writer(self, folder: Path, name: str, staged: bool) -> files.Writer:
-        """A writer for a stem, of floats where it is converted later."""
+        """Return a writer for a stem, of floats where it is converted later."""
         if staged:
             path = folder / f"{self._place(name)}.staged.wav"
             return files.Writer(path, self._rate, self._channels, bits="32f", format="wav")
@@ -210,7 +228,7 @@ class StemFolder:
             raise JobError(str(error)) from error
 
     def _finish(self) -> None:
-        """Convert staged stems by one factor, then move everything to its place."""
+        """Convert staged stems by one factor, then move all files into the folder."""
         if self._staged:
             self.factor = _FULL_SCALE / self.peak if self.peak > 1.0 else 1.0
             for name in self.names:
@@ -223,6 +241,7 @@ class StemFolder:
             os.replace(self._temporary / path.relative_to(self.folder), path)
 
     def _convert(self, name: str) -> None:
+        """Convert one staged stem to its format, by the common factor."""
         staged = self._temporary / f"{self._place(name)}.staged.wav"
         with self._writer(self._temporary, name, staged=False) as writer:
             for block in files.blocks(staged, _COPY_FRAMES):
@@ -231,7 +250,7 @@ class StemFolder:
 
 
 def refuse_existing(paths: Iterable[Path], overwrite: bool) -> None:
-    """Keep files from being overwritten unawares.
+    """Check that no file would be overwritten unasked.
 
     Raises:
         JobError: for the first of ``paths`` that is there already, unless ``overwrite`` is set.
@@ -242,7 +261,7 @@ def refuse_existing(paths: Iterable[Path], overwrite: bool) -> None:
 
 
 def _umask() -> int:
-    """The permissions that new files of this process lack."""
+    """Return the permissions that new files of this process lack."""
     mask = os.umask(0)
     os.umask(mask)
     return mask
