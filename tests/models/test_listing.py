@@ -51,10 +51,10 @@ def test_the_nearest_name_is_offered(shelf: Path) -> None:
 
 
 def test_the_former_name_of_a_source_subset_is_read(shelf: Path) -> None:
-    subset = {"num_sources": 3, "places": [0, 2]}
+    subset = {"num_sources": 3, "places": [0, 2]}  # alias
     entry = {**DESCRIPTION["posteriors"][0], "present": subset}  # type: ignore[index]  # alias
     (shelf / "two" / "model.json").write_text(json.dumps({**DESCRIPTION, "posteriors": [entry]}))
-    assert listing.describe("two")["posteriors"][0][schema.SOURCE_SUBSET] == subset
+    assert listing.describe("two")["posteriors"][0][schema.SOURCE_SUBSET] == {"num_sources": 3, "indices": [0, 2]}
 
 
 def test_a_description_is_written_as_it_is_read(shelf: Path) -> None:

@@ -17,7 +17,7 @@ from tfsep.separation.settings import SeparatorSettings
 
 
 def parser() -> argparse.ArgumentParser:
-    """The command's arguments."""
+    """Return the parser of the command's arguments."""
     parse = runner.Parser(prog="export", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     add = parse.add_argument
     add("--model", required=True, metavar="NAME|DIR", help="bundled or own model")
@@ -25,16 +25,23 @@ def parser() -> argparse.ArgumentParser:
     add("--posterior", metavar="NAME", help="kind of posterior, where the model offers several")
     add("--steps", type=int, metavar="N", help="steps of the posterior's iteration")
     add("--overlap", type=float, metavar="X", help="part of a segment shared with the next one, 0..0.9")
-    add("--without", action="append", default=[], metavar="SOURCE", help="a source that is not there; repeatable")
+    add(
+        "--without",
+        action="append",
+        default=[],
+        metavar="SOURCE",
+        help="a source that the mixtures do not have; repeatable",
+    )
     return parse
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command; returns its exit code."""
+    """Run the command and return its exit code."""
     return runner.run(_export, argv)
 
 
 def _export(argv: Sequence[str]) -> int:
+    """Check the arguments, then load the model and export it."""
     args = parser().parse_args(argv)
     if args.steps is not None and args.steps < 1:
         raise InputError(f"--steps must be at least 1, got {args.steps}")

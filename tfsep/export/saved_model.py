@@ -1,10 +1,11 @@
 """A separator as a SavedModel: what TensorFlow Serving, a C program or another Python loads without tfsep.
 
-``BASE/<version>/`` holds one signature, ``serving_default``: waveform [batch, time] float32 at the model's sample rate
-to one output [batch, time] for each source, at mixture scale, so that the outputs sum to the waveform. Both sizes are
-free; every waveform of a batch is separated on its own. The answer is that of ``Separator.separate_batch`` for seed 0:
-channels of one song know nothing of each other here (stereo.py). What a client must know beside the signature stands in
-``assets.extra/tfsep.json``.
+``BASE/<version>/`` holds one signature, ``serving_default``: waveform [batch, time] float32 at the
+model's sample rate to one output [batch, time] for each source, at mixture scale, so that the
+outputs sum to the waveform. Both sizes are free; every waveform of a batch is separated on its own.
+The answer is that of ``Separator.separate_batch`` for seed 0: channels of one song are separated
+independently, whatever the model's stereo mode. What a client must know beside the signature is
+written in ``assets.extra/tfsep.json``.
 """
 
 from __future__ import annotations
@@ -13,11 +14,11 @@ import json
 import shutil
 import tempfile
 from pathlib import Path
-from typing import Any
 
 import tensorflow as tf
 
 from tfsep import __version__
+from tfsep.axes import Waves
 from tfsep.errors import InputError, JobError
 from tfsep.separation import segments
 from tfsep.separation.separator import Separator
@@ -27,9 +28,10 @@ _XLA_ATTRIBUTE = "_XlaMustCompile"
 
 
 class ServedModel(tf.Module):
-    """The graph that is served; it holds the variables that tracing captured, wherever they live."""
+    """The graph that is served, and the variables that tracing captured."""
 
     def __init__(self, separator: Separator) -> None:
+        """Trace the graph."""
         super().__init__()
         self._separator = separator
         waveform = tf.TensorSpec([None, None], tf.float32, name="waveform")
@@ -37,7 +39,8 @@ class ServedModel(tf.Module):
         self.signature = self.serve.get_concrete_function()
         self.captured = list(self.signature.graph.variables)
 
-    def _serve(self, waveform: tf.Tensor) -> dict[str, tf.Tensor]:
+    def _serve(self, waveform: Waves) -> dict[str, Waves]:
+        """Separate waveforms (batch, time) into {source: stem} of the same shape."""
         separator = self._separator
         scale = tf.constant(1.0)
         if separator.normalise:
@@ -50,13 +53,14 @@ class ServedModel(tf.Module):
 
 
 def export(separator: Separator, base: str | Path) -> Path:
-    """Write the next version of a model under ``base``; returns its folder.
+    """Write the next version of a model under ``base`` and return its folder.
 
-    The folder appears complete or not at all: it is written under a temporary name, which servers pass over, and then
-    renamed.
+    The folder appears complete or not at all: it is written under a temporary name, which servers
+    pass over, and then renamed.
 
     Raises:
-        InputError: if the posterior's graph needs Python or the XLA compiler, which a server has not.
+        InputError: if the posterior's graph needs Python or the XLA compiler, which a server has
+            not.
         JobError: if ``base`` cannot be written.
     """
     base = Path(base)
@@ -80,7 +84,7 @@ def export(separator: Separator, base: str | Path) -> Path:
         shutil.rmtree(temporary, ignore_errors=True)
 
 
-def refuse_unservable(signature: Any) -> None:
+def refuse_unservable(signature: tf.types.experimental.ConcreteFunction) -> None:
     """Check that TensorFlow Serving can run a concrete function.
 
     Raises:
@@ -98,20 +102,21 @@ def refuse_unservable(signature: Any) -> None:
 
 
 def next_version(base: Path) -> int:
-    """One more than the highest version under ``base``; 1 for the first."""
+    """Return one more than the highest version under ``base``; 1 for the first."""
     taken = [int(path.name) for path in base.iterdir() if path.name.isdecimal()]
     return max(taken, default=0) + 1
 
 
 def _publish(temporary: Path, base: Path) -> Path:
-    """Rename to the next version, the one after it where somebody else was quicker."""
+    """Rename to the next version, or to the one after it where another process has written that meanwhile."""
     version = next_version(base)
     while (base / str(version)).exists():
         version += 1
     return temporary.rename(base / str(version))
 
 
-def _description(separator: Separator) -> dict[str, Any]:
+def _description(separator: Separator) -> dict[str, object]:
+    """Return what a client must know beside the signature."""
     return {
         "model": separator.name,
         "sources": list(separator.sources),

@@ -24,7 +24,7 @@ from tfsep.errors import InputError
 FORMAT = 1
 MODEL_FILE = "model.json"
 SOURCE_SUBSET = "source_subset"
-_ALIASES = {"present": SOURCE_SUBSET}  # alias: the key of an entry before it was renamed
+_FORMER_SUBSET, _FORMER_INDICES = "present", "places"  # alias: keys that are still read
 
 #: Arguments of ``priors.build`` or ``posteriors.build``, which check them, and where the weights are.
 Entry: TypeAlias = Mapping[str, Any]
@@ -46,12 +46,12 @@ class ModelDescription(TypedDict):
 class SourceSubset(TypedDict):
     """The entry ``source_subset`` of a learned posterior of which some sources were left out.
 
-    ``num_sources`` is the number that it was trained for, ``places`` are those that stay, in their
+    ``num_sources`` is the number that it was trained for, ``indices`` are those that stay, in their
     order.
     """
 
     num_sources: int
-    places: list[int]
+    indices: list[int]
 
 
 def read_description(file: Path) -> ModelDescription:
@@ -75,9 +75,7 @@ def read_description(file: Path) -> ModelDescription:
     if len(description["gains"]) != len(description["sources"]):
         count = f"{len(description['gains'])} for {len(description['sources'])}"
         raise InputError(f"{file}: there must be one gain for each source, got {count}")
-    description["posteriors"] = [
-        {_ALIASES.get(name, name): value for name, value in entry.items()} for entry in description["posteriors"]
-    ]
+    description["posteriors"] = [_renamed(entry) for entry in description["posteriors"]]
     return cast(ModelDescription, description)
 
 
@@ -89,6 +87,15 @@ def write_description(folder: Path, description: ModelDescription) -> None:
     ordered = {name: content[name] for name in ModelDescription.__annotations__ if name in content}
     temporary.write_text(json.dumps(ordered, indent=2) + "\n", encoding="utf-8")
     os.replace(temporary, folder / MODEL_FILE)
+
+
+def _renamed(entry: Entry) -> Entry:
+    """Return the entry of a posterior with the keys of today."""
+    if _FORMER_SUBSET not in entry:  # alias
+        return entry
+    former = entry[_FORMER_SUBSET]  # alias
+    subset = {"num_sources": former["num_sources"], "indices": former[_FORMER_INDICES]}  # alias
+    return {**{name: value for name, value in entry.items() if name != _FORMER_SUBSET}, SOURCE_SUBSET: subset}  # alias
 
 
 def _is_count(value: object) -> bool:

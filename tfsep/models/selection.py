@@ -93,13 +93,13 @@ def select(
 
 def _check_priors(folder: Path, priors: Mapping[str, tuple[str | Path, str]]) -> None:
     """Refuse priors that their models do not have, or that are at different sample rates."""
-    places = dict.fromkeys([folder, *(place for place, _ in priors.values())])
-    rates = {place: describe(place)["sample_rate"] for place in places}
+    folders = dict.fromkeys([folder, *(where for where, _ in priors.values())])
+    rates = {where: describe(where)["sample_rate"] for where in folders}
     if len(set(rates.values())) > 1:
-        found = ", ".join(f"{rate} Hz ({place})" for place, rate in rates.items())
+        found = ", ".join(f"{rate} Hz ({where})" for where, rate in rates.items())
         raise InputError(f"the priors of one model must be at its own sample rate, got {found}")
-    for place, source in priors.values():
-        prior_entry(place, source)
+    for where, source in priors.values():
+        prior_entry(where, source)
 
 
 def prior_entry(name: str | Path, source: str) -> Entry:

@@ -114,7 +114,7 @@ def load_model(
         InputError: for anything that is missing, unknown or does not fit together.
     """
     chosen = select(name, posterior, priors, steps, seconds, silence, without)
-    loaded = [load_prior(place, prior) for place, prior in chosen.priors.values()] or None
+    loaded = [load_prior(where, prior) for where, prior in chosen.priors.values()] or None
     description: ModelDescription = {**chosen.description, "segment": chosen.segment}
     built = _load_posterior(chosen.posterior, chosen.folder, description, chosen.gains, loaded)
     return Model(

@@ -40,22 +40,22 @@ def without_sources(description: ModelDescription, absent: Sequence[str]) -> Mod
     unknown = [name for name in absent if name not in sources]
     if unknown:
         raise InputError(f"only sources of the model can be left out ({', '.join(sources)}), got {unknown[0]!r}")
-    places = [place for place, name in enumerate(sources) if name not in absent]
-    if len(places) < min(2, len(sources)):
+    indices = [index for index, name in enumerate(sources) if name not in absent]
+    if len(indices) < min(2, len(sources)):
         raise InputError(f"two sources at least must stay to be separated, got without {', '.join(absent)}")
     gains = description["gains"]
-    kept = [1.0 / len(places)] * len(places) if mean_gains(gains) else [gains[place] for place in places]
-    posteriors = [_reduced(entry, len(sources), places) for entry in description["posteriors"]]
-    names = [sources[place] for place in places]
+    kept = [1.0 / len(indices)] * len(indices) if mean_gains(gains) else [gains[index] for index in indices]
+    posteriors = [_reduced(entry, len(sources), indices) for entry in description["posteriors"]]
+    names = [sources[index] for index in indices]
     return {**description, "sources": names, "gains": kept, "posteriors": posteriors}
 
 
-def _reduced(entry: Entry, num_sources: int, places: list[int]) -> Entry:
-    """Return the entry of a posterior with only the sources at ``places``."""
-    if entry["kind"] not in LEARNED or len(places) == num_sources:
+def _reduced(entry: Entry, num_sources: int, indices: list[int]) -> Entry:
+    """Return the entry of a posterior with only the sources at ``indices``."""
+    if entry["kind"] not in LEARNED or len(indices) == num_sources:
         return dict(entry)
-    fitted = {"temperature": [entry["temperature"][k] for k in places]} if entry.get("temperature") else {}
-    subset: SourceSubset = {"num_sources": num_sources, "places": places}
+    fitted = {"temperature": [entry["temperature"][k] for k in indices]} if entry.get("temperature") else {}
+    subset: SourceSubset = {"num_sources": num_sources, "indices": indices}
     return {**entry, **fitted, SOURCE_SUBSET: subset}
 
 
@@ -82,8 +82,8 @@ def load_subset(
     whole: Amortised = build(**{**arguments, **all_sources})
     load(whole)
     kept: Amortised = build(**arguments)
-    for place, trained in enumerate(subset["places"]):
-        kept.networks[place].set_weights(whole.networks[trained].get_weights())
+    for index, trained in enumerate(subset["indices"]):
+        kept.networks[index].set_weights(whole.networks[trained].get_weights())
         if whole.flows:
-            kept.flows[place].set_weights(whole.flows[trained].get_weights())
+            kept.flows[index].set_weights(whole.flows[trained].get_weights())
     return kept

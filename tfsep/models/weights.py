@@ -1,10 +1,9 @@
-"""Weights of a Keras model as a safetensors file: plain numbers by position, no names that depend on building order."""
+"""Weights of a Keras model as a safetensors file: arrays by position, independent of the order of building."""
 
 from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Any
 
 import keras
 import numpy as np
@@ -19,26 +18,26 @@ MAX_BYTES = 8_000_000
 def save(model: keras.Model, file: Path, half: bool = False) -> None:
     """Write all weights, as float16 if ``half``; to temporary names first, then renamed.
 
-    What does not fit into :data:`MAX_BYTES` goes on in ``<stem>.1.safetensors`` and so forth; the
+    What does not fit into :data:`MAX_BYTES` continues in ``<stem>.1.safetensors`` and so forth; the
     first file says, in its metadata, how many parts there are.
     """
     file.parent.mkdir(parents=True, exist_ok=True)
     dtype = np.float16 if half else None
     parts: list[dict[str, np.ndarray]] = [{}]
-    for place, value in enumerate(model.get_weights()):
+    for index, value in enumerate(model.get_weights()):
         array = np.asarray(value, dtype, order="C")
         if parts[-1] and sum(each.nbytes for each in parts[-1].values()) + array.nbytes > MAX_BYTES:
             parts.append({})
-        parts[-1][_key(place)] = array
+        parts[-1][_key(index)] = array
     for number, arrays in reversed(list(enumerate(parts))):
         target = _part(file, number)
         temporary = target.with_name(target.name + ".part")
-        # One entry alone: safetensors writes several in an order of chance, and equal weights give equal files.
+        # One entry alone: safetensors writes several in random order, and equal weights give equal files.
         save_file(arrays, temporary, metadata={"parts": str(len(parts))})
         os.replace(temporary, target)
 
 
-def load(model: Any, file: Path, leading: bool = False) -> None:
+def load(model: keras.Model, file: Path, leading: bool = False) -> None:
     """Read weights into a model of the same kind and settings.
 
     Args:
@@ -63,7 +62,7 @@ def load(model: Any, file: Path, leading: bool = False) -> None:
         except (SafetensorError, OSError, ValueError, KeyError, TypeError, AttributeError) as error:
             raise InputError(f"{part}: not a safetensors file ({error})") from error
         number += 1
-    wanted = {_key(place): tuple(variable.shape) for place, variable in enumerate(model.weights)}
+    wanted = {_key(index): tuple(variable.shape) for index, variable in enumerate(model.weights)}
     found = {key: tuple(value.shape) for key, value in arrays.items()}
     needed = {key: wanted[key] for key in sorted(wanted)[: len(found)]} if leading and found else wanted
     if needed != found:
@@ -74,13 +73,14 @@ def load(model: Any, file: Path, leading: bool = False) -> None:
     if not all(np.isfinite(value).all() for value in arrays.values()):
         raise InputError(f"{file}: weights must be finite")
     before = model.get_weights()
-    model.set_weights([arrays.get(_key(place), old).astype(old.dtype) for place, old in enumerate(before)])
+    model.set_weights([arrays.get(_key(index), old).astype(old.dtype) for index, old in enumerate(before)])
 
 
 def _part(file: Path, number: int) -> Path:
-    """Name of a numbered part: the file itself, then <stem>.1.safetensors, ..."""
+    """Return the name of a numbered part: the file itself, then <stem>.1.safetensors, ..."""
     return file.with_name(f"{file.stem}.{number}{file.suffix}") if number else file
 
 
-def _key(place: int) -> str:
-    return f"{place:04d}"
+def _key(index: int) -> str:
+    """Return the name of the array at a position."""
+    return f"{index:04d}"

@@ -98,8 +98,8 @@ class Composition(Posterior):
     def answers(self, mixture: TensorLike, seed: Seed, start: TensorLike | None = None) -> list[Sources]:
         """Return the single best answer of each prefix of the stages: (batch, source, segment) each."""
         found: list[tf.Tensor] = []
-        for place, stage in enumerate(self.stages):
-            answer = stage.sample(mixture, 1, _seed(seed, place), start=found[-1] if found else start)
+        for index, stage in enumerate(self.stages):
+            answer = stage.sample(mixture, 1, _seed(seed, index), start=found[-1] if found else start)
             found.append(answer[0])
         return found
 
@@ -113,8 +113,8 @@ class Composition(Posterior):
         if num_samples == 1:
             found = self.answers(mixture, seed, start)
             return (found[-1] if self.choice == "last" else self._choose(mixture, found))[tf.newaxis]
-        for place, stage in enumerate(self.stages[:-1]):
-            start = stage.sample(mixture, 1, _seed(seed, place), start=start)[0]
+        for index, stage in enumerate(self.stages[:-1]):
+            start = stage.sample(mixture, 1, _seed(seed, index), start=start)[0]
         last = len(self.stages) - 1
         return self.stages[last].sample(mixture, num_samples, _seed(seed, last), start=start)
 
@@ -135,5 +135,5 @@ class Composition(Posterior):
         return -residual_energy(mixture, denoise_each(self.priors, sources, self.choice_sigma), self.gains)
 
 
-def _seed(seed: Seed, place: int) -> tf.Tensor:
-    return tf.random.experimental.stateless_fold_in(tf.cast(seed, tf.int32), place)
+def _seed(seed: Seed, index: int) -> tf.Tensor:
+    return tf.random.experimental.stateless_fold_in(tf.cast(seed, tf.int32), index)

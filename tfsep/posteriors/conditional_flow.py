@@ -68,9 +68,9 @@ class ConditionalFlow(keras.layers.Layer):
         dtype = tf.as_dtype(self.compute_dtype)
         steps = [
             bijectors.Coupling(
-                conditioner(network), Mask("channel", swap=bool(place % 2)), _EVENT_NDIMS, dtype, bound=self.bound
+                conditioner(network), Mask("channel", swap=bool(index % 2)), _EVENT_NDIMS, dtype, bound=self.bound
             )
-            for place, network in enumerate(self.conditioners)
+            for index, network in enumerate(self.conditioners)
         ]
         return bijectors.Composition(steps, _EVENT_NDIMS, dtype)
 

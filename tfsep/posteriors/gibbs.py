@@ -153,8 +153,8 @@ class Gibbs(Annealed):
                     mixture, sources, self.gains, renew_all, fold(seed, level)
                 )
 
-            def renew(k: int, offered: tf.Tensor, place: tf.Tensor) -> tf.Tensor:
-                del place
+            def renew(k: int, offered: tf.Tensor, position: tf.Tensor) -> tf.Tensor:
+                del position
                 return self.bounded(self.priors[k].denoise(offered[..., tf.newaxis], sigmas[level])[..., 0])
 
             return level + 1, gibbs_sweep.sweep_in_any_order(mixture, sources, self.gains, renew, fold(seed, level))
