@@ -234,6 +234,37 @@ def test_no_modules_import_each_other() -> None:
     assert cycles(import_graph({path: (REPOSITORY / path).read_text(encoding="utf-8") for path in MODULES})) == []
 
 
+def shape(sources: dict[str, str]) -> str:
+    """Return how many packages, modules, cycles between modules and upward imports {path: source} have."""
+    packages = sum(path.endswith("/__init__.py") for path in sources)
+    groups = cycles(import_graph(sources))
+    upward = [each for path, source in sources.items() for each in problems(path, source) if "higher layer" in each]
+    return f"{packages} packages, {len(sources)} modules, {len(groups)} cycles, {len(upward)} upward imports"
+
+
+def test_the_architecture_has_neither_cycles_nor_upward_imports() -> None:
+    """Print the counts too: ``pytest -s tests/test_layers.py -k neither``."""
+    found = shape({path: (REPOSITORY / path).read_text(encoding="utf-8") for path in MODULES})
+    print(found)
+    assert found.endswith("modules, 0 cycles, 0 upward imports") and int(found.split()[0]) > 20
+
+
+def test_the_counts_are_those_of_the_sources() -> None:
+    sources = {
+        "tfsep/__init__.py": "",
+        "tfsep/audio/__init__.py": "from tfsep.data import toy\n",
+        "tfsep/data/__init__.py": "",
+        "tfsep/data/toy.py": "import tfsep.audio.mel\n",
+        "tfsep/audio/mel.py": "import tfsep.data.toy\n",
+    }
+    assert shape(sources) == "3 packages, 5 modules, 1 cycles, 2 upward imports"
+
+
+def test_every_package_is_in_a_layer_and_every_layer_exists() -> None:
+    parts = {path.split("/")[1].removesuffix(".py") for path in MODULES} - {"__init__"}
+    assert parts == set(LAYER_OF)
+
+
 def test_a_cycle_is_noticed_also_where_it_is_for_types_only() -> None:
     sources = {
         "tfsep/a/__init__.py": "",
