@@ -91,7 +91,23 @@ BANNED = {
 }
 
 # Modules that a command's --help or a bare `import tfsep` may load: no slow library at module level.
-LIGHT = ("tfsep.errors", "tfsep.axes", "tfsep.audio.files", "tfsep.audio.resample", "tfsep.metrics", "tfsep.cli")
+LIGHT = (
+    "tfsep.errors",
+    "tfsep.axes",
+    "tfsep.parameters",
+    "tfsep.audio.files",
+    "tfsep.audio.resample",
+    "tfsep.metrics",
+    "tfsep.posteriors.kinds",
+    "tfsep.models.listing",
+    "tfsep.models.schema",
+    "tfsep.models.selection",
+    "tfsep.models.stages",
+    "tfsep.models.subset",
+    "tfsep.separation.names",
+    "tfsep.separation.settings",
+    "tfsep.cli",
+)
 SLOW = ("tensorflow", "tensorflow_probability", "tf_keras", "keras", "matplotlib")
 
 

@@ -17,7 +17,7 @@ import numpy.typing as npt
 if TYPE_CHECKING:
     import tensorflow as tf
 
-#: Examples that do not know of each other: excerpts, songs, chains, restarts.
+#: Independent examples: excerpts, songs, chains, restarts.
 BATCH = "batch"
 #: The N sources of one mixture, in the order of a model's ``sources``.
 SOURCE = "source"

@@ -65,7 +65,7 @@ def separator_around(posterior: Any, settings: dict[str, Any] | None = None) -> 
 
 
 class NoisyHalves:
-    """Hands each source half of the mixture and noise, by way of ``through``; holds a variable of its own."""
+    """Gives each source half of the mixture and noise, passed through ``through``; owns a variable."""
 
     num_sources, segment, gains = 2, 64, (0.5, 0.5)
 

@@ -56,7 +56,7 @@ def test_scalars_stay_scalars(tmp_path: Path, half: bool) -> None:
     assert float(other.scale) == 0.5
 
 
-def test_half_precision_takes_half_the_room(tmp_path: Path) -> None:
+def test_half_precision_takes_half_the_space(tmp_path: Path) -> None:
     saved, other = network(50, 50), network(50, 50, seed=1)
     weights.save(saved, tmp_path / "whole.safetensors")
     weights.save(saved, tmp_path / "half.safetensors", half=True)

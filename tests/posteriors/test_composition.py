@@ -101,7 +101,7 @@ def test_an_answer_that_is_not_finite_is_not_taken(coin_priors: Priors) -> None:
     assert np.isfinite(found).all()
 
 
-def test_described_stages_are_built_and_a_warm_sampler_repairs_its_start(coin_priors: Priors) -> None:
+def test_described_stages_are_built_and_a_warm_sampler_corrects_its_start(coin_priors: Priors) -> None:
     coins = coin_priors((1.0, 1.0), 8)
     truth = np.repeat(np.array([[[1.0], [-1.0]], [[-1.0], [1.0]]], np.float32), 8, axis=2)
 

@@ -78,7 +78,7 @@ def tossed(coins: list[Any]) -> np.ndarray:
         ("jacobi", (1.0, 0.5, 0.25), (1.0, 1.0, 1.0)),
     ],
 )
-def test_coins_are_told_apart_whatever_the_gains(
+def test_coins_are_separated_whatever_the_gains(
     coin_priors: Priors, update: str, levels: tuple[float, ...], gains: tuple[float, ...]
 ) -> None:
     coins = coin_priors(levels, 8)

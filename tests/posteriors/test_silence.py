@@ -55,7 +55,7 @@ def test_draws_are_silent_as_often_as_they_should(silent: SilencePrior) -> None:
 
 
 def test_an_absent_source_ends_near_silence(toy_priors: list[Prior]) -> None:
-    """And without silence in the model it cannot, since the prior of a note knows only notes."""
+    """And without silence in the model it cannot, since the prior of a note has seen only notes."""
     sources = np.stack([toy.examples(kind, 4, 512, 16000, 3) for kind in ("sine", "square")], axis=1)
     sources[:2, 0], sources[2:, 1] = 0.0, 0.0
     absent = sources.std(2) == 0.0

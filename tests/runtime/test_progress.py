@@ -65,7 +65,7 @@ def test_within_a_graph_nothing_is_reported(reports: Reports, mixture: np.ndarra
 
 
 def test_what_cannot_be_divided_runs_whole(reports: Reports, mixture: np.ndarray, pair: list[Any]) -> None:
-    """Latent moves by moments that belong to its whole way."""
+    """Latent optimises by Adam, whose moments are carried through all levels."""
     sampler = posteriors.build("latent", pair, num_levels=7, num_steps=2)
     with progress.reporting_to(lambda *report: reports.append(report)):
         assert not sampler.reports()

@@ -65,7 +65,7 @@ def test_sources_at_one_place_keep_their_masks() -> None:
     np.testing.assert_allclose(stereo.filtered(stems[np.newaxis])[0], stems, atol=1e-3)
 
 
-def test_sources_apart_are_told_apart() -> None:
+def test_sources_at_different_positions_are_separated() -> None:
     truth = panned(np.array([[1.0, 0.3], [0.3, 1.0]]))
     blurred = 0.7 * truth + 0.3 * truth[::-1]
     found = stereo.filtered(blurred[np.newaxis])[0]

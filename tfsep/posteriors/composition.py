@@ -38,7 +38,7 @@ class Composition(Posterior):
         keep: how many of the first stages to use; None is all.
         choice: "last", or how the answer of each mixture is chosen among the stages', "density" or
             "residual".
-        choice_sigma: noise level of that choice; None is the smallest that all priors know.
+        choice_sigma: noise level of that choice; None is the smallest that is in the range of all priors.
         scores: of each prefix on validation mixtures, SI-SDRi in dB; a record, without effect.
         priors: one per source, for a choice by density or residual.
 

@@ -63,7 +63,8 @@ def _filter(stems: tf.Tensor) -> tf.Tensor:
     return inverse_stft(filtered, _FRAME_LENGTH, _FRAME_STEP, length=tf.shape(stems)[-1])
 
 
-_compiled: Callable[[tf.Tensor], tf.Tensor] = tf.function(_filter, reduce_retracing=True, autograph=False)
+_STEMS = tf.TensorSpec([None, None, None], tf.float32)
+_compiled: Callable[[tf.Tensor], tf.Tensor] = tf.function(_filter, input_signature=[_STEMS], autograph=False)
 
 
 def filtered(stems: np.ndarray) -> np.ndarray:
