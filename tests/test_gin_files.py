@@ -243,7 +243,7 @@ def test_an_experiment_is_built_and_takes_a_step(
     with_priors = configure(path, stems)
     monkeypatch.setattr(train, "fit", bare_step)
     # What is fitted to finished parts is built and not run: it takes longer than everything else here.
-    for name in ("selected", "calibrated"):
+    for name in ("choose_stages", "calibrate"):
         monkeypatch.setattr(train, name, lambda entry, *_: entry)
     config.call("train", save_dir=tmp_path, seed=0)
     check_model(tmp_path / "model", with_priors)

@@ -21,10 +21,12 @@ from tfsep.training.task import FitSettings
 from tfsep.training.variational import ObjectiveSettings
 
 RATE, SEGMENT, PAIR = 16000, 64, ("sine", "square")
-GLOW = recipe.prior("glow", squeeze=4, num_levels=1, num_steps=1, width=4, num_layers=1, sigma_range=(0.01, 8.0))
-MASKS = recipe.posterior("amortised", network_settings={"width": 8, "num_blocks": 1})
-WARM = recipe.posterior("gibbs", num_levels=2, num_restarts=1)
-COMPOSITION = recipe.posterior("composition", stages=["amortised", WARM])
+GLOW = dict(
+    kind="glow", domain="wave", squeeze=4, num_levels=1, num_steps=1, width=4, num_layers=1, sigma_range=(0.01, 8.0)
+)
+MASKS = dict(kind="amortised", network_settings={"width": 8, "num_blocks": 1})
+WARM = dict(kind="gibbs", num_levels=2, num_restarts=1)
+COMPOSITION = dict(kind="composition", stages=["amortised", WARM])
 FIT = FitSettings(num_steps=10, batch_size=4, deterministic=False)
 ELBO = ObjectiveSettings(kind="elbo")
 
@@ -148,7 +150,7 @@ def test_a_start_of_fewer_sources_is_refused(untrained: list[Any], tmp_path: Pat
 
 def test_a_start_of_another_make_is_refused(untrained: list[Any], tmp_path: Path) -> None:
     train(tmp_path / "first", posteriors=[MASKS])
-    wide = recipe.posterior("amortised", network_settings={"width": 9, "num_blocks": 1})
+    wide = dict(kind="amortised", network_settings={"width": 9, "num_blocks": 1})
     with pytest.raises(InputError, match="first"):
         train(tmp_path / "second", posteriors=[wide], posterior_start=str(tmp_path / "first" / "model"))
     train(tmp_path / "third", prior=GLOW, posteriors=[WARM])

@@ -19,9 +19,11 @@ from tfsep.recipes.priors import learned_prior, prior_task
 from tfsep.training.task import FitSettings
 
 RATE, SEGMENT, SEED = 16000, 64, 3
-GLOW = train.prior("glow", squeeze=4, num_levels=1, num_steps=1, width=4, num_layers=1, sigma_range=(0.01, 8.0))
-SCORE = train.prior("score", width=8, num_blocks=1, local_width=0, num_sampling_steps=2)
-TEMPLATE = {**train.prior("template", num_templates=4), "length": SEGMENT}
+GLOW = dict(
+    kind="glow", domain="wave", squeeze=4, num_levels=1, num_steps=1, width=4, num_layers=1, sigma_range=(0.01, 8.0)
+)
+SCORE = dict(kind="score", domain="wave", width=8, num_blocks=1, local_width=0, num_sampling_steps=2)
+TEMPLATE = dict(kind="template", domain="wave", num_templates=4, length=SEGMENT)
 FIT = FitSettings(num_steps=4, batch_size=4, warmup_steps=0, deterministic=False)
 
 
@@ -101,7 +103,7 @@ def test_validation_data_are_what_parts_are_scored_on() -> None:
 
 def test_a_learned_prior_is_kept_and_taken_up_again(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     first = learned_prior("sine", TEMPLATE, ToyData(RATE), 6, tmp_path, SEED)
-    assert "sine: template over wave learned from 6 cuts: templates 4" in capsys.readouterr().err
+    assert "sine: template over wave learned from 6 excerpts: templates 4" in capsys.readouterr().err
     kept = (tmp_path / "sine" / "learned.safetensors").stat().st_mtime_ns
     again = learned_prior("sine", TEMPLATE, ToyData(RATE), 6, tmp_path, SEED)
     assert capsys.readouterr().err == ""
@@ -135,8 +137,8 @@ def test_a_recipe_leaves_a_learned_wavetable_that_loads_again(tmp_path: Path, mo
         return {"residual": 0.123}
 
     monkeypatch.setitem(priors.LEARNERS, "wavetable", (learn, 1))
-    wavetable = train.prior("wavetable", num_pitches=4, num_phases=8, num_refined=2)
-    gibbs = train.posterior("gibbs", num_levels=2, num_restarts=1)
+    wavetable = dict(kind="wavetable", domain="wave", num_pitches=4, num_phases=8, num_refined=2)
+    gibbs = dict(kind="gibbs", num_levels=2, num_restarts=1)
     data = ToyData(RATE, sources=("sine", "square"))
     train.train(tmp_path, data, SEGMENT, prior=wavetable, posteriors=(gibbs,), num_examples=5, seed=SEED)
     prior: Any = load_prior(tmp_path / "model", "square")

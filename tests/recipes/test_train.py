@@ -23,9 +23,11 @@ from tfsep.training.task import FitSettings
 
 RATE, SEGMENT, SEED = 16000, 64, 3
 PAIR = ("sine", "square")
-GLOW = recipe.prior("glow", squeeze=4, num_levels=1, num_steps=1, width=4, num_layers=1, sigma_range=(0.01, 8.0))
-MASKS = recipe.posterior("amortised", network_settings={"width": 8, "num_blocks": 1})
-GIBBS = recipe.posterior("gibbs", num_levels=2, num_restarts=1)
+GLOW = dict(
+    kind="glow", domain="wave", squeeze=4, num_levels=1, num_steps=1, width=4, num_layers=1, sigma_range=(0.01, 8.0)
+)
+MASKS = dict(kind="amortised", network_settings={"width": 8, "num_blocks": 1})
+GIBBS = dict(kind="gibbs", num_levels=2, num_restarts=1)
 FIT = FitSettings(
     num_steps=4, batch_size=4, warmup_steps=0, checkpoint_every=2, log_every=2, preview_every=4, deterministic=False
 )
@@ -152,10 +154,10 @@ def test_a_run_that_starts_over_ends_at_the_same_weights(run: Path, tmp_path: Pa
 
 
 def test_fewer_toy_sources_are_mixed_by_their_mean_and_others_keep_their_gains() -> None:
-    assert recipe.gains_of(ToyData(RATE), ("triangle", "sine")) == (0.5, 0.5)
-    assert recipe.gains_of(ToyData(RATE), ToyData(RATE).sources) == (0.25,) * 4
-    assert recipe.gains_of(Songs(RATE), ("triangle", "sine")) == (1.25, 0.5)
-    assert recipe.gains_of(Songs(RATE), Songs(RATE).sources) == (0.5, 0.75, 1.0, 1.25)
+    assert recipe.mixing_gains(ToyData(RATE), ("triangle", "sine")) == (0.5, 0.5)
+    assert recipe.mixing_gains(ToyData(RATE), ToyData(RATE).sources) == (0.25,) * 4
+    assert recipe.mixing_gains(Songs(RATE), ("triangle", "sine")) == (1.25, 0.5)
+    assert recipe.mixing_gains(Songs(RATE), Songs(RATE).sources) == (0.5, 0.75, 1.0, 1.25)
 
 
 def test_a_learned_posterior_separates_all_sources_of_the_data(tmp_path: Path) -> None:
@@ -187,9 +189,9 @@ def test_what_is_shown_of_a_posterior_while_it_trains(data: ToyData) -> None:
 
 
 def test_a_denoiser_trained_among_other_sounds_says_so(tmp_path: Path) -> None:
-    score = recipe.prior("score", width=4, num_blocks=1, local_width=0, sigma_range=(0.01, 8.0))
+    score = dict(kind="score", domain="wave", width=4, num_blocks=1, local_width=0, sigma_range=(0.01, 8.0))
     given = {"prior": score, "background": ToyData(RATE), "prior_fit": replace(FIT, num_steps=1)}
-    rule = refusal(tmp_path, posteriors=[recipe.posterior("langevin", num_levels=2, num_steps=1)], **given)
+    rule = refusal(tmp_path, posteriors=[dict(kind="langevin", num_levels=2, num_steps=1)], **given)
     assert "posterior 'langevin' follows scores" in rule and "background" in rule
     train(tmp_path / "run", posteriors=[GIBBS], **given)
     model = tmp_path / "run" / "model"
@@ -223,10 +225,10 @@ def test_validation_data_of_another_kind_are_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("changes", "rule"),
     [
-        ({"prior": recipe.prior("oracle")}, "the prior must be one of .*, got 'oracle'"),
+        ({"prior": dict(kind="oracle", domain="wave")}, "the prior must be one of .*, got 'oracle'"),
         ({"prior": {**GLOW, "widht": 4}}, "widht"),
         ({"prior": {**GLOW, "squeeze": 48}}, "prior 'glow' over 'wave' events"),
-        ({"prior": recipe.prior("ideal_toy", num_phases=1)}, "prior 'ideal_toy' has nothing to train"),
+        ({"prior": dict(kind="ideal_toy", domain="wave", num_phases=1)}, "prior 'ideal_toy' has nothing to train"),
         ({"prior": {**GLOW, "length": 64, "event_shape": (64, 1)}}, "either an event_shape or a length"),
         ({"posteriors": (MASKS, {**GIBBS, "num_levles": 3})}, "num_levles"),
         ({"posteriors": (MASKS, {**GIBBS, "largest_sigma": 9.0})}, "must lie in the 0.01..8 that prior 'glow' knows"),
@@ -241,17 +243,17 @@ def test_parts_described_wrongly_are_refused_before_anything_is_trained(
     assert re.search(rule, refusal(tmp_path, **changes))
 
 
-def test_a_spectral_prior_says_how_long_its_cuts_are(tmp_path: Path) -> None:
+def test_a_spectral_prior_says_how_long_its_excerpts_are(tmp_path: Path) -> None:
     shape = {"domain": "log_stft", "event_shape": (16, 32, 1), "squeeze": 2}
     message = refusal(tmp_path, prior={**GLOW, **shape}, posteriors=())
-    assert message == "a prior over 'log_stft' needs prior.length, the samples of a cut, to be trained"
+    assert message == "a prior over 'log_stft' needs prior.length, the samples of an excerpt, to be trained"
 
 
 def test_gibbs_updates_choose_among_their_restarts_by_what_wins_on_validation_mixtures(
     run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     shutil.copytree(run, tmp_path / "run")
-    open_choice = recipe.posterior("gibbs", num_levels=2, num_restarts=3, choice="validation")
+    open_choice = dict(kind="gibbs", num_levels=2, num_restarts=3, choice="validation")
     train(tmp_path / "run", posteriors=(open_choice,), num_validation=2)
     said = next(line for line in capsys.readouterr().err.splitlines() if line.startswith("gibbs: restarts by "))
     chosen = json.loads((tmp_path / "run" / "model" / "model.json").read_text())["posteriors"][0]["choice"]

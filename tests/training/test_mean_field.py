@@ -176,7 +176,7 @@ def test_pairs_of_every_step_are_exchanged_whatever_the_seed() -> None:
 @pytest.mark.parametrize("pairs", [((0,),), ((0, 1), (1, 2)), ((-1, 0),), ((0, 2),)])
 def test_pairs_that_are_none_are_refused(pairs: Any) -> None:
     single = [priors.build("gaussian", event_shape=(TIME, 1), variances=v) for v in VARIANCES]
-    with pytest.raises(InputError, match=r"objective.exchanges (must be pairs|are places among 2 sources)"):
+    with pytest.raises(InputError, match=r"objective.exchanges (must be pairs|are indices of 2 sources)"):
         variational.build(ObjectiveSettings(kind="mean_field", exchanges=pairs), single)
 
 

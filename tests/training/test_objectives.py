@@ -42,17 +42,17 @@ class White(Prior):
         raise NotImplementedError
 
 
-class Told:
-    """A posterior that answers what it is told."""
+class Fixed:
+    """A posterior with a fixed output."""
 
     gains = GAINS
 
     def __init__(self, means: Any, spread: Any) -> None:
         self.answer = tf.constant(means, tf.float32), tf.constant(spread, tf.float32)
-        self.heard: tf.Tensor | None = None
+        self.mixture: tf.Tensor | None = None
 
     def __call__(self, mixture: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        self.heard = mixture
+        self.mixture = mixture
         return self.answer
 
 
@@ -167,14 +167,14 @@ def test_a_prior_is_trained_on_its_density_where_it_has_one() -> None:
 
 def test_a_mixture_of_unpaired_sources_is_what_the_posterior_hears() -> None:
     sources, means, spread = case()
-    told = Told(means, spread)
-    objectives.simulated_pairs(told, tf.constant(sources), tf.constant(SEED))
-    np.testing.assert_allclose(told.heard, 0.5 * sources[:, 0] + 0.2 * sources[:, 1], atol=1e-6)
+    fixed = Fixed(means, spread)
+    objectives.simulated_pairs(fixed, tf.constant(sources), tf.constant(SEED))
+    np.testing.assert_allclose(fixed.mixture, 0.5 * sources[:, 0] + 0.2 * sources[:, 1], atol=1e-6)
 
 
 def test_simulated_pairs_measure_the_error_of_each_share() -> None:
     sources, means, spread = case()
-    _, metrics = objectives.simulated_pairs(Told(means, spread), tf.constant(sources), tf.constant(SEED))
+    _, metrics = objectives.simulated_pairs(Fixed(means, spread), tf.constant(sources), tf.constant(SEED))
     scaled = sources * np.array(GAINS)[:, np.newaxis]
     power = np.mean(scaled.sum(1) ** 2, axis=-1)
     relative = np.mean((scaled - means) ** 2, axis=-1) / power[:, np.newaxis]
@@ -188,8 +188,8 @@ def test_simulated_pairs_measure_the_error_of_each_share() -> None:
 
 def test_the_loss_does_not_change_with_loudness() -> None:
     sources, means, spread = case()
-    loss, _ = objectives.simulated_pairs(Told(means, spread), tf.constant(sources), tf.constant(SEED))
-    quiet = Told(0.02 * means, spread + np.log(0.02))
+    loss, _ = objectives.simulated_pairs(Fixed(means, spread), tf.constant(sources), tf.constant(SEED))
+    quiet = Fixed(0.02 * means, spread + np.log(0.02))
     found, _ = objectives.simulated_pairs(quiet, tf.constant(0.02 * sources), tf.constant(SEED))
     assert float(found) == pytest.approx(float(loss), rel=1e-3)
 
@@ -201,16 +201,16 @@ def test_the_spread_learns_from_the_error_and_the_error_not_from_the_spread() ->
     best = 0.5 * np.log((scaled - means) ** 2 + 1e-6 * power)
     gradients = {}
     for name, value in (("best", best), ("given", spread)):
-        told = Told(means, value)
+        fixed = Fixed(means, value)
         with tf.GradientTape() as tape:
-            tape.watch(told.answer)
-            loss, metrics = objectives.simulated_pairs(told, tf.constant(sources), tf.constant(SEED))
+            tape.watch(fixed.answer)
+            loss, metrics = objectives.simulated_pairs(fixed, tf.constant(sources), tf.constant(SEED))
             nll = metrics["nll_per_dim"]
-        gradients[name] = tape.gradient(loss, told.answer)
+        gradients[name] = tape.gradient(loss, fixed.answer)
     with tf.GradientTape() as tape:
-        tape.watch(told.answer)
-        nll = objectives.simulated_pairs(told, tf.constant(sources), tf.constant(SEED))[1]["nll_per_dim"]
-    assert tape.gradient(nll, told.answer)[0] is None
+        tape.watch(fixed.answer)
+        nll = objectives.simulated_pairs(fixed, tf.constant(sources), tf.constant(SEED))[1]["nll_per_dim"]
+    assert tape.gradient(nll, fixed.answer)[0] is None
     np.testing.assert_allclose(gradients["best"][0], gradients["given"][0], rtol=1e-6)
     np.testing.assert_allclose(gradients["best"][1], 0.0, atol=1e-8)
     assert np.abs(gradients["given"][1]).max() > 1e-5
@@ -220,11 +220,11 @@ def test_the_spread_learns_from_the_error_and_the_error_not_from_the_spread() ->
 
 def test_silence_costs_nothing_that_is_not_finite() -> None:
     quiet = np.zeros((2, 2, 30), np.float32)
-    told = Told(quiet, quiet - 11.0)
+    fixed = Fixed(quiet, quiet - 11.0)
     with tf.GradientTape() as tape:
-        tape.watch(told.answer)
-        loss, metrics = objectives.simulated_pairs(told, tf.constant(quiet), tf.constant(SEED))
-    for value in (loss, *metrics.values(), *tape.gradient(loss, told.answer)):
+        tape.watch(fixed.answer)
+        loss, metrics = objectives.simulated_pairs(fixed, tf.constant(quiet), tf.constant(SEED))
+    for value in (loss, *metrics.values(), *tape.gradient(loss, fixed.answer)):
         assert np.isfinite(value).all()
 
 

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tfsep.training.flat_weights import FlatWeights
 from tfsep.training.optimiser import AveragedWeights, WarmupSchedule, build_optimiser
+from tfsep.training.packed_variables import PackedVariables
 from tfsep.training.task import FitSettings
 
 
@@ -47,15 +47,15 @@ def test_the_rate_never_rises_again_beyond_the_end() -> None:
     assert rate(500) == pytest.approx(0.0, abs=1e-7)
 
 
-def flat(model: keras.Model) -> FlatWeights:
-    return FlatWeights([v.value for v in model.trainable_variables])
+def flat(model: keras.Model) -> PackedVariables:
+    return PackedVariables([v.value for v in model.trainable_variables])
 
 
 def step_without_gradient(model: keras.Model, settings: FitSettings) -> None:
     weights = flat(model)
     optimiser = build_optimiser(settings, weights, tf.Variable(0, dtype=tf.int64))
     optimiser.apply([tf.zeros_like(vector.value) for vector in weights.vectors], weights.vectors)
-    weights.give()
+    weights.unpack()
 
 
 def test_weight_decay_shrinks_matrices_and_not_vectors(gaussian: ModuleType) -> None:
@@ -89,12 +89,12 @@ def test_the_optimiser_is_adamw_with_all_its_variables(gaussian: ModuleType) -> 
 
 def test_the_average_follows_its_formula() -> None:
     variable = tf.Variable([1.0, -2.0])
-    weights = FlatWeights([variable])
+    weights = PackedVariables([variable])
     average = AveragedWeights(weights, decay=0.5)
     expected = variable.numpy()
     for step in range(20):
         variable.assign([float(step), 2.0])
-        weights.take()
+        weights.pack()
         decay = min(0.5, (1 + step) / (10 + step))
         expected = decay * expected + (1 - decay) * variable.numpy()
         average.update(average.decay_at(tf.constant(step)))
@@ -103,23 +103,23 @@ def test_the_average_follows_its_formula() -> None:
 
 def test_no_decay_makes_the_average_the_weights() -> None:
     variable = tf.Variable([1.0])
-    weights = FlatWeights([variable])
+    weights = PackedVariables([variable])
     average = AveragedWeights(weights, decay=0.0)
     variable.assign([7.0])
-    weights.take()
+    weights.pack()
     average.update(average.decay_at(tf.constant(3)))
     assert average.variables[0].numpy() == [7.0]
 
 
 def test_averages_go_into_the_variables_and_start_again_from_them() -> None:
     variable = tf.Variable([1.0])
-    weights = FlatWeights([variable])
+    weights = PackedVariables([variable])
     average = AveragedWeights(weights, decay=0.9)
     variable.assign([5.0])
-    weights.give(average.variables)
+    weights.unpack(average.variables)
     assert variable.numpy() == [1.0]
     variable.assign([3.0])
-    weights.take()
+    weights.pack()
     average.reset()
     assert average.variables[0].numpy() == [3.0]
 
@@ -128,7 +128,7 @@ def test_long_vectors_keep_matrices_and_dtypes_apart_and_every_value_in_its_plac
     shapes = {"float32": [(2, 3), (), (4,), (1, 2, 2)], "float64": [(2,), (2, 2)]}
     variables = [tf.Variable(np.random.default_rng(len(s)).normal(size=s), dtype=d) for d in shapes for s in shapes[d]]
     before = [variable.numpy() for variable in variables]
-    weights = FlatWeights(variables)
+    weights = PackedVariables(variables)
     assert sorted((v.dtype, v.shape[0]) for v in weights.vectors) == [
         ("float32", 5),
         ("float32", 10),
@@ -139,6 +139,6 @@ def test_long_vectors_keep_matrices_and_dtypes_apart_and_every_value_in_its_plac
     for variable, value in zip(variables, weights.split([v.value for v in weights.vectors]), strict=True):
         np.testing.assert_array_equal(value.numpy(), variable.numpy())
         variable.assign(tf.zeros_like(variable))
-    weights.give()
+    weights.unpack()
     for variable, value in zip(variables, before, strict=True):
         np.testing.assert_array_equal(variable.numpy(), value)

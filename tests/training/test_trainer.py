@@ -127,7 +127,7 @@ def test_averaged_weights_come_and_go_bit_for_bit(gaussian: ModuleType) -> None:
         inside = trainer.model.kernel.numpy()
         raise RuntimeError
     np.testing.assert_array_equal(trainer.model.kernel.numpy(), raw)
-    np.testing.assert_array_equal(inside, trainer.flat.split(trainer.average.variables)[0].numpy())
+    np.testing.assert_array_equal(inside, trainer.packed.split(trainer.average.variables)[0].numpy())
     assert np.abs(inside - raw).max() > 1e-4
 
 
@@ -139,7 +139,7 @@ def test_initialise_sees_the_first_batch_and_the_averages_start_there(gaussian: 
     trainer.initialise()
     expected = -next(iter(gaussian.batches(0))).numpy().mean(axis=0)
     np.testing.assert_allclose(trainer.model.bias.numpy(), expected, rtol=1e-5)
-    averages = trainer.flat.split(trainer.average.variables)
+    averages = trainer.packed.split(trainer.average.variables)
     np.testing.assert_array_equal(averages[1].numpy(), trainer.model.bias.numpy())
 
 

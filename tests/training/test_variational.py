@@ -154,12 +154,12 @@ def test_both_is_the_weighted_sum() -> None:
     assert float(alone) == pytest.approx(float(one), rel=1e-5)
 
 
-def test_pairs_may_be_dreamt_by_the_priors() -> None:
-    """Sources of variance 1 and 4 that the priors draw take the place of the recorded ones, which are silent here."""
+def test_pairs_may_be_simulated_from_the_priors() -> None:
+    """Sources of variance 1 and 4 drawn from the priors replace the recorded ones, which are silent here."""
     settings = ObjectiveSettings(pairs_from="priors")
     assert settings.needs_priors
     seed, silence = tf.constant(SEED), tf.zeros((4000, 2, TIME))
-    drawn = variational.dreamt(PRIORS, 4000, seed).numpy()
+    drawn = variational.simulated_sources(PRIORS, 4000, seed).numpy()
     np.testing.assert_allclose(drawn.var(axis=(0, 2)), (1.0, 4.0), rtol=0.05)
     assert abs(np.corrcoef(drawn[:, 0].ravel(), drawn[:, 1].ravel())[0, 1]) < 0.03
     loss, _ = variational.build(settings, PRIORS)(Free(), (silence, tf.zeros(4000)), seed)
@@ -175,7 +175,7 @@ def test_pairs_alone_ask_for_no_priors() -> None:
 
 
 def test_any_family_learns_its_density_from_the_errors_of_its_means() -> None:
-    """For a Gaussian told in two ways the likelihoods agree, and the means do not learn from the density."""
+    """For one Gaussian in two parametrisations the likelihoods agree; the density does not train the means."""
     model = Free()
     with tf.GradientTape() as tape:
         _, metrics = variational.conditional_likelihood(model, sources(), SEED)

@@ -1,9 +1,10 @@
 """Train the priors and posteriors that gin files describe, fine-tune a model's (fine_tune), or add to it (refine).
 
-Everything goes to SAVE_DIR: checkpoints, training curves and TensorBoard events in one folder per model, the gin
-configuration in use as config.gin, and run.json, by which a later call knows the run again. The same command resumes
-where it stood; a folder trained with another configuration or seed is refused. With --noresume the models that this
-command trained there before are removed first, and no other file. Progress goes to stderr, a line per model to stdout.
+Everything goes to SAVE_DIR: checkpoints, training curves and TensorBoard events in one folder per
+model, the gin configuration in use as config.gin, and run.json, by which a later call knows the run
+again. The same command resumes where it stood; a folder trained with another configuration or seed
+is refused. With --noresume the models that this command trained there before are removed first, and
+no other file. Progress goes to stderr, a line per model to stdout.
 """
 
 from __future__ import annotations
@@ -96,8 +97,8 @@ def claim(save_dir: Path, seed: int, bindings: dict[str, str], resume: bool) -> 
         resume: go on with an earlier run there.
 
     Raises:
-        InputError: the folder holds models of a run with another seed or another setting that decides the outcome, or
-            a config.gin that is not this command's.
+        InputError: the folder holds models of a run with another seed or another setting that
+            decides the outcome, or a config.gin that is not this command's.
     """
     from tfsep.training.checkpoints import DESCRIPTION, clear_run, write_text
 

@@ -1,11 +1,12 @@
 """Gin configuration: names with typed parameters, a strict reader, the call into the configured run.
 
-Gin files are data, never code. All of a configuration is read and checked before any of it takes effect: a name that
-is not registered, a parameter that does not exist, a value of another type, a macro that is undefined or used by
-nothing is an error in one line.
+Gin files are data, never code. All of a configuration is read and checked before any of it takes
+effect: a name that is not registered, a parameter that does not exist, a value of another type, a
+macro that is undefined or used by nothing is an error in one line.
 
-A kind of prior or posterior is configured by its own name, ``glow.num_steps = 6``, and a second one of the same kind
-under a scope, ``warm/gibbs.num_levels = 13``, which inherits nothing from ``gibbs``.
+A kind of prior or posterior is configured by its own name, ``glow.num_steps = 6``, and a second one
+of the same kind under a scope, ``warm/gibbs.num_levels = 13``, which inherits nothing from
+``gibbs``.
 """
 
 from __future__ import annotations
@@ -59,8 +60,9 @@ def register(table: Sequence[Entry] | None = None) -> None:
 def _factory(configurable: Configurable) -> Callable[..., object]:
     """Wrap a class or function, since gin breaks Keras classes; run what waits for its first call by `call`.
 
-    Gin adds the defaults of a signature to the operative configuration. Those of a kind stay out of it, so that a model
-    trained from it is described by the same settings as one trained from the file.
+    Gin adds the defaults of a signature to the operative configuration. Those of a kind stay out of
+    it, so that a model trained from it is described by the same settings as one trained from the
+    file.
     """
     target = configurable.build
 
@@ -84,7 +86,8 @@ def apply(settings: Sequence[Setting]) -> None:
     """Forget the configuration so far and make these settings the new one, later ones over earlier ones.
 
     Raises:
-        InputError: in one line, with file, line and name, for a name, a parameter or a type that is not known.
+        InputError: in one line, with file, line and name, for a name, a parameter or a type that is
+            not known.
     """
     gin.clear_config()
     _BINDINGS.clear()
@@ -129,7 +132,8 @@ def call(name: str, started: Callable[[], None] | None = None, **arguments: obje
 
     Args:
         name: registered name.
-        started: called once, when the function's configured arguments have been built and before it runs.
+        started: called once, when the function's configured arguments have been built and before it
+            runs.
         arguments: further arguments of the function.
 
     Raises:

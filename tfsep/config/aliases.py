@@ -9,8 +9,9 @@ posterior  ``@gibbs/posterior()``, ``gibbs/posterior.X = 1``      ``@gibbs()``, 
 of a kind  ``@warm_gibbs/posterior()``                            ``@warm/gibbs()``
 =========  =====================================================  =======================================
 
-Both may be mixed. ``prior.num_steps`` sets what ``train.prior`` names, whatever its kind; where ``prior.kind`` comes
-after it, the prior becomes one of that kind and keeps the settings made for the kind before.
+Both may be mixed. ``prior.num_steps`` sets what ``train.prior`` names, whatever its kind; where
+``prior.kind`` comes after it, the prior becomes one of that kind and keeps the settings made for
+the kind before.
 """
 
 from __future__ import annotations
@@ -48,21 +49,21 @@ class _Resolution:
         self._settings, self._alias, self._kinds = settings, alias, kinds
         self._macros = {each.name: each.value for each in settings if not each.parameter}
         # In force are the last settings of every key; what they refer to is in use.
-        in_force = {each.key: place for place, each in enumerate(settings)}
+        in_force = {each.key: index for index, each in enumerate(settings)}
         self._in_use: dict[Target, int] = {}
         self._scopes = {each.scope for each in settings if each.name == alias}
-        for place in in_force.values():
-            for leaf in leaves(settings[place].value):
+        for index in in_force.values():
+            for leaf in leaves(settings[index].value):
                 if isinstance(leaf, Reference) and leaf.name in kinds:
-                    self._in_use[self._target(leaf.scope, leaf.name)] = place
+                    self._in_use[self._target(leaf.scope, leaf.name)] = index
                 elif isinstance(leaf, Reference) and leaf.name == alias:
                     self._scopes.add(leaf.scope)
         self._named = {
-            each.scope: (self._kind(each), place)
-            for place, each in enumerate(settings)
+            each.scope: (self._kind(each), index)
+            for index, each in enumerate(settings)
             if each.name == alias and each.parameter == "kind"
         }
-        own = [place for target, place in self._in_use.items() if not target.scope]
+        own = [index for target, index in self._in_use.items() if not target.scope]
         if "" in self._named and max(own, default=-1) > self._named[""][1]:
             del self._named[""]
         self._renamed = dict(self._renames())
@@ -70,7 +71,8 @@ class _Resolution:
     def resolved(self) -> list[Setting]:
         """Return the settings without the alias.
 
-        What scopes inherit from an alias without one comes first, so that their own settings replace it.
+        What scopes inherit from an alias without one comes first, so that their own settings
+        replace it.
         """
         inherited: list[Setting] = []
         own: list[Setting] = []
@@ -119,12 +121,12 @@ class _Resolution:
     def _renames(self) -> list[tuple[Target, Target]]:
         """Return what becomes another kind because the alias names one after it."""
         found: list[tuple[Target, Target]] = []
-        for scope, (kind, place) in self._named.items():
+        for scope, (kind, index) in self._named.items():
             before = self._by_name(scope)
             if before is not None and before.kind != kind:
                 found.append((before, Target(scope, kind)))
             if not scope and self._alias == "prior":
-                olds = [target for target, at in self._in_use.items() if not target.scope and at < place]
+                olds = [target for target, used in self._in_use.items() if not target.scope and used < index]
                 found += [(old, Target("", kind)) for old in olds if old.kind != kind]
         return found
 

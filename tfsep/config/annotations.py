@@ -1,7 +1,7 @@
 """Check a value of a gin file against the annotation of the parameter that it is for.
 
-Annotations are read as the text that the source has, so that checking one imports nothing. What a gin file cannot
-write (a data set, a posterior) is not checked: such an annotation takes anything.
+Annotations are read as the text that the source has, so that checking one imports nothing. What a
+gin file cannot write (a data set, a posterior) is not checked: such an annotation takes anything.
 """
 
 from __future__ import annotations

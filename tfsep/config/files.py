@@ -1,7 +1,8 @@
 """Find gin files by name: in the current folder, on the search path, and among those that come with tfsep.
 
-The gin folder has the named recipes at its top and the others in folders below it; a name without a folder is looked
-for in all of them, so that ``glow_mel.gin``, ``gin/glow_mel.gin`` and ``gin/ablations/glow_mel.gin`` are one file.
+The gin folder has the named recipes at its top and the others in folders below it; a name without a
+folder is looked for in all of them, so that ``glow_mel.gin``, ``gin/glow_mel.gin`` and
+``gin/ablations/glow_mel.gin`` are one file.
 """
 
 from __future__ import annotations
@@ -23,7 +24,8 @@ def find(name: str, search_paths: Sequence[str | Path] = ()) -> Path:
     """Return the gin file of a name: a path, or a file on the search path or in the gin folder of tfsep.
 
     Args:
-        name: absolute, or relative to the current folder, to one of ``search_paths`` or to the gin folder.
+        name: absolute, or relative to the current folder, to one of ``search_paths`` or to the gin
+            folder.
         search_paths: folders.
 
     Raises:
@@ -39,8 +41,8 @@ def find_included(name: str, here: Path | None, search_paths: Sequence[Path], wh
     """Return the file that an ``include`` names, which must lie below one of the folders that are searched.
 
     Args:
-        name: relative to ``here``, to one of ``search_paths`` or to the gin folder of tfsep. A file of that folder
-            includes others of it before those of the search path.
+        name: relative to ``here``, to one of ``search_paths`` or to the gin folder of tfsep. A file
+            of that folder includes others of it before those of the search path.
         here: folder of the including file.
         search_paths: folders.
         where: file and line of the statement, for messages.

@@ -1,7 +1,7 @@
 """Everything that a gin file can name: functions and classes by the table below, and every kind of prior and posterior.
 
-Each name is known with its parameters, their types and what they mean, so that a misspelt one is refused with the
-nearest and all of them can be listed.
+Each name is known with its parameters, their types and what they mean, so that a misspelt one is
+refused with the nearest and all of them can be listed.
 """
 
 from __future__ import annotations

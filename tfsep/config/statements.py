@@ -1,8 +1,8 @@
 """Read gin files strictly, as data: into a list of settings, before any of them takes effect.
 
-A file is never executed: ``import`` and ``from`` statements (and with them gin's dynamic registration) are refused, an
-``include`` must lie below the search path, and a macro that is undefined or used by nothing is an error. Gin's parser
-is given text; gin itself opens no file.
+A file is never executed: ``import`` and ``from`` statements (and with them gin's dynamic
+registration) are refused, an ``include`` must lie below the search path, and a macro that is
+undefined or used by nothing is an error. Gin's parser is given text; gin itself opens no file.
 """
 
 from __future__ import annotations
@@ -97,13 +97,14 @@ def read(
     """Read files, then single statements; later settings are meant to replace earlier ones.
 
     Args:
-        gin_files: names, as :func:`tfsep.config.files.find` takes them. They may include files below their own folder,
-            the search paths and the gin folder of tfsep.
+        gin_files: names, as :func:`tfsep.config.files.find` takes them. They may include files
+            below their own folder, the search paths and the gin folder of tfsep.
         gin_params: statements, such as "fit.num_steps = 100".
         search_paths: folders.
 
     Raises:
-        InputError: in one line, with file and line, for anything that is not understood or not allowed.
+        InputError: in one line, with file and line, for anything that is not understood or not
+            allowed.
     """
     reader = _Reader([Path(path) for path in search_paths])
     for name in gin_files:

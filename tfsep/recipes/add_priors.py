@@ -1,32 +1,34 @@
-"""A further set of priors for a model that is trained already, and posteriors that use it: what ``refine`` binds.
+"""Add a second set of priors to a trained model, and posteriors that use it: what a gin file's ``refine`` binds.
 
-A model may keep priors for two ends: densities over spectra, by which its sources are told apart, and denoisers over
-waves, by which its answers are refined. The second set stands in the model folder as ``<source>_<name>``, and the
-posteriors that use it say so (``priors`` in their entries, see description.py).
+A model may keep priors for two purposes: densities over spectra, which separate its sources, and
+denoisers over waves, which refine its estimates. The second set is stored in the model folder as
+``<source>_<name>``, and the posteriors that use it say so (``priors`` in their entries,
+:mod:`tfsep.models.schema`).
 """
 
 from __future__ import annotations
 
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import keras
 
 from tfsep.data.pipeline import SourceData
 from tfsep.errors import InputError
 from tfsep.models import stages, store, weights
+from tfsep.models.schema import Entry, ModelDescription
 from tfsep.posteriors.kinds import LEARNED
-from tfsep.recipes.posteriors import selected
-from tfsep.recipes.train import building_order, composed
+from tfsep.priors.base import Prior
+from tfsep.recipes.posteriors import choose_stages
+from tfsep.recipes.train import Trained, build_composition, building_order
 
 
 def refine(
     save_dir: str | Path,
     model: str,
     priors: str,
-    posteriors: Sequence[Mapping[str, Any]],
+    posteriors: Sequence[Entry],
     data: SourceData,
     name: str = "denoiser",
     num_validation: int = 64,
@@ -40,9 +42,10 @@ def refine(
         save_dir: folder of the run.
         model: name or folder of the model, which stays as it is.
         priors: name or folder of a model with a prior for each of its sources, at its rate.
-        posteriors: arguments of :func:`tfsep.posteriors.build`, such that need priors; a composition may name learned
-            ones of ``model`` among its stages, and keeps those of its stages that win on validation mixtures. They come
-            behind the model's own, in place of those of the same kind; the default stays.
+        posteriors: arguments of :func:`tfsep.posteriors.build`, such that need priors; a
+            composition may name learned ones of ``model`` among its stages, and keeps those of its
+            stages that win on validation mixtures. They come behind the model's own, and replace
+            those of the same kind; the default stays.
         data: isolated sources, those of the model, of which the validation mixtures are made.
         name: of the set of priors.
         num_validation: mixtures.
@@ -51,8 +54,8 @@ def refine(
         resume: has no effect; the work takes minutes.
 
     Raises:
-        InputError: for sources or rates that differ, posteriors that are learned or do not fit, a name that is none
-            for a file, or a model that would be written over itself.
+        InputError: for sources or rates that differ, posteriors that are learned or do not fit, a
+            name that is none for a file, or a model that would be written over itself.
     """
     del resume
     if not name or Path(name).name != name:
@@ -73,9 +76,9 @@ def refine(
     if learned:
         raise InputError(f"refine.posteriors must need priors, and {learned[0]!r} is learned from mixtures")
     loaded = [store.load_prior(priors, source) for source in sources]
-    entries = _decided(description, model, loaded, posteriors, data, seed, num_validation)
+    entries = _new_entries(description, model, loaded, posteriors, data, seed, num_validation)
     names = {source: f"{source}_{name}" for source in sources}
-    described: dict[str, Any] = dict(description["priors"])
+    described: dict[str, Entry] = dict(description["priors"])
     folder = Path(save_dir) / "model"
     shutil.copytree(store.find_model(model), folder, dirs_exist_ok=True)
     for source, prior in zip(sources, loaded, strict=True):
@@ -89,27 +92,25 @@ def refine(
     store.write_description(folder, {**description, "priors": described, "posteriors": [*kept, *new.values()]})
 
 
-def _decided(
-    description: Mapping[str, Any],
+def _new_entries(
+    description: ModelDescription,
     model: str,
-    loaded: Sequence[Any],
-    entries: Sequence[Mapping[str, Any]],
+    loaded: Sequence[Prior],
+    entries: Sequence[Entry],
     data: SourceData,
     seed: int,
     num_validation: int,
-) -> list[Mapping[str, Any]]:
-    """The new posteriors in their order, compositions with the stages that win."""
+) -> list[Entry]:
+    """Return the new posteriors in their order, compositions with the stages that win."""
     sources, gains = tuple(description["sources"]), tuple(description["gains"])
     own = [entry for entry in description["posteriors"] if entry["kind"] in LEARNED]
-    ready: list[tuple[Mapping[str, Any], Any]] = [
-        (entry, store.load_model(model, entry["kind"]).posterior) for entry in own
-    ]
-    found: dict[int, Mapping[str, Any]] = {}
-    for place in building_order(entries):
-        entry = entries[place]
+    ready: list[Trained] = [(entry, store.load_model(model, entry["kind"]).posterior) for entry in own]
+    found: dict[int, Entry] = {}
+    for index in building_order(entries):
+        entry = entries[index]
         if entry["kind"] == stages.COMPOSITION:
-            whole = composed(entry, ready, loaded, gains)
-            entry = selected(entry, whole, data, sources, seed, num_validation)
+            whole = build_composition(entry, ready, loaded, gains)
+            entry = choose_stages(entry, whole, data, sources, seed, num_validation)
         ready.append((entry, None))
-        found[place] = entry
-    return [found[place] for place in sorted(found)]
+        found[index] = entry
+    return [found[index] for index in sorted(found)]

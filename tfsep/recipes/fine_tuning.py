@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import keras
 import tensorflow as tf
@@ -13,6 +12,7 @@ from tfsep.data.pipeline import SourceData
 from tfsep.errors import InputError
 from tfsep.evaluation import prior_set
 from tfsep.models import store
+from tfsep.models.schema import Entry
 from tfsep.training.contrastive import PriorEnsemble, contrastive
 from tfsep.training.loop import fit
 from tfsep.training.task import FitSettings, Task
@@ -35,7 +35,8 @@ def fine_tune(
 
     Args:
         save_dir: folder of the run.
-        model: name or folder of a model whose priors are networks with densities over the same events.
+        model: name or folder of a model whose priors are networks with densities over the same
+            events.
         data: isolated sources, those of the model, to train on.
         fit_settings: how.
         weight, beta: of :func:`tfsep.training.contrastive.contrastive`.
@@ -44,7 +45,8 @@ def fine_tune(
         resume: go on from checkpoints.
 
     Raises:
-        InputError: for priors without a density or weights, or data with other sources or another rate.
+        InputError: for priors without a density or weights, or data with other sources or another
+            rate.
     """
     tested = prior_set.load(model)
     unfit = [s for s, p in tested.priors.items() if not (p.has_log_prob and isinstance(p, keras.Model))]
@@ -56,7 +58,7 @@ def fine_tune(
             f"{', '.join(data.sources)} at {data.sample_rate} Hz"
         )
     task = ensemble_task(model, tested.length, data, fit_settings, weight, beta, seed)
-    trained: Any = fit(task, save_dir, fit_settings, seed, resume)
+    trained = fit(task, save_dir, fit_settings, seed, resume)
     description = store.describe(model)
     entries = {source: _without_weights(description["priors"][source]) for source in tested.sources}
     pairs = {source: (entries[source], prior) for source, prior in zip(trained.sources, trained.members, strict=True)}
@@ -75,11 +77,11 @@ def fine_tune(
 def ensemble_task(
     model: str, length: int, data: SourceData, settings: FitSettings, weight: float, beta: float, seed: int
 ) -> Task:
-    """The training of all priors of a model at once on cuts of ``length`` samples."""
+    """Return the training of all priors of a model at once on excerpts of ``length`` samples."""
     objective = contrastive(weight, beta)
     held_out = next(iter(pipeline.remixes(data, length, settings.batch_size, seed, _VALIDATION_STEP)))
 
-    def validate(ensemble: Any) -> dict[str, float]:
+    def validate(ensemble: PriorEnsemble) -> dict[str, float]:
         found = objective(ensemble, held_out, tf.constant([seed, 0]))[1]
         return {name: float(value) for name, value in found.items()}
 
@@ -93,5 +95,5 @@ def ensemble_task(
     )
 
 
-def _without_weights(entry: Any) -> dict[str, Any]:
+def _without_weights(entry: Entry) -> Entry:
     return {name: value for name, value in entry.items() if name != "weights"}

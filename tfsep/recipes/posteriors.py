@@ -1,15 +1,14 @@
-"""How a learned posterior is trained, and what is fitted once it is: the parts of a recipe that need mixtures.
+"""Train a learned posterior, and fit what needs trained parts: temperatures, choices among restarts and stages.
 
-All mixtures are made of sources drawn by themselves; only the supervised baseline (``paired``) sees sources that belong
-together.
+All mixtures are made of sources drawn independently; only the supervised baseline (``paired``) is
+trained on sources that belong together.
 """
 
 from __future__ import annotations
 
 import functools
 import sys
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 import numpy as np
 import tensorflow as tf
@@ -20,8 +19,11 @@ from tfsep.data import pipeline
 from tfsep.data.pipeline import SourceData
 from tfsep.evaluation import calibration, selection
 from tfsep.metrics.si_sdr import si_sdri
+from tfsep.models.schema import Entry
 from tfsep.models.store import load_learned
 from tfsep.posteriors.amortised import Amortised
+from tfsep.posteriors.base import Posterior
+from tfsep.posteriors.composition import Composition
 from tfsep.posteriors.gibbs import CHOICES
 from tfsep.priors.base import Prior
 from tfsep.training import variational
@@ -36,7 +38,7 @@ _CALIBRATION_STEP = -2
 def validation_mixtures(
     data: SourceData, names: Sequence[str], gains: Sequence[float], segment: int, num: int, seed: int, step: int
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Mixtures of unpaired sources that no training step draws, and their shares.
+    """Draw mixtures of independent sources that no training step draws, and their scaled sources.
 
     Returns:
         (num, segment) and a_k s_k (num, source, segment), float32.
@@ -47,7 +49,7 @@ def validation_mixtures(
 
 
 def posterior_task(
-    entry: Mapping[str, Any],
+    entry: Entry,
     data: SourceData,
     segment: int,
     settings: FitSettings,
@@ -59,7 +61,7 @@ def posterior_task(
     paired: bool = False,
     start: str | None = None,
 ) -> Task:
-    """Training of an amortised posterior on mixtures of unpaired sources.
+    """Return the training of an amortised posterior on mixtures of independent sources.
 
     Args:
         entry: arguments of :func:`tfsep.posteriors.build`.
@@ -67,18 +69,20 @@ def posterior_task(
         segment: samples.
         settings: of the training.
         seed: of everything random.
-        validation: isolated sources on which it is scored while it trains; None takes cuts that no step draws.
+        validation: isolated sources on which it is scored while it trains; None takes excerpts that
+            no step draws.
         num_validation: mixtures of that score.
         objective: what is lowered; None is maximum likelihood on simulated pairs.
-        priors: trained, one per source, where the objective asks for them.
+        priors: trained, one per source, where the objective needs them.
         paired: train on sources that belong together, as the supervised baseline does.
-        start: a model whose posterior of this kind and these settings gives the first weights; None draws them.
+        start: a model whose posterior of this kind and these settings gives the first weights; None
+            draws them.
     """
     objective = objective or ObjectiveSettings()
     gains = data.mixing_gains
     new = functools.partial(posteriors.build, **entry, num_sources=len(data.sources), segment=segment, gains=gains)
 
-    def build() -> Any:
+    def build() -> Posterior:
         model = new()
         if start is not None:
             load_learned(model, start)
@@ -87,15 +91,15 @@ def posterior_task(
     scored = validation or data
     mixture, scaled = validation_mixtures(scored, data.sources, gains, segment, num_validation, seed, _VALIDATION_STEP)
 
-    def estimate(model: Any) -> np.ndarray:
+    def estimate(model: Posterior) -> np.ndarray:
         column = np.asarray(model.gains, np.float32)[:, np.newaxis]
         return model.sample(mixture, 1, (seed, 0))[0].numpy() * column
 
-    def preview(model: Any) -> dict[str, np.ndarray]:
+    def preview(model: Posterior) -> dict[str, np.ndarray]:
         stems = estimate(model)[0]
         return {"mixture": mixture[:1], **dict(zip(data.sources, stems[:, np.newaxis], strict=True))}
 
-    def validate(model: Any) -> dict[str, float]:
+    def validate(model: Posterior) -> dict[str, float]:
         gained = si_sdri(estimate(model), scaled, mixture[:, np.newaxis])
         scores = {f"si_sdri_{name}": float(np.nanmean(gained[:, k])) for k, name in enumerate(data.sources)}
         return {**scores, "si_sdri": float(np.nanmean(gained))}
@@ -117,7 +121,7 @@ def posterior_task(
 
 
 def with_progress(batches: tf.data.Dataset, first_step: int, settings: FitSettings) -> tf.data.Dataset:
-    """Batches with the share of the training that was done before each: (sources, (batch,) float32)."""
+    """Return batches with the share of the training that was done before each: (sources, (batch,) float32)."""
 
     def pair(step: tf.Tensor, sources: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         done = tf.cast(step, tf.float32) / settings.num_steps
@@ -127,10 +131,12 @@ def with_progress(batches: tf.data.Dataset, first_step: int, settings: FitSettin
     return tf.data.Dataset.zip((steps, batches)).map(tf.autograph.experimental.do_not_convert(pair))
 
 
-def calibrated(
-    entry: Mapping[str, Any], model: Amortised, data: SourceData, segment: int, seed: int, num: int
-) -> dict[str, Any]:
-    """A learned posterior's arguments with temperatures fitted on ``num`` validation mixtures; prints the coverage."""
+def calibrate(entry: Entry, model: Amortised, data: SourceData, segment: int, seed: int, num: int) -> Entry:
+    """Fit a learned posterior's temperatures on ``num`` validation mixtures and print the coverage of its intervals.
+
+    Returns:
+        Its arguments with the temperatures.
+    """
     mixture, scaled = validation_mixtures(data, data.sources, data.mixing_gains, segment, num, seed, _VALIDATION_STEP)
     seed %= 2**31
     temperature = calibration.fit_temperature(model, mixture, scaled, seed)
@@ -142,16 +148,29 @@ def calibrated(
     return {**entry, "temperature": temperature}
 
 
-def decided(
-    entry: Mapping[str, Any],
-    trained: Sequence[Any],
+def choose_restarts(
+    entry: Entry,
+    trained: Sequence[Prior],
     data: SourceData,
     names: Sequence[str],
     gains: Sequence[float],
     seed: int,
     num: int,
-) -> dict[str, Any]:
-    """Gibbs updates' arguments with the choice of restarts that wins on ``num`` validation mixtures; prints it."""
+) -> Entry:
+    """Choose the criterion for restarts of Gibbs updates that wins on ``num`` validation mixtures, and print it.
+
+    Args:
+        entry: arguments of the updates.
+        trained: priors, one per source.
+        data: isolated sources of the mixtures.
+        names: the sources.
+        gains: a_1..a_N.
+        seed: of the mixtures and the samplers.
+        num: number of mixtures.
+
+    Returns:
+        The arguments with the choice.
+    """
     criteria = CHOICES if all(prior.has_log_prob for prior in trained) else CHOICES[:1]
     arguments = {**entry, "priors": trained, "gains": gains}
     samplers = {choice: posteriors.build(**{**arguments, "choice": choice}) for choice in criteria}
@@ -163,15 +182,27 @@ def decided(
     return {**entry, "choice": choice}
 
 
-def selected(
-    entry: Mapping[str, Any],
-    composition: Any,
+def choose_stages(
+    entry: Entry,
+    composition: Composition,
     data: SourceData,
     names: Sequence[str],
     seed: int,
     num: int,
-) -> dict[str, Any]:
-    """A composition's arguments with the stages that win on ``num`` validation mixtures; prints the choice."""
+) -> Entry:
+    """Choose the stages of a composition that win on ``num`` validation mixtures, and print them.
+
+    Args:
+        entry: arguments of the composition.
+        composition: built with all of its stages.
+        data: isolated sources of the mixtures.
+        names: the sources.
+        seed: of the mixtures and the samplers.
+        num: number of mixtures.
+
+    Returns:
+        The arguments with the number of stages to keep, and the metric of each.
+    """
     mixture, scaled = validation_mixtures(
         data, names, composition.gains, composition.segment, num, seed, _VALIDATION_STEP
     )

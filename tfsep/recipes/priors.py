@@ -1,12 +1,10 @@
-"""How a source's prior is trained on isolated cuts: by gradients, or at once where its weights follow from the cuts."""
+"""Train a source's prior on isolated excerpts: by gradients, or in one pass where a kind is learned so."""
 
 from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -16,6 +14,8 @@ from tfsep.data import pipeline
 from tfsep.data.pipeline import SourceData
 from tfsep.errors import InputError
 from tfsep.models import weights
+from tfsep.models.schema import Entry
+from tfsep.priors.base import Prior
 from tfsep.training import objectives
 from tfsep.training.task import FitSettings, Task
 
@@ -27,22 +27,22 @@ _SETTINGS = "learned.json"
 
 def learned_prior(
     source: str,
-    arguments: Mapping[str, Any],
+    arguments: Entry,
     data: SourceData,
     num: int,
     save_dir: str | Path,
     seed: int,
     resume: bool = True,
-) -> Any:
-    """A prior of one source whose weights follow from isolated cuts at once (:data:`tfsep.priors.LEARNERS`).
+) -> Prior:
+    """Learn a prior of one source in one pass over isolated excerpts (:data:`tfsep.priors.LEARNERS`).
 
     Args:
         source: its name.
         arguments: of :func:`tfsep.priors.build`.
         data: isolated sources.
-        num: cuts to learn from.
+        num: number of excerpts to learn from, at least 1.
         save_dir: folder of the run; the weights are kept in ``<save_dir>/<source>``.
-        seed: of the cuts.
+        seed: of the excerpts.
         resume: take the weights kept there, if they were learned with the same arguments.
 
     Raises:
@@ -51,7 +51,7 @@ def learned_prior(
     if num < 1:
         raise InputError(f"train.num_examples must be at least 1, got {num}")
     learn, events = priors.LEARNERS[arguments["kind"]]
-    prior: Any = priors.build(**arguments)
+    prior = priors.build(**arguments)
     folder = Path(save_dir) / source
     made_with = json.dumps({"prior": dict(arguments), "num_examples": num, "seed": seed}, sort_keys=True)
     if resume and (folder / _SETTINGS).is_file():
@@ -59,18 +59,20 @@ def learned_prior(
             raise InputError(f"{folder} holds a prior learned otherwise; take another --save_dir or --noresume")
         weights.load(prior, folder / _LEARNED)
         return prior
-    cuts = data.draw(source, num, events * prior.event_shape[0], (seed, 0))
-    found = learn(prior, cuts.numpy())
+    excerpts = data.draw(source, num, events * prior.event_shape[0], (seed, 0))
+    found = learn(prior, excerpts.numpy())
     weights.save(prior, folder / _LEARNED)
     (folder / _SETTINGS).write_text(made_with, encoding="utf-8")
     text = ", ".join(f"{name} {value:.4g}" for name, value in found.items())
-    print(f"{source}: {prior.kind} over {prior.domain} learned from {num} cuts: {text}", file=sys.stderr, flush=True)
+    print(
+        f"{source}: {prior.kind} over {prior.domain} learned from {num} excerpts: {text}", file=sys.stderr, flush=True
+    )
     return prior
 
 
 def prior_task(
     source: str,
-    arguments: Mapping[str, Any],
+    arguments: Entry,
     data: SourceData,
     settings: FitSettings,
     seed: int,
@@ -78,7 +80,7 @@ def prior_task(
     background: SourceData | None = None,
     background_share: float = 0.9,
 ) -> Task:
-    """Training of one source's prior on isolated cuts: exact maximum likelihood or, without a density, a denoiser.
+    """Return the training of one source's prior on isolated excerpts: by exact maximum likelihood, or as a denoiser.
 
     Args:
         source: its name.
@@ -86,37 +88,40 @@ def prior_task(
         data: isolated sources.
         settings: of the training.
         seed: of everything random.
-        validation: isolated sources on which it is scored while it trains; None takes cuts that no step draws.
-        background: isolated sounds that a denoiser learns to tell the source from; None is white noise.
+        validation: isolated sources on which it is scored while it trains; None takes excerpts that
+            no step draws.
+        background: isolated sounds that a denoiser learns to tell the source from; None is white
+            noise.
         background_share: part of the examples that have them, in 0..1; the others have white noise.
 
     Raises:
-        InputError: for a background at another rate, without another source, or for a prior that has a density.
+        InputError: for a background at another rate, without another source, or for a prior that
+            has a density.
     """
     length = int(arguments.get("length") or arguments["event_shape"][0])
     if background is not None:
         _check_background(source, arguments, data, background, background_share)
     scored = data if validation is None else validation
 
-    def batches(cuts: SourceData, step: int) -> tf.data.Dataset:
+    def batches(drawn: SourceData, step: int) -> tf.data.Dataset:
         if background is None:
-            return pipeline.excerpts(cuts, source, length, settings.batch_size, seed, step)
+            return pipeline.excerpts(drawn, source, length, settings.batch_size, seed, step)
         size = settings.batch_size
-        return pipeline.excerpts_and_backgrounds(cuts, source, background, background_share, length, size, seed, step)
+        return pipeline.excerpts_and_backgrounds(drawn, source, background, background_share, length, size, seed, step)
 
     held_out = next(iter(batches(scored, _VALIDATION_STEP)))
-    heard = held_out if background is None else held_out[0]
+    clean = held_out if background is None else held_out[0]
 
-    def preview(model: Any) -> dict[str, np.ndarray]:
+    def preview(model: Prior) -> dict[str, np.ndarray]:
         if background is not None:
             _, noisy, sigma = objectives.noised_pair(model, held_out, tf.constant([seed, 0]))
             found = {"noisy": noisy, "denoised": model.denoise(noisy, sigma)}
             return {name: wave[:_PREVIEWS, :, 0].numpy() for name, wave in found.items()}
         events = model.sample(_PREVIEWS, (seed, 0))
         samples = model.front_end.synthesise(events, None, length).numpy()
-        return {"sample": samples, "data": heard[:_PREVIEWS].numpy()}
+        return {"sample": samples, "data": clean[:_PREVIEWS].numpy()}
 
-    def validate(model: Any) -> dict[str, float]:
+    def validate(model: Prior) -> dict[str, float]:
         found = objectives.prior_objective(model, held_out, tf.constant([seed, 0]))[1]
         return {name: float(value) for name, value in found.items()}
 
@@ -132,9 +137,7 @@ def prior_task(
     )
 
 
-def _check_background(
-    source: str, arguments: Mapping[str, Any], data: SourceData, background: SourceData, share: float
-) -> None:
+def _check_background(source: str, arguments: Entry, data: SourceData, background: SourceData, share: float) -> None:
     """Refuse a background that cannot serve; see :func:`prior_task`."""
     if not 0.0 <= share <= 1.0:
         raise InputError(f"train.background_share must lie in 0..1, got {share:g}")

@@ -1,52 +1,50 @@
-"""The recipe of a model: a prior for each source, trained alone, then posteriors, into one model folder.
+"""Train a whole model: a prior for each source, each trained alone, then posteriors, into one model folder.
 
-``bin/train`` calls :func:`train` with what the gin files bind. The parts are trained one after the other, each in its
-own folder under the save folder and each resumable; ``<save_dir>/model`` is written anew after each of them, so what is
-ready can be used at once.
+``bin/train`` calls :func:`train` with what the gin files bind. The parts are trained one after the
+other, each in its own folder under the save folder and each resumable; ``<save_dir>/model`` is
+written again after each of them, so that what is ready can be used at once.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TypeAlias
 
 import keras
 
 from tfsep import mixing, posteriors, priors
+from tfsep.axes import Settings
 from tfsep.data.pipeline import SourceData
 from tfsep.errors import InputError
 from tfsep.models import stages
+from tfsep.models.schema import Entry
 from tfsep.models.store import save_model
+from tfsep.posteriors.base import Posterior
+from tfsep.posteriors.composition import Composition
 from tfsep.posteriors.kinds import LEARNED
-from tfsep.recipes.posteriors import VALIDATION, calibrated, decided, posterior_task, selected
+from tfsep.priors.base import Prior
+from tfsep.recipes.posteriors import VALIDATION, calibrate, choose_restarts, choose_stages, posterior_task
 from tfsep.recipes.priors import learned_prior, prior_task
 from tfsep.training.loop import fit
 from tfsep.training.task import FitSettings
 from tfsep.training.variational import ObjectiveSettings
 
-
-def prior(kind: str, domain: str = "wave", **settings: Any) -> dict[str, Any]:
-    """Arguments of :func:`tfsep.priors.build`, as a gin file gives them."""
-    return {"kind": kind, "domain": domain, **settings}
-
-
-def posterior(kind: str, **settings: Any) -> dict[str, Any]:
-    """Arguments of :func:`tfsep.posteriors.build`, as a gin file gives them."""
-    return {"kind": kind, **settings}
+#: A posterior's arguments and what was trained of it, None where nothing is learned.
+Trained: TypeAlias = tuple[Entry, Posterior | None]
 
 
 def train(
     save_dir: str | Path,
     data: SourceData,
     segment: int,
-    prior: Mapping[str, Any] | None = None,
-    posteriors: Sequence[Mapping[str, Any]] = (),
+    prior: Entry | None = None,
+    posteriors: Sequence[Entry] = (),
     prior_fit: FitSettings | None = None,
     posterior_fit: FitSettings | None = None,
     validation: SourceData | None = None,
     sources: Sequence[str] | None = None,
-    settings: Mapping[str, Any] | None = None,
+    settings: Settings | None = None,
     half: bool = False,
     posterior_objective: ObjectiveSettings | None = None,
     paired: bool = False,
@@ -64,27 +62,33 @@ def train(
         save_dir: folder of the run.
         data: isolated sources to train on.
         segment: samples of a segment; also the length of the priors' events where they do not say.
-        prior: what each source's prior is made of (:func:`prior`); None for a model without priors.
-        posteriors: what the posteriors are made of (:func:`posterior`), the default first. A composition comes after
-            the posteriors that its stages name; of its stages it keeps those that win on validation mixtures, and so do
-            Gibbs updates with ``choice`` "validation" of the criteria that choose among their restarts.
+        prior: arguments of :func:`tfsep.priors.build` for each source; None for a model without
+            priors.
+        posteriors: arguments of :func:`tfsep.posteriors.build`, the default first. A composition
+            comes after the posteriors that its stages name. It keeps those of its stages that win
+            on validation mixtures; Gibbs updates with ``choice`` "validation" so choose the
+            criterion for their restarts.
         prior_fit, posterior_fit: how priors and learned posteriors are trained.
-        validation: isolated sources never trained on, on which the parts are scored while they train; the same sources
-            as the data's, at the same rate. None takes cuts of the data that no step draws.
-        sources: train priors for these only; None is all of the data's. The model separates these, or all of the
-            data's where it has a learned posterior.
+        validation: isolated sources never trained on, on which the parts are scored while they
+            train. They must be the data's sources at the data's rate. None takes excerpts of the
+            data that no step draws.
+        sources: train priors for these only; None is all of the data's. The model separates these,
+            or all of the data's where it has a learned posterior.
         settings: of the separator, kept in the model folder.
         half: store weights as float16.
-        posterior_objective: what learned posteriors are trained on; None is simulated pairs. The evidence lower bound
-            takes the priors trained here.
+        posterior_objective: what learned posteriors are trained on; None is simulated pairs. The
+            evidence lower bound takes the priors trained here.
         paired: train learned posteriors on sources that belong together: the supervised baseline.
-        posterior_start: a model whose learned posterior gives the first weights, to be trained further on other data;
-            its kind and settings must be the same, but that it may lack the stages behind its masks.
-        num_examples: isolated cuts of each source from which priors are learned whose weights follow at once.
-        background: isolated sounds that denoisers learn to tell their source from, instead of from white noise alone;
-            the model folder says so, and samplers that need scores refuse them.
-        background_share: part of the examples that have them.
-        num_validation: validation mixtures on which intervals are calibrated and a composition's stages are chosen.
+        posterior_start: a model whose learned posterior gives the first weights, to be trained
+            further on other data. Its kind and settings must be the same, except that it may lack
+            the stages behind its masks.
+        num_validation: validation mixtures on which intervals are calibrated and a composition's
+            stages are chosen.
+        num_examples: excerpts of each source from which priors are learned that need one pass only.
+        background: isolated sounds from which denoisers separate their source, instead of from
+            white noise alone. The model folder says so, and samplers that need scores refuse such
+            priors.
+        background_share: part of the examples that have a background, from 0 to 1.
         seed: of everything random.
         resume: go on from checkpoints.
 
@@ -96,7 +100,7 @@ def train(
         raise InputError("train needs a prior or a learned posterior, got neither")
     names = chosen_sources(data, sources)
     separated = tuple(data.sources) if learned else names
-    gains = gains_of(data, separated)
+    gains = mixing_gains(data, separated)
     held_out = data if validation is None else validation
     if (tuple(held_out.sources), held_out.sample_rate) != (tuple(data.sources), data.sample_rate):
         raise InputError("train.validation must have the sources and the sample rate of train.data")
@@ -106,12 +110,12 @@ def train(
     objective = posterior_objective or ObjectiveSettings()
     if learned and objective.needs_priors and (prior is None or set(names) != set(separated)):
         raise InputError(f"objective.kind {objective.kind!r} needs a prior for each of {', '.join(separated)}")
-    try_parts(arguments, posteriors, separated, segment, gains)
-    trained_priors: dict[str, tuple[Mapping[str, Any], Any]] = {}
-    made: dict[int, tuple[Mapping[str, Any], Any]] = {}
+    check_parts(arguments, posteriors, separated, segment, gains)
+    trained_priors: dict[str, tuple[Entry, Prior]] = {}
+    made: dict[int, Trained] = {}
 
     def write() -> None:
-        rate, ready = data.sample_rate, [made[place] for place in sorted(made)]
+        rate, ready = data.sample_rate, [made[index] for index in sorted(made)]
         save_model(Path(save_dir) / "model", separated, rate, segment, gains, trained_priors, ready, settings, half)
 
     if arguments is not None:
@@ -125,8 +129,8 @@ def train(
             trained_priors[name] = (arguments, trained)
             write()
     in_order = [trained_priors[name][1] for name in separated if name in trained_priors]
-    for place in building_order(posteriors):
-        entry, model = posteriors[place], None
+    for index in building_order(posteriors):
+        entry, model = posteriors[index], None
         if entry["kind"] in LEARNED:
             how = posterior_fit or FitSettings()
             task = posterior_task(
@@ -142,48 +146,51 @@ def train(
                 start=posterior_start,
             )
             model = fit(task, save_dir, how, seed, resume)
-            entry = calibrated(entry, model, held_out, segment, seed, num_validation)
+            entry = calibrate(entry, model, held_out, segment, seed, num_validation)
         elif entry["kind"] == "gibbs" and entry.get("choice") == VALIDATION:
-            entry = decided(entry, in_order, held_out, separated, gains, seed, num_validation)
+            entry = choose_restarts(entry, in_order, held_out, separated, gains, seed, num_validation)
         elif entry["kind"] == stages.COMPOSITION:
-            whole = composed(entry, list(made.values()), in_order, gains)
-            entry = selected(entry, whole, held_out, separated, seed, num_validation)
-        made[place] = (entry, model)
+            whole = build_composition(entry, list(made.values()), in_order, gains)
+            entry = choose_stages(entry, whole, held_out, separated, seed, num_validation)
+        made[index] = (entry, model)
         write()
 
 
-def building_order(entries: Sequence[Mapping[str, Any]]) -> list[int]:
-    """Places of posteriors in the order in which they are made: compositions after what they are composed of."""
-    return sorted(range(len(entries)), key=lambda place: (entries[place]["kind"] == stages.COMPOSITION, place))
+def building_order(entries: Sequence[Entry]) -> list[int]:
+    """Return the indices of posteriors in the order in which they are built: compositions after their stages."""
+    return sorted(range(len(entries)), key=lambda index: (entries[index]["kind"] == stages.COMPOSITION, index))
 
 
-def composed(
-    entry: Mapping[str, Any],
-    ready: Sequence[tuple[Mapping[str, Any], Any]],
-    trained: Sequence[Any],
-    gains: Sequence[float],
-) -> Any:
-    """A composition with all of its stages, those that are learned as they were trained before it.
+def build_composition(
+    entry: Entry, ready: Sequence[Trained], trained: Sequence[Prior], gains: Sequence[float]
+) -> Composition:
+    """Build a composition with all of its stages, learned ones as they were trained before it.
 
     Args:
         entry: arguments of the composition.
-        ready: arguments and model (None where nothing is learned) of the posteriors before it.
+        ready: the posteriors before it.
         trained: priors of all sources.
         gains: a_1..a_N.
     """
     models = {kept["kind"]: model for kept, model in ready if model is not None}
 
-    def build(stage: Mapping[str, Any]) -> Any:
+    def build(stage: Entry) -> Posterior:
         found = models.get(stage["kind"])
         return posteriors.build(**{**stage, "priors": trained, "gains": gains}) if found is None else found
 
     known = {kept["kind"]: kept for kept, _ in ready}
     arguments = stages.built_stages({**entry, "keep": None}, known, build)
-    return posteriors.build(**{**arguments, "priors": trained, "gains": gains})
+    built = posteriors.build(**{**arguments, "priors": trained, "gains": gains})
+    assert isinstance(built, Composition)
+    return built
 
 
 def chosen_sources(data: SourceData, wanted: Sequence[str] | None) -> tuple[str, ...]:
-    """The sources to train priors for.
+    """Return the sources to train priors for.
+
+    Args:
+        data: isolated sources.
+        wanted: names of some of them; None is all.
 
     Raises:
         InputError: for none, one that the data do not have, or one named twice.
@@ -196,22 +203,29 @@ def chosen_sources(data: SourceData, wanted: Sequence[str] | None) -> tuple[str,
     return names
 
 
-def gains_of(data: SourceData, names: Sequence[str]) -> tuple[float, ...]:
-    """Gains with which some of a data set's sources are mixed: its own, or the mean of fewer where it is the mean."""
+def mixing_gains(data: SourceData, names: Sequence[str]) -> tuple[float, ...]:
+    """Return the gains with which some of a data set's sources are mixed: its own, or a mean where its are a mean."""
     gains = dict(zip(data.sources, data.mixing_gains, strict=True))
     if set(gains.values()) == {1.0 / len(gains)}:
         return mixing.gain_vector(len(names))
     return tuple(gains[name] for name in names)
 
 
-def try_parts(
-    prior: Mapping[str, Any] | None,
-    entries: Sequence[Mapping[str, Any]],
+def check_parts(
+    prior: Entry | None,
+    entries: Sequence[Entry],
     names: Sequence[str],
     segment: int,
     gains: Sequence[float],
 ) -> None:
-    """Build every part once, so that what is described wrongly is refused before hours of training, not after.
+    """Build every part once, so that wrong settings are refused before hours of training, not after.
+
+    Args:
+        prior: arguments of the priors, None where there are none.
+        entries: arguments of the posteriors.
+        names: the sources that are separated.
+        segment: samples of a segment.
+        gains: a_1..a_N.
 
     Raises:
         InputError: for a part that cannot be built or trained.
@@ -222,15 +236,17 @@ def try_parts(
         if not isinstance(example, keras.Model):
             raise InputError(f"prior {prior['kind']!r} has nothing to train")
         if example.domain != "wave" and "length" not in prior:
-            raise InputError(f"a prior over {example.domain!r} needs prior.length, the samples of a cut, to be trained")
+            raise InputError(
+                f"a prior over {example.domain!r} needs prior.length, the samples of an excerpt, to be trained"
+            )
         built = [example] * len(names)
-    ready: list[tuple[Mapping[str, Any], Any]] = []
-    for place in building_order(entries):
-        entry, model = entries[place], None
+    ready: list[Trained] = []
+    for index in building_order(entries):
+        entry, model = entries[index], None
         if entry["kind"] in LEARNED:
             model = posteriors.build(**{**entry, "num_sources": len(names), "segment": segment, "gains": gains})
         elif entry["kind"] == stages.COMPOSITION:
-            composed(entry, ready, built or [], gains)
+            build_composition(entry, ready, built or [], gains)
         else:
             later = {"choice": "residual"} if (entry["kind"], entry.get("choice")) == ("gibbs", VALIDATION) else {}
             posteriors.build(**{**entry, **later, "priors": built, "gains": gains})

@@ -1,6 +1,6 @@
 """Weights packed into long vectors: a fact of the trace that no variable carries.
 
-A trainer packs its variables one behind the other (:mod:`tfsep.training.flat_weights`) and says so
+A trainer packs its variables one behind the other (:mod:`tfsep.training.packed_variables`) and says so
 with :func:`using` while an objective is traced. A flow whose steps are a loop asks :func:`packed`
 for the positions of its weights (:mod:`tfsep.bijectors.reversible.stacked_parameters`). Each thread
 has packed weights of its own, or none.

@@ -1,13 +1,13 @@
-"""A task's folder: checkpoints of everything a resume needs, and the rules of who may write where.
+"""Keep a task's folder: checkpoints of everything that a resume needs, and the rules of which run may write there.
 
-    save_dir/<task>/task.json       task name, seed, deciding settings, names and shapes of the weights
-    save_dir/<task>/checkpoint      ckpt-<step>.index, ckpt-<step>.data-*: the newest `keep` checkpoints
-    save_dir/<task>/curve.jsonl     the training curve
-    save_dir/<task>/events/         TensorBoard
+    save_dir/<task>/task.json       task name, seed, deciding settings, names and shapes of the
+    weights save_dir/<task>/checkpoint      ckpt-<step>.index, ckpt-<step>.data-*: the newest
+    ``keep`` checkpoints save_dir/<task>/curve.jsonl     the training curve save_dir/<task>/events/
+    TensorBoard
 
-Rules: a folder with another task.json is refused, unless `resume` is off; with `resume` off a folder that holds a
-task.json is emptied of the four things above and of nothing else; a folder that holds files but no task.json was not
-made here and is always refused.
+Rules: a folder with another task.json is refused, unless ``resume`` is off. With ``resume`` off a
+folder that holds a task.json is emptied of the four things above and of nothing else. A folder that
+holds files but no task.json was not written by training and is always refused.
 """
 
 from __future__ import annotations
@@ -18,10 +18,10 @@ import logging
 import os
 import shutil
 from pathlib import Path
-from typing import Any
 
 import tensorflow as tf
 
+from tfsep.axes import Settings
 from tfsep.errors import InputError, JobError
 from tfsep.training.trainer import Trainer
 
@@ -33,7 +33,7 @@ _LOG = logging.getLogger(__name__)
 
 
 def clear_task(folder: Path) -> None:
-    """Removes what training wrote into a task's folder (one with a task.json), and the folder if that empties it."""
+    """Remove what training wrote into a task's folder (one with a task.json), and the folder if that empties it."""
     if not (folder / DESCRIPTION).is_file():
         return
     for path in [*folder.glob(f"{_PREFIX}-*"), folder / "checkpoint", folder / CURVE, folder / EVENTS]:
@@ -47,13 +47,13 @@ def clear_task(folder: Path) -> None:
 
 
 def clear_run(save_dir: Path) -> None:
-    """Removes every task that training wrote below a folder, see `clear_task`."""
+    """Remove every task that training wrote below a folder, see :func:`clear_task`."""
     for description in sorted(save_dir.glob(f"*/{DESCRIPTION}")):
         clear_task(description.parent)
 
 
 def write_text(path: Path, text: str) -> None:
-    """Writes a text file under a temporary name and renames it, so that it is never seen half written."""
+    """Write a text file under a temporary name and rename it, so that it is never seen half written."""
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
     temporary.write_text(text, encoding="utf-8")
     temporary.replace(path)
@@ -62,8 +62,8 @@ def write_text(path: Path, text: str) -> None:
 class TaskFolder:
     """The checkpoints of one trainer in one folder."""
 
-    def __init__(self, folder: Path, trainer: Trainer, description: dict[str, Any], keep: int, resume: bool) -> None:
-        """Claims the folder for a training with this description, which must be plain JSON.
+    def __init__(self, folder: Path, trainer: Trainer, description: Settings, keep: int, resume: bool) -> None:
+        """Claim the folder for a training with this description, which must be plain JSON.
 
         Raises:
             InputError: the folder belongs to another training, or was not made by training.
@@ -88,7 +88,7 @@ class TaskFolder:
         return None if latest is None else int(latest.rpartition("-")[2])
 
     def save(self) -> None:
-        """Writes a checkpoint of the present step, unless it is there already.
+        """Write a checkpoint of the present step, unless it is there already.
 
         Raises:
             JobError: the folder cannot be written.
@@ -103,7 +103,7 @@ class TaskFolder:
             raise JobError(f"cannot write the checkpoint of step {step} in {self.path}: {reason}") from error
 
     def restore(self) -> bool:
-        """Restores the newest readable checkpoint; False if there is none at all.
+        """Restore the newest readable checkpoint and return True, or False if there is none at all.
 
         Raises:
             JobError: there are checkpoints, and none can be read.
@@ -120,7 +120,7 @@ class TaskFolder:
             raise JobError(f"cannot read any checkpoint in {self.path}: {', '.join(Path(p).name for p in paths)}")
         return False
 
-    def _claim(self, description: dict[str, Any]) -> None:
+    def _claim(self, description: Settings) -> None:
         file = self.path / DESCRIPTION
         if file.is_file():
             _refuse_difference(self.path, _read(file), description)
@@ -131,7 +131,7 @@ class TaskFolder:
             write_text(file, json.dumps(description, indent=1))
 
 
-def _read(file: Path) -> dict[str, Any]:
+def _read(file: Path) -> dict[str, object]:
     try:
         content = json.loads(file.read_text(encoding="utf-8"))
     except (UnicodeDecodeError, json.JSONDecodeError) as error:
@@ -141,7 +141,7 @@ def _read(file: Path) -> dict[str, Any]:
     return content
 
 
-def _refuse_difference(folder: Path, before: dict[str, Any], now: dict[str, Any]) -> None:
+def _refuse_difference(folder: Path, before: Settings, now: Settings) -> None:
     for key in sorted({*before, *now}):
         old, new = before.get(key), now.get(key)
         if old == new:

@@ -1,9 +1,10 @@
-"""The training loop: `fit` trains a task to its end, from wherever its folder says it stands.
+"""Train a task to its end, from the last checkpoint in its folder.
 
-A training is resumed exactly: on one machine the weights are those of an uninterrupted run with the same seed. SIGTERM
-and SIGINT end the call in hand, save a checkpoint and exit with code 128 + signal; kill -9 costs at most the steps
-since the last checkpoint. A step that is not finite returns the training to its last checkpoint with half the learning
-rate and other random numbers, at most `MAX_RESTORES` times.
+A training is resumed exactly: on one machine the weights are those of an uninterrupted run with the
+same seed. SIGTERM and SIGINT end the current call, save a checkpoint and exit with code 128 +
+signal; kill -9 costs at most the steps since the last checkpoint. A step that is not finite returns
+the training to its last checkpoint with half the learning rate and other random numbers, at most
+:data:`MAX_RESTORES` times.
 """
 
 from __future__ import annotations
@@ -17,7 +18,6 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 from types import FrameType
-from typing import Any
 
 import keras
 import tensorflow as tf
@@ -35,9 +35,9 @@ _SECONDS_PER_CALL = 1.0
 
 @functools.cache
 def default_strategy() -> tf.distribute.Strategy:
-    """Returns a MirroredStrategy over several GPUs, or the default strategy (no overhead) on one device.
+    """Return a MirroredStrategy over several GPUs, or the default strategy (no overhead) on one device.
 
-    It is made once: two MirroredStrategies over the same devices mix up each other's reductions.
+    It is built once: two MirroredStrategies over the same devices mix up each other's reductions.
     """
     if len(tf.config.list_logical_devices("GPU")) > 1:
         return tf.distribute.MirroredStrategy()
@@ -52,15 +52,17 @@ def fit(
     resume: bool = True,
     strategy: tf.distribute.Strategy | None = None,
 ) -> keras.Model:
-    """Trains a task in the folder save_dir/<task name>, or returns at once where it is already trained.
+    """Train a task in the folder ``save_dir/<task name>``, or return at once where it is already trained.
 
     Args:
         task: what to train.
-        save_dir: folder of the whole run; its config.gin, where there is one, is shown in TensorBoard.
+        save_dir: folder of the whole run; its config.gin, where there is one, is shown in
+            TensorBoard.
         settings: how to train.
-        seed: 0 .. 2**32 - 1; decides initial weights and the seeds of the objective. Python's, NumPy's and
-            TensorFlow's global seeds are set to it.
-        resume: continue from the folder's last checkpoint; else start over, see checkpoints.py for what is removed.
+        seed: 0 .. 2**32 - 1; decides initial weights and the seeds of the objective. Python's,
+            NumPy's and TensorFlow's global seeds are set to it.
+        resume: continue from the folder's last checkpoint; else start over
+            (:mod:`tfsep.training.checkpoints` says what is removed).
         strategy: a distribution strategy; by default one replica per GPU.
 
     Returns:
@@ -68,7 +70,8 @@ def fit(
 
     Raises:
         InputError: a seed out of range, or a folder that belongs to another training.
-        JobError: more than `MAX_RESTORES` steps that were not finite, data that ended, or an unwritable folder.
+        JobError: more than :data:`MAX_RESTORES` steps that were not finite, data that ended, or an
+            unwritable folder.
         SystemExit: after a checkpoint, on SIGTERM or SIGINT.
     """
     if not 0 <= seed < 2**32:
@@ -96,22 +99,22 @@ def fit(
 
 
 class StopRequest:
-    """Remembers SIGTERM and SIGINT for the length of a block; the second one acts as it did before the block."""
+    """Note SIGTERM or SIGINT within a block; a second signal acts as it did before the block."""
 
     def __init__(self) -> None:
-        """Starts with no signal received."""
+        """Begin with no signal received."""
         self.signal: int | None = None
-        self._before: dict[int, Any] = {}
+        self._before: dict[int, signal._HANDLER] = {}
 
     def __enter__(self) -> StopRequest:
-        """Takes over the two signals, in the main thread only."""
+        """Handle the two signals, in the main thread only."""
         if threading.current_thread() is threading.main_thread():
             for number in (signal.SIGTERM, signal.SIGINT):
                 self._before[number] = signal.signal(number, self._receive)
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Gives the signals back."""
+        """Restore the handlers of before the block."""
         for number, handler in self._before.items():
             signal.signal(number, handler)
 
@@ -121,7 +124,7 @@ class StopRequest:
 
 
 class _Loop:
-    """Walks from the trainer's step to the last one."""
+    """The steps from the trainer's own to the last one, with what is due between them."""
 
     def __init__(self, task: Task, settings: FitSettings, trainer: Trainer, folder: TaskFolder) -> None:
         self._task, self._settings, self._trainer, self._folder = task, settings, trainer, folder
@@ -135,7 +138,7 @@ class _Loop:
         self._seconds_per_step = math.inf
 
     def run(self, stop: StopRequest) -> None:
-        """Trains to the end or to a signal."""
+        """Train to the end or to a signal."""
         terminal = sys.stderr.isatty()
         with tqdm(
             total=self._settings.num_steps,
@@ -156,7 +159,7 @@ class _Loop:
         self._board.close()
 
     def _advance(self, batches: Iterator[tf.Tensor]) -> Iterator[tf.Tensor]:
-        """Runs one call of steps and whatever is due after it; returns the batches to go on with."""
+        """Run one call of steps and whatever is due after it; return the batches to go on with."""
         size = self._call_size()
         start = time.monotonic()
         try:
@@ -182,7 +185,7 @@ class _Loop:
         return batches
 
     def _call_size(self) -> int:
-        """Returns the steps of the next call: about a second's worth, never past a step at which something is due."""
+        """Return how many steps the next call runs: about a second's worth, up to the next with something due."""
         settings = self._settings
         periods = [settings.log_every, settings.checkpoint_every, settings.preview_every or settings.num_steps]
         ahead = [period - self._step % period for period in periods] + [settings.num_steps - self._step]
@@ -202,7 +205,7 @@ class _Loop:
         self._sums, self._summed, self._clock = {}, 0, now
 
     def _preview(self) -> None:
-        """Writes histograms, previews and validation scores."""
+        """Write histograms, previews and validation scores."""
         self._board.histograms(self._trainer, self._step)
         with self._trainer.averaged():
             if self._task.preview is not None:

@@ -1,29 +1,35 @@
-r"""The evidence lower bound over tilted priors, lowered by the natural gradient: amortised mean-field inference.
+r"""Amortised mean-field inference: the evidence lower bound over tilted priors, raised by its natural gradient.
 
-The family of a source is its own prior, tilted by a pseudo-observation :math:`u_k(m)` that the network makes,
+The family of a source is its own prior, tilted by a pseudo-observation :math:`u_k(m)`, the
+network's output,
 
 .. math:: q_k(s|m) \propto p_k(s)\, \mathcal{N}(u_k; s, \sigma_k^2 I), \qquad \mathbb{E}_{q_k} s = D_k(u_k, \sigma_k),
 
-with D the prior's denoiser. Under the likelihood :math:`\mathcal{N}(m; \sum_k a_k s_k, \gamma^2 I)` with
-:math:`\gamma = |a_k| \sigma_k` for all k, the variances of the sources cancel and the bound has a closed form,
+with D the prior's denoiser. Under the likelihood :math:`\mathcal{N}(m; \sum_k a_k s_k, \gamma^2 I)`
+with :math:`\gamma = |a_k| \sigma_k` for all k, the variances of the sources cancel and the bound
+has a closed form,
 
 .. math:: \mathcal{L} = \log \mathcal{N}\big(m; {\textstyle\sum_k} a_k D_k, \gamma^2 I\big)
           + \sum_k \big( \log p_{k,\sigma_k}(u_k) - \log \mathcal{N}(u_k; D_k, \sigma_k^2 I) \big).
 
 Its gradient in :math:`u_k` is :math:`\partial D_k/\partial u_k\,(o_k - u_k)/\sigma_k^2` with
-:math:`o_k = D_k + (m - \sum_j a_j D_j)/a_k`, what the other sources leave to source k. The matrix is the Fisher
-information of q in :math:`u_k`, up to :math:`\sigma_k^2`; without it stands the natural gradient, the direction in
-which a Jacobi update (posteriors/gibbs.py) goes. So the network learns to output what it is offered. A draw of a plain
-Gaussian q, as in variational.py, sees its own share of the mixture only and stays between the modes.
+:math:`o_k = D_k + (m - \sum_j a_j D_j)/a_k`, what the other sources leave to source k. The matrix
+is the Fisher information of q in :math:`u_k`, up to :math:`\sigma_k^2`. Without it the rest is the
+natural gradient, the direction of a Jacobi update (:mod:`tfsep.posteriors.gibbs`), so the network's
+target is :math:`o_k`. A plain Gaussian q, as in :mod:`tfsep.training.variational`, depends on its
+own share of the mixture only and stays between the modes.
 
-That direction is a local one: two sources that have taken each other's part of the mixture explain it nearly as well
-and stay. So at each step pairs of pseudo-observations are exchanged on trial, and where this raises the bound, the
-network learns the update from there. A pair that is tried now and then only teaches the network two things by turns, of
-which it keeps the more frequent one: pairs that are known to take each other's part belong into every step.
+That direction is a local one: two sources that are swapped explain the mixture nearly as well, and
+stay swapped. So at each step an exchange of pairs of pseudo-observations is proposed; where it
+raises the bound, the network is trained on the update from there. If a pair is tried in some steps
+only, the network has two conflicting targets and keeps the more frequent one: pairs that are known
+to be swapped belong into every step.
 
-The noise level falls with the training as in variational.py. Sources: Khan and Lin 2017 (conjugate-computation
-variational inference), section 3, for natural gradients as gradients in expectation parameters; Robbins 1956 for D;
-Ueda et al. 2000 (split and merge EM) for moves that are tried on the bound.
+The noise level falls during training as in :mod:`tfsep.training.variational`.
+
+Sources: Khan and Lin 2017 (conjugate-computation variational inference), section 3, for natural
+gradients as gradients in expectation parameters; Robbins 1956 for D; Ueda et al. 2000 (split and
+merge EM) for proposals.
 """
 
 from __future__ import annotations
@@ -32,33 +38,35 @@ import functools
 import itertools
 import math
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import TypeVar
 
 import tensorflow as tf
 
 from tfsep import mixing
+from tfsep.axes import Nats, Sources, Waves
 from tfsep.errors import InputError
 from tfsep.posteriors.base import events_of
 from tfsep.priors.base import Prior
 from tfsep.training import objectives
+from tfsep.training.task import Loss
+
+T = TypeVar("T")
 
 
 def levels(gains: Sequence[float], sigma: tf.Tensor) -> tuple[tf.Tensor, list[tf.Tensor]]:
-    """The likelihood's gamma, ``sigma`` times the root mean square of the gains, and each sigma_k = gamma / |a_k|."""
+    """Return the likelihood's gamma, ``sigma`` times the RMS of the gains, and each sigma_k = gamma / |a_k|."""
     gamma = sigma * math.sqrt(sum(gain**2 for gain in gains) / len(gains))
     return gamma, [gamma / abs(gain) for gain in gains]
 
 
-def means_of(priors: Sequence[Prior], observed: tf.Tensor, sigmas: Sequence[tf.Tensor]) -> tf.Tensor:
-    """Means D_k of the tilted priors: pseudo-observations (batch, source, time) -> the same."""
+def means_of(priors: Sequence[Prior], observed: Sources, sigmas: Sequence[tf.Tensor]) -> Sources:
+    """Return the means D_k of the tilted priors for pseudo-observations, both (batch, source, time)."""
     triples = zip(priors, events_of(observed), sigmas, strict=True)
     return tf.stack([prior.denoise(events, sigma)[..., 0] for prior, events, sigma in triples], axis=1)
 
 
-def bound(
-    priors: Sequence[Prior], mixture: tf.Tensor, observed: tf.Tensor, gains: Sequence[float], sigma: tf.Tensor
-) -> tf.Tensor:
-    """The closed form of the module's text in nats, (batch,).
+def bound(priors: Sequence[Prior], mixture: Waves, observed: Sources, gains: Sequence[float], sigma: tf.Tensor) -> Nats:
+    """Return the bound in its closed form above, in nats, (batch,).
 
     Args:
         priors: one per source, over waves; they need log-densities.
@@ -75,8 +83,8 @@ def bound(
     return total
 
 
-def divergence(prior: Prior, observed: tf.Tensor, mean: tf.Tensor, sigma: tf.Tensor) -> tf.Tensor:
-    """KL(q_k || p_k) of a tilted prior in nats, (batch,): its log-density and log p_sigma(u) cancel but for a term.
+def divergence(prior: Prior, observed: Waves, mean: Waves, sigma: tf.Tensor) -> Nats:
+    """Return KL(q_k || p_k) of a tilted prior in nats, (batch,).
 
     Args:
         prior: p_k.
@@ -90,19 +98,19 @@ def divergence(prior: Prior, observed: tf.Tensor, mean: tf.Tensor, sigma: tf.Ten
 
 def exchanged(
     priors: Sequence[Prior],
-    mixture: tf.Tensor,
-    observed: tf.Tensor,
-    means: tf.Tensor,
+    mixture: Waves,
+    observed: Sources,
+    means: Sources,
     gains: Sequence[float],
     sigma: tf.Tensor,
     pair: tuple[int, int],
-) -> tuple[tf.Tensor, tf.Tensor]:
-    """Means D_k with a pair of pseudo-observations exchanged where the bound says so.
+) -> tuple[Sources, tf.Tensor]:
+    """Return the means D_k with a pair of pseudo-observations exchanged where that raises the bound.
 
     Args:
         priors, mixture, observed, gains, sigma: as of :func:`bound`.
         means: D_k of ``observed``, (batch, source, time).
-        pair: places of two sources.
+        pair: indices of two sources.
 
     Returns:
         The means (batch, source, time), and whether each example's pair was exchanged, (batch,).
@@ -115,31 +123,31 @@ def exchanged(
         new[k] = priors[k].denoise(offered[..., tf.newaxis], sigmas[k])[..., 0]
         gain += divergence(priors[k], observed[:, k], means[:, k], sigmas[k])
         gain -= divergence(priors[k], offered, new[k], sigmas[k])
-    moved = tf.stack(new, axis=1)
-    gain += mixing.log_likelihood(mixture, moved, gamma, gains)
+    proposed = tf.stack(new, axis=1)
+    gain += mixing.log_likelihood(mixture, proposed, gamma, gains)
     better = gain > mixing.log_likelihood(mixture, means, gamma, gains)
-    return tf.where(better[:, tf.newaxis, tf.newaxis], moved, means), better
+    return tf.where(better[:, tf.newaxis, tf.newaxis], proposed, means), better
 
 
-def any_pair(num_sources: int, seed: tf.Tensor, exchange: Callable[[tuple[int, int]], Any]) -> Any:
-    """What ``exchange`` gives for a pair of sources that is drawn at random."""
+def any_pair(num_sources: int, seed: tf.Tensor, exchange: Callable[[tuple[int, int]], T]) -> T:
+    """Return what ``exchange`` returns for a pair of sources that is drawn at random."""
     pairs = list(itertools.combinations(range(num_sources), 2))
     chosen = tf.random.stateless_uniform((), seed, maxval=len(pairs), dtype=tf.int32, alg="philox")
     return tf.switch_case(chosen, [functools.partial(exchange, pair) for pair in pairs])
 
 
 def natural_gradient(
-    posterior: Any,
+    posterior: objectives.LearnedPosterior,
     priors: Sequence[Prior],
-    sources: tf.Tensor,
+    sources: Sources,
     sigma: tf.Tensor,
     seed: tf.Tensor,
     pairs: Sequence[tuple[int, int]] = (),
-) -> tuple[tf.Tensor, dict[str, tf.Tensor]]:
-    """A loss whose gradient in a network's u_k is the natural gradient of minus the bound, relative to the mixture.
+) -> Loss:
+    """Return a loss whose gradient in a network's u_k is the natural gradient of minus the bound.
 
-    The posterior's means of a_k s_k stand for a_k u_k; they need not sum to the mixture. Its spread is fitted to how
-    far they are from a_k D_k.
+    It is relative to the mixture's power. The posterior's means of a_k s_k are taken for a_k u_k;
+    they need not sum to the mixture. Its spread is fitted to their distance from a_k D_k.
 
     Args:
         posterior: the networks.
@@ -147,10 +155,12 @@ def natural_gradient(
         sources: (batch, source, time), of which only the mixture is used.
         sigma: noise level, a scalar.
         seed: two integers, for the pair that may be exchanged.
-        pairs: places of sources that may be exchanged in every step, none twice; empty: one pair, drawn at random.
+        pairs: indices of sources that may be exchanged in every step, none twice; if empty, one
+            pair, drawn at random.
 
     Raises:
-        InputError: for a posterior of another family than "gaussian", whose flow nothing here would train.
+        InputError: for a posterior of another family than "gaussian", whose flow nothing here would
+            train.
     """
     if posterior.family != "gaussian":
         raise InputError(f"objective 'mean_field' trains posteriors of family 'gaussian', got {posterior.family!r}")
@@ -170,8 +180,8 @@ def natural_gradient(
     if len(priors) > 1 and not pairs:
         means, swapped = any_pair(len(priors), seed, exchange)
     for pair in pairs:
-        means, moved = exchange(pair)
-        swapped |= moved
+        means, accepted = exchange(pair)
+        swapped |= accepted
     means = tf.stop_gradient(means)
     left = mixing.residual(mixture, means, gains)
     offered = tf.stop_gradient(means + left[:, tf.newaxis] / column)

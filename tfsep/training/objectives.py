@@ -1,4 +1,4 @@
-r"""Objectives: what a step of training lowers. Each takes (model, batch, seed) and returns (loss, metrics).
+r"""Objectives of priors, and of posteriors trained on simulated pairs: (model, batch, seed) -> (loss, metrics).
 
 They know priors and posteriors by their interfaces only.
 """
@@ -7,30 +7,41 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeAlias
 
 import tensorflow as tf
 
 from tfsep import mixing
+from tfsep.axes import Events, Sources, Waves
 from tfsep.priors.base import Prior
+from tfsep.training.task import Loss
+
+#: Isolated sources (batch, time), or those and backgrounds of unit RMS, (batch, time) each.
+PriorBatch: TypeAlias = "Waves | tuple[Waves, Waves]"
 
 _LOG_WEIGHT, _LOG_FLOOR = 0.2, 1e-4
 
 
 class LearnedPosterior(Protocol):
-    """What :func:`simulated_pairs` asks of a posterior."""
+    """What objectives need of an amortised posterior.
+
+    Attributes:
+        gains: a_1..a_N.
+        family: of q_k around its mean, "gaussian" or "flow".
+    """
 
     gains: tuple[float, ...]
+    family: str
 
-    def __call__(self, mixture: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        """(batch, time) -> mean and log-spread of a_k s_k, (batch, source, time) each."""
+    def __call__(self, mixture: Waves) -> tuple[Sources, Sources]:
+        """Return mean and log-spread of a_k s_k, (batch, source, time) each, for mixtures (batch, time)."""
 
 
-def noised(prior: Prior, wave: tf.Tensor, seed: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor | None]:
-    """Events of a prior's domain and the noise level added to each, log-uniform over the prior's range.
+def noised(prior: Prior, wave: Waves, seed: tf.Tensor) -> tuple[Events, tf.Tensor | None]:
+    """Return noisy events of a prior's domain and the noise level of each, log-uniform over the prior's range.
 
     Args:
-        prior: the prior; a clean one gets clean events and None.
+        prior: the prior; for one without noise levels, clean events and None are returned.
         wave: (batch, time).
         seed: two integers.
     """
@@ -42,17 +53,18 @@ def noised(prior: Prior, wave: tf.Tensor, seed: tf.Tensor) -> tuple[tf.Tensor, t
     return events + tf.reshape(sigma, [-1] + [1] * len(prior.event_shape)) * noise, sigma
 
 
-def drawn_sigma(prior: Prior, events: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
-    """Noise levels log-uniform over the ``sigma_range`` of a prior, one for each of its events: (batch,)."""
+def drawn_sigma(prior: Prior, events: Events, seed: tf.Tensor) -> tf.Tensor:
+    """Draw noise levels log-uniform over the ``sigma_range`` of a prior, one for each event: (batch,)."""
     low, high = (math.log(sigma) for sigma in prior.sigma_range or ())
     position = tf.random.stateless_uniform(tf.shape(events)[:1], seed + 1, dtype=events.dtype, alg="philox")
     return tf.exp(low + (high - low) * position)
 
 
-def maximum_likelihood(prior: Prior, wave: tf.Tensor, seed: tf.Tensor) -> tuple[tf.Tensor, dict[str, tf.Tensor]]:
-    r"""Exact maximum likelihood, -log p_sigma(x + sigma eps) / D in nats per dimension of the prior's domain.
+def maximum_likelihood(prior: Prior, wave: Waves, seed: tf.Tensor) -> Loss:
+    r"""Return the loss of exact maximum likelihood, -log p_sigma(x + sigma eps) / D in nats.
 
-    The metric has the domain in its name, such as ``nats_per_dim_wave``: numbers of two domains must not be compared.
+    D is the number of dimensions of the prior's domain. The metric has the domain in its name, such
+    as ``nats_per_dim_wave``: values of two domains must not be compared.
 
     Args:
         prior: a flow.
@@ -64,20 +76,21 @@ def maximum_likelihood(prior: Prior, wave: tf.Tensor, seed: tf.Tensor) -> tuple[
     return -nats, {f"nats_per_dim_{prior.domain}": nats}
 
 
-def denoising_score_matching(prior: Any, batch: Any, seed: tf.Tensor) -> tuple[tf.Tensor, dict[str, tf.Tensor]]:
-    r"""Denoising score matching: the error of D(x + sigma eps, sigma), weighted to be the network's own.
+def denoising_score_matching(prior: Any, batch: PriorBatch, seed: tf.Tensor) -> Loss:
+    r"""Return the loss of denoising score matching: the weighted error of D(x + sigma eps, sigma).
 
-    With w the prior's ``loss_weight`` (Karras et al. 2022, table 1), the loss is :math:`w\,\mathrm{MSE}` and, beside
-    it, a part of its logarithm, which keeps improving those noise levels and examples that are nearly right already.
-    The optimum is the posterior mean where the posterior is symmetric; where it has several modes, the logarithm's part
-    draws the denoiser from their mean towards the likelier ones.
+    With w the prior's ``loss_weight`` (Karras et al. 2022, table 1), the loss is
+    :math:`w\,\mathrm{MSE}` plus a part of its logarithm, which goes on improving noise levels and
+    examples whose error is small already. The optimum is the posterior mean where the posterior is
+    symmetric; where it has several modes, the logarithm's part moves the denoiser from their mean
+    towards the likelier ones.
 
     Args:
-        prior: a score prior.
-        batch: isolated sources (batch, time); or those and backgrounds of unit RMS, (batch, time) as well, which take
-            the place of white noise. What is learned then is the mean of the source given its sum with sounds like
-            these: what Gibbs and Jacobi updates ask of a denoiser, and no longer the score of a noised density
-            (the prior's setting ``background``).
+        prior: a score prior: one with ``denoise`` and ``loss_weight``.
+        batch: isolated sources (batch, time); or those and backgrounds of unit RMS, (batch, time)
+            as well, which replace white noise. What is learned then is the mean of the source given
+            its sum with such sounds, which Gibbs and Jacobi updates need of a denoiser, and not the
+            score of a noised density (the prior's setting ``background``).
         seed: two integers.
     """
     events, noisy, sigma = noised_pair(prior, batch, seed)
@@ -88,8 +101,8 @@ def denoising_score_matching(prior: Any, batch: Any, seed: tf.Tensor) -> tuple[t
     return mean + _LOG_WEIGHT * logarithm, metrics
 
 
-def noised_pair(prior: Prior, batch: Any, seed: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, Any]:
-    """Clean events, and the same with noise or a background behind them.
+def noised_pair(prior: Prior, batch: PriorBatch, seed: tf.Tensor) -> tuple[Events, Events, tf.Tensor | None]:
+    """Return clean events, and the same with noise or a background added.
 
     Args:
         prior: the prior.
@@ -97,7 +110,8 @@ def noised_pair(prior: Prior, batch: Any, seed: tf.Tensor) -> tuple[tf.Tensor, t
         seed: two integers.
 
     Returns:
-        Clean and noisy events, both (batch,) + event_shape, and the noise levels (batch,), None for a clean prior.
+        Clean and noisy events, both (batch,) + event_shape, and the noise levels (batch,), None for
+            a clean prior.
     """
     if not isinstance(batch, tuple):
         return prior.analyse(batch), *noised(prior, batch, seed)
@@ -107,8 +121,8 @@ def noised_pair(prior: Prior, batch: Any, seed: tf.Tensor) -> tuple[tf.Tensor, t
     return events, events + tf.reshape(sigma, [-1] + [1] * len(prior.event_shape)) * prior.analyse(background), sigma
 
 
-def prior_objective(prior: Prior, batch: Any, seed: tf.Tensor) -> tuple[tf.Tensor, dict[str, tf.Tensor]]:
-    """What a prior is trained on: :func:`maximum_likelihood`, or :func:`denoising_score_matching` without a density.
+def prior_objective(prior: Prior, batch: PriorBatch, seed: tf.Tensor) -> Loss:
+    """Return the loss of :func:`maximum_likelihood`, or of :func:`denoising_score_matching` without a density.
 
     Args:
         prior: the prior.
@@ -116,20 +130,19 @@ def prior_objective(prior: Prior, batch: Any, seed: tf.Tensor) -> tuple[tf.Tenso
         seed: two integers.
 
     Returns:
-        The loss, a scalar to be made smaller, and metrics.
+        The loss and metrics.
     """
     return (maximum_likelihood if prior.has_log_prob else denoising_score_matching)(prior, batch, seed)
 
 
-def simulated_pairs(
-    posterior: LearnedPosterior, sources: tf.Tensor, seed: tf.Tensor
-) -> tuple[tf.Tensor, dict[str, tf.Tensor]]:
-    r"""Forward KL on simulated pairs: maximum likelihood of q_k(s_k | m) for mixtures of unpaired sources.
+def simulated_pairs(posterior: LearnedPosterior, sources: Sources, seed: tf.Tensor) -> Loss:
+    r"""Return the forward KL on simulated pairs: maximum likelihood of q_k(s_k | m), mixtures of unpaired sources.
 
-    The Gaussian's spread profiled out over an example leaves :math:`\frac12 \log \mathrm{MSE}` as the negative
-    log-likelihood of the mean; beside it stands the plain MSE, which keeps hard examples from being given up. The
-    spread is then fitted to the error that the mean makes. Errors are relative to the mixture's power, and so is the
-    metric ``nll_per_dim``, -log q_k / D in nats for mixtures of unit power.
+    The Gaussian's spread profiled out over an example leaves :math:`\frac12 \log \mathrm{MSE}` as
+    the negative log-likelihood of the mean. The plain MSE is added, without which hard examples
+    would have next to no gradient. The spread is fitted to the error of the mean. Errors are
+    relative to the mixture's power, and so is the metric ``nll_per_dim``, -log q_k / D in nats for
+    mixtures of unit power.
 
     Args:
         posterior: the networks.
@@ -150,12 +163,19 @@ def simulated_pairs(
 
 
 def errors_of_means(
-    gains: Sequence[float], mixture: tf.Tensor, sources: tf.Tensor, means: tf.Tensor
-) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor, tf.Tensor]:
-    """How far means of a_k s_k are from the truth.
+    gains: Sequence[float], mixture: Waves, sources: Sources, means: Sources
+) -> tuple[Sources, tf.Tensor, tf.Tensor, tf.Tensor]:
+    """Return the errors of means of a_k s_k, and their averages.
+
+    Args:
+        gains: a_1..a_N.
+        mixture: (batch, time).
+        sources: s_k, (batch, source, time).
+        means: of a_k s_k, (batch, source, time).
 
     Returns:
-        The errors (batch, source, time); the mixture's power (batch,); and, averaged over batch and source, the mean
+        The errors (batch, source, time); the mixture's power (batch,); and, averaged over batch and
+            source, the mean
         square error relative to that power and its logarithm.
     """
     power = tf.reduce_mean(mixture**2, axis=-1) + 1e-8
@@ -164,7 +184,7 @@ def errors_of_means(
     return error, power, tf.reduce_mean(relative), tf.reduce_mean(tf.math.log(relative + 1e-3))
 
 
-def initialise_prior(prior: Prior, batch: Any, seed: tf.Tensor) -> None:
-    """Data-dependent initialisation of a prior from one batch of isolated sources, with or without backgrounds."""
+def initialise_prior(prior: Prior, batch: PriorBatch, seed: tf.Tensor) -> None:
+    """Initialise a prior from one batch of isolated sources, with or without backgrounds."""
     _, noisy, sigma = noised_pair(prior, batch, seed)
     prior.initialise(noisy, sigma)

@@ -1,22 +1,23 @@
 """AdamW (Loshchilov & Hutter 2019) with warm-up, decay and a rate that halves after each return; averaged weights.
 
-Learning rate of step t (from 0), peak r, W warm-up steps, T steps, n returns to an earlier checkpoint:
+Learning rate of step t (from 0), peak r, W warm-up steps, T steps, n returns to an earlier
+checkpoint:
 
-    rate(t) = r 2^-n  min(1, (t + 1) / W)  d(t),   d(t) = (1 + cos(pi (t - W) / (T - W))) / 2 after the warm-up, or 1.
+    rate(t) = r 2^-n  min(1, (t + 1) / W)  d(t),   d(t) = (1 + cos(pi (t - W) / (T - W))) / 2 after
+    the warm-up, or 1.
 
-Averaged weights after step t (from 0), decay b: a <- b_t a + (1 - b_t) w with b_t = min(b, (1 + t) / (10 + t)), so that
-the start is forgotten in short trainings.
+Averaged weights after step t (from 0), decay b: a <- b_t a + (1 - b_t) w with b_t = min(b, (1 + t)
+/ (10 + t)), so that the start is forgotten in short trainings.
 """
 
 from __future__ import annotations
 
 import math
-from typing import Any
 
 import keras
 import tensorflow as tf
 
-from tfsep.training.flat_weights import FlatWeights
+from tfsep.training.packed_variables import PackedVariables
 from tfsep.training.task import FitSettings
 
 
@@ -24,12 +25,12 @@ class WarmupSchedule(keras.optimizers.schedules.LearningRateSchedule):
     """Linear warm-up, then cosine decay to zero or a constant; halved by every return to an earlier checkpoint."""
 
     def __init__(self, settings: FitSettings, restores: tf.Variable) -> None:
-        """Keeps the settings and the variable that counts the returns, int64 scalar."""
+        """Keep the settings and the int64 scalar variable that counts the returns."""
         self._settings = settings
         self._restores = restores
 
     def __call__(self, step: tf.Tensor) -> tf.Tensor:
-        """Returns the learning rate of a step, both scalars."""
+        """Return the learning rate of a step, both scalars."""
         settings = self._settings
         time = tf.cast(step, tf.float32)
         warmup = tf.minimum(1.0, (time + 1.0) / max(settings.warmup_steps, 1))
@@ -40,24 +41,28 @@ class WarmupSchedule(keras.optimizers.schedules.LearningRateSchedule):
         done = tf.clip_by_value((time - settings.warmup_steps) / length, 0.0, 1.0)
         return rate * 0.5 * (1.0 + tf.cos(math.pi * done))
 
-    def get_config(self) -> dict[str, Any]:
-        """Returns nothing: the schedule is rebuilt from the settings."""
+    def get_config(self) -> dict[str, object]:
+        """Return an empty configuration: the schedule is rebuilt from the settings."""
         return {}
 
 
 class ReducedGradientAdamW(keras.optimizers.AdamW):
     """AdamW that takes gradients already averaged over the replicas.
 
-    Keras sums the gradients of the replicas inside `apply`, after its own clipping; clipping by the norm of the global
-    gradient needs the sum before, and once.
+    Keras sums the gradients of the replicas inside ``apply``, after its own clipping. Clipping by
+    the norm of the global gradient needs the sum before.
     """
 
-    def _all_reduce_sum_gradients(self, grads_and_vars: Any) -> Any:
+    def _all_reduce_sum_gradients(
+        self, grads_and_vars: list[tuple[tf.Tensor, tf.Variable]]
+    ) -> list[tuple[tf.Tensor, tf.Variable]]:
         return grads_and_vars
 
 
-def build_optimiser(settings: FitSettings, weights: FlatWeights, restores: tf.Variable) -> keras.optimizers.Optimizer:
-    """Builds the optimiser of a model's weights with all its variables; call it under `strategy.scope()`.
+def build_optimiser(
+    settings: FitSettings, weights: PackedVariables, restores: tf.Variable
+) -> keras.optimizers.Optimizer:
+    """Build the optimiser of a model's weights with all its variables; to be called under ``strategy.scope()``.
 
     Vectors and scalars (biases, scales, shifts) are left out of the weight decay.
     """
@@ -72,26 +77,26 @@ def build_optimiser(settings: FitSettings, weights: FlatWeights, restores: tf.Va
 
 
 class AveragedWeights:
-    """Exponential moving average of long vectors of weights, as plain variables outside the model."""
+    """Exponential moving averages of packed weights, as plain variables outside the model."""
 
-    def __init__(self, weights: FlatWeights, decay: float) -> None:
-        """Starts the averages at the present values of the vectors."""
+    def __init__(self, weights: PackedVariables, decay: float) -> None:
+        """Start the averages at the present values of the vectors."""
         self._sources = [vector.value for vector in weights.vectors]
         self._decay = decay
         self.variables = [tf.Variable(tf.convert_to_tensor(v), trainable=False) for v in self._sources]
 
     def reset(self) -> None:
-        """Sets the averages to the present values of the vectors."""
+        """Set the averages to the present values of the vectors."""
         for average, source in zip(self.variables, self._sources, strict=True):
             average.assign(tf.convert_to_tensor(source))
 
     def decay_at(self, step: tf.Tensor) -> tf.Tensor:
-        """Returns the decay used after a step (from 0), a float32 scalar."""
+        """Return the decay used after a step (from 0), a float32 scalar."""
         time = tf.cast(step, tf.float32)
         return tf.minimum(self._decay, (1.0 + time) / (10.0 + time))
 
     def update(self, decay: tf.Tensor) -> None:
-        """Moves each average towards its vector: a <- a + (1 - decay) (w - a)."""
+        """Move each average towards its vector: a <- a + (1 - decay) (w - a)."""
         for average, source in zip(self.variables, self._sources, strict=True):
             value = tf.convert_to_tensor(source)
             average.assign_add(tf.cast(1.0 - decay, value.dtype) * (value - average))

@@ -1,8 +1,9 @@
-"""The training curve as a file of JSON lines, and TensorBoard.
+"""Write the training curve as a file of JSON lines, and TensorBoard events.
 
-TensorBoard gets scalars, audio, spectrogram pictures, histograms of weights and gradients, the configuration as text.
-Everything here runs outside the training graph, when something is due. Gradient histograms show AdamW's first moment,
-the running mean of the last ten or so gradients, which is at hand without another backward pass.
+TensorBoard receives scalars, audio, spectrogram pictures, histograms of weights and gradients, and
+the configuration as text. Everything here runs outside the training graph. Gradient histograms show
+AdamW's first moment, the running mean of about the last ten gradients, which needs no further
+backward pass.
 """
 
 from __future__ import annotations
@@ -25,15 +26,15 @@ _FRAME = 512
 
 
 class Curve:
-    """The training curve: one JSON object a line, complete up to the newest checkpoint even after a kill."""
+    """A training curve: one JSON object a line, complete up to the newest checkpoint even after a kill."""
 
     def __init__(self, file: Path, step: int) -> None:
-        """Opens the curve of a training that stands at a step and drops the lines after it."""
+        """Open the curve of a training that has done ``step`` steps, and drop the lines of later ones."""
         self._file = file
         self.rewind(step)
 
     def rewind(self, step: int) -> None:
-        """Drops the lines of later steps, and a line cut short by a kill."""
+        """Drop the lines of later steps, and a line cut short by a kill."""
         if not self._file.is_file():
             return
         kept = []
@@ -46,36 +47,36 @@ class Curve:
         write_text(self._file, "".join(kept))
 
     def append(self, step: int, values: dict[str, float]) -> None:
-        """Appends one line; values that are not finite become null."""
+        """Append one line; values that are not finite become null."""
         plain = {name: value if math.isfinite(value) else None for name, value in values.items()}
         with self._file.open("a", encoding="utf-8") as stream:
             stream.write(json.dumps({"step": step, **plain}) + "\n")
 
 
 class Board:
-    """A task's event file; the file is made at the first thing written."""
+    """A task's event file, created when something is first written."""
 
     def __init__(self, folder: Path, sample_rate: int) -> None:
-        """Keeps the folder of the event files and the rate of the waveforms in Hz."""
+        """Keep the folder of the event files and the rate of the waveforms in Hz."""
         self._folder = folder
         self._sample_rate = sample_rate
         self._writer: tf.summary.SummaryWriter | None = None
 
     def config(self, file: Path, step: int) -> None:
-        """Writes a gin configuration as text, if the file is there."""
+        """Write a gin configuration as text, if the file is there."""
         if file.is_file():
             indented = "".join(f"    {line}\n" for line in file.read_text(encoding="utf-8").splitlines())
             with self._open().as_default():
                 tf.summary.text("config", indented, step=step)
 
     def scalars(self, values: dict[str, float], step: int) -> None:
-        """Writes one number per name."""
+        """Write one number per name."""
         with self._open().as_default():
             for name, value in values.items():
                 tf.summary.scalar(name, value, step=step)
 
     def histograms(self, trainer: Trainer, step: int) -> None:
-        """Writes the distributions of weights and of running mean gradients."""
+        """Write the distributions of weights and of running mean gradients."""
         weights, moments = trainer.model.trainable_variables, trainer.mean_gradients()
         with self._open().as_default():
             for weight, moment in zip(weights, moments, strict=True):
@@ -83,7 +84,7 @@ class Board:
                 tf.summary.histogram(f"gradients/{weight.path}", moment, step=step)
 
     def waveforms(self, previews: dict[str, NDArray[np.floating]], step: int) -> None:
-        """Writes waveforms (num, time) in -1..1 as audio and as spectrogram pictures, the first few of each name."""
+        """Write waveforms (num, time) in -1..1 as audio and as spectrogram pictures, the first few of each name."""
         with self._open().as_default():
             for name, batch in previews.items():
                 shown = np.asarray(batch, dtype=np.float32)[:MAX_WAVEFORMS]
@@ -94,7 +95,7 @@ class Board:
         self._open().flush()
 
     def close(self) -> None:
-        """Ends the event file."""
+        """End the event file."""
         if self._writer is not None:
             self._writer.close()
 
@@ -105,7 +106,7 @@ class Board:
 
 
 def spectrogram_picture(waveforms: NDArray[np.float32], sample_rate: int) -> NDArray[np.uint8]:
-    """Draws magnitude spectrograms (Hann, 512 samples, 80 dB range) side by side.
+    """Draw magnitude spectrograms (Hann, 512 samples, 80 dB range) side by side.
 
     Args:
         waveforms: (num, time), finite or not.

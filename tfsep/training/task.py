@@ -1,7 +1,8 @@
-"""What is trained (`Task`) and how long, how fast, how often saved (`FitSettings`).
+"""What is trained (:class:`Task`) and how: number of steps, rates, checkpoints (:class:`FitSettings`).
 
-A task is a bundle of functions: the training floor calls them and knows nothing else of models and data. Its data are
-a pure function of (seed, step), which is what makes an exact resume possible: restarting at step n is enough.
+A task is a set of functions: training calls them and knows nothing else of models and data. Its
+data are a pure function of (seed, step), which makes an exact resume possible: restarting at step n
+is enough.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ import dataclasses
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TypeAlias
 
 import keras
 import numpy as np
@@ -18,8 +19,11 @@ import tensorflow as tf
 
 from tfsep.errors import InputError
 
+#: What an objective returns: the loss, a scalar, and metrics, scalars by name.
+Loss: TypeAlias = tuple[tf.Tensor, dict[str, tf.Tensor]]
+
 DECAYS = ("cosine", "constant")
-_FREE: dict[str, Any] = {"free": True}
+_FREE = {"free": True}
 
 
 @dataclass(frozen=True)
@@ -28,21 +32,24 @@ class Task:
 
     Attributes:
         name: short name ("sine", "posterior"); also the name of the task's folder.
-        build: makes the model with all its weights created; called under `strategy.scope()`.
-        objective: (model, batch, seed) -> (loss, metrics); the batch is one element of `dataset` or the share of one
-            replica, the seed an int32 tensor (2,), the loss a scalar, the mean over the batch, the metrics scalars
-            (means over the batch as well). Traced into the training graph.
-        dataset: first_step -> an unending data set with one global batch (batch, ...) per step, starting with that of
-            `first_step`; a pure function of (seed, step).
-        sample_rate: in Hz, of the waveforms of `preview`.
-        initialise: (model, batch, seed), data-dependent initialisation on the first batch, run eagerly before tracing.
-        preview: model -> {name: waveforms (num, time) in -1..1} for TensorBoard; called with averaged weights.
+        build: makes the model with all its weights created; called under ``strategy.scope()``.
+        objective: (model, batch, seed) -> (loss, metrics); the batch is one element of ``dataset``
+            or the share of one replica, the seed an int32 tensor (2,), the loss a scalar, the mean
+            over the batch, the metrics scalars (means over the batch as well). Traced into the
+            training graph.
+        dataset: first_step -> an unending data set with one global batch (batch, ...) per step,
+            starting with that of ``first_step``; a pure function of (seed, step).
+        sample_rate: in Hz, of the waveforms of ``preview``.
+        initialise: (model, batch, seed), data-dependent initialisation on the first batch, run
+            eagerly before tracing.
+        preview: model -> {name: waveforms (num, time) in -1..1} for TensorBoard; called with
+            averaged weights.
         validate: model -> {name: value}; called with averaged weights.
     """
 
     name: str
     build: Callable[[], keras.Model]
-    objective: Callable[[keras.Model, tf.Tensor, tf.Tensor], tuple[tf.Tensor, dict[str, tf.Tensor]]]
+    objective: Callable[[keras.Model, tf.Tensor, tf.Tensor], Loss]
     dataset: Callable[[int], tf.data.Dataset]
     sample_rate: int
     initialise: Callable[[keras.Model, tf.Tensor, tf.Tensor], None] | None = None
@@ -52,28 +59,31 @@ class Task:
 
 @dataclass(frozen=True)
 class FitSettings:
-    """Length, rates and habits of one training.
+    """Length, rates, checkpoints and compilation of one training.
 
-    The settings marked `free` do not change the weights that come out and may differ when a training is resumed.
+    The settings marked free do not change the weights that come out and may differ when a training
+    is resumed.
 
     Attributes:
         num_steps: optimiser steps in all.
-        batch_size: examples per step over all replicas; read by whoever builds the data set.
+        batch_size: examples per step over all replicas; used by the data set.
         learning_rate: peak rate of AdamW.
         warmup_steps: the rate rises linearly over these steps.
-        decay: "cosine" falls to zero at `num_steps`, "constant" stays at the peak.
+        decay: "cosine" falls to zero at ``num_steps``, "constant" stays at the peak.
         weight_decay: decoupled, on weights of rank two and above only.
         clip_norm: largest global gradient norm; 0 leaves gradients as they are.
-        nan_guard: a step that is not finite changes nothing and sends the training back to its last checkpoint; without
-            it, the weights take what comes (free: it has no say in a training that stays finite).
+        nan_guard: return to the last checkpoint at a step that is not finite; without it, such a
+            step changes the weights (free: a training that stays finite is the same with it and
+            without).
         ema_decay: decay of the averaged weights, in 0..1 (1 excluded).
-        checkpoint_every: steps between checkpoints, all that a kill can cost (free).
+        checkpoint_every: steps between checkpoints, the most that a kill can lose (free).
         log_every: steps between lines of the training curve (free).
         preview_every: steps between previews, histograms and validation; 0 for none (free).
         keep: checkpoints kept (free).
-        steps_per_call: most steps run between two looks of the host (free).
+        steps_per_call: most steps run before control returns to the host (free).
         jit_compile: compile gradients and update with XLA.
-        deterministic: the same bits in every run on the same machine, at some cost in speed on a GPU.
+        deterministic: the same bits in every run on the same machine, at some cost in speed on a
+            GPU.
     """
 
     num_steps: int = 10_000
@@ -94,7 +104,7 @@ class FitSettings:
     deterministic: bool = True
 
     def __post_init__(self) -> None:
-        """Checks every range.
+        """Check every range.
 
         Raises:
             InputError: naming the setting, its rule and its value.
@@ -112,8 +122,8 @@ class FitSettings:
         for name in ("nan_guard", "jit_compile", "deterministic"):
             _check(name, getattr(self, name), isinstance(getattr(self, name), bool), "True or False")
 
-    def decisive(self) -> dict[str, Any]:
-        """Returns the settings that a resumed training must share: all but the free ones."""
+    def decisive(self) -> dict[str, object]:
+        """Return the settings that a resumed training must share: all but the free ones."""
         return {item.name: getattr(self, item.name) for item in dataclasses.fields(self) if item.name not in FREE}
 
 

@@ -1,8 +1,9 @@
 """One training step under a distribution strategy, and many of them in one call.
 
-With R replicas each takes its own R-th of the global batch; the gradient is the mean of the replicas' gradients, hence
-that of the global batch for every objective that is a mean over examples. A step whose loss or gradient norm is not
-finite changes nothing and ends the call, so weights never see it, unless `nan_guard` is off.
+With R replicas each takes its own R-th of the global batch; the gradient is the mean of the
+replicas' gradients, hence that of the global batch for every objective that is a mean over
+examples. A step whose loss or gradient norm is not finite changes no weight and ends the call,
+unless ``nan_guard`` is off.
 """
 
 from __future__ import annotations
@@ -18,8 +19,8 @@ import tensorflow as tf
 
 from tfsep.errors import InputError
 from tfsep.runtime.trace_context import GRAPH, XLA, entering
-from tfsep.training.flat_weights import FlatWeights
 from tfsep.training.optimiser import AveragedWeights, build_optimiser
+from tfsep.training.packed_variables import PackedVariables
 from tfsep.training.task import FitSettings, Task
 
 _LOG = logging.getLogger(__name__)
@@ -39,13 +40,13 @@ class Trainer:
 
     Attributes:
         model: the Keras model, with its raw (not averaged) weights.
-        flat: the same weights, as the optimiser and the averages know them.
-        step: int64 variable, steps done.
-        restores: int64 variable, returns to an earlier checkpoint so far.
+        packed: the same weights as long vectors, which the optimiser and the averages work on.
+        step: int64 variable, number of steps done.
+        restores: int64 variable, number of returns to an earlier checkpoint so far.
     """
 
     def __init__(self, task: Task, settings: FitSettings, seed: int, strategy: tf.distribute.Strategy) -> None:
-        """Builds everything; weights are those of the model's own initialisers.
+        """Build everything; weights are those of the model's own initialisers.
 
         Raises:
             InputError: the model has no trainable variable.
@@ -61,19 +62,19 @@ class Trainer:
             if not self.model.trainable_variables:
                 raise InputError(f"the model of task {task.name} must have trainable variables, got none")
             self._variables = [v.value for v in self.model.trainable_variables]
-            self.flat = FlatWeights(self._variables)
-            self.optimiser = build_optimiser(settings, self.flat, self.restores)
-        self.average = AveragedWeights(self.flat, settings.ema_decay)
+            self.packed = PackedVariables(self._variables)
+            self.optimiser = build_optimiser(settings, self.packed, self.restores)
+        self.average = AveragedWeights(self.packed, settings.ema_decay)
         self._local_gradients = tf.function(
             self._objective_gradients, jit_compile=settings.jit_compile, autograph=False
         )
         self._update_alone = tf.function(self._update_here, jit_compile=settings.jit_compile, autograph=False)
         self._run = tf.function(self._run_steps, autograph=False)
         self._names: list[str] = []
-        self._lending = False
+        self._reads_views = False
 
     def state(self) -> dict[str, list[tf.Variable] | tf.Variable]:
-        """Returns everything that a checkpoint must hold, as flat lists in a fixed order."""
+        """Return everything that a checkpoint must hold, as flat lists in a fixed order."""
         return {
             "weights": [v.value for v in self.model.variables],
             "optimiser": [v.value for v in self.optimiser.variables],
@@ -83,15 +84,15 @@ class Trainer:
         }
 
     def initialise(self) -> None:
-        """Runs the task's data-dependent initialisation on the first batch and restarts the averages there."""
+        """Run the task's data-dependent initialisation on the first batch and restart the averages there."""
         if self._task.initialise is not None:
             batch = next(iter(self._task.dataset(0)))
             self._task.initialise(self.model, batch, tf.constant(self._seed))
-        self.flat.take()
+        self.packed.pack()
         self.average.reset()
 
     def iterator(self) -> Iterator[tf.Tensor]:
-        """Returns the batches from the present step on.
+        """Return the batches from the present step on.
 
         Raises:
             InputError: the batch does not split evenly over the replicas.
@@ -107,23 +108,23 @@ class Trainer:
         return iterator
 
     def run(self, iterator: Iterator[tf.Tensor], num_steps: int) -> StepReport:
-        """Runs up to `num_steps` steps without a return to the host; ends early at a step that is not finite."""
+        """Run up to ``num_steps`` steps without a return to the host; end early at a step that is not finite."""
         done, sums, bad = self._run(iterator, tf.constant(num_steps, tf.int64))
         values = dict(zip(self._names, sums.numpy().tolist(), strict=True))
         bad_step = int(bad.numpy())
         return StepReport(int(done.numpy()), values, None if bad_step < 0 else bad_step)
 
     def learning_rate(self) -> float:
-        """Returns the learning rate of the step to come."""
+        """Return the learning rate of the step to come."""
         return float(tf.convert_to_tensor(self.optimiser.learning_rate))
 
     def mean_gradients(self) -> list[tf.Tensor]:
-        """Returns AdamW's first moments, one for each trainable variable and of its shape."""
-        return self.flat.split([moment.value for moment in self.optimiser._momentums])
+        """Return AdamW's first moments, one for each trainable variable and of its shape."""
+        return self.packed.split([moment.value for moment in self.optimiser._momentums])
 
     @contextlib.contextmanager
     def averaged(self) -> Iterator[None]:
-        """Puts the averaged weights into the model for the length of a block, then the raw ones back, bit for bit."""
+        """Put the averaged weights into the model within the block, and the raw ones back exactly after it."""
         raw = [tf.identity(v) for v in self._variables]
         self.load_average()
         try:
@@ -133,8 +134,8 @@ class Trainer:
                 variable.assign(value)
 
     def load_average(self) -> None:
-        """Puts the averaged weights into the model for good."""
-        self.flat.give(self.average.variables)
+        """Put the averaged weights into the model for good."""
+        self.packed.unpack(self.average.variables)
 
     def _find_names(self, spec: tf.TensorSpec) -> None:
         def share(whole: tf.TensorSpec) -> tf.TensorSpec:
@@ -148,9 +149,9 @@ class Trainer:
     def _objective_gradients(
         self, batch: tf.Tensor, seed: tf.Tensor
     ) -> tuple[tf.Tensor, dict[str, tf.Tensor], list[tf.Tensor | None], list[tf.Tensor | None]]:
-        """Returns loss, metrics, and the gradients in the variables, or in the vectors for those read from there."""
+        """Return loss, metrics, and gradients in the variables and in the vectors; None for what was not read."""
         with entering(XLA if self._settings.jit_compile else GRAPH):
-            with tf.GradientTape() as tape, self.flat.viewed() as views:
+            with tf.GradientTape() as tape, self.packed.reading() as views:
                 loss, metrics = self._task.objective(self.model, batch, seed)
             found = tape.gradient(loss, [*views.vectors, *self._variables])
         found = [None if each is None else tf.convert_to_tensor(each) for each in found]
@@ -159,19 +160,19 @@ class Trainer:
         unused = [v.path for v, used in zip(self.model.trainable_variables, known, strict=True) if not used]
         if unused:
             _LOG.warning("task %s: the loss does not depend on %s", self._task.name, ", ".join(unused))
-        self._lending |= bool(views.variables)
+        self._reads_views |= bool(views.variables)
         metrics = {k: tf.cast(v, tf.float32) for k, v in metrics.items()}
         return tf.cast(loss, tf.float32), metrics, gradients, of_vectors
 
     def _replica_gradients(self, batch: tf.Tensor, seed: tf.Tensor) -> tuple[tf.Tensor, list[tf.Tensor]]:
-        """Returns the reported numbers (loss, gradient norm, metrics by name) and the clipped global gradient."""
+        """Return the reported numbers (loss, gradient norm, metrics by name) and the clipped global gradient."""
         if self._replicas > 1:
             context = tf.distribute.get_replica_context()
-            place = context.replica_id_in_sync_group
-            seed = tf.random.experimental.stateless_fold_in(seed, place)
-            batch = tf.nest.map_structure(lambda whole: self._share(whole, place), batch)
+            replica = context.replica_id_in_sync_group
+            seed = tf.random.experimental.stateless_fold_in(seed, replica)
+            batch = tf.nest.map_structure(lambda whole: self._share(whole, replica), batch)
         loss, metrics, *found = self._local_gradients(batch, seed)
-        gradients = self.flat.total(*found)
+        gradients = self.packed.sum_gradients(*found)
         if self._replicas > 1:
             loss, metrics, gradients = context.all_reduce(tf.distribute.ReduceOp.MEAN, (loss, metrics, gradients))
         norm = tf.linalg.global_norm(gradients)
@@ -180,29 +181,30 @@ class Trainer:
             gradients = [g * tf.cast(scale, g.dtype) for g in gradients]
         return tf.stack([loss, norm, *(metrics[name] for name in sorted(metrics))]), gradients
 
-    def _share(self, whole: tf.Tensor, place: tf.Tensor) -> tf.Tensor:
+    def _share(self, whole: tf.Tensor, replica: tf.Tensor) -> tf.Tensor:
         size = whole.shape[0] // self._replicas
-        return tf.ensure_shape(whole[place * size : (place + 1) * size], [size, *whole.shape[1:]])
+        return tf.ensure_shape(whole[replica * size : (replica + 1) * size], [size, *whole.shape[1:]])
 
     def _update_here(self, gradients: list[tf.Tensor], decay: tf.Tensor) -> None:
-        self.optimiser.apply(gradients, self.flat.vectors)
+        self.optimiser.apply(gradients, self.packed.vectors)
         self.average.update(decay)
 
     def _update(self, gradients: list[tf.Tensor]) -> tf.Tensor:
         decay = self.average.decay_at(self.step)
         if self._replicas > 1:
-            self._strategy.run(self.optimiser.apply, args=(gradients, self.flat.vectors))
+            self._strategy.run(self.optimiser.apply, args=(gradients, self.packed.vectors))
             self.average.update(decay)
         else:
             self._update_alone(gradients, decay)
-        if not self._lending:
-            self.flat.give()
+        if not self._reads_views:
+            self.packed.unpack()
         return self.step.assign_add(1, read_value=True)
 
     def one_step(self, batch: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        """Takes one step; returns the reported numbers (number,) and whether they are finite.
+        """Take one step; return the reported numbers (number,) and whether they are finite.
 
-        To be traced after :meth:`iterator`; weights are read from ``flat``, which has to take them first.
+        To be traced after :meth:`iterator`. Weights are read from :attr:`packed`, which has to pack
+        them first.
         """
         seed = tf.constant(self._seed)
         for counter in (self.step, self.restores):
@@ -227,10 +229,10 @@ class Trainer:
             good = tf.cast(finite, tf.int64)
             return done + good, sums + tf.where(finite, values, 0.0), good * bad + (1 - good) * here
 
-        self.flat.take()
+        self.packed.pack()
         start = (tf.constant(0, tf.int64), tf.zeros([len(self._names)]), tf.constant(-1, tf.int64))
         done, sums, bad = tf.while_loop(going, advance, start, parallel_iterations=1)
-        if self._lending:
+        if self._reads_views:
             with tf.control_dependencies([done]):
-                self.flat.give()
+                self.packed.unpack()
         return done, sums, bad

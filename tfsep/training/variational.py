@@ -5,13 +5,14 @@ The bound, against priors that stay as they are,
 .. math:: \mathcal{L} = \mathbb{E}_q\Big[\log p_\gamma(m|s)
           + \beta \sum_k \big(\log p_{k,\sigma}(s_k) - \log q_k(s_k|m)\big)\Big],
 
-needs mixtures and no sources. It is estimated by reparameterised draws. The priors' noise level falls geometrically
-from ``largest_sigma`` to ``smallest_sigma`` over the first part of a training, because a sharp density has no gradient
-far from its modes, and beta rises linearly from ``first_beta`` to 1. A noised source is the source plus noise of level
-sigma, so the mixture of noised sources misses m by noise of level :math:`\gamma = r \sigma \|a\|`, with r = 1.
+needs mixtures and no sources. It is estimated by reparameterised draws. The priors' noise level
+falls geometrically from ``largest_sigma`` to ``smallest_sigma`` over the first part of a training,
+because a sharp density has no gradient far from its modes, and beta rises linearly from
+``first_beta`` to 1. A noised source is the source plus noise of level sigma, so the mixture of
+noised sources misses m by noise of level :math:`\gamma = r \sigma \|a\|`, with r = 1.
 
-A batch is a pair (sources, progress): the share of the training that is done travels with the data, which are a pure
-function of the step, so a resumed training anneals as an uninterrupted one.
+A batch is a pair (sources, progress): the share of the training that is done travels with the data,
+which are a pure function of the step, so a resumed training anneals as an uninterrupted one.
 
 Sources: Kingma and Welling 2014 (reparameterisation); Sonderby et al. 2016 (warm-up of beta).
 """
@@ -26,46 +27,46 @@ from typing import Any, Protocol
 import tensorflow as tf
 
 from tfsep import mixing
+from tfsep.axes import Events, Nats, Sources, Waves
 from tfsep.errors import InputError
 from tfsep.posteriors.base import needs_score, wave_priors
 from tfsep.priors.base import Prior
 from tfsep.training import mean_field, objectives
+from tfsep.training.task import Loss
 
 OBJECTIVES = ("simulated_pairs", "elbo", "mean_field", "both")
 _DITHER = 1e-3
-Loss = tuple[tf.Tensor, dict[str, tf.Tensor]]
 
 
 class DrawnPosterior(objectives.LearnedPosterior, Protocol):
-    """What the bound asks of a posterior besides; :class:`tfsep.posteriors.amortised.Amortised` has it."""
+    """What the bound needs of a posterior besides; :class:`tfsep.posteriors.amortised.Amortised` has it."""
 
-    family: str
+    def draw(self, mixture: Waves, num_samples: int, seed: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        """Draw a_k s_k; return the draws (sample, batch, source, time) and their log q_k (sample, batch, source)."""
 
-    def draw(self, mixture: tf.Tensor, num_samples: int, seed: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        """Draws of a_k s_k (sample, batch, source, time), and log q_k of each (sample, batch, source)."""
-
-    def log_prob_of_error(self, mixture: tf.Tensor, means: tf.Tensor, spread: tf.Tensor, error: tf.Tensor) -> tf.Tensor:
-        """log q_k of means + error, (batch, source)."""
+    def log_prob_of_error(self, mixture: Waves, means: Sources, spread: Sources, error: Sources) -> tf.Tensor:
+        """Return log q_k of means + error, (batch, source), in nats."""
 
 
 @dataclass(frozen=True)
 class ObjectiveSettings:
-    """What an amortised posterior is trained on.
+    """Which objective an amortised posterior is trained by.
 
     Attributes:
-        kind: "simulated_pairs", "elbo", "mean_field" (the bound over tilted priors, mean_field.py), or "both" of the
-            first two.
-        pairs_from: "data", pairs of recorded sources, or "priors", pairs of sources that the priors draw, at their
-            smallest noise level: the sleep phase of Hinton et al. 1995, for which no recording is needed.
-        pairs_weight, elbo_weight: of the two parts of "both".
-        num_samples: draws of q per mixture.
-        largest_sigma, smallest_sigma: the priors' noise level at first and in the end.
+        kind: "simulated_pairs", "elbo", "mean_field" (the bound over tilted priors, mean_field.py),
+            or "both" of the first two.
+        pairs_from: "data", pairs of recorded sources, or "priors", pairs simulated from the priors
+            at their smallest noise level: the sleep phase of Hinton et al. 1995, which needs no
+            recording.
+        pairs_weight, elbo_weight: weights of the two parts of "both", above 0.
+        num_samples: draws of q per mixture, at least 1.
+        largest_sigma, smallest_sigma: the priors' noise level at the beginning and at the end.
         annealed: share of the training after which sigma is at its smallest, in 0..1.
-        first_beta: weight of the divergence from the priors at first, in 0..1.
+        first_beta: weight of the divergence from the priors at the beginning, in 0..1.
         warmed_up: share of the training after which beta is 1, in 0..1.
-        likelihood_ratio: r = gamma / (sigma |a|).
-        exchanges: pairs of sources, by their places, that "mean_field" tries to exchange in every step; empty: one pair
-            a step, drawn at random.
+        likelihood_ratio: r = gamma / (sigma |a|), above 0.
+        exchanges: pairs of indices of sources that "mean_field" tries to exchange in every step; if
+            empty, one pair a step is drawn at random.
     """
 
     kind: str = "simulated_pairs"
@@ -100,10 +101,12 @@ class ObjectiveSettings:
         for name in ("pairs_weight", "elbo_weight", "likelihood_ratio", "num_samples"):
             if not getattr(self, name) > 0:
                 raise InputError(f"objective.{name} must be above 0, got {getattr(self, name):g}")
-        places = [place for pair in self.exchanges for place in pair]
-        in_pairs = all(len(pair) == 2 for pair in self.exchanges) and len(set(places)) == len(places)
-        if not in_pairs or min(places, default=0) < 0:
-            raise InputError(f"objective.exchanges must be pairs of places, none twice, got {self.exchanges!r}")
+        indices = [index for pair in self.exchanges for index in pair]
+        in_pairs = all(len(pair) == 2 for pair in self.exchanges) and len(set(indices)) == len(indices)
+        if not in_pairs or min(indices, default=0) < 0:
+            raise InputError(
+                f"objective.exchanges must be pairs of indices of sources, none twice, got {self.exchanges!r}"
+            )
 
         if self.exchanges and self.kind != "mean_field":
             raise InputError(f"objective.exchanges are for kind 'mean_field', got {self.kind!r}")
@@ -115,7 +118,7 @@ class ObjectiveSettings:
 
 
 def build(settings: ObjectiveSettings, priors: Sequence[Prior] | None) -> Callable[[Any, Any, tf.Tensor], Loss]:
-    """The objective (posterior, batch, seed) -> (loss, metrics) of some settings.
+    """Return the objective (posterior, batch, seed) -> (loss, metrics) of some settings.
 
     A batch is the sources alone where no priors are needed, else (sources, progress).
 
@@ -126,8 +129,8 @@ def build(settings: ObjectiveSettings, priors: Sequence[Prior] | None) -> Callab
         return pairs
     swaps = [(int(first), int(second)) for first, second in settings.exchanges]
     known = wave_priors("amortised (elbo)", priors, (settings.smallest_sigma, settings.largest_sigma))
-    if any(place >= len(known) for pair in swaps for place in pair):
-        raise InputError(f"objective.exchanges are places among {len(known)} sources, got {settings.exchanges!r}")
+    if any(index >= len(known) for pair in swaps for index in pair):
+        raise InputError(f"objective.exchanges are indices of {len(known)} sources, got {settings.exchanges!r}")
     if settings.kind != "mean_field":
         needs_score("amortised (elbo)", known)
 
@@ -141,17 +144,17 @@ def build(settings: ObjectiveSettings, priors: Sequence[Prior] | None) -> Callab
             weight = settings.elbo_weight if settings.kind == "both" else 1.0
             parts.append((weight, negative_elbo(posterior, known, sources, progress[0], seed, settings)))
         if settings.kind != "elbo":
-            shown = sources if settings.pairs_from == "data" else dreamt(known, sources.shape[0], seed)
+            drawn = sources if settings.pairs_from == "data" else simulated_sources(known, sources.shape[0], seed)
             weight = settings.pairs_weight if settings.kind == "both" else 1.0
-            parts.append((weight, pairs(posterior, shown, seed)))
+            parts.append((weight, pairs(posterior, drawn, seed)))
         metrics = {name: value for _, (_, found) in parts for name, value in found.items()}
         return tf.add_n([weight * loss for weight, (loss, _) in parts]), metrics
 
     return objective
 
 
-def pairs(posterior: DrawnPosterior, sources: tf.Tensor, seed: tf.Tensor) -> Loss:
-    """:func:`tfsep.training.objectives.simulated_pairs` for Gaussians, :func:`conditional_likelihood` for flows.
+def pairs(posterior: DrawnPosterior, sources: Sources, seed: tf.Tensor) -> Loss:
+    """Return the loss on pairs: ``simulated_pairs`` for Gaussians, :func:`conditional_likelihood` for flows.
 
     Args:
         posterior: the networks.
@@ -163,8 +166,8 @@ def pairs(posterior: DrawnPosterior, sources: tf.Tensor, seed: tf.Tensor) -> Los
     return conditional_likelihood(posterior, sources, seed)
 
 
-def dreamt(priors: Sequence[Prior], num: int, seed: tf.Tensor) -> tf.Tensor:
-    """Sources that the priors draw, independently of each other: (num, source, time)."""
+def simulated_sources(priors: Sequence[Prior], num: int, seed: tf.Tensor) -> Sources:
+    """Draw sources from the priors, independently of each other: (num, source, time)."""
     each = [
         prior.sample(num, tf.random.experimental.stateless_fold_in(seed, 1 + k))[..., 0]
         for k, prior in enumerate(priors)
@@ -173,15 +176,15 @@ def dreamt(priors: Sequence[Prior], num: int, seed: tf.Tensor) -> tf.Tensor:
 
 
 def annealed(progress: tf.Tensor, settings: ObjectiveSettings) -> tuple[tf.Tensor, tf.Tensor]:
-    """Noise level of the priors and beta at a share ``progress`` of the training, scalars."""
+    """Return the priors' noise level and beta at a share ``progress`` of the training, scalars."""
     position = tf.minimum(progress / max(settings.annealed, 1e-6), 1.0)
     low, high = math.log(settings.smallest_sigma), math.log(settings.largest_sigma)
     warm = tf.minimum(progress / max(settings.warmed_up, 1e-6), 1.0)
     return tf.exp(high + (low - high) * position), settings.first_beta + (1.0 - settings.first_beta) * warm
 
 
-def log_density(prior: Prior, events: tf.Tensor, sigma: tf.Tensor) -> tf.Tensor:
-    """log p_sigma of events in nats; for a prior without a density, zero with the gradient of one, its score.
+def log_density(prior: Prior, events: Events, sigma: tf.Tensor) -> Nats:
+    """Return log p_sigma of events in nats; for a prior without a density, zero with the score as its gradient.
 
     Args:
         prior: the prior.
@@ -194,19 +197,19 @@ def log_density(prior: Prior, events: tf.Tensor, sigma: tf.Tensor) -> tf.Tensor:
     if prior.has_log_prob:
         return prior.log_prob(events, sigma)
     score = tf.stop_gradient(prior.score(events, sigma))
-    moved = score * (events - tf.stop_gradient(events))
-    return tf.reduce_sum(moved, axis=list(range(1, len(prior.event_shape) + 1)))
+    product = score * (events - tf.stop_gradient(events))
+    return tf.reduce_sum(product, axis=list(range(1, len(prior.event_shape) + 1)))
 
 
 def negative_elbo(
     posterior: DrawnPosterior,
     priors: Sequence[Prior],
-    sources: tf.Tensor,
+    sources: Sources,
     progress: tf.Tensor,
     seed: tf.Tensor,
     settings: ObjectiveSettings,
 ) -> Loss:
-    """The bound of the module's text with its sign changed, per dimension of the sources, in nats.
+    """Return minus the bound of the module's text, per dimension of the sources, in nats.
 
     Args:
         posterior: the networks.
@@ -228,8 +231,8 @@ def negative_elbo(
     # From a_k s_k, over which q is a density, to s_k.
     log_q = tf.reduce_mean(tf.reduce_sum(log_q, axis=-1)) + time * sum(math.log(abs(gain)) for gain in gains)
     gamma = settings.likelihood_ratio * sigma * math.sqrt(sum(gain**2 for gain in gains))
-    heard = tf.tile(mixture, [settings.num_samples, 1])
-    log_likelihood = tf.reduce_mean(mixing.log_likelihood(heard, drawn, gamma, gains))
+    repeated = tf.tile(mixture, [settings.num_samples, 1])
+    log_likelihood = tf.reduce_mean(mixing.log_likelihood(repeated, drawn, gamma, gains))
     dimensions = num_sources * time
     metrics = {
         "elbo_per_dim": (log_likelihood + log_p - log_q) / dimensions,
@@ -240,11 +243,12 @@ def negative_elbo(
     return (beta * (log_q - log_p) - log_likelihood) / dimensions, metrics
 
 
-def conditional_likelihood(posterior: DrawnPosterior, sources: tf.Tensor, seed: tf.Tensor) -> Loss:
-    """Maximum likelihood of any family on simulated pairs, its means by their own error as in ``simulated_pairs``.
+def conditional_likelihood(posterior: DrawnPosterior, sources: Sources, seed: tf.Tensor) -> Loss:
+    """Return the loss of maximum likelihood on simulated pairs for any family; means as in ``simulated_pairs``.
 
-    The density learns from the errors that the means make, with noise of a thousandth of the mixture's level so that
-    an error of zero has a finite density; the means do not learn from the density.
+    The density is trained on the errors of the means, with noise of a thousandth of the mixture's
+    level so that an error of zero has a finite density; no gradient of the density reaches the
+    means.
 
     Args:
         posterior: the networks.

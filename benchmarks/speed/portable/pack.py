@@ -206,7 +206,7 @@ def training(
     check = example.nats(twin, x, sigma)
     trainer = trainers.trainer(model, x, fit)
     trainer.iterator()
-    trainer.flat.take()
+    trainer.packed.pack()
 
     def step(events: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         return trainer.one_step(events)

@@ -50,15 +50,15 @@ def numbers(trainer: Trainer) -> list[np.ndarray]:
 
 
 def test_the_weights_of_a_loop_are_read_from_the_vectors(gaussian: ModuleType) -> None:
-    """What the loop holds is lent, the embedding of the noise and what the split has are not."""
+    """The weights of the loop are read from the vectors, those of the noise embedding and of the split are not."""
     trainer, sums = train(gaussian, "scan", None, 2)
     other, expected = train(gaussian, "inverse", None, 2)
     spec = trainer.iterator().element_spec  # type: ignore[attr-defined]
     traced = trainer._local_gradients.get_concrete_function(spec, tf.TensorSpec([2], tf.int32))
     gradients, of_vectors = traced.structured_outputs[2:]
-    lent = [path.path for path, each in zip(trainer.model.trainable_variables, gradients, strict=True) if each is None]
+    read = [path.path for path, each in zip(trainer.model.trainable_variables, gradients, strict=True) if each is None]
     assert len(of_vectors) == 2 and all(each is not None for each in of_vectors)
-    assert len(gradients) / 2 < len(lent) < len(gradients) and not any("embedding" in path for path in lent)
+    assert len(gradients) / 2 < len(read) < len(gradients) and not any("embedding" in path for path in read)
     assert sums == pytest.approx(expected, rel=1e-4)
     for one, two in zip(numbers(trainer), numbers(other), strict=True):
         np.testing.assert_allclose(one, two, atol=TOLERANCE)
@@ -71,7 +71,7 @@ def test_weights_set_between_two_calls_are_seen(gaussian: ModuleType) -> None:
     found = trainer.run(trainer.iterator(), 1).sums["loss"]
     assert abs(found - first["loss"]) > 1e-3
     for weight, vector in zip(
-        trainer.model.trainable_variables, trainer.flat.split([v.value for v in trainer.flat.vectors]), strict=True
+        trainer.model.trainable_variables, trainer.packed.split([v.value for v in trainer.packed.vectors]), strict=True
     ):
         np.testing.assert_array_equal(weight.numpy(), vector.numpy())
 
