@@ -54,7 +54,7 @@ SAY_WHO = "import sys\ndef main():\n    print(sys.prefix, __file__, *sys.argv[1:
 
 
 def run(command: list[str | Path], cwd: Path) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(command, cwd=cwd, capture_output=True, text=True, timeout=60)
+    return subprocess.run(command, cwd=cwd, capture_output=True, text=True, timeout=300)
 
 
 def link_environment(clone: Path) -> None:

@@ -67,7 +67,7 @@ def run(installed: Path, folder: Path, *command: str, **environment: str) -> sub
         env=clean | {"PYTHONPATH": str(installed)} | environment,
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=300,
     )
 
 

@@ -26,7 +26,7 @@ def answer(folder: Path, command: str, *arguments: str) -> tuple[int, str, str, 
         env=environment | {"PYTHONPATH": str(REPOSITORY)},
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=300,
     )
     *errors, imported = done.stderr.split("\n")[:-1]
     return done.returncode, done.stdout, "\n".join(errors), imported.split()

@@ -97,7 +97,7 @@ def test_a_reader_that_leaves_is_no_traceback() -> None:
     writer.stdout.close()
     assert writer.stderr.read() == ""
     writer.stderr.close()
-    assert writer.wait(timeout=60) == 1
+    assert writer.wait(timeout=300) == 1
 
 
 def test_tensorflow_starts_without_a_word() -> None:
