@@ -27,7 +27,7 @@ def test_the_first_output_is_zero(condition_width: int) -> None:
     np.testing.assert_array_equal(output, 0.0)
 
 
-def test_every_output_hears_every_input(scrambled: Make) -> None:
+def test_every_output_depends_on_every_input(scrambled: Make) -> None:
     network = scrambled(SpectrogramDense((2, 3), 1, 2, width=8, num_blocks=1))
     x = noise(1, 2, 3, 1)
     with tf.GradientTape(persistent=True) as tape:
