@@ -1,6 +1,7 @@
 """Records of a benchmark as files: those measured now take the place of earlier ones of the same row, the rest stay.
 
-So a long table can be measured in parts. ``<name>.json`` holds the records, ``<name>.md`` the table made of them.
+So a long table can be measured in parts. ``<name>.json`` holds the records, ``<name>.md`` the table
+made of them.
 """
 
 from __future__ import annotations

@@ -67,7 +67,7 @@ if HIDDEN:
 
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "slow: a long check, run by `make test-all` only")
-    config.addinivalue_line("markers", "smoke: the fastest way from end to end, run alone by `make smoke`")
+    config.addinivalue_line("markers", "smoke: the fastest run from end to end, run alone by `make smoke`")
     config.addinivalue_line("markers", "programs: touches programs or packages that tfsep can do without")
 
 

@@ -189,7 +189,7 @@ def test_the_table_of_the_folder_names_every_file_once_with_its_steps() -> None:
 
 
 def configure(path: Path, stems: Path) -> list[str]:
-    """Read an experiment, cut short to one step and one source; returns the sources that get a prior."""
+    """Read an experiment, shortened to one step and one source; returns the sources that get a prior."""
     config.parse([str(path)])
     bound = config.bindings()
     source = {"@toy()": "sine", "@pooled()": "background"}.get(bound["train.data"], "drums")

@@ -2,11 +2,12 @@
 
     python -m benchmarks.quality.cases [--model=toy] [--num_mixtures=48] [--num_cases=3] [--seed=0] [--output=DIR]
 
-Of held-out mixtures of one second, those whose worst source is best and worst separated. Each is written as a
-picture, found stems beside true ones, and as a sound: the mixture, each found stem, each true one. The table says what
-remains of a failure with the *ideal prior*, the toy generator's own density, in the same posterior, and with the last
-stage of the posterior started at the true sources: a failure that the first mends is the prior's, one that the second
-mends is the search's. Both are run on full segments without overlap. Writes ``<output>/cases.md`` as well.
+Of held-out mixtures of one second, those whose worst source is best and worst separated. Each is
+written as a picture, found stems beside true ones, and as a sound: the mixture, each found stem,
+each true one. The table says what remains of a failure with the *ideal prior*, the toy generator's
+own density, in the same posterior, and with the last stage of the posterior started at the true
+sources: a failure that the first mends is the prior's, one that the second mends is the search's.
+Both are run on full segments without overlap. Writes ``<output>/cases.md`` as well.
 """
 
 from __future__ import annotations

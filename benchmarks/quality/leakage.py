@@ -2,9 +2,10 @@
 
     python -m benchmarks.quality.leakage --songs=DIR [--model=songs] [--split=test]
 
-Stems are written as sums of the true sources by least squares, track by track (<DIR>/<split>/<track>/<source>, the sum
-of the sources being the mixture, in mono). Prints the mean of the amplitudes, a row for each true source, and the range
-over tracks of the part of a stem's energy that no such sum explains. Tracks without one of the sources are passed over.
+Stems are written as sums of the true sources by least squares, track by track
+(<DIR>/<split>/<track>/<source>, the sum of the sources being the mixture, in mono). Prints the mean
+of the amplitudes, a row for each true source, and the range over tracks of the part of a stem's
+energy that no such sum explains. Tracks without one of the sources are passed over.
 """
 
 from __future__ import annotations

@@ -1,6 +1,7 @@
 """The picture in the README: what ``make demo`` separated, drawn from the files it wrote.
 
-make demo && python -m benchmarks.quality.picture [--demo=separated/demo] [--output=docs/separation.png]
+make demo && python -m benchmarks.quality.picture [--demo=separated/demo]
+[--output=docs/separation.png]
 """
 
 from __future__ import annotations

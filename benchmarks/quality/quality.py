@@ -3,15 +3,16 @@
     python -m benchmarks.quality [--model=NAME|DIR ...] [--priors=NAME|DIR ...] [--supervised=NAME|DIR ...]
                                  [--songs=DIR] [--baselines=nmf] [--num_mixtures=256] [--limit=16] [--only=REGEX ...]
 
-Rows are what the model folders offer: each posterior of each model on held-out mixtures with a fixed seed; each
-posterior of a model that uses priors once more with the priors of every ``--priors`` folder; and, called ``sampler``,
-each sampler of toy_samplers.py with the priors of every ``--priors`` folder and with the *ideal
-prior*, the toy generator's own density, which is the upper bound of what a prior can do there. The
-mixture as the estimate, the ideal ratio mask, which is computed from the true sources, and further
-baselines have rows of their own for each data set that has what they need, measured with the most
-mixtures of any row. Posteriors that run priors are slow: they get ``--limit`` mixtures, and the count
-is printed. Writes ``benchmarks/results/quality.json`` and ``quality.md``; rows that were measured
-before and are not asked for stay in them.
+Rows are what the model folders offer: each posterior of each model on held-out mixtures with a
+fixed seed; each posterior of a model that uses priors once more with the priors of every
+``--priors`` folder; and, called ``sampler``, each sampler of toy_samplers.py with the priors of
+every ``--priors`` folder and with the *ideal prior*, the toy generator's own density, which is the
+upper bound of what a prior can do there. The mixture as the estimate, the ideal ratio mask, which
+is computed from the true sources, and further baselines have rows of their own for each data set
+that has what they need, measured with the most mixtures of any row. Posteriors that run priors are
+slow: they get ``--limit`` mixtures, and the count is printed. Writes
+``benchmarks/results/quality.json`` and ``quality.md``; rows that were measured before and are not
+asked for stay in them.
 """
 
 from __future__ import annotations

@@ -2,8 +2,9 @@
 
     python -m benchmarks.quality.results_page [--results=DIR] [--page=FILE] [--readme=FILE]
 
-Nothing is measured here. Each table of the page is one that a benchmark wrote, below a line that says what it shows and
-which command printed it. The rows of the README are chosen in ``CHOSEN``; their figures come from ``quality.json``.
+Nothing is measured here. Each table of the page is one that a benchmark wrote, below a line that
+says what it shows and which command printed it. The rows of the README are chosen in ``CHOSEN``;
+their figures come from ``quality.json``.
 """
 
 from __future__ import annotations
@@ -38,7 +39,8 @@ class Section:
         about: what the table shows, in a sentence or two.
         command: what printed it; empty where a section before says it.
         name: ``<name>.md`` of the results.
-        data: of ``quality.md``, the rows of one data set alone, without that column; None for a whole file.
+        data: of ``quality.md``, the rows of one data set alone, without that column; None for a
+            whole file.
         notes: what a reader has to know about single rows, one item each.
     """
 

@@ -2,11 +2,12 @@
 
     python -m benchmarks.quality.samplers [--num_mixtures=64] [--segment=512] [--seed=0] [--only=WORD] [--output=DIR]
 
-Four toy sources under the generator's own density (priors/ideal_toy.py, on a coarse grid of phases, finer where the
-answer is polished). Langevin and diffusion start from noise and from the true sources plus noise, the others
-from noise alone. Samplers that can go on at their last level are then diagnosed there (posteriors/diagnostics.py): four
-chains on four of the mixtures, fifty draws each, ten steps apart; "R-hat" is the median over samples of the four
-sources, 1 where chains agree, and "effective draws" the median of what the two hundred draws are worth. Writes
+Four toy sources under the generator's own density (priors/ideal_toy.py, on a coarse grid of phases,
+finer where the answer is polished). Langevin and diffusion start from noise and from the true
+sources plus noise, the others from noise alone. Samplers that can go on at their last level are
+then diagnosed there (posteriors/diagnostics.py): four chains on four of the mixtures, fifty draws
+each, ten steps apart; "R-hat" is the median over samples of the four sources, 1 where chains agree,
+and "effective draws" the median of what the two hundred draws are worth. Writes
 ``benchmarks/results/samplers.json`` and ``samplers.md``.
 """
 

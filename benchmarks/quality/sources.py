@@ -2,10 +2,11 @@
 
     python -m benchmarks.quality.sources [--model=toy] [--num_mixtures=64] [--seed=0] [--only=WORD] [--output=DIR]
 
-Nothing is trained for it: the priors of one model are handed to Gibbs updates in other numbers. Eight sources are two
-families of four, the lower and the upper half of the piano; each family's prior is the model's with the pitches of the
-other half given no weight. Where a source is absent, its stem should be near silence: its level under the mixture is
-what counts. Writes ``benchmarks/results/sources.json`` and ``sources.md``.
+Nothing is trained for it: the priors of one model are handed to Gibbs updates in other numbers.
+Eight sources are two families of four, the lower and the upper half of the piano; each family's
+prior is the model's with the pitches of the other half given no weight. Where a source is absent,
+its stem should be near silence: its level under the mixture is what counts. Writes
+``benchmarks/results/sources.json`` and ``sources.md``.
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
 """Every sampler with any set of toy priors: the rows of benchmarks/quality/__main__.py that no model folder offers.
 
-Settings are the same for all priors, but for the noise levels, which are fitted to what a prior knows: a sampler that
-begins above a prior's largest level begins there instead. A composition starts from a toy model's amortised posterior.
+Settings are the same for all priors, but for the noise levels, which are fitted to what a prior
+knows: a sampler that begins above a prior's largest level begins there instead. A composition
+starts from a toy model's amortised posterior.
 """
 
 from __future__ import annotations

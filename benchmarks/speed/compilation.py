@@ -2,17 +2,18 @@
 
     python -m benchmarks.speed.compilation [--batch 4] [--length 2048] [--steps 8] [--output DIR]
 
-Each row is a process of its own that draws with the posterior ``langevin`` over flows of one architecture (Glow over
-waves with WaveNets, random weights): as a plain graph, and compiled by XLA with the priors one by one (``loop``) or as
-one (``stacked``). "First s" is the first draw, tracing and compilation included, less its steps; a step's time is the
-fastest of the later draws divided by their steps. CPU seconds are those of all threads: on a machine that does other
-work besides, look at them. The break-even is the work in million samples (steps x chains x length) at which a compiled
-row's longer first draw is earned back against the plain graph; it is negative where the first draw is the shorter one
-and steps are too, so that the compiled row is ahead from the start.
+Each row is a process of its own that draws with the posterior ``langevin`` over flows of one
+architecture (Glow over waves with WaveNets, random weights): as a plain graph, and compiled by XLA
+with the priors one by one (``loop``) or as one (``stacked``). "First s" is the first draw, tracing
+and compilation included, less its steps; a step's time is the fastest of the later draws divided by
+their steps. CPU seconds are those of all threads: on a machine that does other work besides, look
+at them. The break-even is the work in million samples (steps x chains x length) at which a compiled
+row's longer first draw is earned back against the plain graph; it is negative where the first draw
+is the shorter one and steps are too, so that the compiled row is ahead from the start.
 
-Measured: 0.4 million by the wall clock one by one, below zero stacked (``results/compilation.md``; one run a row, one
-after the other, on two busy cores). ``tfsep.runtime.xla.LEAST_WORK`` is set from it. Writes
-``compilation.json`` and ``compilation.md``.
+Measured: 0.4 million by the wall clock one by one, below zero stacked (``results/compilation.md``;
+one run a row, one after the other, on two busy cores). ``tfsep.runtime.xla.LEAST_WORK`` is set from
+it. Writes ``compilation.json`` and ``compilation.md``.
 """
 
 from __future__ import annotations
@@ -37,7 +38,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("--mode", "--way", dest="mode", choices=list(MODES), nargs="+", default=list(MODES))
+    parser.add_argument("--mode", "--way", dest="mode", choices=list(MODES), nargs="+", default=list(MODES))  # alias
     parser.add_argument("--output", default=str(records.RESULTS), help="folder of the table")
     flow_rows.add_sizes(parser, steps=8)
     args = parser.parse_args(argv)

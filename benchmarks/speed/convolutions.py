@@ -3,11 +3,11 @@
     python -m benchmarks.speed.convolutions [--rounds=7] [--batch=4] [--length=2048] [--record=FILE] [--output=FILE]
 
 Times the convolution of :class:`tfsep.networks.dilated.DilatedConv` with its gradients in input and
-kernel, both implementations in rounds, for every dtype, number of channels and trace context
-(in a graph, in a program compiled by XLA, in a loop of one), kernel 3, dilation 4. A row's
-figure is the median of the wall clock of one evaluation, in milliseconds. Writes
-``tfsep/networks/dilated_kernels.json``, whose rows of other devices stay, and prints the table. Run it
-on an idle machine. With ``--record`` nothing is timed: rows are those that
+kernel, both implementations in rounds, for every dtype, number of channels and trace context (in a
+graph, in a program compiled by XLA, in a loop of one), kernel 3, dilation 4. A row's figure is the
+median of the wall clock of one evaluation, in milliseconds. Writes
+``tfsep/networks/dilated_kernels.json``, whose rows of other devices stay, and prints the table. Run
+it on an idle machine. With ``--record`` nothing is timed: rows are those that
 ``benchmarks.speed.portable.speed`` measured on a GPU.
 """
 

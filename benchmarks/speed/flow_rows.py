@@ -42,7 +42,8 @@ def measured(module: str, options: Mapping[str, object]) -> Record:
     """Return the record that ``python -m <module> --json --<option> <value> ...`` prints on its last line.
 
     Raises:
-        subprocess.CalledProcessError: if it fails; what it says of it has gone to this process's standard error.
+        subprocess.CalledProcessError: if it fails; what it says of it has gone to this process's
+            standard error.
     """
     command = [sys.executable, "-m", module, "--json"]
     command += [part for name, value in options.items() for part in (f"--{name}", str(value))]

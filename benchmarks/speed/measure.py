@@ -1,15 +1,16 @@
 r"""How a row is measured: in rounds with its peers and with a plain matrix product, alone for memory, or as a command.
 
-In each round every participant runs once, and the next round begins with the next participant, so that whatever else
-the machine does falls on all of them. Two are compared by the ratio within a round, :math:`r_i = b_i / a_i`, and the
-median of the :math:`r_i`: a slow minute of the machine is in both terms of a ratio, while medians of each participant
-alone would meet it by chance.
+In each round every participant runs once, and the next round begins with the next participant, so
+that whatever else the machine does falls on all of them. Two are compared by the ratio within a
+round, :math:`r_i = b_i / a_i`, and the median of the :math:`r_i`: a slow minute of the machine is
+in both terms of a ratio, while medians of each participant alone would meet it by chance.
 
-A record is one row against one peer. Times are seconds of one unit of work, medians over rounds; ``ratio`` is the
-median of peer / tfsep by rounds. The peak is that of float32 matrix products of the same rounds, of tfsep's process or
-the peers', whichever was faster; ``share`` is what part of it tfsep's case reached, ``lower_bound`` its operations over
-the peak, ``share_cpu`` the same by processor time, which a busy machine spoils less. ``other_cores`` is how many
-processor cores everything else on the machine kept busy meanwhile.
+A record is one row against one peer. Times are seconds of one unit of work, medians over rounds;
+``ratio`` is the median of peer / tfsep by rounds. The peak is that of float32 matrix products of
+the same rounds, of tfsep's process or the peers', whichever was faster; ``share`` is what part of
+it tfsep's case reached, ``lower_bound`` its operations over the peak, ``share_cpu`` the same by
+processor time, which a busy machine spoils less. ``other_cores`` is how many processor cores
+everything else on the machine kept busy meanwhile.
 """
 
 from __future__ import annotations
@@ -189,7 +190,8 @@ def participants(row: Row) -> dict[str, Participant]:
 def measure(row: Row, bench: Bench) -> list[Record]:
     """Return the records of a row, one for each peer, or one without a peer.
 
-    A peer that does not agree with tfsep, or fails, has a record with ``refused`` in place of figures.
+    A peer that does not agree with tfsep, or fails, has a record with ``refused`` in place of
+    figures.
 
     Raises:
         JobError: if tfsep's side fails.

@@ -2,10 +2,11 @@
 
     python -m benchmarks.speed.profile [--row="training, 1-D, 8 couplings"] [--units=3] [--logdir=DIR] [--top=12]
 
-Runs tfsep's side of a row of the table of speed, first untraced, then under the profiler. Operations of one kind are
-added up over all threads, an operation's own time being its span less those of operations within it; XLA's are named
-after their instructions. Handing operations out and waiting for them is left out. ``--logdir`` keeps the trace for
-TensorBoard's profile plugin. Prints a Markdown table.
+Runs tfsep's side of a row of the table of speed, first untraced, then under the profiler.
+Operations of one kind are added up over all threads, an operation's own time being its span less
+those of operations within it; XLA's are named after their instructions. Handing operations out and
+waiting for them is left out. ``--logdir`` keeps the trace for TensorBoard's profile plugin. Prints
+a Markdown table.
 """
 
 from __future__ import annotations

@@ -1,11 +1,12 @@
 """Memory and time of a training step of a flow, with and without recomputation, at several depths.
 
-Each row is a process of its own: a clean Glow over waves of one level, WaveNet couplings, the gradient of the mean
-log-density in all weights. A step on one example comes first; "step MB" is what the resident set's peak rises by in the
-steps on the whole batch after it, so that neither graph nor program count (XLA compiles anew, in memory that the first
-compilation has left); "all MB" is the peak less what the process held when the model was built. Time is the median of
-the steps after the first of the whole batch, wall and CPU seconds of all threads; the first step's is that of the one
-example, with tracing and compilation.
+Each row is a process of its own: a clean Glow over waves of one level, WaveNet couplings, the
+gradient of the mean log-density in all weights. A step on one example comes first; "step MB" is
+what the resident set's peak rises by in the steps on the whole batch after it, so that neither
+graph nor program count (XLA compiles anew, in memory that the first compilation has left); "all MB"
+is the peak less what the process held when the model was built. Time is the median of the steps
+after the first of the whole batch, wall and CPU seconds of all threads; the first step's is that of
+the one example, with tracing and compilation.
 
     python -m benchmarks.speed.recomputation                          # the table
     python -m benchmarks.speed.recomputation --couplings 8 --recompute inverse --compiler xla

@@ -2,9 +2,10 @@
 
     make peers && python -m benchmarks.speed [--only=WORD] [--repeats=N] [--variant=JSON]
 
-Every row is one model with the same weights on both sides; where log-likelihoods differ by more than 1e-4 the row is
-refused. tfsep and PyTorch run in processes of their own, in rounds, so a busy machine slows both. Writes
-``benchmarks/results/speed.json``, ``speed.md`` and ``speed.png`` and the tables of ``docs/speed.md``.
+Every row is one model with the same weights on both sides; where log-likelihoods differ by more
+than 1e-4 the row is refused. tfsep and PyTorch run in processes of their own, in rounds, so a busy
+machine slows both. Writes ``benchmarks/results/speed.json``, ``speed.md`` and ``speed.png`` and the
+tables of ``docs/speed.md``.
 """
 
 from __future__ import annotations

@@ -1,9 +1,10 @@
 """N priors one after the other against N priors as one stacked call: compile time and time of a Langevin step.
 
-Each row is a process of its own that takes steps s <- s + eta score(s) + noise of N flows of one architecture (Glow
-over waves with WaveNets, random weights) in one ``tf.while_loop``. "First s" is the first run, tracing and compilation
-included, less the steps it takes; a step's time is the median of the later runs divided by their steps. CPU seconds are
-those of all threads: on a machine that does other work besides, look at them.
+Each row is a process of its own that takes steps s <- s + eta score(s) + noise of N flows of one
+architecture (Glow over waves with WaveNets, random weights) in one ``tf.while_loop``. "First s" is
+the first run, tracing and compilation included, less the steps it takes; a step's time is the
+median of the later runs divided by their steps. CPU seconds are those of all threads: on a machine
+that does other work besides, look at them.
 
     python -m benchmarks.speed.stacked_priors --num_sources 4
 """

@@ -2,9 +2,9 @@
 
     python -m benchmarks.speed.worker [--threads=N]
 
-TensorFlow and PyTorch should not share a process, so each has a worker in its own environment. A worker reads one JSON
-request a line from its standard input and answers in one line on its standard output; what libraries print goes to its
-standard error.
+TensorFlow and PyTorch should not share a process, so each has a worker in its own environment. A
+worker reads one JSON request a line from its standard input and answers in one line on its standard
+output; what libraries print goes to its standard error.
 
     {"do": "make", "name": N, "call": "module:function", "setting": {...}}   build a case and run it once
     {"do": "run", "name": N}     run it: seconds of wall clock, and of processor time of all threads
@@ -46,12 +46,14 @@ class Case:
     Attributes:
         once: does the work and returns when the results are in memory.
         per_call: units of work (steps, levels) in one call.
-        check: numbers that every participant of a row must share, such as nats per dimension of the same events.
+        check: numbers that every participant of a row must share, such as nats per dimension of the
+            same events.
         prepared: seconds of tracing and compiling before the first call, which adds the rest.
-        flops: floating point operations of one unit, those of matrix products and convolutions; None if not counted.
+        flops: floating point operations of one unit, those of matrix products and convolutions;
+            None if not counted.
         device: what it runs on and by which library, where that is worth a record.
-        rise: runs the work and says by how many bytes its memory rose above where it rested, for a library that counts
-            its own memory; None lets the worker ask the kernel.
+        rise: runs the work and says by how many bytes its memory rose above where it rested, for a
+            library that counts its own memory; None lets the worker ask the kernel.
     """
 
     once: Callable[[], object]
@@ -188,8 +190,8 @@ def respond(cases: dict[str, Case], request: Setting) -> dict[str, object]:
 def peak_rise(case: Case) -> int:
     """Return the bytes by which resident memory rises while a case runs (Linux only).
 
-    The kernel's own high-water mark is set back before the run, so a short peak is not missed, and freed memory goes
-    back to the system before, so that it is not found there again.
+    The kernel's own high-water mark is set back before the run, so a short peak is not missed, and
+    freed memory goes back to the system before, so that it is not found there again.
     """
     gc.collect()
     before = forget_peak()

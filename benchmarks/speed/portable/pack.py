@@ -2,11 +2,12 @@
 
     python -m benchmarks.speed.portable.pack --output=DIR [--only=WORD]... [--device=GPU]
 
-The programs are what ``jit_compile=True`` hands to XLA, before XLA optimises it for a device; layers
-use the implementations that are the faster ones on ``--device``. Each comes with its arguments, with
-its results here in the first call, and with a second program of log-likelihoods (and scores) that
-every peer must share. ``python -m benchmarks.speed.portable.speed`` times them elsewhere. Needs
-``make peers``, whose JAX brings programs into a form that other versions of XLA read.
+The programs are what ``jit_compile=True`` hands to XLA, before XLA optimises it for a device;
+layers use the implementations that are the faster ones on ``--device``. Each comes with its
+arguments, with its results here in the first call, and with a second program of log-likelihoods
+(and scores) that every peer must share. ``python -m benchmarks.speed.portable.speed`` times them
+elsewhere. Needs ``make peers``, whose JAX brings programs into a form that other versions of XLA
+read.
 """
 
 from __future__ import annotations
@@ -50,8 +51,8 @@ class Packed:
     Attributes:
         function: a tf.function that XLA compiles.
         arguments: of its calls; what it captures is packed too.
-        facts: a tf.function of the numbers that all participants share, in float32 throughout, and its arguments; None
-            where they share none.
+        facts: a tf.function of the numbers that all participants share, in float32 throughout, and
+            its arguments; None where they share none.
         check: those numbers, as TensorFlow has them here.
         weights: {file: {name: array}} for the peers.
         per_call: units of work in a call.
@@ -155,7 +156,8 @@ def program(function: Any, arguments: Sequence[Any], file: Path, exact: bool, tr
         tried: whether to call it.
 
     Returns:
-        Which outputs are the ``state`` {output: parameter} of the next call; and what the others were, ``results``, the
+        Which outputs are the ``state`` {output: parameter} of the next call; and what the others
+            were, ``results``, the
         first numbers of each, if it was called.
 
     Raises:

@@ -2,8 +2,9 @@
 
     .venv-peers/bin/python -m benchmarks.speed.portable.portable DIR
 
-TensorFlow hands XLA a program in XLA's own form, which JAX can read only where both are about as old. This rewrites
-every ``*.hlo.xz`` of a folder as ``*.mlir.xz``; benchmarks.speed.portable.pack calls it with the peers' interpreter.
+TensorFlow hands XLA a program in XLA's own form, which JAX can read only where both are about as
+old. This rewrites every ``*.hlo.xz`` of a folder as ``*.mlir.xz``; benchmarks.speed.portable.pack
+calls it with the peers' interpreter.
 """
 
 from __future__ import annotations

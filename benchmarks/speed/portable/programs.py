@@ -1,7 +1,7 @@
 """Packed programs as cases, compiled and run by JAX's client of XLA on what device it has, without TensorFlow.
 
-JAX has no public way to compile a program that it did not trace: its client's methods are used, as they are in
-JAX 0.10 and 0.11.
+JAX has no public way to compile a program that it did not trace: its client's methods are used, as
+they are in JAX 0.10 and 0.11.
 """
 
 from __future__ import annotations
@@ -72,8 +72,8 @@ def program(packed: str, entry: str, file: str, **shared: object) -> Case:
         **shared: what the row's participants share; it is in the program already.
 
     Raises:
-        JobError: if log-likelihoods or scores are not TensorFlow's within 1e-4, or what the first call gives,
-            rounded as the device rounds it, within 1e-2.
+        JobError: if log-likelihoods or scores are not TensorFlow's within 1e-4, or what the first
+            call gives, rounded as the device rounds it, within 1e-2.
     """
     del shared
     folder = Path(packed)

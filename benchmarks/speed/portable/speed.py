@@ -2,8 +2,8 @@
 
     python3 -m benchmarks.speed.portable.speed --packed=DIR [--only=WORD]... [--repeats=N] [--output=DIR]
 
-The interpreter needs NumPy, JAX and PyTorch for the device, and nothing else; ``--peers`` names another for PyTorch.
-Writes ``<output>/speed_<device>.json`` and ``.md``.
+The interpreter needs NumPy, JAX and PyTorch for the device, and nothing else; ``--peers`` names
+another for PyTorch. Writes ``<output>/speed_<device>.json`` and ``.md``.
 """
 
 from __future__ import annotations

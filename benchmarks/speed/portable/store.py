@@ -1,8 +1,8 @@
 """Arrays as few bytes: each kept once, however often and as a part of whatever else it occurs.
 
-A training step's arguments hold its weights three times (a vector, its average, each weight by itself), rows of a table
-share architectures, and moments are zeros. A reference names an array: a constant, or an offset in a block.
-Blocks of float32 that float16 can hold exactly are written so.
+A training step's arguments hold its weights three times (a vector, its average, each weight by
+itself), rows of a table share architectures, and moments are zeros. A reference names an array: a
+constant, or an offset in a block. Blocks of float32 that float16 can hold exactly are written so.
 """
 
 from __future__ import annotations

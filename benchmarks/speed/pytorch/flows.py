@@ -21,8 +21,9 @@ class Flow(nn.Module):
     """Levels of squeeze, steps and split; ``forward`` gives the log-density in nats.
 
     Args:
-        prior: the architecture as ``tfsep.priors.build`` takes it: kind "flowavenet" over (time, 1) or "glow" over
-            (time, 1) and (frame, bin, 1), num_levels, num_steps, and the networks' settings.
+        prior: the architecture as ``tfsep.priors.build`` takes it: kind "flowavenet" over (time, 1)
+            or "glow" over (time, 1) and (frame, bin, 1), num_levels, num_steps, and the networks'
+            settings.
     """
 
     def __init__(self, prior: Setting) -> None:

@@ -1,8 +1,9 @@
 """The same flow out of the layers of normflows or nflows, around the same networks and weights.
 
-Both libraries' couplings and activation normalisations are affine maps as these are, and are used as
-they are. What they lack is kept: a bounded log-scale and a condition for the network (put into the
-network they are given), a learned split, and the 1x1 convolution in the direction that tfsep has it.
+Both libraries' couplings and activation normalisations are affine maps as these are, and are used
+as they are. What they lack is kept: a bounded log-scale and a condition for the network (put into
+the network they are given), a learned split, and the 1x1 convolution in the direction that tfsep
+has it.
 """
 
 from __future__ import annotations
@@ -76,10 +77,10 @@ class NflowsActNorm(nn.Module):
 
     def __init__(self, step: ActNorm) -> None:
         """Copy the weights."""
-        from nflows.transforms import ActNorm as Theirs
+        from nflows.transforms import ActNorm as NflowsLayer
 
         super().__init__()
-        self.transform = Theirs(len(step.shift))
+        self.transform = NflowsLayer(len(step.shift))
         with torch.no_grad():
             self.transform.log_scale.copy_(-step.log_scale)
             self.transform.shift.copy_(-step.shift * torch.exp(-step.log_scale))

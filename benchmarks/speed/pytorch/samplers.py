@@ -1,6 +1,7 @@
 """Langevin dynamics and Gibbs updates in PyTorch: plain loops over steps and sources, as BASIS published them.
 
-Jayaram and Thickstun 2020, algorithm 1 and its code: one network call and one gradient for each source in each step.
+Jayaram and Thickstun 2020, algorithm 1 and its code: one network call and one gradient for each
+source in each step.
 """
 
 from __future__ import annotations

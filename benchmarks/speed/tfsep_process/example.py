@@ -1,8 +1,8 @@
 """A flow with weights that differ from their start, events to score, and both as a file that a peer can load.
 
-The file is an ``.npz`` with the names of a PyTorch state dict and the layouts of Keras, input channels before output
-channels: ``steps.3.network.gated.0.weight`` is (tap * in, out), or (height, width, in, out). ``events`` and ``sigma``
-are what is scored.
+The file is an ``.npz`` with the names of a PyTorch state dict and the layouts of Keras, input
+channels before output channels: ``steps.3.network.gated.0.weight`` is (tap * in, out), or (height,
+width, in, out). ``events`` and ``sigma`` are what is scored.
 """
 
 from __future__ import annotations
@@ -69,7 +69,8 @@ def in_full_precision(model: FlowPrior, prior: Setting, variant: Setting) -> Flo
 def rise(once: Callable[[], object]) -> int:
     """Return the bytes by which memory rises within a call, by the count of TensorFlow's allocator.
 
-    TensorFlow keeps freed memory, so that the resident set says nothing; what it counts is pieces of 256 KB and more.
+    TensorFlow keeps freed memory, so that the resident set says nothing; what it counts is pieces
+    of 256 KB and more.
     """
     device = "GPU:0" if tf.config.list_physical_devices("GPU") else "CPU:0"
     tf.config.experimental.reset_memory_stats(device)

@@ -32,8 +32,8 @@ def step(
         prior: architecture, shared with the peers.
         batch: events in a step.
         file: where weights and events go, for the peers to load.
-        variant: settings of the prior that change how it is computed; of one in another precision the float32 model
-            is what peers must agree with.
+        variant: settings of the prior that change how it is computed; of one in another precision
+            the float32 model is what peers must agree with.
         fit: settings of the trainer, such as ``jit_compile``.
     """
     model = example.build(prior, variant or {}, seed=0)
