@@ -7,7 +7,9 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
+import soundfile
 
 import tfsep
 
@@ -15,6 +17,7 @@ REPOSITORY = Path(__file__).resolve().parents[1]
 COMMANDS = sorted(path.name for path in (REPOSITORY / "bin").iterdir() if path.is_file() and path.suffix == "")
 TENSORFLOW = ("tensorflow", "tensorflow_probability", "tf_keras", "keras")
 SLOW = (*TENSORFLOW, "librosa", "matplotlib", "jinja2", "scipy", "sklearn", "museval")
+MOST_OWN_MODULES = 50
 MOST_MODULES = 250  # about 120, and twice that where a script first enters .venv
 
 
@@ -77,6 +80,26 @@ def test_what_no_model_has_is_refused_without_tensorflow(asked: str) -> None:
     statement = "from tfsep.errors import InputError\nfrom tfsep.models.selection import select\n"
     statement += f"try:\n    {asked}\nexcept InputError:\n    pass\nelse:\n    raise AssertionError"
     assert loaded_by(statement) == []
+
+
+def test_separating_a_song_imports_what_it_uses(tmp_path: Path) -> None:
+    """One run of the default model on a second of stereo at 44.1 kHz, as a user starts it."""
+    noise = np.random.default_rng(0).uniform(-0.2, 0.2, (44100, 2))
+    soundfile.write(tmp_path / "song.wav", noise, 44100)
+    code = (
+        "import sys\nfrom tfsep.cli import separate\ncode = separate.main(['song.wav', '--quiet'])\n"
+        "print(code, *sorted(name for name, module in sys.modules.items() if name.startswith('tfsep.')"
+        " and not module.__file__.endswith('__init__.py')), file=sys.stderr)"
+    )
+    environment = {name: value for name, value in os.environ.items() if name != "TFSEP_MODELS"}
+    environment |= {"PYTHONPATH": str(REPOSITORY)}
+    command = [sys.executable, "-c", code]
+    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=True)
+    exit_code, *modules = done.stderr.splitlines()[-1].split()
+    assert exit_code == "0" and "tfsep.posteriors.amortised" in modules
+    unused = {"audio.ffmpeg", "audio.mp3_length", "posteriors.gibbs", "priors.registry", "report.page", "config"}
+    assert {f"tfsep.{name}" for name in unused} & set(modules) == set()
+    assert len(modules) < MOST_OWN_MODULES, modules
 
 
 @pytest.mark.parametrize("name", tfsep.__dir__())

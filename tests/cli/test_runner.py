@@ -108,12 +108,12 @@ print("mine", file=sys.stderr)"""
     assert (done.returncode, done.stdout, done.stderr) == (0, "3.0\n", "mine\n")
 
 
-def test_what_was_held_back_is_shown_on_an_exception() -> None:
+def test_collected_lines_are_shown_on_an_exception() -> None:
     done = in_a_process("with runner.quiet_stderr():\n    os.write(2, b'the cause\\n')\n    raise RuntimeError('stop')")
     assert done.stderr.startswith("the cause\n") and "RuntimeError: stop" in done.stderr
 
 
-def test_held_back_lines_are_dropped_and_stderr_comes_back() -> None:
+def test_collected_lines_are_dropped_and_stderr_comes_back() -> None:
     done = in_a_process("with runner.quiet_stderr():\n    os.write(2, b'noise\\n')\nos.write(2, b'after\\n')")
     assert (done.returncode, done.stderr) == (0, "after\n")
 
