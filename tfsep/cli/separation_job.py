@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import functools
 import math
 import shutil
 import sys
@@ -102,7 +101,6 @@ class SeparationJob:
 
     def _separate(self, track: tracks.Track, info: AudioInfo) -> None:
         """Separate one track, write its stems and print where they are."""
-        from tfsep.runtime import progress
         from tfsep.separation import file, stem_files
         from tfsep.separation.names import plain_name
 
@@ -130,9 +128,7 @@ class SeparationJob:
         with (
             stems,
             _progress(track.name, frames, info.sample_rate, args.quiet) as bar,
-            progress.reporting_to(functools.partial(_show_levels, bar))
-            if not bar.disable
-            else contextlib.nullcontext(),
+            _levels_shown(bar),
         ):
             report = file.separate_to_folder(
                 self.separator,
@@ -199,9 +195,13 @@ def _choose_device(tensorflow: ModuleType, device: str, jobs: int) -> None:
         tensorflow.config.threading.set_inter_op_parallelism_threads(jobs)
 
 
-def _show_levels(bar: tqdm, kind: str, done: int, total: int) -> None:
-    """Show behind a bar how far the sampler is on the segments at hand."""
-    bar.set_postfix_str(f"{kind}: level {done} of {total}")
+def _levels_shown(bar: tqdm) -> contextlib.AbstractContextManager[None]:
+    """Return a block in which a bar that is shown also says how far the sampler is on the segments at hand."""
+    if bar.disable:
+        return contextlib.nullcontext()
+    from tfsep.runtime import progress
+
+    return progress.reporting_to(lambda kind, done, total: bar.set_postfix_str(f"{kind}: level {done} of {total}"))
 
 
 def _progress(name: str, frames: int, sample_rate: int, quiet: bool) -> tqdm:

@@ -33,12 +33,12 @@ from tfsep import mixing
 from tfsep.audio import time_frequency
 from tfsep.axes import Nats, Seed, Sources, TensorLike, Waves
 from tfsep.errors import InputError
-from tfsep.networks.refinement import WaveRefinement
 from tfsep.networks.spectral_mask import FrameMask, TemporalMask
 from tfsep.posteriors.base import Posterior
 from tfsep.priors.base import Prior
 
 if TYPE_CHECKING:
+    from tfsep.networks.refinement import WaveRefinement
     from tfsep.posteriors.conditional_flow import ConditionalFlow
 
 #: Arguments of a part, which checks them.
@@ -118,7 +118,7 @@ class Amortised(keras.Model, Posterior):
         except TypeError as error:
             raise InputError(f"network {network!r}: {error}") from error
         self.networks = each
-        self.refinement = None if refine is None else WaveRefinement(num_sources, **dict(refine))
+        self.refinement = None if refine is None else _refinement(num_sources, refine)
         self.flows = _flows(num_sources, family_settings or {}) if family == "flow" else []
         blocks = [flow.block for flow in self.flows] + ([self.refinement.block] if self.refinement else [])
         for block in blocks:
@@ -248,6 +248,13 @@ def _level(mixture: Waves) -> tf.Tensor:
     """Return the root mean square of each segment, at least 10^-5: (batch, segment) -> (batch, 1)."""
     power = tf.reduce_mean(mixture**2, axis=-1, keepdims=True)
     return tf.sqrt(tf.maximum(power, _SMALLEST_POWER))
+
+
+def _refinement(num_sources: int, settings: PartSettings) -> WaveRefinement:
+    """Build the waveform stage, which few models have."""
+    from tfsep.networks.refinement import WaveRefinement
+
+    return WaveRefinement(num_sources, **dict(settings))
 
 
 def _checked_temperature(temperature: Sequence[float] | None, num_sources: int) -> tuple[float, ...]:

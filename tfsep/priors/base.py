@@ -13,13 +13,16 @@ from __future__ import annotations
 import abc
 import math
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 import tensorflow as tf
 
-from tfsep.audio.front_end import FrontEnd
 from tfsep.axes import Seed, Settings, Sigma, TensorLike
 from tfsep.errors import InputError
+
+if TYPE_CHECKING:
+    from tfsep.audio.front_end import FrontEnd
 
 
 class Prior(abc.ABC):
