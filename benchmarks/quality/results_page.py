@@ -321,9 +321,8 @@ def chosen_table(results: Path, card: Path = CARD) -> str:
     left_out = _LEFT_OUT.search(card.read_text(encoding="utf-8"))
     if left_out is None:
         raise InputError(f"{card} must give the mean over the real songs left out of training, found none")
-    lines.append(
-        f"| four real songs, each left out of training, stems at like levels | networks like `songs` | {left_out[1]} | - |"
-    )
+    songs = "four real songs, each left out of training, stems at like levels"
+    lines.append(f"| {songs} | networks like `songs` | {left_out[1]} | - |")
     return "\n".join(lines)
 
 
