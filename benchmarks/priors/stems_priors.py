@@ -22,7 +22,7 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from benchmarks.priors.prior_page import RESULTS
+from benchmarks.records import RESULTS
 from tfsep.cli import prior_test, runner, train
 from tfsep.data.stems import track_folders
 from tfsep.errors import InputError, JobError
