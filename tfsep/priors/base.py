@@ -28,8 +28,7 @@ if TYPE_CHECKING:
 class Prior(abc.ABC):
     """The interface of every source prior.
 
-    A batch has any number of events from one on, and what is said of an event does not depend on
-    the others.
+    A batch has at least one event, and the results for an event do not depend on the others.
 
     Attributes:
         kind: the name under which :func:`tfsep.priors.build` makes it.

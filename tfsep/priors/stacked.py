@@ -9,7 +9,6 @@ matrices. The graph has the operations of one prior instead of N times as many.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import keras
 import tensorflow as tf
@@ -28,14 +27,17 @@ class Stackable(Prior):
         """Return whether these priors differ from this one in the values of their weights only."""
         if self.settings is None or len(others) < 2 or any(other.settings != self.settings for other in others):
             return False
-        return all(type(other) is type(self) and _shapes(other) == _shapes(self) for other in others)
+        return all(
+            isinstance(other, Stackable) and type(other) is type(self) and _shapes(other) == _shapes(self)
+            for other in others
+        )
 
     def together(self, priors: Sequence[Prior], method: str, events: tf.Tensor, sigma: Sigma) -> tf.Tensor | None:
         """Evaluate ``method`` of all priors in one vectorised call; see :meth:`tfsep.priors.base.Prior.together`."""
         if not self.alike(priors):
             return None
         owned = self.weights
-        same = zip(*(_weights(prior) for prior in priors), strict=True)
+        same = zip(*(prior.weights for prior in priors if isinstance(prior, Stackable)), strict=True)
         values = [tf.stack([tf.convert_to_tensor(each) for each in weights]) for weights in same]
 
         def one(given: tuple[list[tf.Tensor], tf.Tensor]) -> tf.Tensor:
@@ -46,9 +48,5 @@ class Stackable(Prior):
         return tf.vectorized_map(one, (values, events), fallback_to_while_loop=False)
 
 
-def _weights(prior: Any) -> list[keras.Variable]:
-    return list(prior.weights)
-
-
-def _shapes(prior: Any) -> list[tuple[Any, ...]]:
+def _shapes(prior: Stackable) -> list[tuple[tuple[int, ...], str]]:
     return [(tuple(weight.shape), weight.dtype) for weight in prior.weights]

@@ -4,7 +4,7 @@ Rounds of (1) the likeliest note of every sound under the present period, a sine
 every pitch of the range and every decay open, and (2) the period that explains all sounds best at
 these notes, the least-squares average over phase,
 :math:`w(\varphi) = \sum a_i e_i x_i / \sum a_i^2 e_i^2` over all samples at that phase (e the
-decay). It is expectation maximisation with the expectation renearest_pointd by its largest term,
+decay). It is expectation maximisation with the expectation replaced by its largest term,
 from high noise to low (hard, annealed EM; Neal and Hinton 1998). The first rounds look at a few
 sounds, each at twice as many as the one before, the last at all. Then pitches are grouped where
 they are separate and tuned (tuning.py) in rounds with a finer period, and weights, amplitudes and
@@ -37,7 +37,7 @@ def learn(prior: WavetablePrior, waves: npt.ArrayLike, sigmas: tuple[float, ...]
     """Set all weights of a wavetable prior from isolated sounds.
 
     Args:
-        prior: the prior; its weights are renearest_pointd.
+        prior: the prior; its weights are replaced.
         waves: isolated sounds (num, time), each one note that begins with the excerpt or before it.
         sigmas: noise levels of the rounds, in units of amplitude, from high to low.
 

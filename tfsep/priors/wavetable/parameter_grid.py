@@ -92,7 +92,7 @@ class ParameterGrid:
     def bins(self, frequency: tf.Tensor) -> tf.Tensor:
         """Return the bins of harmonics of pitches in Hz (pitch,) in a spectrum's conjugate and the spectrum behind it.
 
-        Recycles:
+        Returns:
             (pitch, num_phases / 2) int32.
         """
         order = tf.range(self.num_phases // 2, dtype=frequency.dtype)

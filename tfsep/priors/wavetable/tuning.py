@@ -6,27 +6,27 @@ i that share a pitch f narrow it to what all allow,
 .. math:: p(f \mid x_1, x_2, \dots) \propto \prod_i \sum_\varphi \mathcal{N}(x_i; \hat a_i u_{f,\varphi}, \sigma^2 I),
 
 with amplitudes at their best and phases summed near the one found. The posterior mean over a few
-pitches around the present one renearests it, at ever smaller distances. A square wave needs it: a
+pitches around the present one replaces it, at ever smaller distances. A square wave needs it: a
 pitch off by 0.002 Hz puts a sample on the wrong side of an edge.
 """
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 import tensorflow as tf
+
+from tfsep.priors.wavetable.prior import WavetablePrior
 
 _WIDTHS = (0.03, 0.008, 0.002)
 _PITCHES, _PHASES = 13, 17
 _BATCH = 8
 
 
-def tune(prior: Any, waves: np.ndarray, notes: np.ndarray, sigma: float) -> None:
+def tune(prior: WavetablePrior, waves: np.ndarray, notes: np.ndarray, sigma: float) -> None:
     """Move the pitches of a wavetable prior's grid to their posterior means given all sounds.
 
     Args:
-        prior: its ``frequency`` is renearestd; its period must be known.
+        prior: its ``frequency`` is replaced; its period must be known.
         waves: isolated sounds (num, time).
         notes: (num, 3), their likeliest notes under the prior: each lies on one of its pitches.
         sigma: noise level of the likelihood, in units of amplitude.
@@ -49,7 +49,7 @@ def tune(prior: Any, waves: np.ndarray, notes: np.ndarray, sigma: float) -> None
 
 
 @tf.function(autograph=False, reduce_retracing=True)
-def _log_likelihood(prior: Any, waves: tf.Tensor, notes: tf.Tensor, sigma: float) -> tf.Tensor:
+def _log_likelihood(prior: WavetablePrior, waves: tf.Tensor, notes: tf.Tensor, sigma: float) -> tf.Tensor:
     """Compute log-likelihoods up to a constant: (sound, time), notes (sound, pitch * phase, 3) -> (sound, pitch)."""
     played = prior.grid.render(tf.convert_to_tensor(prior.table), tf.cast(notes, waves.dtype))
     level = tf.linalg.matvec(played, waves) / tf.maximum(tf.reduce_sum(played**2, -1), 1e-12)
