@@ -165,7 +165,7 @@ def test_a_prior_is_trained_on_its_density_where_it_has_one() -> None:
     assert set(without) == {"weighted_mse_wave", "log_weighted_mse_wave"}
 
 
-def test_a_mixture_of_unpaired_sources_is_what_the_posterior_hears() -> None:
+def test_a_mixture_of_unpaired_sources_is_what_the_posterior_receives() -> None:
     sources, means, spread = case()
     fixed = Fixed(means, spread)
     objectives.simulated_pairs(fixed, tf.constant(sources), tf.constant(SEED))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from types import ModuleType
 from typing import Any
 
@@ -49,9 +50,24 @@ def numbers(trainer: Trainer) -> list[np.ndarray]:
     return [value.numpy() for value in (*trainer.model.variables, *trainer.average.variables)]
 
 
-def test_the_weights_of_a_loop_are_read_from_the_vectors(gaussian: ModuleType) -> None:
-    """The weights of the loop are read from the vectors, those of the noise embedding and of the split are not."""
+@dataclass(frozen=True)
+class Looped:
+    """A trainer whose flow is a loop, after two steps: what it reported, and the weights it had then."""
+
+    trainer: Trainer
+    sums: dict[str, float]
+    numbers: list[np.ndarray]
+
+
+@pytest.fixture(scope="module")
+def looped(gaussian: ModuleType) -> Looped:
     trainer, sums = train(gaussian, "scan", None, 2)
+    return Looped(trainer, sums, [value.copy() for value in numbers(trainer)])
+
+
+def test_the_weights_of_a_loop_are_read_from_the_vectors(gaussian: ModuleType, looped: Looped) -> None:
+    """The weights of the loop are read from the vectors, those of the noise embedding and of the split are not."""
+    trainer = looped.trainer
     other, expected = train(gaussian, "inverse", None, 2)
     spec = trainer.iterator().element_spec  # type: ignore[attr-defined]
     traced = trainer._local_gradients.get_concrete_function(spec, tf.TensorSpec([2], tf.int32))
@@ -59,17 +75,17 @@ def test_the_weights_of_a_loop_are_read_from_the_vectors(gaussian: ModuleType) -
     read = [path.path for path, each in zip(trainer.model.trainable_variables, gradients, strict=True) if each is None]
     assert len(of_vectors) == 2 and all(each is not None for each in of_vectors)
     assert len(gradients) / 2 < len(read) < len(gradients) and not any("embedding" in path for path in read)
-    assert sums == pytest.approx(expected, rel=1e-4)
-    for one, two in zip(numbers(trainer), numbers(other), strict=True):
+    assert looped.sums == pytest.approx(expected, rel=1e-4)
+    for one, two in zip(looped.numbers, numbers(other), strict=True):
         np.testing.assert_allclose(one, two, atol=TOLERANCE)
 
 
-def test_weights_set_between_two_calls_are_seen(gaussian: ModuleType) -> None:
-    trainer, first = train(gaussian, "scan", None, 1)
+def test_weights_set_between_two_calls_are_seen(looped: Looped) -> None:
+    trainer = looped.trainer
     for weight in trainer.model.trainable_variables:
         weight.assign(tf.zeros(weight.shape))
     found = trainer.run(trainer.iterator(), 1).sums["loss"]
-    assert abs(found - first["loss"]) > 1e-3
+    assert abs(found - looped.sums["loss"] / 2) > 1e-3
     for weight, vector in zip(
         trainer.model.trainable_variables, trainer.packed.split([v.value for v in trainer.packed.vectors]), strict=True
     ):
@@ -77,8 +93,8 @@ def test_weights_set_between_two_calls_are_seen(gaussian: ModuleType) -> None:
 
 
 @pytest.mark.slow
-def test_two_devices_train_as_one(gaussian: ModuleType, mirrored: tf.distribute.Strategy) -> None:
-    (one, sums), (two, others) = (train(gaussian, "scan", strategy, 2) for strategy in (None, mirrored))
-    assert others == pytest.approx(sums, rel=1e-4)
-    for left, right in zip(numbers(one), numbers(two), strict=True):
+def test_two_devices_train_as_one(gaussian: ModuleType, looped: Looped, mirrored: tf.distribute.Strategy) -> None:
+    two, others = train(gaussian, "scan", mirrored, 2)
+    assert others == pytest.approx(looped.sums, rel=1e-4)
+    for left, right in zip(looped.numbers, numbers(two), strict=True):
         np.testing.assert_allclose(left, right, atol=TOLERANCE)

@@ -191,7 +191,7 @@ def test_any_family_learns_its_density_from_the_errors_of_its_means() -> None:
     ("settings", "rule"),
     [
         ({"kind": "vae"}, "objective.kind must be one of simulated_pairs, elbo, mean_field, both, got 'vae'"),
-        ({"pairs_from": "dreams"}, "objective.pairs_from must be data or priors, got 'dreams'"),
+        ({"pairs_from": "songs"}, "objective.pairs_from must be data or priors, got 'songs'"),
         ({"largest_sigma": 0.05}, "objective needs 0 < smallest_sigma <= largest_sigma, got 0.1 and 0.05"),
         ({"annealed": 1.5}, "objective.annealed must lie in 0..1, got 1.5"),
         ({"num_samples": 0}, "objective.num_samples must be above 0, got 0"),
