@@ -1,4 +1,4 @@
-"""Train the priors and posteriors that gin files describe, fine-tune a model's (fine_tune), or add to it (refine).
+"""Train priors and posteriors as gin files describe, fine-tune a model, or add to it (train, fine_tune, refine).
 
 Everything goes to SAVE_DIR: checkpoints, training curves and TensorBoard events in one folder per
 model, the gin configuration in use as config.gin, and run.json, by which a later call knows the run

@@ -58,7 +58,7 @@ def register(table: Sequence[Entry] | None = None) -> None:
 
 
 def _factory(configurable: Configurable) -> Callable[..., object]:
-    """Wrap a class or function, since gin breaks Keras classes; run what waits for its first call by `call`.
+    """Wrap a class or function, since gin breaks Keras classes; run what waits for its first call by :func:`call`.
 
     Gin adds the defaults of a signature to the operative configuration. Those of a kind stay out of
     it, so that a model trained from it is described by the same settings as one trained from the

@@ -1,1 +1,1 @@
-"""Training of any Keras model by any objective: steps, checkpoints, summaries; it names no model and no data set."""
+"""Train any Keras model by any objective: steps, checkpoints, summaries; no model or data is named."""

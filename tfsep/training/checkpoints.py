@@ -1,4 +1,4 @@
-"""Keep a task's folder: checkpoints of everything that a resume needs, and the rules of which run may write there.
+"""Keep a task's folder: checkpoints of all that a resume needs, and which run may write there.
 
     save_dir/<task>/task.json       task name, seed, deciding settings, names and shapes of the
     weights save_dir/<task>/checkpoint      ckpt-<step>.index, ckpt-<step>.data-*: the newest
@@ -33,7 +33,7 @@ _LOG = logging.getLogger(__name__)
 
 
 def clear_task(folder: Path) -> None:
-    """Remove what training wrote into a task's folder (one with a task.json), and the folder if that empties it."""
+    """Remove what training wrote into a folder with a task.json, and the folder if it is empty then."""
     if not (folder / DESCRIPTION).is_file():
         return
     for path in [*folder.glob(f"{_PREFIX}-*"), folder / "checkpoint", folder / CURVE, folder / EVENTS]:
@@ -53,7 +53,7 @@ def clear_run(save_dir: Path) -> None:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write a text file under a temporary name and rename it, so that it is never seen half written."""
+    """Write a text file under a temporary name and rename it, so that it is never incomplete."""
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
     temporary.write_text(text, encoding="utf-8")
     temporary.replace(path)

@@ -1,4 +1,4 @@
-r"""Contrastive fine-tuning: priors that were trained alone are trained together to tell their sources apart.
+r"""Contrastive fine-tuning: priors that were trained alone learn to classify their sources together.
 
 Class labels are all that is used. For an excerpt s_k of source k, with the same noise for all
 priors,
@@ -44,7 +44,7 @@ class PriorEnsemble(keras.Model):
         self.built = True
 
     def call(self, events: Events, sigma: Sigma | None = None) -> tf.Tensor:
-        """Return log-densities per dimension under every prior: (batch,) + event_shape -> (batch, source), in nats."""
+        """Return log-densities per dimension under every prior, (batch, source), in nats."""
         return tf.stack([prior.nats_per_dim(events, sigma) for prior in self.members], axis=-1)
 
 
@@ -52,7 +52,7 @@ Objective = Callable[[PriorEnsemble, Sources, tf.Tensor], Loss]
 
 
 def contrastive(weight: float = 1.0, beta: float = 20.0) -> Objective:
-    """Return the objective above, a function (ensemble, sources (batch, source, time), seed) -> (loss, metrics).
+    """Return the objective above, (ensemble, sources (batch, source, time), seed) -> (loss, metrics).
 
     Args:
         weight: w of the cross-entropy, at least 0.

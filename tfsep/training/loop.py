@@ -35,7 +35,7 @@ _SECONDS_PER_CALL = 1.0
 
 @functools.cache
 def default_strategy() -> tf.distribute.Strategy:
-    """Return a MirroredStrategy over several GPUs, or the default strategy (no overhead) on one device.
+    """Return a MirroredStrategy over several GPUs, or the default strategy on one device.
 
     It is built once: two MirroredStrategies over the same devices mix up each other's reductions.
     """
@@ -52,7 +52,7 @@ def fit(
     resume: bool = True,
     strategy: tf.distribute.Strategy | None = None,
 ) -> keras.Model:
-    """Train a task in the folder ``save_dir/<task name>``, or return at once where it is already trained.
+    """Train a task in the folder ``save_dir/<task name>``, or return at once if it is trained already.
 
     Args:
         task: what to train.
@@ -185,7 +185,7 @@ class _Loop:
         return batches
 
     def _call_size(self) -> int:
-        """Return how many steps the next call runs: about a second's worth, up to the next with something due."""
+        """Return how many steps the next call runs: about a second's worth, up to the next that is due."""
         settings = self._settings
         periods = [settings.log_every, settings.checkpoint_every, settings.preview_every or settings.num_steps]
         ahead = [period - self._step % period for period in periods] + [settings.num_steps - self._step]

@@ -1,4 +1,4 @@
-r"""Amortised mean-field inference: the evidence lower bound over tilted priors, raised by its natural gradient.
+r"""Amortised mean-field inference: natural gradients of the evidence lower bound over tilted priors.
 
 The family of a source is its own prior, tilted by a pseudo-observation :math:`u_k(m)`, the
 network's output,
@@ -54,13 +54,13 @@ T = TypeVar("T")
 
 
 def levels(gains: Sequence[float], sigma: tf.Tensor) -> tuple[tf.Tensor, list[tf.Tensor]]:
-    """Return the likelihood's gamma, ``sigma`` times the RMS of the gains, and each sigma_k = gamma / |a_k|."""
+    """Return gamma, ``sigma`` times the RMS of the gains, and each sigma_k = gamma / |a_k|."""
     gamma = sigma * math.sqrt(sum(gain**2 for gain in gains) / len(gains))
     return gamma, [gamma / abs(gain) for gain in gains]
 
 
 def means_of(priors: Sequence[Prior], observed: Sources, sigmas: Sequence[tf.Tensor]) -> Sources:
-    """Return the means D_k of the tilted priors for pseudo-observations, both (batch, source, time)."""
+    """Return the tilted priors' means D_k for pseudo-observations, both (batch, source, time)."""
     triples = zip(priors, events_of(observed), sigmas, strict=True)
     return tf.stack([prior.denoise(events, sigma)[..., 0] for prior, events, sigma in triples], axis=1)
 
@@ -105,7 +105,7 @@ def exchanged(
     sigma: tf.Tensor,
     pair: tuple[int, int],
 ) -> tuple[Sources, tf.Tensor]:
-    """Return the means D_k with a pair of pseudo-observations exchanged where that raises the bound.
+    """Return the means D_k, with a pair of pseudo-observations exchanged if that raises the bound.
 
     Args:
         priors, mixture, observed, gains, sigma: as of :func:`bound`.

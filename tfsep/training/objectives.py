@@ -1,4 +1,4 @@
-r"""Objectives of priors, and of posteriors trained on simulated pairs: (model, batch, seed) -> (loss, metrics).
+r"""Objectives of priors and of simulated pairs: (model, batch, seed) -> (loss, metrics).
 
 They know priors and posteriors by their interfaces only.
 """
@@ -34,11 +34,11 @@ class LearnedPosterior(Protocol):
     family: str
 
     def __call__(self, mixture: Waves) -> tuple[Sources, Sources]:
-        """Return mean and log-spread of a_k s_k, (batch, source, time) each, for mixtures (batch, time)."""
+        """Return mean and log-spread of a_k s_k (batch, source, time) for mixtures (batch, time)."""
 
 
 def noised(prior: Prior, wave: Waves, seed: tf.Tensor) -> tuple[Events, tf.Tensor | None]:
-    """Return noisy events of a prior's domain and the noise level of each, log-uniform over the prior's range.
+    """Return noisy events of a prior's domain and the noise level of each, log-uniform over its range.
 
     Args:
         prior: the prior; for one without noise levels, clean events and None are returned.
@@ -54,7 +54,7 @@ def noised(prior: Prior, wave: Waves, seed: tf.Tensor) -> tuple[Events, tf.Tenso
 
 
 def drawn_sigma(prior: Prior, events: Events, seed: tf.Tensor) -> tf.Tensor:
-    """Draw noise levels log-uniform over the ``sigma_range`` of a prior, one for each event: (batch,)."""
+    """Draw noise levels (batch,) log-uniform over the ``sigma_range`` of a prior, one an event."""
     low, high = (math.log(sigma) for sigma in prior.sigma_range or ())
     position = tf.random.stateless_uniform(tf.shape(events)[:1], seed + 1, dtype=events.dtype, alg="philox")
     return tf.exp(low + (high - low) * position)
@@ -122,7 +122,7 @@ def noised_pair(prior: Prior, batch: PriorBatch, seed: tf.Tensor) -> tuple[Event
 
 
 def prior_objective(prior: Prior, batch: PriorBatch, seed: tf.Tensor) -> Loss:
-    """Return the loss of :func:`maximum_likelihood`, or of :func:`denoising_score_matching` without a density.
+    """Return the loss of a prior with a density (maximum likelihood) or without (score matching).
 
     Args:
         prior: the prior.
@@ -136,7 +136,7 @@ def prior_objective(prior: Prior, batch: PriorBatch, seed: tf.Tensor) -> Loss:
 
 
 def simulated_pairs(posterior: LearnedPosterior, sources: Sources, seed: tf.Tensor) -> Loss:
-    r"""Return the forward KL on simulated pairs: maximum likelihood of q_k(s_k | m), mixtures of unpaired sources.
+    r"""Return the forward KL on simulated pairs: maximum likelihood of q_k(s_k | m).
 
     The Gaussian's spread profiled out over an example leaves :math:`\frac12 \log \mathrm{MSE}` as
     the negative log-likelihood of the mean. The plain MSE is added, without which hard examples

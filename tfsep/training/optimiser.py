@@ -1,4 +1,4 @@
-"""AdamW (Loshchilov & Hutter 2019) with warm-up, decay and a rate that halves after each return; averaged weights.
+"""AdamW (Loshchilov & Hutter 2019) with warm-up, decay and halved rates; averaged weights.
 
 Learning rate of step t (from 0), peak r, W warm-up steps, T steps, n returns to an earlier
 checkpoint:
@@ -22,7 +22,7 @@ from tfsep.training.task import FitSettings
 
 
 class WarmupSchedule(keras.optimizers.schedules.LearningRateSchedule):
-    """Linear warm-up, then cosine decay to zero or a constant; halved by every return to an earlier checkpoint."""
+    """Linear warm-up, then cosine decay to zero or a constant; halved at each return to a checkpoint."""
 
     def __init__(self, settings: FitSettings, restores: tf.Variable) -> None:
         """Keep the settings and the int64 scalar variable that counts the returns."""
@@ -62,7 +62,7 @@ class ReducedGradientAdamW(keras.optimizers.AdamW):
 def build_optimiser(
     settings: FitSettings, weights: PackedVariables, restores: tf.Variable
 ) -> keras.optimizers.Optimizer:
-    """Build the optimiser of a model's weights with all its variables; to be called under ``strategy.scope()``.
+    """Build the optimiser of a model's weights; to be called under ``strategy.scope()``.
 
     Vectors and scalars (biases, scales, shifts) are left out of the weight decay.
     """

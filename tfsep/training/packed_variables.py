@@ -1,4 +1,4 @@
-"""Pack a model's trainable variables into a few long vectors, which the optimiser and the averages work on.
+"""Pack a model's trainable variables into a few long vectors for the optimiser and the averages.
 
 An optimiser's operations on each of some hundreds of variables take longer to trace, and on small
 variables to run, than those on one vector of the same length. There is one vector of matrices, one
@@ -29,7 +29,7 @@ class PackedVariables:
     """
 
     def __init__(self, variables: Sequence[tf.Variable]) -> None:
-        """Lay out the vectors and copy the present values; to be called under ``strategy.scope()``."""
+        """Lay out the vectors and copy the values; to be called under ``strategy.scope()``."""
         self._variables = list(variables)
         groups: dict[tuple[str, bool], list[int]] = {}
         for index, variable in enumerate(self._variables):
@@ -53,13 +53,13 @@ class PackedVariables:
         return [vector for vector, matrices in zip(self.vectors, self._matrices, strict=True) if not matrices]
 
     def concatenate(self, values: Sequence[TensorLike | tf.Variable]) -> list[tf.Tensor]:
-        """Return one tensor for each of :attr:`vectors` from one value for each variable, of its shape."""
+        """Return a tensor for each of :attr:`vectors` from a value for each variable, of its shape."""
         flat = [tf.reshape(tf.convert_to_tensor(value), [-1]) for value in values]
         return [tf.concat([flat[index] for index in group], 0) for group in self._groups]
 
     @contextlib.contextmanager
     def reading(self) -> Iterator[Views]:
-        """Let layers that can do so read their weights as views of :attr:`vectors` within the block.
+        """Let layers read their weights as views of :attr:`vectors` within the block, if they can.
 
         Yields:
             The vectors, and which variables were read from them.
@@ -83,7 +83,7 @@ class PackedVariables:
         return [each if more is None else each + more for each, more in zip(joined, of_vectors, strict=True)]
 
     def _padded(self, gradients: Sequence[tf.Tensor | None], group: Sequence[int]) -> tf.Tensor:
-        """Concatenate the gradients in the variables of one vector, with zeros for those that are None."""
+        """Concatenate the gradients in the variables of one vector, zeros for those that are None."""
         pieces: list[tf.Tensor] = []
         missing = 0
         for index in group:

@@ -26,10 +26,10 @@ _FRAME = 512
 
 
 class Curve:
-    """A training curve: one JSON object a line, complete up to the newest checkpoint even after a kill."""
+    """A training curve: a JSON object a line, complete up to the newest checkpoint even after a kill."""
 
     def __init__(self, file: Path, step: int) -> None:
-        """Open the curve of a training that has done ``step`` steps, and drop the lines of later ones."""
+        """Open the curve of a training at ``step`` and drop the lines of later steps."""
         self._file = file
         self.rewind(step)
 
@@ -84,7 +84,7 @@ class Board:
                 tf.summary.histogram(f"gradients/{weight.path}", moment, step=step)
 
     def waveforms(self, previews: dict[str, NDArray[np.floating]], step: int) -> None:
-        """Write waveforms (num, time) in -1..1 as audio and as spectrogram pictures, the first few of each name."""
+        """Write the first few waveforms (num, time) of each name, in -1..1, as audio and spectrograms."""
         with self._open().as_default():
             for name, batch in previews.items():
                 shown = np.asarray(batch, dtype=np.float32)[:MAX_WAVEFORMS]

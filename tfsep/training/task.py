@@ -1,4 +1,4 @@
-"""What is trained (:class:`Task`) and how: number of steps, rates, checkpoints (:class:`FitSettings`).
+"""What is trained (:class:`Task`) and how: steps, rates, checkpoints (:class:`FitSettings`).
 
 A task is a set of functions: training calls them and knows nothing else of models and data. Its
 data are a pure function of (seed, step), which makes an exact resume possible: restarting at step n

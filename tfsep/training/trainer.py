@@ -28,7 +28,7 @@ _LOG = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class StepReport:
-    """What one call did: its good steps, sums of their metrics, and the step (from 0) that was not finite, if any."""
+    """What one call did: number of steps, sums of metrics, and the step that was not finite, if any."""
 
     steps: int
     sums: dict[str, float]
@@ -84,7 +84,7 @@ class Trainer:
         }
 
     def initialise(self) -> None:
-        """Run the task's data-dependent initialisation on the first batch and restart the averages there."""
+        """Initialise the model on the first batch, if the task does so, and restart the averages."""
         if self._task.initialise is not None:
             batch = next(iter(self._task.dataset(0)))
             self._task.initialise(self.model, batch, tf.constant(self._seed))
@@ -108,7 +108,7 @@ class Trainer:
         return iterator
 
     def run(self, iterator: Iterator[tf.Tensor], num_steps: int) -> StepReport:
-        """Run up to ``num_steps`` steps without a return to the host; end early at a step that is not finite."""
+        """Run up to ``num_steps`` steps in one call; end early at a step that is not finite."""
         done, sums, bad = self._run(iterator, tf.constant(num_steps, tf.int64))
         values = dict(zip(self._names, sums.numpy().tolist(), strict=True))
         bad_step = int(bad.numpy())
@@ -124,7 +124,7 @@ class Trainer:
 
     @contextlib.contextmanager
     def averaged(self) -> Iterator[None]:
-        """Put the averaged weights into the model within the block, and the raw ones back exactly after it."""
+        """Use the averaged weights in the model within the block, and restore the raw ones after it."""
         raw = [tf.identity(v) for v in self._variables]
         self.load_average()
         try:
@@ -149,7 +149,7 @@ class Trainer:
     def _objective_gradients(
         self, batch: tf.Tensor, seed: tf.Tensor
     ) -> tuple[tf.Tensor, dict[str, tf.Tensor], list[tf.Tensor | None], list[tf.Tensor | None]]:
-        """Return loss, metrics, and gradients in the variables and in the vectors; None for what was not read."""
+        """Return loss, metrics, and gradients in variables and in vectors, None for what was not read."""
         with entering(XLA if self._settings.jit_compile else GRAPH):
             with tf.GradientTape() as tape, self.packed.reading() as views:
                 loss, metrics = self._task.objective(self.model, batch, seed)
@@ -165,7 +165,7 @@ class Trainer:
         return tf.cast(loss, tf.float32), metrics, gradients, of_vectors
 
     def _replica_gradients(self, batch: tf.Tensor, seed: tf.Tensor) -> tuple[tf.Tensor, list[tf.Tensor]]:
-        """Return the reported numbers (loss, gradient norm, metrics by name) and the clipped global gradient."""
+        """Return (loss, gradient norm, metrics by name) as a vector, and the clipped global gradient."""
         if self._replicas > 1:
             context = tf.distribute.get_replica_context()
             replica = context.replica_id_in_sync_group

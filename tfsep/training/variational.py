@@ -42,7 +42,7 @@ class DrawnPosterior(objectives.LearnedPosterior, Protocol):
     """What the bound needs of a posterior besides; :class:`tfsep.posteriors.amortised.Amortised` has it."""
 
     def draw(self, mixture: Waves, num_samples: int, seed: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        """Draw a_k s_k; return the draws (sample, batch, source, time) and their log q_k (sample, batch, source)."""
+        """Draw a_k s_k (sample, batch, source, time), with log q_k (sample, batch, source) of each."""
 
     def log_prob_of_error(self, mixture: Waves, means: Sources, spread: Sources, error: Sources) -> tf.Tensor:
         """Return log q_k of means + error, (batch, source), in nats."""
@@ -154,7 +154,7 @@ def build(settings: ObjectiveSettings, priors: Sequence[Prior] | None) -> Callab
 
 
 def pairs(posterior: DrawnPosterior, sources: Sources, seed: tf.Tensor) -> Loss:
-    """Return the loss on pairs: ``simulated_pairs`` for Gaussians, :func:`conditional_likelihood` for flows.
+    """Return the loss on pairs, of ``simulated_pairs`` or, for flows, ``conditional_likelihood``.
 
     Args:
         posterior: the networks.
@@ -184,7 +184,7 @@ def annealed(progress: tf.Tensor, settings: ObjectiveSettings) -> tuple[tf.Tenso
 
 
 def log_density(prior: Prior, events: Events, sigma: tf.Tensor) -> Nats:
-    """Return log p_sigma of events in nats; for a prior without a density, zero with the score as its gradient.
+    """Return log p_sigma of events in nats; without a density, zero with the score as gradient.
 
     Args:
         prior: the prior.
@@ -244,7 +244,9 @@ def negative_elbo(
 
 
 def conditional_likelihood(posterior: DrawnPosterior, sources: Sources, seed: tf.Tensor) -> Loss:
-    """Return the loss of maximum likelihood on simulated pairs for any family; means as in ``simulated_pairs``.
+    """Return the loss of maximum likelihood on simulated pairs for any family of posteriors.
+
+    Means are trained by their own error, as in ``simulated_pairs``.
 
     The density is trained on the errors of the means, with noise of a thousandth of the mixture's
     level so that an error of zero has a finite density; no gradient of the density reaches the
