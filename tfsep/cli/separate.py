@@ -154,10 +154,11 @@ def _check_model(args: argparse.Namespace, priors: dict[str, str] | None) -> Ste
     """Refuse what the model's description rules out, before any input is read; return which stems are asked for."""
     from tfsep.models.selection import select
     from tfsep.separation.settings import SeparatorSettings
-    from tfsep.separation.stem_files import StemLayout
 
     chosen = select(args.model, args.posterior, priors, args.steps, args.segment, args.silence, args.without)
     SeparatorSettings.of_model(chosen.description["settings"], args.overlap, args.memory, args.stereo)
+    from tfsep.separation.stem_files import StemLayout
+
     if args.output == "-":
         return StemLayout(chosen.sources, only=args.source or args.two_stems)
     return StemLayout(chosen.sources, args.num_samples, args.two_stems, args.source)
