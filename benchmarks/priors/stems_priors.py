@@ -40,7 +40,7 @@ _KEPT = (
     "mean_auroc",
     "accuracy_per_source",
     "by_sigma",
-    "detection_scores",
+    "scores",
     "reference_classifier",
 )
 

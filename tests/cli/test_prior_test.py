@@ -53,7 +53,7 @@ def test_record_of_a_toy_model(call: Run, tmp_path: Path) -> None:
     assert found["sigma"] == 0.1 and [row["sigma"] for row in found["by_sigma"]] == [0.1, None]
     assert set(found["log_prob"]) == set(found["auroc"]) == set(found["accuracy_per_source"]) == set(PAIR)
     assert all(value <= bound + 1e-3 for row in found["gibbs_bound"].values() for _, value, bound in row)
-    assert {"accuracy", "auroc"} <= set(found["detection_scores"]["score_norms"]) and found["domain"] == "wave"
+    assert {"accuracy", "auroc"} <= set(found["scores"]["score_norms"]) and found["domain"] == "wave"
     assert found["level"] == pytest.approx(0.55, abs=0.3) and "ideal" not in found
     assert out.startswith("pair on toy-free: 4 excerpts a source, seed 2, domain wave, sigma 0.1\n")
 

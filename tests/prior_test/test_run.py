@@ -56,10 +56,10 @@ def test_every_noise_level_and_detection_score_is_reported(record: dict[str, Any
     headline = record["by_sigma"][2]
     assert headline["log_prob"] == record["log_prob"] and headline["accuracy"] == record["accuracy"]
     names = {"log_prob", "likelihood_ratio", "input_complexity", "typicality", "denoising_error", "score_norms"}
-    assert set(record["detection_scores"]) == names | {"loudness", "ratio_with_silence"}
+    assert set(record["scores"]) == names | {"loudness", "ratio_with_silence"}
     for name in ("likelihood_ratio", "ratio_with_silence", "input_complexity"):
-        assert record["detection_scores"][name]["accuracy"] == record["accuracy"]
-    for row in record["detection_scores"].values():
+        assert record["scores"][name]["accuracy"] == record["accuracy"]
+    for row in record["scores"].values():
         assert 0.0 <= row["accuracy"] <= 1.0 and set(row["auroc"]) == set(PAIR)
     assert set(record["out_of_distribution"]) == {
         "silence", "time_reversed", "pitch_shifted", *(f"noise_{s:g}" for s in cross_likelihood.NOISE_LEVELS)
@@ -69,7 +69,7 @@ def test_every_noise_level_and_detection_score_is_reported(record: dict[str, Any
 def test_silence_under_a_gaussian_is_its_likeliest_input(record: dict[str, Any]) -> None:
     assert record["silence_is_likelier"] == list(PAIR)
     assert record["out_of_distribution"]["silence"]["sine"]["auroc"] < 0.5
-    assert record["detection_scores"]["ratio_with_silence"]["silence_is_likelier"] == []
+    assert record["scores"]["ratio_with_silence"]["silence_is_likelier"] == []
 
 
 @pytest.mark.slow
@@ -107,8 +107,8 @@ def test_priors_with_only_a_score_are_named_and_scored(data: Any, gaussians: Pri
     quiet = replace(data, level=0.5)
     found = run.run(replace(gaussians, priors=priors), quiet, PriorTestSettings(num_examples=20))
     assert found["without_density"] == list(PAIR) and found["log_prob"] == {} and found["gibbs_bound"] == {}
-    assert found["method"] == "denoising_error" and set(found["detection_scores"]) == {"denoising_error", "score_norms"}
-    assert found["accuracy"] == found["detection_scores"]["denoising_error"]["accuracy"] > 0.5
+    assert found["method"] == "denoising_error" and set(found["scores"]) == {"denoising_error", "score_norms"}
+    assert found["accuracy"] == found["scores"]["denoising_error"]["accuracy"] > 0.5
     assert "ideal" not in found and found["level"] == 0.5
     text = tables.as_text(found)
     assert "only a score, no density: sine, square" in text and "score_norms" in text
@@ -119,7 +119,7 @@ def test_clean_priors_are_compared_without_noise_levels(data: Any, gaussians: Pr
     settings = PriorTestSettings(num_examples=8, sigmas=[None, 0.1])
     found = run.run(replace(gaussians, priors=priors), replace(data, level=0.5), settings)
     assert found["without_noise"] == list(PAIR) and found["sigma"] is None
-    assert "denoising_error" not in found["detection_scores"] and "prior" not in found["denoising"]["mean"]
+    assert "denoising_error" not in found["scores"] and "prior" not in found["denoising"]["mean"]
     waves = replace(data, level=0.5).excerpts("sine", 8)[..., np.newaxis]
     expected = np.mean(priors["square"].log_prob(waves)) / LENGTH
     assert found["log_prob"]["square"]["sine"] == pytest.approx(expected, abs=1e-4)

@@ -26,7 +26,7 @@ SONGS = {
     "A - B": {
         training: {
             **SHARES,
-            "detection_scores": {"likelihood_ratio": SHARES, "score_norms": {**SHARES, "accuracy": share}},
+            "scores": {"likelihood_ratio": SHARES, "score_norms": {**SHARES, "accuracy": share}},
             **({"reference_classifier": {"excerpts": SHARES}} if training == "contrastive" else {}),
         }
         for training, share in (("none", 0.5), ("contrastive", 0.8))
@@ -42,7 +42,7 @@ def record() -> dict[str, Any]:
         "by_sigma": [{"sigma": None, **SHARES}, {"sigma": 0.02, **SHARES}], "ideal": {"sigma": 0.02, **SHARES},
         "out_of_distribution": {"silence": dict.fromkeys(PAIR, {"mean": -1.0, "auroc": 0.25})},
         "confusion": SHARES["confusion"], "accuracy": 0.75, "mean_auroc": 0.9,
-        "detection_scores": {
+        "scores": {
             "log_prob": {**SHARES, "silence_is_likelier": ["sine"]},
             "likelihood_ratio": {**SHARES, "silence_is_likelier": []},
         },
@@ -91,7 +91,7 @@ def test_records_of_earlier_versions_are_read(tmp_path: Path) -> None:
     old |= {"referee": {"cuts": SHARES, "stems": {}}}  # alias
     old |= {"peakedness": {"priors": [{"curvature": 1.0}], "curvature": {"priors": [[0.1, 1.0]]}}}  # alias
     new = {
-        "detection_scores": {},
+        "scores": {},
         "excerpt_samples": 4,
         "without_log_det": {"by_weight": []},
         "reference_classifier": {"excerpts": SHARES, "stems": {}},

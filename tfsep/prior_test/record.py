@@ -18,7 +18,7 @@ from tfsep.errors import JobError
 #: Studies that a prior test does on demand, each an entry of its record.
 STUDIES = ("without_log_det", "curvature", "single", "reference_classifier")
 STUDY_ALIASES = {"published": "without_log_det", "peakedness": "curvature", "referee": "reference_classifier"}  # alias
-_ALIASES = {**STUDY_ALIASES, "scores": "detection_scores", "cut_samples": "excerpt_samples"}  # alias
+_ALIASES = {**STUDY_ALIASES, "cut_samples": "excerpt_samples"}  # alias
 _ALIASES_WITHIN = {
     "without_log_det": {"readings": "by_weight"},  # alias
     "curvature": {"curvature": "mean_curvature"},  # alias
@@ -184,7 +184,7 @@ class Record(TypedDict, total=False):
     silence_is_likelier: list[str] | None
     histograms: dict[str, Histogram]
     gibbs_bound: dict[str, list[list[float]]]
-    detection_scores: dict[str, DetectionScore]
+    scores: dict[str, DetectionScore]
     ideal: IdealCrossLikelihood
     denoising: DenoisingTable
     without_log_det: WithoutLogDet

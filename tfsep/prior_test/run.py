@@ -131,9 +131,9 @@ def run(
         record |= _with_density(dense, levels, report)
     if noisy is not None:
         report("scores over noise levels")
-        record["detection_scores"] = {**record.get("detection_scores", {}), **_from_scores(noisy)}
+        record["scores"] = {**record.get("scores", {}), **_from_scores(noisy)}
     if dense is None:
-        record |= _headline_of_scores(record.get("detection_scores", {}))
+        record |= _headline_of_scores(record.get("scores", {}))
     if settings.with_ideal and data.name == "toy" and data.level is None:
         report("ideal prior")
         best = ideal(tested)
@@ -218,7 +218,7 @@ def _with_density(subject: Subject, sigmas: Sequence[float | None], report: Repo
         "silence_is_likelier": cross_likelihood.silence_is_likelier(table, names),
         "histograms": cross_likelihood.histograms(table, names, names),
         "gibbs_bound": {name: gibbs_rows(scorer, _SCORED, data.seed) for name, scorer in scorers.items()},
-        "detection_scores": {name: detection_scores.summarise(values, names) for name, values in scores.items()},
+        "scores": {name: detection_scores.summarise(values, names) for name, values in scores.items()},
     }
 
 

@@ -48,7 +48,7 @@ def _cross(record: Record) -> list[str]:
 
 def _detection_scores(record: Record) -> list[str]:
     lines = [_line("detection score", ["accuracy", "AUROC", "silence"])]
-    for name, row in record.get("detection_scores", {}).items():
+    for name, row in record.get("scores", {}).items():
         lines.append(_shares(name, row, ", ".join(row["silence_is_likelier"])))
     if "ideal" in record:
         lines.append(_shares("ideal prior", record["ideal"], ""))
@@ -115,7 +115,7 @@ def detection_scores(record: Record) -> str:
     """Tabulate accuracy and AUROC of every detection score, and under which priors silence has a higher one."""
     sources = list(record["log_prob"])
     rows = []
-    for name, row in record["detection_scores"].items():
+    for name, row in record["scores"].items():
         silent = ", ".join(row["silence_is_likelier"]) or "none"
         rows.append([*_areas(name.replace("_", " "), row, sources), silent])
     if "reference_classifier" in record:
@@ -170,7 +170,7 @@ def summary(record: Record) -> str:
     """Tabulate discrimination, smoothness and sharpness of one model in one line."""
     curvature_at = {sigma: mean for sigma, mean in record["curvature"]["mean_curvature"]["priors"]}
     errors, index = record["denoising"]["mean"], record["denoising"]["sigmas"].index(0.5)
-    ratio = record["detection_scores"]["likelihood_ratio"]["mean_auroc"]
+    ratio = record["scores"]["likelihood_ratio"]["mean_auroc"]
     gains = [row["tweedie"] for row in record["single"]["rows"] if row["sigma"] == 0.5]
     prior, wiener = errors["prior"][index], errors["wiener"][index]
     over = "-" if prior is None or wiener is None else f"{prior / wiener:.2f}"
@@ -240,7 +240,7 @@ def left_out(songs: Songs) -> str:
         for training, found in tests.items():
             known = found["accuracy_per_source"] or {}
             cells = [percent(known[name]) if name in known else "-" for name in names]
-            scores = found["detection_scores"]
+            scores = found["scores"]
             best = max(scores, key=lambda name: scores[name]["accuracy"]).replace("_", " ")
             first, *others = _means_over([found])
             others[2] += f" ({best})"
@@ -255,7 +255,7 @@ def left_out(songs: Songs) -> str:
 
 def _means_over(tests: Sequence[Record]) -> list[str]:
     """Average accuracy, AUROC, that of the likelihood ratio, the best accuracy and the reference classifier's."""
-    scores = [found["detection_scores"] for found in tests]
+    scores = [found["scores"] for found in tests]
     classified = [found["reference_classifier"]["excerpts"] for found in tests if "reference_classifier" in found]
     return [
         percent(_mean([found["accuracy"] for found in tests])),
