@@ -69,10 +69,20 @@ def test_files_and_modules_that_pages_name_are_there(page: Path) -> None:
     text = page.read_text(encoding="utf-8")
     for name in re.findall(r"`((?:tfsep|benchmarks|tests|docs)/[\w./]+)`", text):
         assert (REPOSITORY / name).exists(), name
-    for name in re.findall(r"`(gin/[\w./]+)`", text):
-        assert (REPOSITORY / name).is_dir() or gin_files.find(name).is_file()
+    for name in gin_paths(text):
+        assert (REPOSITORY / name).exists(), name
     for module in re.findall(r"python3? -m (benchmarks(?:\.\w+)*)", text):
         assert importlib.util.find_spec(module), module
+
+
+def gin_paths(text: str) -> list[str]:
+    """Return the files and folders of gin/ that a page names, in commands too, as they are written."""
+    return re.findall(r"(?<![\w./-])gin/[\w/]+(?:\.\w+)?", text)
+
+
+def test_gin_paths_are_found() -> None:
+    text = "`gin/a.gin`, bin/train --gin_file=gin/data/b.gin, (`gin/paper`) [c](../gin/c.gin), runs/gin/d.gin."
+    assert gin_paths(text) == ["gin/a.gin", "gin/data/b.gin", "gin/paper"]
 
 
 def test_commands_are_found() -> None:

@@ -88,9 +88,7 @@ def test_no_private_word_is_left() -> None:
         + list(private_words((REPOSITORY / path).read_text(encoding="utf-8")))
     ]
     assert len(paths) > 300
-    assert not found, f"{len(found)} private words (see the table of words in the architecture page):\n" + "\n".join(
-        found
-    )
+    assert not found, f"{len(found)} private words (see Words in docs/developing.md):\n" + "\n".join(found)
 
 
 @pytest.mark.parametrize(

@@ -89,15 +89,15 @@ SECTIONS = (
             "*sampler* rows start a sampler from noise with the named priors; their *composition* starts from "
             "the masks of `toy`. *ideal* is the density of the toy generator itself.",
             "*score* is a denoiser (the bundled `toy-score`), *score (retrieval)* one that compares with kept "
-            "spectra (`gin/retrieval_wave.gin`).",
-            "*lifting* and *nice* are flows (`gin/lifting_wave.gin`, `gin/nice_wave.gin`). Their densities are "
-            "good, but their gradients lead nowhere from noise, whatever the sampler.",
-            "*mean_field* is `gin/toy_mean_field_exchanged.gin`, a posterior trained on the evidence lower "
+            "spectra (`gin/ablations/retrieval_wave.gin`).",
+            "*lifting* and *nice* are flows (`gin/lifting_wave.gin`, `gin/ablations/nice_wave.gin`). Their densities "
+            "are good, but their gradients lead nowhere from noise, whatever the sampler.",
+            "*mean_field* is `gin/ablations/toy_mean_field_exchanged.gin`, a posterior trained on the evidence lower "
             "bound alone. It gives 10.6 dB by its masks and 64.7 dB as a start for Gibbs updates. Without "
             "exchanges of sources while it trains it gives 6.8 dB, and with one random pair a step 8.9 dB.",
-            "*toy_refined* puts a waveform stage and a conditional flow behind the masks of `toy`. *toy_both* "
+            "*toy_refined* puts a waveform refinement and a conditional flow behind the masks of `toy`. *toy_both* "
             "trains them on simulated pairs and on the evidence lower bound together.",
-            "*toy_supervised* is the amortised network trained on true pairs (`gin/toy_supervised.gin`). The "
+            "*toy_supervised* is the amortised network trained on true pairs (`gin/ablations/toy_supervised.gin`). The "
             "toy's sources are independent, so true pairs teach what simulated ones do.",
             "Intervals that should hold 90 % of the truth hold 91 % for *amortised* of `toy`, and 87 % for "
             "*toy_refined* and *toy_both* (`--calibration` of `bin/evaluate`).",
@@ -106,8 +106,8 @@ SECTIONS = (
             "a key, or take each other's note in some segments. There the ideal prior in the same "
             "posterior fails alike, and a start at the true sources does not: the search fails.",
             "A composition keeps the stages that win on validation mixtures and says which. With Langevin "
-            'dynamics as a third stage (`gin/toy_langevin.gin`) it printed "amortised 21.07 dB, gibbs 84.34 dB, '
-            'langevin 63.57 dB on 64 validation mixtures; keeps amortised > gibbs".',
+            'dynamics as a third stage (`gin/ablations/toy_langevin.gin`) it printed "amortised 21.07 dB, '
+            'gibbs 84.34 dB, langevin 63.57 dB on 64 validation mixtures; keeps amortised > gibbs".',
         ),
     ),
     Section(
@@ -118,7 +118,7 @@ SECTIONS = (
         "toy-free",
         (
             "The bundled model alone is `bin/evaluate --model toy-free --data toy-free`.",
-            "The rows of `toy` show a model outside what it was trained on: it knows the 88 keys alone.",
+            "The rows of `toy` show a model outside what it was trained on: it was trained on the 88 keys alone.",
         ),
     ),
     Section(
@@ -167,16 +167,16 @@ SECTIONS = (
     ),
     Section(
         "Priors of the toy",
-        "How well each prior names its source, removes noise and matches the true density, on 2,048 "
+        "How well each prior classifies excerpts, removes noise and matches the true density, on 2,048 "
         "held-out excerpts a source. [The page on priors](priors.md) explains the columns and what was "
         "tried.",
         "python -m benchmarks.priors.prior_quality --model=toy --model=runs/lifting_stft/model ...",
         "prior_quality",
         notes=(
-            "At sigma 0.02 the learned wavetables name every source. Their denoising error is within 1.10 of "
-            "the ideal prior's at sigma 1 to 0.1, and their log-density less than 0.001 nats per dimension "
-            "below it.",
-            "The best flows name every source too, over waves and over spectrograms, but denoise far worse.",
+            "At sigma 0.02 the learned wavetables classify every excerpt correctly. Their denoising error is "
+            "within 1.10 of the ideal prior's at sigma 1 to 0.1, and their log-density less than 0.001 nats per "
+            "dimension below it.",
+            "The best flows do so too, over waves and over spectrograms, but denoise far worse.",
         ),
     ),
     Section(
@@ -321,17 +321,17 @@ def chosen_table(results: Path, card: Path = CARD) -> str:
     left_out = _LEFT_OUT.search(card.read_text(encoding="utf-8"))
     if left_out is None:
         raise InputError(f"{card} must give the mean over the real songs left out of training, found none")
-    songs = "four real songs, each left out of training, stems at like levels"
+    songs = "four real songs, each left out of training, stems brought to similar levels"
     lines.append(f"| {songs} | networks like `songs` | {left_out[1]} | - |")
     return "\n".join(lines)
 
 
-def _mean(scores: Mapping[str, object]) -> str:
-    return f"{scores['mean_si_sdri']:.1f}"
+def _mean(metrics: Mapping[str, object]) -> str:
+    return f"{metrics['mean_si_sdri']:.1f}"
 
 
 def _mask(record: Mapping[str, object]) -> Mapping[str, object]:
-    """Return the scores of the ideal ratio mask on the mixtures of a record."""
+    """Return the metrics of the ideal ratio mask on the mixtures of a record."""
     baselines = record["baselines"]
     assert isinstance(baselines, Mapping)
     return baselines["ideal_ratio_mask"]
