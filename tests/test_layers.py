@@ -23,7 +23,7 @@ MOST_LINES = 500
 # Lowest first. A layer is a set of packages (and modules) that do not import each other.
 LAYERS = (
     ("errors", "axes", "bundled"),
-    ("mixing", "parameters"),
+    ("mixing", "parameters", "atomic"),
     ("runtime",),
     ("audio", "metrics"),
     ("data",),
@@ -94,6 +94,7 @@ BANNED = {
 LIGHT = (
     "tfsep.errors",
     "tfsep.axes",
+    "tfsep.atomic",
     "tfsep.parameters",
     "tfsep.audio.files",
     "tfsep.audio.resample",

@@ -13,7 +13,7 @@ import pytest
 import tensorflow as tf
 
 from tfsep.errors import InputError, JobError
-from tfsep.training.checkpoints import TaskFolder, clear_run, clear_task, write_text
+from tfsep.training.checkpoints import TaskFolder, clear_run, clear_task
 from tfsep.training.trainer import Trainer
 
 ABOUT = {"task": "gaussian", "seed": 0, "learning_rate": 0.02}
@@ -165,10 +165,3 @@ def test_a_folder_that_cannot_be_made_is_one_line(tmp_path: Path, trainer: Train
     (tmp_path / "file").write_text("")
     with pytest.raises(JobError, match="cannot write .*file/task"):
         claim(tmp_path / "file" / "task", trainer)
-
-
-def test_text_is_written_whole(tmp_path: Path) -> None:
-    write_text(tmp_path / "a.txt", "first")
-    write_text(tmp_path / "a.txt", "sécond")
-    assert (tmp_path / "a.txt").read_text(encoding="utf-8") == "sécond"
-    assert len(list(tmp_path.iterdir())) == 1

@@ -19,7 +19,7 @@ from types import TracebackType
 import numpy as np
 import soundfile
 
-from tfsep.audio.atomic import replacing
+from tfsep.atomic import replacing
 from tfsep.audio.riff import missing_bytes
 from tfsep.errors import JobError
 

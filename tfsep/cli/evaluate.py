@@ -6,14 +6,14 @@ Prints a table to stdout and writes the whole record as JSON.
 from __future__ import annotations
 
 import argparse
-import json
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from tfsep.atomic import write_json
 from tfsep.cli import runner
-from tfsep.errors import InputError, JobError
+from tfsep.errors import InputError
 from tfsep.models.selection import select
 from tfsep.separation.settings import SeparatorSettings
 
@@ -88,7 +88,7 @@ def _evaluate(argv: Sequence[str]) -> int:
         record = separation.evaluate(separator, settings, progress=bar.update)
     print(separation.as_text(record))
     if args.json:
-        _write(Path(args.json), record)
+        write_json(args.json, record, indent=2)
     return 0
 
 
@@ -104,17 +104,6 @@ def _check(args: argparse.Namespace) -> None:
         raise InputError(f"--balance_db must lie in 0..100 and is for a folder of stems, got {args.balance_db:g}")
     if args.json and Path(args.json).is_dir():
         raise InputError(f"--json must name a file, got the folder {args.json}")
-
-
-def _write(path: Path, record: Mapping[str, object]) -> None:
-    """Write the record whole or not at all."""
-    from tfsep.audio.atomic import replacing
-
-    try:
-        with replacing(path) as temporary:
-            temporary.write_text(json.dumps(record, indent=2, allow_nan=False) + "\n", encoding="utf-8")
-    except OSError as error:
-        raise JobError(f"{path} cannot be written: {error.strerror}") from error
 
 
 def _progress() -> tqdm[None]:

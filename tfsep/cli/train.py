@@ -14,6 +14,7 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
+from tfsep.atomic import write_text
 from tfsep.cli import runner
 from tfsep.errors import InputError, JobError
 
@@ -100,7 +101,7 @@ def claim(save_dir: Path, seed: int, bindings: dict[str, str], resume: bool) -> 
         InputError: the folder holds models of a run with another seed or another setting that
             decides the outcome, or a config.gin that is not this command's.
     """
-    from tfsep.training.checkpoints import DESCRIPTION, clear_run, write_text
+    from tfsep.training.checkpoints import DESCRIPTION, clear_run
 
     file = save_dir / RUN
     now = {"seed": seed, "settings": bindings}
@@ -145,7 +146,6 @@ def _decisive(run: dict[str, object]) -> dict[str, str]:
 
 def _write_config(save_dir: Path) -> None:
     from tfsep import config
-    from tfsep.training.checkpoints import write_text
 
     settings = "".join(f"{name} = {value}\n" for name, value in config.bindings().items())
     write_text(save_dir / CONFIG, config.operative_config() or settings)

@@ -24,8 +24,8 @@ from typing import Protocol, TypedDict
 
 import numpy as np
 
+from tfsep.atomic import write_text
 from tfsep.audio import files
-from tfsep.audio.atomic import replacing
 from tfsep.data.stems import StemsData
 from tfsep.errors import InputError, JobError
 
@@ -129,8 +129,7 @@ def decoded(path: Path, folder: Path) -> Path:
             raise _broken(path, error) from error
         with files.Writer(folder / f"{name}.flac", round(track.rate), audio.shape[1], "16", "flac") as writer:
             writer.write(audio.T)
-    with replacing(mark) as temporary:
-        temporary.write_text(stamp, encoding="utf-8")
+    write_text(mark, stamp)
     return folder
 
 

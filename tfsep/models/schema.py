@@ -14,11 +14,11 @@ one, ``keep`` and ``scores`` of a composition, whose ``stages`` are explained in
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any, TypeAlias, TypedDict, cast
 
+from tfsep.atomic import write_text
 from tfsep.errors import InputError
 
 FORMAT = 1
@@ -81,12 +81,9 @@ def read_description(file: Path) -> ModelDescription:
 
 def write_description(folder: Path, description: ModelDescription) -> None:
     """Write ``model.json`` into a folder, whole or not at all; the folder is created if absent."""
-    folder.mkdir(parents=True, exist_ok=True)
-    temporary = folder / (MODEL_FILE + ".part")
     content: Mapping[str, object] = {**description}
     ordered = {name: content[name] for name in ModelDescription.__annotations__ if name in content}
-    temporary.write_text(json.dumps(ordered, indent=2) + "\n", encoding="utf-8")
-    os.replace(temporary, folder / MODEL_FILE)
+    write_text(folder / MODEL_FILE, json.dumps(ordered, indent=2) + "\n")
 
 
 def _renamed(entry: Entry) -> Entry:

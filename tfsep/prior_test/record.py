@@ -12,8 +12,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, TypeAlias, TypedDict, cast
 
-from tfsep.audio.atomic import replacing
-from tfsep.errors import JobError
+from tfsep.atomic import write_json
 
 #: Studies that a prior test does on demand, each an entry of its record.
 STUDIES = ("without_log_det", "curvature", "single", "reference_classifier")
@@ -199,7 +198,7 @@ Songs: TypeAlias = dict[str, dict[str, Record]]
 
 
 def current(record: Mapping[str, Any]) -> Record:
-    """Give the keys of a record of an earlier version their names of today; values stay what they are."""
+    """Map the keys of a record of an earlier version to their present names; values stay as they are."""
     found = {_ALIASES.get(key, key): value for key, value in record.items()}
     for part, names in _ALIASES_WITHIN.items():
         if part in found:
@@ -226,11 +225,7 @@ def write(path: Path, record: Mapping[str, object]) -> None:
     Raises:
         JobError: if the file cannot be written.
     """
-    try:
-        with replacing(path) as temporary:
-            temporary.write_text(json.dumps(_finite(record), indent=1, allow_nan=False) + "\n", encoding="utf-8")
-    except OSError as error:
-        raise JobError(f"{path} cannot be written: {error.strerror}") from error
+    write_json(path, _finite(record), indent=1)
 
 
 def _finite(value: object) -> object:

@@ -13,8 +13,8 @@ from pathlib import Path
 
 import numpy as np
 
+from tfsep.atomic import write_text
 from tfsep.audio import files
-from tfsep.audio.atomic import replacing
 
 DESCRIPTION = "song.json"
 
@@ -47,6 +47,5 @@ def write_song(
         mixed = sound if channels == 2 else sound.mean(axis=0, keepdims=True)
         with files.Writer(folder / f"{source}.flac", sample_rate, channels, "16", "flac") as writer:
             writer.write(mixed)
-    with replacing(description) as temporary:
-        temporary.write_text(described, encoding="utf-8")
+    write_text(description, described)
     return folder

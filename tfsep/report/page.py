@@ -11,7 +11,7 @@ from pathlib import Path
 import jinja2
 import numpy as np
 
-from tfsep.audio.atomic import replacing
+from tfsep.atomic import replacing
 from tfsep.errors import InputError, JobError
 from tfsep.metrics.streaming_si_sdr import LIMIT_DB, SeparationMetric
 from tfsep.report import pictures

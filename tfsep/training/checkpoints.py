@@ -1,9 +1,9 @@
-"""Keep a task's folder: checkpoints of all that a resume needs, and which run may write there.
+"""The folder of a training task: its files, and which training may write them.
 
-    save_dir/<task>/task.json       task name, seed, deciding settings, names and shapes of the
-    weights save_dir/<task>/checkpoint      ckpt-<step>.index, ckpt-<step>.data-*: the newest
-    ``keep`` checkpoints save_dir/<task>/curve.jsonl     the training curve save_dir/<task>/events/
-    TensorBoard
+    save_dir/<task>/task.json     task name, seed, deciding settings, names and shapes of weights
+    save_dir/<task>/ckpt-*        the newest ``keep`` checkpoints, listed in the file checkpoint
+    save_dir/<task>/curve.jsonl   the training curve
+    save_dir/<task>/events/       TensorBoard
 
 Rules: a folder with another task.json is refused, unless ``resume`` is off. With ``resume`` off a
 folder that holds a task.json is emptied of the four things above and of nothing else. A folder that
@@ -15,12 +15,12 @@ from __future__ import annotations
 import contextlib
 import json
 import logging
-import os
 import shutil
 from pathlib import Path
 
 import tensorflow as tf
 
+from tfsep.atomic import write_text
 from tfsep.axes import Settings
 from tfsep.errors import InputError, JobError
 from tfsep.training.trainer import Trainer
@@ -50,13 +50,6 @@ def clear_run(save_dir: Path) -> None:
     """Remove every task that training wrote below a folder, see :func:`clear_task`."""
     for description in sorted(save_dir.glob(f"*/{DESCRIPTION}")):
         clear_task(description.parent)
-
-
-def write_text(path: Path, text: str) -> None:
-    """Write a text file under a temporary name and rename it, so that it is never incomplete."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    temporary.write_text(text, encoding="utf-8")
-    temporary.replace(path)
 
 
 class TaskFolder:

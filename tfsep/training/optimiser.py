@@ -3,11 +3,16 @@
 Learning rate of step t (from 0), peak r, W warm-up steps, T steps, n returns to an earlier
 checkpoint:
 
-    rate(t) = r 2^-n  min(1, (t + 1) / W)  d(t),   d(t) = (1 + cos(pi (t - W) / (T - W))) / 2 after
-    the warm-up, or 1.
+    rate(t) = r 2^-n  min(1, (t + 1) / W)  d(t)
+    d(t) = (1 + cos(pi (t - W) / (T - W))) / 2
 
-Averaged weights after step t (from 0), decay b: a <- b_t a + (1 - b_t) w with b_t = min(b, (1 + t)
-/ (10 + t)), so that the start is forgotten in short trainings.
+d is 1 during the warm-up and for constant decay.
+
+Averaged weights after step t (from 0), decay b:
+
+    a <- b_t a + (1 - b_t) w,  b_t = min(b, (1 + t) / (10 + t))
+
+so that the start is forgotten in short trainings.
 """
 
 from __future__ import annotations

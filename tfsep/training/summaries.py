@@ -18,7 +18,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from tfsep.training.checkpoints import write_text
+from tfsep.atomic import write_text
 from tfsep.training.trainer import Trainer
 
 MAX_WAVEFORMS = 4

@@ -1,8 +1,9 @@
-"""Files that are there whole or not at all: written under a temporary name in their folder, then renamed."""
+"""Write files whole or not at all: under a temporary name in their folder, which is then renamed."""
 
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import secrets
 from collections.abc import Iterator
@@ -20,13 +21,13 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
     them; a file that was at ``path`` stays as it was.
 
     Args:
-        path: Where the file is to be.
+        path: where the file is to be.
 
     Yields:
         The path of an empty file in the same folder, to be written.
 
     Raises:
-        JobError: The folder cannot be made or written, or ``path`` is a folder.
+        JobError: if the folder cannot be made or written, or ``path`` is a folder.
     """
     target = Path(path)
     temporary = target.parent / f".{secrets.token_hex(8)}.part"
@@ -48,6 +49,31 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
                 temporary.unlink(missing_ok=True)
                 for folder in reversed(made):
                     folder.rmdir()
+
+
+def write_text(path: str | os.PathLike[str], text: str) -> None:
+    """Write a text file in UTF-8 whole or not at all, see :func:`replacing`.
+
+    Raises:
+        JobError: if the file cannot be written.
+    """
+    with replacing(path) as temporary, _explained(Path(path)):
+        temporary.write_text(text, encoding="utf-8")
+
+
+def write_json(path: str | os.PathLike[str], value: object, indent: int) -> None:
+    """Write a value as JSON, whole or not at all, see :func:`replacing`.
+
+    Args:
+        path: where the file is to be.
+        value: plain data, in which every number is finite.
+        indent: spaces by which each depth is indented.
+
+    Raises:
+        JobError: if the file cannot be written.
+        ValueError: for a number that is not finite.
+    """
+    write_text(path, json.dumps(value, indent=indent, allow_nan=False) + "\n")
 
 
 def _make_folders(folder: Path, made: list[Path]) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tfsep.audio.atomic import replacing
+from tfsep.atomic import replacing, write_json, write_text
 from tfsep.errors import JobError
 
 
@@ -65,3 +65,28 @@ def test_paths_that_cannot_be_written_are_named(tmp_path: Path, place: str) -> N
         pass
     assert "\n" not in str(caught.value)
     assert left_in(tmp_path) == ["file", "folder"]
+
+
+def test_text_is_written_whole(tmp_path: Path) -> None:
+    write_text(tmp_path / "a.txt", "first")
+    write_text(tmp_path / "a.txt", "sécond")
+    assert (tmp_path / "a.txt").read_text(encoding="utf-8") == "sécond" and left_in(tmp_path) == ["a.txt"]
+
+
+def test_a_text_that_cannot_be_written_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*args: object, **kwargs: object) -> int:
+        raise OSError(28, "No space left on device")
+
+    (tmp_path / "a.txt").write_text("old")
+    monkeypatch.setattr(Path, "write_text", full)
+    with pytest.raises(JobError, match=r"cannot write .*a\.txt: No space left on device"):
+        write_text(tmp_path / "a.txt", "new")
+    assert (tmp_path / "a.txt").read_text() == "old" and left_in(tmp_path) == ["a.txt"]
+
+
+def test_json_is_indented_and_finite(tmp_path: Path) -> None:
+    write_json(tmp_path / "a.json", {"b": [1.5, None]}, indent=1)
+    assert (tmp_path / "a.json").read_text() == '{\n "b": [\n  1.5,\n  null\n ]\n}\n'
+    with pytest.raises(ValueError, match="not JSON compliant"):
+        write_json(tmp_path / "a.json", float("nan"), indent=1)
+    assert left_in(tmp_path) == ["a.json"]
