@@ -15,7 +15,7 @@ from tfsep import mixing, posteriors
 from tfsep.errors import InputError
 from tfsep.models import weights
 from tfsep.posteriors.amortised import Amortised
-from tfsep.training.objectives import simulated_pairs
+from tfsep.training.pair_objectives import simulated_pairs
 
 SEGMENT = 256
 KINDS: dict[str, dict[str, Any]] = {

@@ -17,8 +17,8 @@ from tfsep.errors import InputError
 from tfsep.models.store import load_model
 from tfsep.recipes import posteriors
 from tfsep.recipes import train as recipe
+from tfsep.training.posterior_objectives import ObjectiveSettings
 from tfsep.training.task import FitSettings
-from tfsep.training.variational import ObjectiveSettings
 
 RATE, SEGMENT, PAIR = 16000, 64, ("sine", "square")
 GLOW = dict(

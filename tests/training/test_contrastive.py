@@ -12,7 +12,7 @@ from scipy.special import log_softmax
 from tfsep import priors
 from tfsep.errors import InputError
 from tfsep.training.contrastive import PriorEnsemble, contrastive
-from tfsep.training.objectives import noised
+from tfsep.training.prior_objectives import noised
 
 SEED = np.array([4, 2])
 GLOW: dict[str, Any] = {

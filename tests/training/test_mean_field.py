@@ -12,8 +12,8 @@ import tensorflow as tf
 
 from tfsep import mixing, priors
 from tfsep.errors import InputError
-from tfsep.training import mean_field, variational
-from tfsep.training.variational import ObjectiveSettings
+from tfsep.training import mean_field, posterior_objectives
+from tfsep.training.posterior_objectives import ObjectiveSettings
 
 TIME, GAINS, SIGMA = 6, (0.5, 0.25), 0.7
 VARIANCES = (1.0, 4.0)
@@ -106,12 +106,12 @@ def test_it_is_reached_through_the_settings() -> None:
     settings = ObjectiveSettings(kind="mean_field", largest_sigma=4.0, smallest_sigma=1.0, annealed=1.0)
     assert settings.needs_priors
     single = [priors.build("gaussian", event_shape=(TIME, 1), variances=v) for v in VARIANCES]
-    objective = variational.build(settings, single)
+    objective = posterior_objectives.build(settings, single)
     batch = tf.cast(sources(), tf.float32)
     _, metrics = objective(Free(), (batch, tf.fill([40], 0.5)), tf.constant([0, 0]))
     assert float(metrics["prior_sigma"]) == pytest.approx(2.0)
     with pytest.raises(InputError, match="needs a prior for each source"):
-        variational.build(settings, None)
+        posterior_objectives.build(settings, None)
 
 
 def test_a_family_that_it_would_not_train_is_refused(gaussians: list[Any]) -> None:
@@ -177,7 +177,7 @@ def test_pairs_of_every_step_are_exchanged_whatever_the_seed() -> None:
 def test_pairs_that_are_none_are_refused(pairs: Any) -> None:
     single = [priors.build("gaussian", event_shape=(TIME, 1), variances=v) for v in VARIANCES]
     with pytest.raises(InputError, match=r"objective.exchanges (must be pairs|are indices of 2 sources)"):
-        variational.build(ObjectiveSettings(kind="mean_field", exchanges=pairs), single)
+        posterior_objectives.build(ObjectiveSettings(kind="mean_field", exchanges=pairs), single)
 
 
 def test_exchanges_belong_to_this_objective() -> None:

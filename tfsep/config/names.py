@@ -85,7 +85,7 @@ TABLE = (
     Entry("musdb", "tfsep.data.musdb", "MusdbData", group="data"),
     Entry("pooled", "tfsep.data.pooled", "PooledData", group="data"),
     Entry("aligned_stems", "tfsep.baselines.supervised", "AlignedStems", group="data"),
-    Entry("objective", "tfsep.training.variational", "ObjectiveSettings"),
+    Entry("objective", "tfsep.training.posterior_objectives", "ObjectiveSettings"),
     Entry("train", "tfsep.recipes.train", "train", closed=_RUN),
     Entry("fine_tune", "tfsep.recipes.fine_tuning", "fine_tune", closed=_RUN),
     Entry("refine", "tfsep.recipes.add_priors", "refine", closed=_RUN),

@@ -26,9 +26,9 @@ from tfsep.posteriors.base import Posterior
 from tfsep.posteriors.composition import Composition
 from tfsep.posteriors.gibbs import CHOICES
 from tfsep.priors.base import Prior
-from tfsep.training import variational
+from tfsep.training import posterior_objectives
+from tfsep.training.posterior_objectives import ObjectiveSettings
 from tfsep.training.task import FitSettings, Task
-from tfsep.training.variational import ObjectiveSettings
 
 VALIDATION = "validation"
 _VALIDATION_STEP = -1
@@ -112,7 +112,7 @@ def posterior_task(
     return Task(
         name="posterior",
         build=build,
-        objective=variational.build(objective, priors),
+        objective=posterior_objectives.build(objective, priors),
         dataset=dataset,
         sample_rate=data.sample_rate,
         preview=preview,

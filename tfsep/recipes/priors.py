@@ -16,7 +16,7 @@ from tfsep.errors import InputError
 from tfsep.models import weights
 from tfsep.models.schema import Entry
 from tfsep.priors.base import Prior
-from tfsep.training import objectives
+from tfsep.training import prior_objectives
 from tfsep.training.task import FitSettings, Task
 
 _VALIDATION_STEP = -1
@@ -114,7 +114,7 @@ def prior_task(
 
     def preview(model: Prior) -> dict[str, np.ndarray]:
         if background is not None:
-            _, noisy, sigma = objectives.noised_pair(model, held_out, tf.constant([seed, 0]))
+            _, noisy, sigma = prior_objectives.noised_pair(model, held_out, tf.constant([seed, 0]))
             found = {"noisy": noisy, "denoised": model.denoise(noisy, sigma)}
             return {name: wave[:_PREVIEWS, :, 0].numpy() for name, wave in found.items()}
         events = model.sample(_PREVIEWS, (seed, 0))
@@ -122,16 +122,16 @@ def prior_task(
         return {"sample": samples, "data": clean[:_PREVIEWS].numpy()}
 
     def validate(model: Prior) -> dict[str, float]:
-        found = objectives.prior_objective(model, held_out, tf.constant([seed, 0]))[1]
+        found = prior_objectives.prior_objective(model, held_out, tf.constant([seed, 0]))[1]
         return {name: float(value) for name, value in found.items()}
 
     return Task(
         name=source,
         build=lambda: priors.build(**arguments),
-        objective=objectives.prior_objective,
+        objective=prior_objectives.prior_objective,
         dataset=lambda step: batches(data, step),
         sample_rate=data.sample_rate,
-        initialise=objectives.initialise_prior,
+        initialise=prior_objectives.initialise_prior,
         preview=preview,
         validate=validate,
     )

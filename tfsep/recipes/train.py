@@ -27,8 +27,8 @@ from tfsep.priors.base import Prior
 from tfsep.recipes.posteriors import VALIDATION, calibrate, choose_restarts, choose_stages, posterior_task
 from tfsep.recipes.priors import learned_prior, prior_task
 from tfsep.training.loop import fit
+from tfsep.training.posterior_objectives import ObjectiveSettings
 from tfsep.training.task import FitSettings
-from tfsep.training.variational import ObjectiveSettings
 
 #: A posterior's arguments and what was trained of it, None where nothing is learned.
 Trained: TypeAlias = tuple[Entry, Posterior | None]

@@ -23,7 +23,7 @@ import tensorflow as tf
 from tfsep.axes import Events, Sigma, Sources
 from tfsep.errors import InputError
 from tfsep.priors.base import Prior
-from tfsep.training.objectives import noised
+from tfsep.training.prior_objectives import noised
 from tfsep.training.task import Loss
 
 

@@ -16,7 +16,7 @@ Its gradient in :math:`u_k` is :math:`\partial D_k/\partial u_k\,(o_k - u_k)/\si
 :math:`o_k = D_k + (m - \sum_j a_j D_j)/a_k`, what the other sources leave to source k. The matrix
 is the Fisher information of q in :math:`u_k`, up to :math:`\sigma_k^2`. Without it the rest is the
 natural gradient, the direction of a Jacobi update (:mod:`tfsep.posteriors.gibbs`), so the network's
-target is :math:`o_k`. A plain Gaussian q, as in :mod:`tfsep.training.variational`, depends on its
+target is :math:`o_k`. A plain Gaussian q, as in :mod:`tfsep.training.evidence_lower_bound`, depends on its
 own share of the mixture only and stays between the modes.
 
 That direction is a local one: two sources that are swapped explain the mixture nearly as well, and
@@ -25,7 +25,7 @@ raises the bound, the network is trained on the update from there. If a pair is 
 only, the network has two conflicting targets and keeps the more frequent one: pairs that are known
 to be swapped belong into every step.
 
-The noise level falls during training as in :mod:`tfsep.training.variational`.
+The noise level falls during training as in :mod:`tfsep.training.posterior_objectives`.
 
 Sources: Khan and Lin 2017 (conjugate-computation variational inference), section 3, for natural
 gradients as gradients in expectation parameters; Robbins 1956 for D; Ueda et al. 2000 (split and
@@ -47,7 +47,7 @@ from tfsep.axes import Nats, Sources, Waves
 from tfsep.errors import InputError
 from tfsep.posteriors.base import events_of
 from tfsep.priors.base import Prior
-from tfsep.training import objectives
+from tfsep.training import pair_objectives
 from tfsep.training.task import Loss
 
 T = TypeVar("T")
@@ -137,7 +137,7 @@ def any_pair(num_sources: int, seed: tf.Tensor, exchange: Callable[[tuple[int, i
 
 
 def natural_gradient(
-    posterior: objectives.LearnedPosterior,
+    posterior: pair_objectives.LearnedPosterior,
     priors: Sequence[Prior],
     sources: Sources,
     sigma: tf.Tensor,
@@ -185,7 +185,7 @@ def natural_gradient(
     means = tf.stop_gradient(means)
     left = mixing.residual(mixture, means, gains)
     offered = tf.stop_gradient(means + left[:, tf.newaxis] / column)
-    _, power, relative, profile = objectives.errors_of_means(gains, mixture, offered, shares)
+    _, power, relative, profile = pair_objectives.errors_of_means(gains, mixture, offered, shares)
     missed += 1e-6 * power[:, tf.newaxis, tf.newaxis]
     nll = 0.5 * missed * tf.exp(-2.0 * spread) + spread - 0.5 * tf.math.log(power)[:, tf.newaxis, tf.newaxis]
     nll = tf.reduce_mean(nll)

@@ -67,7 +67,7 @@ def trainer(model: keras.Model, x: np.ndarray, fit: Setting) -> Trainer:
 
 
 def maximum_likelihood(prior: Prior, events: tf.Tensor, seed: tf.Tensor) -> tuple[tf.Tensor, dict[str, tf.Tensor]]:
-    """Compute the loss of :func:`tfsep.training.objectives.maximum_likelihood`, from events instead of waveforms."""
+    """Compute :func:`tfsep.training.prior_objectives.maximum_likelihood` from events instead of waveforms."""
     low, high = math.log(prior.smallest_sigma), math.log(prior.largest_sigma)
     sigma = tf.exp(low + (high - low) * tf.random.stateless_uniform(tf.shape(events)[:1], seed + 1, alg="philox"))
     noise = tf.random.stateless_normal(tf.shape(events), seed, alg="philox")

@@ -1,18 +1,17 @@
-r"""Objectives of priors and of simulated pairs: (model, batch, seed) -> (loss, metrics).
+"""Objectives of priors: maximum likelihood and denoising score matching.
 
-They know priors and posteriors by their interfaces only.
+Each is a function (prior, batch, seed) -> (loss, metrics). Priors are used through their interface
+only.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from typing import Any, Protocol, TypeAlias
+from typing import Any, TypeAlias
 
 import tensorflow as tf
 
-from tfsep import mixing
-from tfsep.axes import Events, Sources, Waves
+from tfsep.axes import Events, Waves
 from tfsep.priors.base import Prior
 from tfsep.training.task import Loss
 
@@ -20,21 +19,6 @@ from tfsep.training.task import Loss
 PriorBatch: TypeAlias = "Waves | tuple[Waves, Waves]"
 
 _LOG_WEIGHT, _LOG_FLOOR = 0.2, 1e-4
-
-
-class LearnedPosterior(Protocol):
-    """What objectives need of an amortised posterior.
-
-    Attributes:
-        gains: a_1..a_N.
-        family: of q_k around its mean, "gaussian" or "flow".
-    """
-
-    gains: tuple[float, ...]
-    family: str
-
-    def __call__(self, mixture: Waves) -> tuple[Sources, Sources]:
-        """Return mean and log-spread of a_k s_k (batch, source, time) for mixtures (batch, time)."""
 
 
 def noised(prior: Prior, wave: Waves, seed: tf.Tensor) -> tuple[Events, tf.Tensor | None]:
@@ -133,55 +117,6 @@ def prior_objective(prior: Prior, batch: PriorBatch, seed: tf.Tensor) -> Loss:
         The loss and metrics.
     """
     return (maximum_likelihood if prior.has_log_prob else denoising_score_matching)(prior, batch, seed)
-
-
-def simulated_pairs(posterior: LearnedPosterior, sources: Sources, seed: tf.Tensor) -> Loss:
-    r"""Return the forward KL on simulated pairs: maximum likelihood of q_k(s_k | m).
-
-    The Gaussian's spread profiled out over an example leaves :math:`\frac12 \log \mathrm{MSE}` as
-    the negative log-likelihood of the mean. The plain MSE is added, without which hard examples
-    would have next to no gradient. The spread is fitted to the error of the mean. Errors are
-    relative to the mixture's power, and so is the metric ``nll_per_dim``, -log q_k / D in nats for
-    mixtures of unit power.
-
-    Args:
-        posterior: the networks.
-        sources: (batch, source, time), drawn independently of each other.
-        seed: unused; the objective is deterministic.
-    """
-    del seed
-    mixture = mixing.mix(sources, posterior.gains)
-    means, spread = posterior(mixture)
-    error, power, relative, profile = errors_of_means(posterior.gains, mixture, sources, means)
-    error = error**2
-    # The spread learns from the error; the error does not learn from the spread.
-    fixed = tf.stop_gradient(error) + 1e-6 * power[:, tf.newaxis, tf.newaxis]
-    nll = 0.5 * fixed * tf.exp(-2.0 * spread) + spread - 0.5 * tf.math.log(power)[:, tf.newaxis, tf.newaxis]
-    nll = tf.reduce_mean(nll)
-    metrics = {"mse": relative, "log_mse": profile, "nll_per_dim": nll + 0.5 * math.log(math.tau)}
-    return 5.0 * relative + 0.2 * profile + 0.05 * nll, metrics
-
-
-def errors_of_means(
-    gains: Sequence[float], mixture: Waves, sources: Sources, means: Sources
-) -> tuple[Sources, tf.Tensor, tf.Tensor, tf.Tensor]:
-    """Return the errors of means of a_k s_k, and their averages.
-
-    Args:
-        gains: a_1..a_N.
-        mixture: (batch, time).
-        sources: s_k, (batch, source, time).
-        means: of a_k s_k, (batch, source, time).
-
-    Returns:
-        The errors (batch, source, time); the mixture's power (batch,); and, averaged over batch and
-            source, the mean
-        square error relative to that power and its logarithm.
-    """
-    power = tf.reduce_mean(mixture**2, axis=-1) + 1e-8
-    error = tf.constant(gains, sources.dtype)[:, tf.newaxis] * sources - means
-    relative = tf.reduce_mean(error**2, axis=-1) / power[:, tf.newaxis]
-    return error, power, tf.reduce_mean(relative), tf.reduce_mean(tf.math.log(relative + 1e-3))
 
 
 def initialise_prior(prior: Prior, batch: PriorBatch, seed: tf.Tensor) -> None:
