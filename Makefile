@@ -3,7 +3,7 @@
 #   WORKERS=8 make test             more test processes; each keeps TensorFlow to one thread
 
 VENV    ?= .venv
-PEERS   ?= .venv-peers
+PYTORCH ?= $(or $(PEERS),.venv-pytorch)
 PYTHON  ?=
 WORKERS ?= 2
 
@@ -11,13 +11,14 @@ RUN     := $(VENV)/bin/python
 STAMP   := $(VENV)/.installed
 PYTEST  := $(RUN) -m pytest -q -n $(WORKERS) --dist loadfile
 
-.PHONY: demo test test-bare test-all coverage lint types smoke benchmark peers clean $(VENV)
+.PHONY: demo test test-bare test-all coverage lint types smoke benchmark pytorch peers clean $(VENV)
 
 demo: $(STAMP)
 	@$(RUN) -m tfsep.cli.demo
 
+# The ten slowest tests are named at the end.
 test: lint types
-	$(PYTEST) -m "not slow"
+	$(PYTEST) -m "not slow" --durations=10
 
 # The tests that touch programs which tfsep can do without, as on a machine that has none of them.
 test-bare: $(STAMP)
@@ -45,11 +46,14 @@ benchmark: $(STAMP)
 	$(RUN) -m benchmarks.quality
 
 # What benchmarks.speed compares with, in an environment of its own: PyTorch and TensorFlow should not share one.
-peers: $(PEERS)/.installed
+pytorch: $(PYTORCH)/.installed
 
-$(PEERS)/.installed: benchmarks/speed/pytorch/requirements.txt | $(STAMP)
-	@if ! $(PEERS)/bin/python -c 'import pip' 2>/dev/null; then $(RUN) -m venv --clear $(PEERS); fi
-	$(PEERS)/bin/python -m pip install --quiet --disable-pip-version-check -r benchmarks/speed/pytorch/requirements.txt
+# An alias, which older pages name.
+peers: pytorch
+
+$(PYTORCH)/.installed: benchmarks/speed/pytorch/requirements.txt | $(STAMP)
+	@if ! $(PYTORCH)/bin/python -c 'import pip' 2>/dev/null; then $(RUN) -m venv --clear $(PYTORCH); fi
+	$(PYTORCH)/bin/python -m pip install --quiet --disable-pip-version-check -r benchmarks/speed/pytorch/requirements.txt
 	@touch $@
 
 $(VENV): $(STAMP)
@@ -73,5 +77,5 @@ $(STAMP): setup.cfg setup.py constraints.txt
 	@touch $@
 
 clean:
-	rm -rf $(VENV) $(PEERS) build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .coverage* separated exported
+	rm -rf $(VENV) $(PYTORCH) .venv-peers build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .coverage* separated exported
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -22,10 +22,15 @@ OLD_KEYS = {
     "ours": "tfsep_seconds",  # alias
     "ours_cpu": "tfsep_cpu",  # alias
     "ours_mb": "tfsep_mb",  # alias
-    "theirs": "peer_seconds",  # alias
-    "theirs_cpu": "peer_cpu",  # alias
-    "theirs_first": "peer_first",  # alias
-    "theirs_mb": "peer_mb",  # alias
+    "theirs": "reference_seconds",  # alias
+    "theirs_cpu": "reference_cpu",  # alias
+    "theirs_first": "reference_first",  # alias
+    "theirs_mb": "reference_mb",  # alias
+    "peer": "reference",  # alias
+    "peer_seconds": "reference_seconds",  # alias
+    "peer_cpu": "reference_cpu",  # alias
+    "peer_first": "reference_first",  # alias
+    "peer_mb": "reference_mb",  # alias
     "floor": "lower_bound",  # alias
     "apart": "disagreement",  # alias
     "others": "other_cores",  # alias

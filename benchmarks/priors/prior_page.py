@@ -2,16 +2,16 @@
 
     python -m benchmarks.priors.prior_page [--songs=DIR] [--num_examples=32] [--keep] [--only=RECORD]...
 
-Runs the prior test on the bundled models, keeps each record under ``benchmarks/results`` and writes the
-tables between the marks ``<!-- table RECORD NAME -->`` and ``<!-- end -->`` of the page, and the
-figures, as links to PNG files in a folder of the page's name, between ``<!-- figure RECORD NAME -->``
-and ``<!-- end -->``. With --only, records are made one at a time; with --keep nothing is run and the
-page is made from the records there are.
+Runs the prior test on the bundled models, keeps each record under ``benchmarks/results`` and writes
+the tables between the marks ``<!-- table RECORD NAME -->`` and ``<!-- end -->`` of the page, and
+the figures, as links to PNG files in a folder of the page's name, between ``<!-- figure RECORD NAME
+-->`` and ``<!-- end -->``. With --only, records are made one at a time; with --keep nothing is run
+and the page is made from the records there are.
 
-The records ``rendered``, ``likelihood`` and ``toy_stft`` are of models that are not bundled. They are
-made where these have been trained by benchmarks/priors/stems_priors.py (the first without --more) and
-by gin/glow_stft.gin. The record ``left_out`` comes from the former. What has no record, or no such
-study in it, is said to be not measured.
+The records ``rendered``, ``likelihood`` and ``toy_stft`` are of models that are not bundled. They
+are made where these have been trained by benchmarks/priors/stems_priors.py (the first without
+--more) and by gin/glow_stft.gin. The record ``left_out`` comes from the former. What has no record,
+or no such study in it, is said to be not measured.
 """
 
 from __future__ import annotations

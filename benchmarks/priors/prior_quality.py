@@ -2,12 +2,13 @@
 
     python -m benchmarks.priors.prior_quality [--model=NAME|DIR ...] [--num_examples=2048] [--num_denoised=N] [--seed=0]
 
-All models are tested on the same held-out excerpts of the grid of keys, each in its own domain; numbers
-of different domains are never compared. They are compared with the ideal prior, the toy generator's own
-density, and with the Wiener filter. Writes ``benchmarks/results/prior_quality.json`` and
-``prior_quality.md``; models that were measured before and are not asked for stay in them, and so does
-the ideal prior of the same excerpts. ``--num_denoised`` measures the denoising, the slow half for a
-flow, on the first N of the excerpts; the table says on how many.
+All models are tested on the same held-out excerpts of the grid of keys, each in its own domain;
+numbers of different domains are never compared. They are compared with the ideal prior, the toy
+generator's own density, and with the Wiener filter. Writes
+``benchmarks/results/prior_quality.json`` and ``prior_quality.md``; models that were measured before
+and are not asked for stay in them, and so does the ideal prior of the same excerpts.
+``--num_denoised`` measures the denoising, the slow half for a flow, on the first N of the excerpts;
+the table says on how many.
 """
 
 from __future__ import annotations

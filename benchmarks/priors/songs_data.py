@@ -2,12 +2,13 @@
 
     python -m benchmarks.priors.songs_data --output=DIR [--root=/usr/share] [--seconds=60]
 
-Writes ``DIR/voices/<speaker>/*.wav`` (one folder a speaker, up to ``--seconds`` of each, those of less than
-14 s left out), ``DIR/loops/train/<loop>/drums.flac`` and ``DIR/guitars/train/<song>/other.flac`` (its
-loudest 70 s). Packages that are not installed are passed over and named. Debian: fillets-ng-data-cs,
-fillets-ng-data-nl, ktuberling-data, klettres-data, tuxpaint-stamps-default,
-asterisk-core-sounds-{en,es,fr,it,ru}-g722 (with ffmpeg), sonic-pi-samples, fretsonfire-songs-sectoid,
-fretsonfire-songs-muldjord; voices that speak by program: flite, espeak-ng.
+Writes ``DIR/voices/<speaker>/*.wav`` (one folder a speaker, up to ``--seconds`` of each, those of
+less than 14 s left out), ``DIR/loops/train/<loop>/drums.flac`` and
+``DIR/guitars/train/<song>/other.flac`` (its loudest 70 s). Packages that are not installed are
+passed over and named. Debian: fillets-ng-data-cs, fillets-ng-data-nl, ktuberling-data,
+klettres-data, tuxpaint-stamps-default, asterisk-core-sounds-{en,es,fr,it,ru}-g722 (with ffmpeg),
+sonic-pi-samples, fretsonfire-songs-sectoid, fretsonfire-songs-muldjord; voices that speak by
+program: flite, espeak-ng.
 """
 
 from __future__ import annotations

@@ -2,9 +2,10 @@
 
     python -m benchmarks.priors.stability [--num_steps=200] [--learning_rate=0.5] [--seed=0] [--only=WORD]
 
-The guards are warm-up, clipping of the gradient, the soft clamp of log-scales and the return from steps
-that are not finite. Every row is trained on the same batches from the same weights. Writes
-``benchmarks/results/stability.json`` and ``stability.md``; ``docs/training.md`` holds a copy of the table.
+The guards are warm-up, clipping of the gradient, the soft clamp of log-scales and the return from
+steps that are not finite. Every row is trained on the same batches from the same weights. Writes
+``benchmarks/results/stability.json`` and ``stability.md``; ``docs/training.md`` holds a copy of the
+table.
 """
 
 from __future__ import annotations
@@ -96,9 +97,9 @@ def train(row: Row, num_steps: int, learning_rate: float, seed: int) -> Record:
     """Train one row.
 
     Returns:
-        A record with ``nats_per_dim_wave``, the last held-out log-density (None where it is not finite or
-        the training gave up), ``worst_loss``, ``largest_gradient_norm``, ``steps_not_finite``,
-        ``restores`` and ``gave_up``.
+        A record with ``nats_per_dim_wave``, the last held-out log-density (None where it is not
+            finite or the training gave up), ``worst_loss``, ``largest_gradient_norm``,
+            ``steps_not_finite``, ``restores`` and ``gave_up``.
     """
     from tfsep.data.toy import ToyData
     from tfsep.errors import JobError

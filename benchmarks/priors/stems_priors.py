@@ -2,15 +2,16 @@
 
     python -m benchmarks.priors.stems_priors --songs=DIR [--more=DIR]... [--real=DIR] [--only=JOB]... [--runs=DIR]
 
-``priors`` trains gin/stems_prior.gin on the training splits of --songs and of every --more, by likelihood
-alone, and ``background`` gin/stems_background.gin, a prior of all sources pooled; ``contrastive`` goes on
-from the first, by gin/contrastive_stems.gin. All end in ``<runs>/<job>/model``; the priors of the bundled
-``songs`` are those of the last two. ``left_out`` takes the songs of ``<real>/train`` in turn and tests
-each under the priors of the sources it has, after four trainings, each an entry of
-``benchmarks/results/prior_test_left_out.json``: under ``priors`` (``likelihood``) and ``contrastive`` as
-they are, which were trained on no song of --real, and under both trained further, as they were trained,
-on all of these songs but the one (``likelihood_real``, gin/stems_further_likelihood.gin, and
-``contrastive_real``, gin/stems_further.gin). Each training resumes where it stood.
+``priors`` trains gin/parts/stems_prior.gin on the training splits of --songs and of every --more,
+by likelihood alone, and ``background`` gin/ablations/stems_background.gin, a prior of all sources
+pooled; ``contrastive`` goes on from the first, by gin/ablations/contrastive_stems.gin. All end in
+``<runs>/<job>/model``; the priors of the bundled ``songs`` are those of the last two. ``left_out``
+takes the songs of ``<real>/train`` in turn and tests each under the priors of the sources it has,
+after four trainings, each an entry of ``benchmarks/results/prior_test_left_out.json``: under
+``priors`` (``likelihood``) and ``contrastive`` as they are, which were trained on no song of
+--real, and under both trained further, as they were trained, on all of these songs but the one
+(``likelihood_real``, gin/ablations/stems_further_likelihood.gin, and ``contrastive_real``,
+gin/ablations/stems_further.gin). Each training resumes where it stood.
 """
 
 from __future__ import annotations

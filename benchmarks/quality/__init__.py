@@ -1,1 +1,1 @@
-"""Separations scored beside baselines and oracles, and what figures and cases are made of."""
+"""Separations measured beside baselines and oracles, and what figures and cases are made of."""

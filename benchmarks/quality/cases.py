@@ -73,8 +73,8 @@ def show(model: str, free: bool, num_mixtures: int, num_cases: int, seed: int, o
     batches = list(mixtures.toy_batches(separator, num_mixtures, seed, free, length))
     mixture, true = (np.concatenate([getattr(each, name) for each in batches]) for name in ("mixture", "references"))
     found = separator.separate_batch(mixture, seed=seed)[0]
-    scores = si_sdr(found, true)
-    order = np.argsort(-scores.min(axis=-1))
+    ratios = si_sdr(found, true)
+    order = np.argsort(-ratios.min(axis=-1))
     chosen = {f"success_{n + 1}": order[n] for n in range(num_cases)}
     chosen |= {f"failure_{n + 1}": order[-1 - n] for n in range(num_cases)}
     places = list(chosen.values())
@@ -82,7 +82,7 @@ def show(model: str, free: bool, num_mixtures: int, num_cases: int, seed: int, o
     last = getattr(separator.model.posterior, "stages", [separator.model.posterior])[-1]
     ideal = toy_samplers.separator(entry, toy_samplers.loaded(toy_samplers.IDEAL, model), model)
     columns = {
-        "answer": scores[places],
+        "answer": ratios[places],
         "ideal prior": _by_segments(ideal.model.posterior, true[places], False, seed),
         "true start": _by_segments(last, true[places], True, seed),
     }

@@ -42,7 +42,7 @@ EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
 
 @dataclass(frozen=True)
 class Row:
-    """One line of the table: what to load, and what to score it on.
+    """One line of the table: what to load, and what to measure it on.
 
     Attributes:
         model: what the table calls the model.
@@ -92,7 +92,7 @@ def _measure(argv: Sequence[str]) -> int:
     records: list[Record] = []
     for row in rows(args):
         if all(re.search(pattern, row.name) for pattern in args.only):
-            records.append(score(row, args, [record["data"] for record in records]))
+            records.append(measure(row, args, [record["data"] for record in records]))
             results.keep(args.output, "quality", records[-1:], KEYS, table)
             print(f"{row.name}: {records[-1]['num_mixtures']} mixtures", file=sys.stderr, flush=True)
     print(results.keep(args.output, "quality", [], KEYS, table))
@@ -184,7 +184,7 @@ def _kinds_of_priors(description: Setting, used: Mapping[str, str] | None = None
     return "/".join(sorted(kinds)) or "-"
 
 
-def score(row: Row, args: argparse.Namespace, seen: Sequence[str]) -> Record:
+def measure(row: Row, args: argparse.Namespace, seen: Sequence[str]) -> Record:
     """Measure one row; further baselines are measured once for each data set."""
     from tfsep.evaluation import separation
 
@@ -199,7 +199,7 @@ def score(row: Row, args: argparse.Namespace, seen: Sequence[str]) -> Record:
     try:
         return {**separation.evaluate(separator, settings), **about}
     except JobError as error:
-        # A sampler that runs away from what its prior knows is a result; nothing else is scored in its place.
+        # A sampler that runs away from what its prior knows is a result; nothing else is measured in its place.
         return {
             "data": label,
             "num_mixtures": settings.num_mixtures or 0,
@@ -216,7 +216,7 @@ def applies(baseline: str, data: str) -> bool:
 
 
 def table(records: Sequence[Setting]) -> str:
-    """Write the records as a Markdown table, best mean first within each data set, baselines among them; scores in dB.
+    """Write the records as a Markdown table, best mean first within each data set, baselines among them; metrics in dB.
 
     A baseline was measured with several rows' mixtures; the row of most of them counts.
     """
@@ -230,9 +230,9 @@ def table(records: Sequence[Setting]) -> str:
         found = [(record, [record[name] for name in ("model", "priors", "posterior")]) for record in mine]
         baselines: Record = {}
         for record in sorted(mine, key=lambda record: record["num_mixtures"]):
-            for name, scores in record["baselines"].items():
-                baselines[name] = {**scores, "num_mixtures": record["num_mixtures"]}
-        found += [(scores, [name.replace("_", " "), "-", "-"]) for name, scores in baselines.items()]
+            for name, metrics in record["baselines"].items():
+                baselines[name] = {**metrics, "num_mixtures": record["num_mixtures"]}
+        found += [(metrics, [name.replace("_", " "), "-", "-"]) for name, metrics in baselines.items()]
         for record, cells in sorted(found, key=lambda pair: -pair[0]["mean_si_sdri"]):
             lines.append(_line([data, *cells], record))
         for record in (record for record in records if record["data"] == data and "failed" in record):

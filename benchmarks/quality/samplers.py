@@ -98,14 +98,14 @@ def _measure(argv: Sequence[str]) -> int:
     for row in ROWS:
         if args.only and args.only.lower() not in row.name.lower():
             continue
-        records.append(score(row, args.num_mixtures, args.segment, args.seed))
+        records.append(measure(row, args.num_mixtures, args.segment, args.seed))
         print(f"{records[-1]['sampler']}, {records[-1]['start']}: done", file=sys.stderr, flush=True)
     print(results.keep(args.output, "samplers", records, ("sampler", "start"), table))
     return 0
 
 
-def score(row: Row, num_mixtures: int, segment: int, seed: int) -> Record:
-    """Separate held-out mixtures with one sampler; scores in dB over the mixture as the estimate.
+def measure(row: Row, num_mixtures: int, segment: int, seed: int) -> Record:
+    """Separate held-out mixtures with one sampler; SI-SDRi in dB, over the mixture as the estimate.
 
     Args:
         row: the sampler.
@@ -168,7 +168,7 @@ def diagnosed(row: Row, each: Sequence[Prior], mixture: np.ndarray, sources: np.
 
 
 def table(records: Sequence[Record]) -> str:
-    """Write the records as a Markdown table; scores in dB, processor seconds with the compilation of the graph."""
+    """Write the records as a Markdown table; metrics in dB, processor seconds with the compilation of the graph."""
     lines = [
         "| sampler, ideal prior | start | mixtures | SI-SDRi mean | median | sources > 10 dB | CPU seconds "
         "| acceptance rate | R-hat | effective draws of 200 |",

@@ -81,7 +81,7 @@ def _measure(argv: Sequence[str]) -> int:
     records = []
     for row in ROWS:
         if not args.only or args.only in row.name:
-            records.append(score(row, args.model, args.num_mixtures, args.seed))
+            records.append(measure(row, args.model, args.num_mixtures, args.seed))
             print(f"{row.name}: done", file=sys.stderr, flush=True)
     print(results.keep(args.output, "sources", records, ("name",), table))
     return 0
@@ -123,8 +123,8 @@ def examples(row: Row, num: int, length: int, sample_rate: int, seed: int) -> np
     return sources
 
 
-def score(row: Row, model: str, num: int, seed: int) -> Record:
-    """Separate ``num`` mixtures of a row; scores in dB over the mixture as the estimate.
+def measure(row: Row, model: str, num: int, seed: int) -> Record:
+    """Separate ``num`` mixtures of a row; SI-SDRi in dB, over the mixture as the estimate.
 
     Args:
         row: the sources.
@@ -163,7 +163,7 @@ def score(row: Row, model: str, num: int, seed: int) -> Record:
 
 
 def table(records: Sequence[Record]) -> str:
-    """Write the records as a Markdown table; scores in dB, seconds with the compilation of the graph."""
+    """Write the records as a Markdown table; metrics in dB, seconds with the compilation of the graph."""
     lines = [
         "| sources | mixtures | SI-SDRi mean | median | sources > 10 dB | per source, keys | absent stem, median level "
         "under the mixture | seconds a mixture |",

@@ -1,1 +1,1 @@
-"""Speed and memory of training, sampling and separation beside named peers."""
+"""Speed and memory of training, sampling and separation beside the same models in PyTorch."""

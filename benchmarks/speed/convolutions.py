@@ -92,14 +92,14 @@ def measured_elsewhere(record: str) -> list[Record]:
     except ValueError as error:
         raise InputError(f"--record must be JSON, {record} is not: {error}") from error
     rows = []
-    for each in timed:
-        if isinstance(each, dict) and each.get("row") in known and "ratio" in each:
+    for each in records.renamed([each for each in timed if isinstance(each, dict)]):
+        if each.get("row") in known and "ratio" in each:
             shared = known[each["row"]]
             milliseconds = {
                 "taps": round(1e3 * each["tfsep_seconds"], 3),
-                CONVOLUTION: round(1e3 * each["peer_seconds"], 3),
+                CONVOLUTION: round(1e3 * each["reference_seconds"], 3),
             }
-            about = {"device": "GPU", "context": shared["place"], "dtype": shared["dtype"]}
+            about = {"device": "GPU", "context": shared["context"], "dtype": shared["dtype"]}
             channels = dict(zip(("in_channels", "out_channels"), shared["channels"], strict=True))
             rows.append({**about, **channels, "ms": milliseconds})
     if not rows:

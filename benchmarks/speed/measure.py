@@ -1,16 +1,16 @@
-r"""How a row is measured: in rounds with its peers and with a plain matrix product, alone for memory, or as a command.
+r"""How a row is measured: in rounds beside its references and a matrix product, alone for memory, or as a command.
 
 In each round every participant runs once, and the next round begins with the next participant, so
 that whatever else the machine does falls on all of them. Two are compared by the ratio within a
 round, :math:`r_i = b_i / a_i`, and the median of the :math:`r_i`: a slow minute of the machine is
 in both terms of a ratio, while medians of each participant alone would meet it by chance.
 
-A record is one row against one peer. Times are seconds of one unit of work, medians over rounds;
-``ratio`` is the median of peer / tfsep by rounds. The peak is that of float32 matrix products of
-the same rounds, of tfsep's process or the peers', whichever was faster; ``share`` is what part of
-it tfsep's case reached, ``lower_bound`` its operations over the peak, ``share_cpu`` the same by
-processor time, which a busy machine spoils less. ``other_cores`` is how many processor cores
-everything else on the machine kept busy meanwhile.
+A record is one row against one reference. Times are seconds of one unit of work, medians over
+rounds; ``ratio`` is the median of reference / tfsep by rounds. The peak is that of float32 matrix
+products of the same rounds, of tfsep's process or PyTorch's, whichever was faster; ``share`` is
+what part of it tfsep's case reached, ``lower_bound`` its operations over the peak, ``share_cpu``
+the same by processor time, which a busy machine spoils less. ``other_cores`` is how many processor
+cores everything else on the machine kept busy meanwhile.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from benchmarks.speed.worker import REPOSITORY, Timing, Worker
 from tfsep.axes import Settings
 from tfsep.errors import InputError, JobError
 
-KEYS = ("row", "peer")
+KEYS = ("row", "reference")
 TFSEP = "tfsep"
 _SIZE = 1536
 _MEMORY_RUNS = 3
@@ -79,15 +79,17 @@ def interleave(
     return found
 
 
-def paired(tfsep: Sequence[Timing], peer: Sequence[Timing], which: str = "wall") -> Ratio:
-    """Return peer / tfsep by rounds; above 1 tfsep is faster. ``which`` is "wall" or "cpu".
+def paired(tfsep: Sequence[Timing], reference: Sequence[Timing], which: str = "wall") -> Ratio:
+    """Return reference / tfsep by rounds; above 1 tfsep is faster. ``which`` is "wall" or "cpu".
 
     Raises:
         InputError: unless there are equally many timings of both.
     """
-    if not tfsep or len(tfsep) != len(peer):
-        raise InputError(f"pairs need equally many timings of both, at least one, got {len(tfsep)} and {len(peer)}")
-    ratios = [getattr(b, which) / getattr(a, which) for a, b in zip(tfsep, peer, strict=True)]
+    if not tfsep or len(tfsep) != len(reference):
+        raise InputError(
+            f"pairs need equally many timings of both, at least one, got {len(tfsep)} and {len(reference)}"
+        )
+    ratios = [getattr(b, which) / getattr(a, which) for a, b in zip(tfsep, reference, strict=True)]
     low, middle, high = np.quantile(ratios, [0.25, 0.5, 0.75])
     return Ratio(float(middle), float(low), float(high))
 
@@ -97,24 +99,24 @@ def median(timings: Sequence[Timing], which: str = "wall") -> float:
     return float(np.median([getattr(timing, which) for timing in timings]))
 
 
-def disagreement(tfsep: Sequence[float], peer: Sequence[float]) -> float:
+def disagreement(tfsep: Sequence[float], reference: Sequence[float]) -> float:
     """Return the largest difference of two lists of numbers, relative where they are above 1.
 
     It is infinite if one of them is not finite.
     """
-    a, b = np.asarray(tfsep, np.float64), np.asarray(peer, np.float64)
+    a, b = np.asarray(tfsep, np.float64), np.asarray(reference, np.float64)
     if a.shape != b.shape or not (np.isfinite(a).all() and np.isfinite(b).all()):
         return float("inf")
     return float(np.max(np.abs(a - b) / np.maximum(1.0, np.abs(a)), initial=0.0))
 
 
-def refuse_unequal(row: str, tfsep: Sequence[float], peer: Sequence[float], tolerance: float = 1e-4) -> float:
+def refuse_unequal(row: str, tfsep: Sequence[float], reference: Sequence[float], tolerance: float = 1e-4) -> float:
     """Return the disagreement of two participants.
 
     Raises:
         JobError: above ``tolerance``; times of two different models are not comparable.
     """
-    found = disagreement(tfsep, peer)
+    found = disagreement(tfsep, reference)
     if not found <= tolerance:
         raise JobError(f"{row}: the two models must agree within {tolerance:g}, they differ by {found:.3g}: not timed")
     return found
@@ -125,18 +127,18 @@ class Bench:
 
     Args:
         python: interpreter of tfsep's environment.
-        peer_python: interpreter of the peers' environment.
+        pytorch_python: interpreter of PyTorch's environment.
         folder: for weights, sounds and stems.
         repeats: rounds of a row that asks for 1.0.
         variant: how tfsep's priors are computed, merged into every row's.
-        products: what makes the matrix product in tfsep's process, and in the peers'.
+        products: what makes the matrix product in tfsep's process, and in PyTorch's.
         size: of the two square matrices.
     """
 
     def __init__(
         self,
         python: str,
-        peer_python: str,
+        pytorch_python: str,
         folder: Path,
         repeats: int,
         variant: Settings,
@@ -146,7 +148,7 @@ class Bench:
         """Start nothing yet."""
         self.size = size
         self._products = {True: products[0], False: products[1]}
-        self._pythons = {True: python, False: peer_python}
+        self._pythons = {True: python, False: pytorch_python}
         self.folder, self.repeats, self.variant = folder, repeats, dict(variant)
         self._workers: dict[tuple[bool, int], Worker] = {}
 
@@ -168,7 +170,7 @@ class Bench:
         return self._workers[key]
 
     def setting(self, row: Row, name: str) -> dict[str, object]:
-        """Return what the case of a participant, :data:`TFSEP` or a peer, is made with."""
+        """Return what the case of a participant, :data:`TFSEP` or a reference, is made with."""
         file = "model_{k}.npz" if "num_sources" in row.shared else "model.npz"
         found = {**row.shared, **participants(row)[name].setting, "file": str(self.folder / file)}
         if name == TFSEP and "prior" in row.shared:
@@ -184,13 +186,13 @@ class Bench:
 
 def participants(row: Row) -> dict[str, Participant]:
     """Return all sides of a row by name, tfsep's first."""
-    return {TFSEP: row.tfsep, **row.peers}
+    return {TFSEP: row.tfsep, **row.references}
 
 
 def measure(row: Row, bench: Bench) -> list[Record]:
-    """Return the records of a row, one for each peer, or one without a peer.
+    """Return the records of a row, one for each reference, or one without a reference.
 
-    A peer that does not agree with tfsep, or fails, has a record with ``refused`` in place of
+    A reference that does not agree with tfsep, or fails, has a record with ``refused`` in place of
     figures.
 
     Raises:
@@ -223,9 +225,9 @@ def measure_and_keep(row: Row, bench: Bench, folder: str, name: str, table: Call
 
 
 def _in_rounds(row: Row, bench: Bench) -> list[Record]:
-    own_worker, peer_worker = (bench.worker(in_tfsep, row.threads) for in_tfsep in (True, False))
+    own_worker, pytorch_worker = (bench.worker(in_tfsep, row.threads) for in_tfsep in (True, False))
     sides = participants(row)
-    workers = {name: own_worker if side.in_tfsep else peer_worker for name, side in sides.items()}
+    workers = {name: own_worker if side.in_tfsep else pytorch_worker for name, side in sides.items()}
     made: dict[str, Record] = {}
     refused: dict[str, str] = {}
     runs: dict[str, Callable[[], Timing]] = {}
@@ -241,7 +243,7 @@ def _in_rounds(row: Row, bench: Bench) -> list[Record]:
                 refused[name] = str(error)
                 continue
             runs[name] = _run_of(worker, name, made[name]["per_call"])
-        products = {"product, tfsep": own_worker, "product, peers": peer_worker}
+        products = {"product, tfsep": own_worker, "product, PyTorch": pytorch_worker}
         runs |= {name: _run_of(worker, "product", 1) for name, worker in products.items()}
         units = {name: each["per_call"] for name, each in made.items()}
         start, busy = time.monotonic(), busy_seconds()
@@ -263,13 +265,13 @@ def _in_rounds(row: Row, bench: Bench) -> list[Record]:
         "first": made[TFSEP]["first"],
         "tfsep_mb": made[TFSEP]["mb"],
     }
-    records: list[Record] = [{"peer": name, **base, "refused": why} for name, why in refused.items()]
+    records: list[Record] = [{"reference": name, **base, "refused": why} for name, why in refused.items()]
     records += [
-        {"peer": name, **base, **_against(found[TFSEP], found[name]), **_start(made[name])}
-        for name in row.peers
+        {"reference": name, **base, **_against(found[TFSEP], found[name]), **_start(made[name])}
+        for name in row.references
         if name in found
     ]
-    return records or [{"peer": "-", **base}]
+    return records or [{"reference": "-", **base}]
 
 
 def busy_seconds() -> float:
@@ -283,7 +285,7 @@ def _run_of(worker: Worker, name: str, per_call: int) -> Callable[[], Timing]:
 
 
 def _tfsep_alone(found: Mapping[str, list[Timing]], flops: float | None, size: int) -> Record:
-    """Return what is known of tfsep's side without its peers."""
+    """Return what is known of tfsep's side without its references."""
     timings = found[TFSEP]
     peaks = {which: _peaks(found, which, size) for which in ("wall", "cpu")}
     record: Record = {"tfsep_seconds": median(timings), "tfsep_cpu": median(timings, "cpu")}
@@ -302,11 +304,11 @@ def _peaks(found: Mapping[str, list[Timing]], which: str, size: int) -> np.ndarr
     return 2.0 * size**3 / np.min(products, axis=0)
 
 
-def _against(tfsep: list[Timing], peer: list[Timing]) -> Record:
-    ratio, processor = paired(tfsep, peer), paired(tfsep, peer, "cpu")
+def _against(tfsep: list[Timing], reference: list[Timing]) -> Record:
+    ratio, processor = paired(tfsep, reference), paired(tfsep, reference, "cpu")
     return {
-        "peer_seconds": median(peer),
-        "peer_cpu": median(peer, "cpu"),
+        "reference_seconds": median(reference),
+        "reference_cpu": median(reference, "cpu"),
         "ratio": ratio.median,
         "ratio_quartiles": [ratio.low, ratio.high],
         "ratio_cpu": processor.median,
@@ -314,7 +316,7 @@ def _against(tfsep: list[Timing], peer: list[Timing]) -> Record:
 
 
 def _start(made: Mapping[str, object]) -> Record:
-    return {"peer_first": made["first"], "peer_mb": made["mb"], "disagreement": made["disagreement"]}
+    return {"reference_first": made["first"], "reference_mb": made["mb"], "disagreement": made["disagreement"]}
 
 
 def _memory(row: Row, bench: Bench) -> list[Record]:
@@ -332,9 +334,15 @@ def _memory(row: Row, bench: Bench) -> list[Record]:
     megabytes, timing = found.pop(TFSEP)
     base: Record = {"tfsep_mb": megabytes, "tfsep_seconds": timing.wall}
     return [
-        {"peer": peer, **base, "peer_mb": other, "peer_seconds": peer_timing.wall, "ratio_mb": other / megabytes}
-        for peer, (other, peer_timing) in found.items()
-    ] or [{"peer": "-", **base}]
+        {
+            "reference": reference,
+            **base,
+            "reference_mb": other,
+            "reference_seconds": reference_timing.wall,
+            "ratio_mb": other / megabytes,
+        }
+        for reference, (other, reference_timing) in found.items()
+    ] or [{"reference": "-", **base}]
 
 
 def _command(row: Row, bench: Bench) -> Record:
@@ -358,7 +366,7 @@ def _command(row: Row, bench: Bench) -> Record:
     wall, processor, peak = (float(np.median(values)) for values in zip(*runs, strict=True))
     figures = {"tfsep_seconds": wall, "tfsep_cpu": processor, "tfsep_mb": peak, "seconds": seconds}
     figures |= {"rounds": len(runs), "other_cores": others}
-    return {"row": row.name, "kind": row.kind, "unit": row.unit, "peer": "-", **figures}
+    return {"row": row.name, "kind": row.kind, "unit": row.unit, "reference": "-", **figures}
 
 
 def _run(command: list[str]) -> tuple[float, float, float]:

@@ -1,4 +1,4 @@
-"""The records of speed as a picture: how many times faster than each peer, and what part of the machine's peak."""
+"""The records of speed as a picture: times faster than each reference, and shares of the machine's peak."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def draw(records: Sequence[Record], file: str | Path) -> None:
     from matplotlib.figure import Figure
 
     shown = [record for record in records if record["kind"] == TIME and "ratio" in record]
-    names = [f"{record['row']}\nagainst {record['peer']}" for record in shown]
+    names = [f"{record['row']}\nagainst {record['reference']}" for record in shown]
     figure = Figure(figsize=(11.0, 1.2 + 0.42 * max(len(shown), 1)), layout="constrained")
     left, right = figure.subplots(1, 2, sharey=True, width_ratios=(2, 1))
     places = list(range(len(shown)))[::-1]
@@ -32,7 +32,7 @@ def draw(records: Sequence[Record], file: str | Path) -> None:
     left.barh(places, ratios, xerr=[low, high], color=colours, ecolor="#444444", height=0.6)
     left.axvline(1.0, color="#444444", linewidth=1.0)
     left.set_yticks(places, names, fontsize=8)
-    left.set_xlabel("peer's time / tfsep's (bars: median of paired rounds; lines: quartiles)")
+    left.set_xlabel("reference's time / tfsep's (bars: median of paired rounds; lines: quartiles)")
     shares = [(place, 100 * record["share"]) for place, record in zip(places, shown, strict=True) if "share" in record]
     right.plot([share for _, share in shares], [place for place, _ in shares], "o", color=_SHARE)
     right.set_xlim(0, 100)

@@ -1,4 +1,4 @@
-"""The rows of the table of speed: which case of tfsep is timed against which peers, on the same model."""
+"""The rows of the table of speed: which case of tfsep is timed against which references, such as PyTorch."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class Participant:
     Attributes:
         call: module:function that makes the case.
         setting: what it is called with beside the row's ``shared`` setting.
-        in_tfsep: whether it runs in tfsep's process rather than in that of the peers.
+        in_tfsep: whether it runs in tfsep's process rather than in that of PyTorch.
     """
 
     call: str
@@ -39,7 +39,8 @@ class Row:
         unit: what one number is the time of.
         shared: setting of every participant: the architecture and the sizes.
         tfsep: tfsep's side; its ``variant`` says how the prior is computed.
-        peers: name -> the other sides.
+        references: name -> the sides that tfsep is compared with: PyTorch, or another way to
+            compute in tfsep.
         rounds: runs of each, as a part of what the command is asked for.
         threads: processor cores of each worker, 0 for all.
     """
@@ -49,7 +50,7 @@ class Row:
     unit: str
     shared: Setting
     tfsep: Participant
-    peers: Mapping[str, Participant]
+    references: Mapping[str, Participant]
     rounds: float = 1.0
     threads: int = 0
 
@@ -71,12 +72,14 @@ def _training(
     name: str,
     prior: Setting,
     batch: int,
-    peers: Mapping[str, Setting],
+    references: Mapping[str, Setting],
     xla: bool,
     variant: Setting | None = None,
     **more: Any,
 ) -> Row:
-    others = {peer: Participant("benchmarks.speed.pytorch.training:step", setting) for peer, setting in peers.items()}
+    others = {
+        each: Participant("benchmarks.speed.pytorch.training:step", setting) for each, setting in references.items()
+    }
     setting = {"fit": {"jit_compile": xla}, "variant": variant or {}}
     tfsep = Participant("benchmarks.speed.tfsep_process.training:step", setting, in_tfsep=True)
     return Row(name, more.pop("kind", TIME), "step", {"prior": prior, "batch": batch}, tfsep, others, **more)
@@ -91,11 +94,11 @@ def _sampling(
 ) -> Row:
     which = "langevin" if name.startswith("SGLD") else "gibbs"
     shared = {"prior": wave(4), "num_sources": num_sources, "chains": chains, "sigma": 0.1, **calls}
-    peers = {"PyTorch loop": Participant(f"benchmarks.speed.pytorch.samplers:{which}")}
+    references = {"PyTorch loop": Participant(f"benchmarks.speed.pytorch.samplers:{which}")}
     # XLA as for the hundreds of evaluations of a whole schedule, but not in bfloat16, which it has no products of.
     setting = {"posterior": {"jit_compile": not variant}, "variant": variant or {}}
     tfsep = Participant(f"benchmarks.speed.tfsep_process.samplers:{which}", setting, in_tfsep=True)
-    return Row(name, TIME, next(iter(calls)).removesuffix("s"), shared, tfsep, peers)
+    return Row(name, TIME, next(iter(calls)).removesuffix("s"), shared, tfsep, references)
 
 
 def _separation(seconds: int, runs: float, model: str = "songs") -> Row:

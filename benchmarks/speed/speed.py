@@ -1,6 +1,6 @@
 """How fast tfsep is, and how much memory it takes, against the same models in PyTorch, in one run.
 
-    make peers && python -m benchmarks.speed [--only=WORD] [--repeats=N] [--variant=JSON]
+    make pytorch && python -m benchmarks.speed [--only=WORD] [--repeats=N] [--variant=JSON]
 
 Every row is one model with the same weights on both sides; where log-likelihoods differ by more
 than 1e-4 the row is refused. tfsep and PyTorch run in processes of their own, in rounds, so a busy
@@ -24,7 +24,7 @@ from benchmarks.speed import picture
 from benchmarks.speed import table as speed_table
 from benchmarks.speed.measure import KEYS, Bench, measure_and_keep, parsed
 from benchmarks.speed.rows import ROWS
-from benchmarks.speed.worker import REPOSITORY
+from benchmarks.speed.worker import PYTORCH, REPOSITORY
 from tfsep.cli import runner
 from tfsep.errors import InputError
 
@@ -45,7 +45,9 @@ def _measure(argv: Sequence[str]) -> int:
     parse.add_argument(
         "--variant", default="{}", metavar="JSON", help='how priors compute, such as {"recompute": "inverse"}'
     )
-    parse.add_argument("--peers", default=".venv-peers/bin/python", metavar="FILE", help="Python of the peers")
+    parse.add_argument(
+        "--pytorch", "--peers", default=str(PYTORCH), metavar="FILE", help="Python that has PyTorch (alias: --peers)"
+    )
     parse.add_argument("--list", action="store_true", help="print the names of the rows and stop")
     parse.add_argument(
         "--keep", action="store_true", help="measure nothing: tables and picture of the records there are"
@@ -61,7 +63,7 @@ def _measure(argv: Sequence[str]) -> int:
         raise InputError(f"--only must leave a row and --repeats be at least 1, got {args.only} and {args.repeats}")
     sound, end = True, time.monotonic() + 60.0 * args.minutes
     with tempfile.TemporaryDirectory(prefix="tfsep-speed-") as folder:
-        bench = Bench(sys.executable, str(REPOSITORY / args.peers), Path(folder), args.repeats, parsed(args.variant))
+        bench = Bench(sys.executable, str(REPOSITORY / args.pytorch), Path(folder), args.repeats, parsed(args.variant))
         try:
             for row in [] if args.keep else rows:
                 if args.minutes and time.monotonic() > end:

@@ -1,4 +1,4 @@
-"""The records of speed as Markdown: times against peers, memory, whole separations, and the targets set for speed."""
+"""The records of speed as Markdown: times beside references, memory, whole separations, and targets."""
 
 from __future__ import annotations
 
@@ -10,18 +10,26 @@ from benchmarks.speed.rows import COMMAND, MEMORY, ROWS, TIME
 
 _TIMES = (
     "row",
-    "peer",
+    "reference",
     "tfsep, ms",
-    "peer, ms",
-    "peer / tfsep (quartiles)",
+    "reference, ms",
+    "reference / tfsep (quartiles)",
     "CPU time ratio",
     "share of peak (by CPU time)",
     "lower bound, ms",
-    "trace and compile, s (peer)",
-    "memory, MB (peer)",
+    "trace and compile, s (reference)",
+    "memory, MB (reference)",
     "cores others used",
 )
-_MEMORY = ("row", "peer", "tfsep, MB", "peer, MB", "peer / tfsep", "tfsep, s a step", "peer, s a step")
+_MEMORY = (
+    "row",
+    "reference",
+    "tfsep, MB",
+    "reference, MB",
+    "reference / tfsep",
+    "tfsep, s a step",
+    "reference, s a step",
+)
 _COMMANDS = ("command", "wall, s", "CPU, s", "real-time factor", "resident peak, MB", "cores others used")
 _TARGETS = ("target", "wanted", "measured", "reached")
 
@@ -41,7 +49,7 @@ def parts(records: Sequence[Record], elsewhere: Sequence[Record] = ()) -> dict[s
 
 
 def times(records: Sequence[Record]) -> str:
-    """Return the times against peers, in the order given."""
+    """Return the times against references, in the order given."""
     return _table(_TIMES, map(_time, records))
 
 
@@ -51,7 +59,7 @@ def text(records: Sequence[Record]) -> str:
 
 
 def in_order(records: Sequence[Record]) -> list[Record]:
-    """Sort records in the order of the rows: variants after what they vary, peers as the row names them."""
+    """Sort records in the order of the rows: variants after what they vary, references as the row names them."""
     return sorted(records, key=_place)
 
 
@@ -61,8 +69,8 @@ def _place(record: Record) -> tuple[int, str, int]:
     if not known:
         return len(ROWS), name, 0
     number = max(known, key=lambda each: len(ROWS[each].name))
-    peers = list(ROWS[number].peers)
-    return number, name, peers.index(record["peer"]) if record["peer"] in peers else 0
+    references = list(ROWS[number].references)
+    return number, name, references.index(record["reference"]) if record["reference"] in references else 0
 
 
 def _of(records: Sequence[Record], kind: str) -> list[Record]:
@@ -85,9 +93,9 @@ def _time(record: Record) -> list[str]:
         low, high = record["ratio_quartiles"]
         ratio = f"**{record['ratio']:.2f}** ({low:.2f} to {high:.2f})"
     share = f"{_percent(record, 'share')} ({_percent(record, 'share_cpu')})"
-    first = f"{_number(record, 'first')} ({_number(record, 'peer_first')})"
-    cells = [record["row"], record["peer"], scale("tfsep_seconds"), scale("peer_seconds"), ratio]
-    memory = f"{_number(record, 'tfsep_mb')} ({_number(record, 'peer_mb')})"
+    first = f"{_number(record, 'first')} ({_number(record, 'reference_first')})"
+    cells = [record["row"], record["reference"], scale("tfsep_seconds"), scale("reference_seconds"), ratio]
+    memory = f"{_number(record, 'tfsep_mb')} ({_number(record, 'reference_mb')})"
     return [
         *cells,
         _number(record, "ratio_cpu"),
@@ -100,8 +108,8 @@ def _time(record: Record) -> list[str]:
 
 
 def _memory(record: Record) -> list[str]:
-    names = ("tfsep_mb", "peer_mb", "ratio_mb", "tfsep_seconds", "peer_seconds")
-    return [record["row"], record["peer"], *(_number(record, name) for name in names)]
+    names = ("tfsep_mb", "reference_mb", "ratio_mb", "tfsep_seconds", "reference_seconds")
+    return [record["row"], record["reference"], *(_number(record, name) for name in names)]
 
 
 def _command(record: Record) -> list[str]:
@@ -150,12 +158,12 @@ class Target:
         return [self.name, wanted, f"{value:.2f}", "yes" if reached else "no"]
 
 
-def of(row: str, peer: str, name: str) -> Figure:
-    """Read a field of a row against a peer; the first record of the row where no peer is named."""
+def of(row: str, reference: str, name: str) -> Figure:
+    """Read a field of a row against a reference; the first record of the row where no reference is named."""
 
     def read(records: Sequence[Record]) -> float | None:
         for record in records:
-            if record["row"] == row and peer in ("", record["peer"]) and name in record:
+            if record["row"] == row and reference in ("", record["reference"]) and name in record:
                 return float(record[name])
         return None
 
@@ -198,12 +206,12 @@ _SCAN = {n: f"training, 1-D, {n} couplings, recompute=scan" for n in (8, 32)}
 _SOME_KEPT = "recompute=inverse, recompute_kept=10, precision=bfloat16"
 _LOOP = "PyTorch loop"
 _MODES = ["", ", XLA", ", precision=bfloat16"]
-_PEERS_OF_GLOW = [of(_GLOW, peer, "ratio") for peer in ("channels_last", "bf16", "channels_last, bf16", "compile")]
+_REFERENCES_OF_GLOW = [of(_GLOW, each, "ratio") for each in ("channels_last", "bf16", "channels_last, bf16", "compile")]
 
 
-def fastest(row: str, peer: str, name: str = "ratio") -> Figure:
+def fastest(row: str, reference: str, name: str = "ratio") -> Figure:
     """Read a ratio of a row in the fastest mode of tfsep, each of which has a row of its own."""
-    return largest(*(of(row + mode, peer, name) for mode in _MODES))
+    return largest(*(of(row + mode, reference, name) for mode in _MODES))
 
 
 def targets() -> list[Target]:
@@ -216,15 +224,18 @@ def targets() -> list[Target]:
     second = of("bin/separate, 30 s", "", "seconds")
     return [
         Target(
-            "1-D training step, peer eager over tfsep, the fastest of tfsep's modes", 2.0, True, fastest(_WAVE, "eager")
+            "1-D training step, PyTorch eager over tfsep, the fastest of tfsep's modes",
+            2.0,
+            True,
+            fastest(_WAVE, "eager"),
         ),
         Target("1-D training step, torch.compile over tfsep", 1.5, True, fastest(_WAVE, "compile")),
-        Target("2-D training step in bfloat16, peer eager over tfsep", 2.5, True, of(_GLOW, "eager", "ratio")),
+        Target("2-D training step in bfloat16, PyTorch eager over tfsep", 2.5, True, of(_GLOW, "eager", "ratio")),
         Target(
             "2-D training step in bfloat16, fastest of channels_last, bf16, both, compile",
             1.5,
             True,
-            smallest(*_PEERS_OF_GLOW),
+            smallest(*_REFERENCES_OF_GLOW),
         ),
         Target(
             "SGLD of 4 sources, PyTorch loop over tfsep, the fastest of tfsep's modes", 2.5, True, fastest(_SGLD, _LOOP)
@@ -244,17 +255,17 @@ def targets() -> list[Target]:
         Target("SGLD of 4 sources, share of the matrix product's peak", 0.55, True, of(_SGLD, _LOOP, "share")),
         Target(f"training memory, 16 couplings over 4, {_SOME_KEPT}", 1.3, False, quotient(memory[16], memory[4])),
         Target(
-            f"training memory at 12 couplings, peer eager over tfsep, {_SOME_KEPT}",
+            f"training memory at 12 couplings, PyTorch eager over tfsep, {_SOME_KEPT}",
             5.0,
             True,
-            quotient(of(kept, "eager", "peer_mb"), memory[12]),
+            quotient(of(kept, "eager", "reference_mb"), memory[12]),
         ),
         Target(
             f"training step at 12 couplings, {_SOME_KEPT} over precision=bfloat16",
             1.3,
             False,
             quotient(
-                of(costly, "nothing recomputed", "tfsep_seconds"), of(costly, "nothing recomputed", "peer_seconds")
+                of(costly, "nothing recomputed", "tfsep_seconds"), of(costly, "nothing recomputed", "reference_seconds")
             ),
         ),
         Target("trace and compile, 8 couplings, s", 12.0, False, of(_WAVE, "", "first")),

@@ -37,6 +37,8 @@ from benchmarks.records import Record, Setting
 from tfsep.errors import JobError
 
 REPOSITORY = Path(__file__).resolve().parents[2]
+#: The interpreter that `make pytorch` sets up.
+PYTORCH = REPOSITORY / ".venv-pytorch" / "bin" / "python"
 
 
 @dataclass(frozen=True)
@@ -93,7 +95,9 @@ class Worker:
                 command, cwd=REPOSITORY, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, encoding="utf-8"
             )
         except OSError as error:
-            raise JobError(f"no worker starts with {self.python}: {error.strerror}; `make peers` sets it up") from error
+            raise JobError(
+                f"no worker starts with {self.python}: {error.strerror}; `make pytorch` sets it up"
+            ) from error
 
     def ask(self, do: str, name: str, **request: object) -> Record:
         """Send one request and wait for the answer.

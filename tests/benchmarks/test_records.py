@@ -26,4 +26,4 @@ def test_new_records_replace_those_of_their_row(tmp_path: Path) -> None:
 
 def test_records_of_older_versions_are_read(tmp_path: Path) -> None:
     (tmp_path / "speed.json").write_text(json.dumps([{"row": "a", "ours": 1.0, "theirs_mb": 2.0, "rounds": 3}]))
-    assert records.read(tmp_path, "speed") == [{"row": "a", "tfsep_seconds": 1.0, "peer_mb": 2.0, "rounds": 3}]
+    assert records.read(tmp_path, "speed") == [{"row": "a", "tfsep_seconds": 1.0, "reference_mb": 2.0, "rounds": 3}]

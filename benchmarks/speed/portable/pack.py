@@ -5,9 +5,9 @@
 The programs are what ``jit_compile=True`` hands to XLA, before XLA optimises it for a device;
 layers use the implementations that are the faster ones on ``--device``. Each comes with its
 arguments, with its results here in the first call, and with a second program of log-likelihoods
-(and scores) that every peer must share. ``python -m benchmarks.speed.portable.speed`` times them
-elsewhere. Needs ``make peers``, whose JAX brings programs into a form that other versions of XLA
-read.
+(and scores) that every reference must share. ``python -m benchmarks.speed.portable.speed`` times
+them elsewhere. Needs ``make pytorch``, whose JAX brings programs into a form that other versions of
+XLA read.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from benchmarks.records import Record, Setting
 from benchmarks.speed.portable.rows import ROWS, packed
 from benchmarks.speed.portable.store import Packing
 from benchmarks.speed.rows import Participant
-from benchmarks.speed.worker import REPOSITORY
+from benchmarks.speed.worker import PYTORCH, REPOSITORY
 from tfsep.cli import runner
 from tfsep.errors import InputError, JobError
 from tfsep.runtime import trace_context
@@ -54,7 +54,7 @@ class Packed:
         facts: a tf.function of the numbers that all participants share, in float32 throughout, and
             its arguments; None where they share none.
         check: those numbers, as TensorFlow has them here.
-        weights: {file: {name: array}} for the peers.
+        weights: {file: {name: array}} for PyTorch.
         per_call: units of work in a call.
         tried: whether it is called here, so that its results elsewhere can be compared with these.
     """
@@ -78,15 +78,17 @@ def _pack(argv: Sequence[str]) -> int:
     parse = runner.Parser(prog="pack", description=__doc__, formatter_class=layout)
     parse.add_argument("--output", required=True, metavar="DIR", help="where everything goes")
     parse.add_argument("--only", action="append", metavar="WORD", help="rows whose name contains this word; repeatable")
-    parse.add_argument("--peers", default=str(REPOSITORY / ".venv-peers/bin/python"), metavar="FILE", help="has JAX")
+    parse.add_argument(
+        "--pytorch", "--peers", default=str(PYTORCH), metavar="FILE", help="Python that has JAX (alias: --peers)"
+    )
     parse.add_argument("--device", default="GPU", choices=("GPU", "CPU"), help="the target device (default: GPU)")
     args = parse.parse_args(argv)
     rows = [row for row in ROWS if not args.only or any(word in row.name for word in args.only)]
     if not rows:
         raise InputError(f"--only must leave one of {'; '.join(row.name for row in ROWS)}, got {args.only}")
     folder, packing = Path(args.output), Packing()
-    if shutil.which(args.peers) is None:
-        raise JobError(f"{args.peers} cannot be started; `make peers` sets it up")
+    if shutil.which(args.pytorch) is None:
+        raise JobError(f"{args.pytorch} cannot be started; `make pytorch` sets it up")
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise InputError(f"--output must be a new folder or an empty one, got {folder}")
     folder.mkdir(parents=True, exist_ok=True)
@@ -101,19 +103,19 @@ def _pack(argv: Sequence[str]) -> int:
                 found[name] = entry(row.shared, side, packing, folder, f"{len(found)}")
             keras.backend.clear_session()
             gc.collect()
-    finish(folder, found, packing, args.peers)
+    finish(folder, found, packing, args.pytorch)
     return 0
 
 
-def finish(folder: Path, found: Mapping[str, Record], packing: Packing, peers: str | Path) -> None:
+def finish(folder: Path, found: Mapping[str, Record], packing: Packing, python: str | Path) -> None:
     """Write the arrays and the entries, and bring the programs into their portable form.
 
     Raises:
-        JobError: if the peers' interpreter cannot do that.
+        JobError: if PyTorch's interpreter cannot do that.
     """
     packing.write(folder / "arrays.npz")
     (folder / "rows.json").write_text(json.dumps(found) + "\n", encoding="utf-8")
-    command = [str(peers), "-m", "benchmarks.speed.portable.portable", str(folder.resolve())]
+    command = [str(python), "-m", "benchmarks.speed.portable.portable", str(folder.resolve())]
     if code := subprocess.run(command, cwd=REPOSITORY).returncode:
         raise JobError(f"{' '.join(command)} ended with code {code}")
 
@@ -156,9 +158,8 @@ def program(function: Any, arguments: Sequence[Any], file: Path, exact: bool, tr
         tried: whether to call it.
 
     Returns:
-        Which outputs are the ``state`` {output: parameter} of the next call; and what the others
-            were, ``results``, the
-        first numbers of each, if it was called.
+        ``state``, {output: parameter}: which outputs are parameters of the next call. ``results``:
+            the first numbers of each other output, empty where the program was not called.
 
     Raises:
         JobError: if they are not in this order.
@@ -248,7 +249,7 @@ def langevin(
 
 
 def convolution(
-    place: str, dtype: str, channels: tuple[int, int], batch: int, length: int, implementation: str
+    context: str, dtype: str, channels: tuple[int, int], batch: int, length: int, implementation: str
 ) -> Packed:
     """Pack gradients of one dilated convolution (convolutions.py) of a pattern that is repeated in time."""
     import keras
@@ -257,7 +258,7 @@ def convolution(
     from benchmarks.speed import convolutions
 
     keras.utils.set_random_seed(0)
-    work = convolutions.evaluations(implementation, place, dtype, channels)
+    work = convolutions.evaluations(implementation, context, dtype, channels)
     random = np.random.default_rng(0)
     patterns = [tf.constant(random.standard_normal((batch, _PATTERN, each)), tf.float32) for each in channels]
 

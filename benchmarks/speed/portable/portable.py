@@ -1,10 +1,10 @@
 """Rewrites packed programs for other versions of XLA: as StableHLO with versions of its operations (VHLO).
 
-    .venv-peers/bin/python -m benchmarks.speed.portable.portable DIR
+    .venv-pytorch/bin/python -m benchmarks.speed.portable.portable DIR
 
 TensorFlow hands XLA a program in XLA's own form, which JAX can read only where both are about as
 old. This rewrites every ``*.hlo.xz`` of a folder as ``*.mlir.xz``; benchmarks.speed.portable.pack
-calls it with the peers' interpreter.
+calls it with PyTorch's interpreter.
 """
 
 from __future__ import annotations

@@ -68,7 +68,7 @@ def program(packed: str, entry: str, file: str, **shared: object) -> Case:
     Args:
         packed: folder of what was packed.
         entry: its name.
-        file: where weights and events go for the peers, with ``{k}`` in it for several priors.
+        file: where weights and events go for PyTorch, with ``{k}`` in it for several priors.
         **shared: what the row's participants share; it is in the program already.
 
     Raises:

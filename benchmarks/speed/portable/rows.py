@@ -1,7 +1,7 @@
 """What is timed on an accelerator: the rows of speed at sizes that fill one, and small ones, which wait for launches.
 
-Participants with ``in_tfsep`` are packed (pack.py) and run by JAX; among the peers they are other
-implementations of tfsep.
+Participants with ``in_tfsep`` are packed (pack.py) and run by JAX; among the references they are
+other implementations of tfsep.
 """
 
 from __future__ import annotations
@@ -20,12 +20,14 @@ Settings = Mapping[str, Setting]
 
 def packed(row: Row) -> dict[str, Participant]:
     """Return what is packed of a row, by the names of its entries: tfsep's has the row's own."""
-    others = {f"{row.name}, {name}": peer for name, peer in row.peers.items() if peer.in_tfsep}
+    others = {f"{row.name}, {name}": reference for name, reference in row.references.items() if reference.in_tfsep}
     return {row.name: row.tfsep, **others}
 
 
-def _training(name: str, prior: Setting, batch: int, peers: Settings, variant: Setting) -> Row:
-    others = {peer: Participant("benchmarks.speed.pytorch.training:step", setting) for peer, setting in peers.items()}
+def _training(name: str, prior: Setting, batch: int, references: Settings, variant: Setting) -> Row:
+    others = {
+        each: Participant("benchmarks.speed.pytorch.training:step", setting) for each, setting in references.items()
+    }
     setting = {"variant": variant, "fit": {"jit_compile": True}}
     tfsep = Participant(f"{_PACK}:training", setting, in_tfsep=True)
     if prior["kind"] == "flowavenet":
@@ -43,12 +45,12 @@ def _langevin(chains: int, variant: Setting) -> Row:
     return Row(f"SGLD, 4 sources, chains: {chains}{how}", TIME, "step", shared, tfsep, others)
 
 
-def _convolution(place: str, dtype: str, channels: tuple[int, int]) -> Row:
-    shared = {"place": place, "dtype": dtype, "channels": channels, "batch": 16, "length": 8192}
+def _convolution(context: str, dtype: str, channels: tuple[int, int]) -> Row:
+    shared = {"context": context, "dtype": dtype, "channels": channels, "batch": 16, "length": 8192}
     tfsep, other = (
         Participant(f"{_PACK}:convolution", {"implementation": name}, in_tfsep=True) for name in ("taps", CONVOLUTION)
     )
-    name = f"dilated convolution, {place}, {dtype}, {channels[0]} to {channels[1]}"
+    name = f"dilated convolution, {context}, {dtype}, {channels[0]} to {channels[1]}"
     return Row(name, TIME, "gradient", shared, tfsep, {CONVOLUTION: other})
 
 
@@ -66,9 +68,9 @@ ROWS = (
     _langevin(1, {}),
     _langevin(32, _BFLOAT16),
     *(
-        _convolution(place, dtype, channels)
+        _convolution(context, dtype, channels)
         for channels in ((32, 64), (64, 128), (128, 256))
-        for place in ("xla", "xla loop")
+        for context in ("xla", "xla loop")
         for dtype in ("float32", "bfloat16")
     ),
 )

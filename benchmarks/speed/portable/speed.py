@@ -2,7 +2,7 @@
 
     python3 -m benchmarks.speed.portable.speed --packed=DIR [--only=WORD]... [--repeats=N] [--output=DIR]
 
-The interpreter needs NumPy, JAX and PyTorch for the device, and nothing else; ``--peers`` names
+The interpreter needs NumPy, JAX and PyTorch for the device, and nothing else; ``--pytorch`` names
 another for PyTorch. Writes ``<output>/speed_<device>.json`` and ``.md``.
 """
 
@@ -43,7 +43,9 @@ def _measure(argv: Sequence[str]) -> int:
     parse.add_argument("--repeats", type=int, default=15, metavar="N", help="rounds of a row (default: 15)")
     parse.add_argument("--minutes", type=float, default=0.0, metavar="N", help="begin no row after so long (0: any)")
     parse.add_argument("--size", type=int, default=8192, metavar="N", help="of the square product (default: 8192)")
-    parse.add_argument("--peers", default=sys.executable, metavar="FILE", help="Python that has PyTorch")
+    parse.add_argument(
+        "--pytorch", "--peers", default=sys.executable, metavar="FILE", help="Python that has PyTorch (alias: --peers)"
+    )
     parse.add_argument("--device", default="GPU", metavar="NAME", help="in the name of the record (default: GPU)")
     parse.add_argument("--output", default=str(RESULTS), metavar="DIR", help="where the record goes")
     args = parse.parse_args(argv)
@@ -55,7 +57,7 @@ def _measure(argv: Sequence[str]) -> int:
     os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
     sound, end = True, time.monotonic() + 60.0 * args.minutes
     with tempfile.TemporaryDirectory(prefix="tfsep-speed-") as folder:
-        bench = Bench(sys.executable, args.peers, Path(folder), args.repeats, {}, _PRODUCTS, args.size)
+        bench = Bench(sys.executable, args.pytorch, Path(folder), args.repeats, {}, _PRODUCTS, args.size)
         try:
             for row in rows:
                 if args.minutes and time.monotonic() > end:
@@ -93,8 +95,8 @@ def unpacked(row: Row, folder: str) -> Row:
     """Return a row whose packed participants are programs of a folder."""
     call, there = "benchmarks.speed.portable.programs:program", packed(row)
     own = {name: Participant(call, {"packed": folder, "entry": name}, in_tfsep=True) for name in there}
-    peers = {name: own.get(f"{row.name}, {name}", peer) for name, peer in row.peers.items()}
-    return dataclasses.replace(row, tfsep=own[row.name], peers=peers)
+    references = {name: own.get(f"{row.name}, {name}", reference) for name, reference in row.references.items()}
+    return dataclasses.replace(row, tfsep=own[row.name], references=references)
 
 
 def text(found: Sequence[Record]) -> str:

@@ -1,4 +1,4 @@
-"""Where the peers run: on the GPU, as tfsep does, if PyTorch sees one."""
+"""Where PyTorch runs: on the GPU, as tfsep does, if it sees one."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
-"""A flow with weights that differ from their start, events to score, and both as a file that a peer can load.
+"""A flow with weights that differ from their start, events to evaluate, and both as a file that PyTorch can load.
 
 The file is an ``.npz`` with the names of a PyTorch state dict and the layouts of Keras, input
 channels before output channels: ``steps.3.network.gated.0.weight`` is (tap * in, out), or (height,
-width, in, out). ``events`` and ``sigma`` are what is scored.
+width, in, out). ``events`` and ``sigma`` are what its densities are evaluated at.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ def build(prior: Setting, variant: Setting, seed: int) -> FlowPrior:
     """Build a flow whose last layers are not zero, unlike those of a new one, with weights that float16 can hold.
 
     Args:
-        prior: architecture, which peers share.
+        prior: architecture, which PyTorch's model shares.
         variant: settings of tfsep alone, which change how it is computed and not what.
         seed: of the weights.
 
@@ -48,7 +48,7 @@ def build(prior: Setting, variant: Setting, seed: int) -> FlowPrior:
     keras.utils.set_random_seed(seed)
     built = priors.build(**prior, **variant)
     if not isinstance(built, FlowPrior):
-        raise InputError(f"peers know flows alone, got a prior of kind {built.kind!r}")
+        raise InputError(f"PyTorch has flows alone, got a prior of kind {built.kind!r}")
     random = np.random.default_rng(seed)
     for weight in built.trainable_variables:
         shaken = np.asarray(weight) + _SHAKE * random.standard_normal(weight.shape)
@@ -57,7 +57,7 @@ def build(prior: Setting, variant: Setting, seed: int) -> FlowPrior:
 
 
 def in_full_precision(model: FlowPrior, prior: Setting, variant: Setting) -> FlowPrior:
-    """Return the float32 model with the weights of one in another precision; what peers must agree with."""
+    """Return the float32 model with the weights of one in another precision; what PyTorch must agree with."""
     if "precision" not in variant:
         return model
     twin = build(prior, {name: value for name, value in variant.items() if name != "precision"}, seed=0)
@@ -88,13 +88,13 @@ def events(prior: FlowPrior, batch: int, seed: int) -> tuple[np.ndarray, np.ndar
 
 
 def save(prior: FlowPrior, x: np.ndarray, sigma: np.ndarray, file: str | Path) -> None:
-    """Write weights and events for the peers."""
+    """Write weights and events for PyTorch."""
     arrays = {"events": x, "sigma": sigma, **weights(prior)}
     np.savez(file, allow_pickle=False, **arrays)
 
 
 def nats(prior: FlowPrior, x: np.ndarray, sigma: np.ndarray) -> list[float]:
-    """Return nats per dimension of each event, which every peer must share."""
+    """Return nats per dimension of each event, which every reference must share."""
     return (prior.log_prob(x, sigma).numpy() / prior.dimensions).tolist()
 
 

@@ -33,7 +33,7 @@ def langevin(
     """Build a case of ``steps`` steps of annealed SGLD at one noise level.
 
     Args:
-        prior: architecture of every source's prior, shared with the peers.
+        prior: architecture of every source's prior, shared with PyTorch.
         num_sources: N.
         chains: chains in the batch axis.
         steps: steps in one call.
@@ -85,7 +85,7 @@ def _case(built: Annealed, mixture: tf.Tensor, chains: int, units: int, check: l
 def priors_of(
     prior: Setting, num_sources: int, chains: int, sigma: float, file: str, variant: Setting
 ) -> tuple[list[FlowPrior], list[float]]:
-    """Build priors with weights of their own, written for the peers; return them and what peers must share."""
+    """Build priors with weights of their own, written for PyTorch; return them and what it must share."""
     known: list[FlowPrior] = []
     check: list[float] = []
     for k in range(num_sources):

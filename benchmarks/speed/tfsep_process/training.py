@@ -29,11 +29,11 @@ def step(
     """Build a case of training steps on one batch of events.
 
     Args:
-        prior: architecture, shared with the peers.
+        prior: architecture, shared with PyTorch.
         batch: events in a step.
-        file: where weights and events go, for the peers to load.
+        file: where weights and events go, for PyTorch to load.
         variant: settings of the prior that change how it is computed; of one in another precision
-            the float32 model is what peers must agree with.
+            the float32 model is what PyTorch must agree with.
         fit: settings of the trainer, such as ``jit_compile``.
     """
     model = example.build(prior, variant or {}, seed=0)

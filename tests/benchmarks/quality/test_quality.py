@@ -97,9 +97,9 @@ def test_a_sampler_that_runs_away_is_a_row_that_says_so(tmp_path: Path, monkeypa
     separator = row.load()
     monkeypatch.setattr(separator.model.posterior, "sample", lambda mixture, *_, **__: np.full((1, 2, 2, 64), np.nan))
     lost = dataclasses.replace(row, load=lambda: separator)
-    record = quality.score(lost, args, [])
+    record = quality.measure(lost, args, [])
     assert record["failed"] == "the model's stems must be finite, got NaN or infinity"
-    line = quality.table([record, quality.score(row, args, [])]).splitlines()[-1]
+    line = quality.table([record, quality.measure(row, args, [])]).splitlines()[-1]
     assert line == f"| toy | one | ideal_toy | gibbs | 2 | failed: {record['failed']} | - | - | - | - |"
 
 

@@ -23,7 +23,9 @@ def test_rows_that_a_gpu_gave_are_taken_from_their_record(tmp_path: Path, capsys
     name = next(row.name for row in ROWS if row.name.startswith("dilated"))
     record, file = tmp_path / "speed_gpu.json", tmp_path / "kernels.json"
     record.write_text(
-        json.dumps([{"row": name, "tfsep_seconds": 0.001, "peer_seconds": 0.004, "ratio": 4.0}, {"row": "training"}])
+        json.dumps(
+            [{"row": name, "tfsep_seconds": 0.001, "reference_seconds": 0.004, "ratio": 4.0}, {"row": "training"}]
+        )
     )
     assert convolutions.main([f"--record={record}", f"--output={file}"]) == 0
     (row,) = json.loads(file.read_text())

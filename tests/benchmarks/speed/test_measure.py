@@ -67,8 +67,8 @@ def test_nothing_to_interleave_is_refused(names: str, rounds: int) -> None:
 
 
 def test_a_slow_minute_does_not_move_a_paired_ratio() -> None:
-    tfsep, peer = timings(1.0, 1.0, 9.0, 9.0), timings(2.0, 2.0, 18.0, 18.0)
-    assert paired(tfsep, peer).median == 2.0
+    tfsep, reference = timings(1.0, 1.0, 9.0, 9.0), timings(2.0, 2.0, 18.0, 18.0)
+    assert paired(tfsep, reference).median == 2.0
     ratio = paired(timings(1.0, 2.0, 4.0), timings(3.0, 4.0, 4.0))
     assert (ratio.median, ratio.low, ratio.high) == (2.0, 1.5, 2.5)
 
@@ -79,10 +79,10 @@ def test_processor_time_has_a_ratio_of_its_own() -> None:
     assert median(timings(1.0, cpu=3.0), "cpu") == 3.0
 
 
-@pytest.mark.parametrize(("tfsep", "peer"), [((), ()), ((1.0,), (1.0, 2.0))])
-def test_timings_that_do_not_pair_are_refused(tfsep: tuple[float, ...], peer: tuple[float, ...]) -> None:
+@pytest.mark.parametrize(("tfsep", "reference"), [((), ()), ((1.0,), (1.0, 2.0))])
+def test_timings_that_do_not_pair_are_refused(tfsep: tuple[float, ...], reference: tuple[float, ...]) -> None:
     with pytest.raises(InputError, match="equally many timings"):
-        paired(timings(*tfsep), timings(*peer))
+        paired(timings(*tfsep), timings(*reference))
 
 
 def test_disagreement_is_relative_above_one() -> None:
@@ -91,11 +91,11 @@ def test_disagreement_is_relative_above_one() -> None:
     assert disagreement([], []) == 0.0
 
 
-@pytest.mark.parametrize("peer", [[1.0], [1.0, math.nan], [1.0, math.inf], [1.0, 2.0, 3.0]])
-def test_what_cannot_be_compared_disagrees_without_end(peer: list[float]) -> None:
-    assert disagreement([1.0, 2.0], peer) == math.inf
+@pytest.mark.parametrize("reference", [[1.0], [1.0, math.nan], [1.0, math.inf], [1.0, 2.0, 3.0]])
+def test_what_cannot_be_compared_disagrees_without_end(reference: list[float]) -> None:
+    assert disagreement([1.0, 2.0], reference) == math.inf
     with pytest.raises(JobError, match="must agree"):
-        refuse_unequal("row", [1.0, 2.0], peer)
+        refuse_unequal("row", [1.0, 2.0], reference)
 
 
 def test_models_that_differ_are_refused_with_the_difference() -> None:
@@ -130,7 +130,7 @@ class ScriptedWorker:
         return Timing(seconds, 2.0 * seconds)
 
 
-def test_a_row_has_one_record_for_each_peer(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_row_has_one_record_for_each_reference(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     own = ScriptedWorker({"tfsep": [0.1, 0.1, 0.4], "product": [0.01, 0.01, 0.04]})
     other = ScriptedWorker({"slow": [0.3, 0.3, 1.6], "fast": [0.05, 0.05, 0.1], "product": [0.02, 0.02, 0.02]})
     monkeypatch.setattr(bench, "worker", lambda in_tfsep, threads: own if in_tfsep else other)
@@ -139,11 +139,18 @@ def test_a_row_has_one_record_for_each_peer(bench: Bench, monkeypatch: pytest.Mo
         bench,
     )
     assert (slow["row"], slow["kind"], slow["unit"], slow["rounds"]) == ("waits", "time", "nap", 3)
-    assert (slow["peer"], fast["peer"]) == ("slow", "fast")
-    assert (slow["tfsep_seconds"], slow["peer_seconds"], slow["tfsep_cpu"], slow["peer_cpu"]) == (0.1, 0.3, 0.2, 0.6)
+    assert (slow["reference"], fast["reference"]) == ("slow", "fast")
+    assert (slow["tfsep_seconds"], slow["reference_seconds"], slow["tfsep_cpu"], slow["reference_cpu"]) == (
+        0.1,
+        0.3,
+        0.2,
+        0.6,
+    )
     assert (slow["ratio"], fast["ratio"], slow["ratio_cpu"]) == pytest.approx((3.0, 0.5, 3.0))
     assert slow["ratio_quartiles"] == pytest.approx([3.0, 3.5])
-    assert slow["disagreement"] == 0.0 and slow["first"] == slow["peer_first"] == 9.0 and slow["peer_mb"] == 5.0
+    assert (
+        slow["disagreement"] == 0.0 and slow["first"] == slow["reference_first"] == 9.0 and slow["reference_mb"] == 5.0
+    )
     # The faster product of each round counts: 10, 10 and 20 ms.
     assert 1e9 * slow["peak_gflops"] == pytest.approx(PEAK)
     assert slow["lower_bound"] == pytest.approx(4e9 / PEAK)
@@ -153,26 +160,26 @@ def test_a_row_has_one_record_for_each_peer(bench: Bench, monkeypatch: pytest.Mo
 def test_a_row_is_measured_in_workers(bench: Bench) -> None:
     row = Row("waits", TIME, "nap", {}, waiting(0.02, in_tfsep=True), {"slow": waiting(0.04)}, 0.5)
     (record,) = measure(row, bench)
-    assert record["tfsep_seconds"] >= 0.01 and record["peer_seconds"] >= 0.02 and record["other_cores"] >= 0.0
-    assert record["first"] >= 0.02 and record["peer_first"] >= 0.04 and record["ratio"] > 0.0
+    assert record["tfsep_seconds"] >= 0.01 and record["reference_seconds"] >= 0.02 and record["other_cores"] >= 0.0
+    assert record["first"] >= 0.02 and record["reference_first"] >= 0.04 and record["ratio"] > 0.0
     assert 0.0 < 1e9 * record["peak_gflops"] <= PEAK
 
 
-def test_a_peer_that_differs_or_fails_is_refused_and_the_others_are_timed(bench: Bench) -> None:
-    peers = {
+def test_a_reference_that_differs_or_fails_is_refused_and_the_others_are_timed(bench: Bench) -> None:
+    references = {
         "other": waiting(0.01, check=1.001),
         "broken": Participant(f"{CASES}:failing"),
         "same": waiting(0.01, check=1.00005),
     }
-    other, broken, same = measure(Row("waits", TIME, "nap", {}, waiting(0.01, True), peers), bench)
+    other, broken, same = measure(Row("waits", TIME, "nap", {}, waiting(0.01, True), references), bench)
     assert "within 0.0001, they differ by 0.001" in other["refused"] and "ratio" not in other
     assert "no case for" in broken["refused"]
-    assert same["peer"] == "same" and same["disagreement"] == pytest.approx(5e-5) and "ratio" in same
+    assert same["reference"] == "same" and same["disagreement"] == pytest.approx(5e-5) and "ratio" in same
 
 
 def test_tfsep_alone_has_a_record_and_its_failure_is_an_error(bench: Bench) -> None:
     (record,) = measure(Row("alone", TIME, "nap", {}, waiting(0.01, True), {}), bench)
-    assert record["peer"] == "-" and "ratio" not in record and record["tfsep_seconds"] > 0.0
+    assert record["reference"] == "-" and "ratio" not in record and record["tfsep_seconds"] > 0.0
     with pytest.raises(JobError, match="no case for"):
         measure(Row("bad", TIME, "nap", {}, Participant(f"{CASES}:failing", in_tfsep=True), {}), bench)
 
@@ -180,19 +187,19 @@ def test_tfsep_alone_has_a_record_and_its_failure_is_an_error(bench: Bench) -> N
 def test_a_variant_changes_tfseps_side_and_the_name(tmp_path: Path) -> None:
     bench = Bench(sys.executable, sys.executable, tmp_path, 1, {"more": 0.2}, PRODUCTS)
     side = Participant(f"{CASES}:waiting", {"seconds": 0.0}, True)
-    row = Row("waits", TIME, "nap", {"prior": 0}, side, {"a peer": side})
+    row = Row("waits", TIME, "nap", {"prior": 0}, side, {"a reference": side})
     assert bench.setting(row, "tfsep")["variant"] == {"more": 0.2}
-    assert "variant" not in bench.setting(row, "a peer")
+    assert "variant" not in bench.setting(row, "a reference")
     (record,) = measure(Row("waits", TIME, "nap", {}, waiting(0.0, True), {}), bench)
     bench.close()
     assert record["row"] == "waits, more=0.2"
 
 
 def test_memory_is_measured_in_processes_of_their_own(bench: Bench) -> None:
-    tfsep, peer = (Participant(f"{CASES}:holding", {"megabytes": size}, size == 50) for size in (50, 200))
-    (record,) = measure(Row("memory", MEMORY, "step", {}, tfsep, {"large": peer}), bench)
-    assert 48.0 < record["tfsep_mb"] < 90.0 and 195.0 < record["peer_mb"] < 260.0
-    assert record["ratio_mb"] == pytest.approx(record["peer_mb"] / record["tfsep_mb"])
+    tfsep, reference = (Participant(f"{CASES}:holding", {"megabytes": size}, size == 50) for size in (50, 200))
+    (record,) = measure(Row("memory", MEMORY, "step", {}, tfsep, {"large": reference}), bench)
+    assert 48.0 < record["tfsep_mb"] < 90.0 and 195.0 < record["reference_mb"] < 260.0
+    assert record["ratio_mb"] == pytest.approx(record["reference_mb"] / record["tfsep_mb"])
 
 
 def test_the_machine_has_been_busy() -> None:

@@ -15,9 +15,8 @@ import pytest
 from benchmarks.speed.portable import pack, rows, speed
 from benchmarks.speed.portable.store import Packing, Unpacking
 from benchmarks.speed.rows import Participant, Row, wave
-from benchmarks.speed.worker import REPOSITORY, Worker
+from benchmarks.speed.worker import PYTORCH, Worker
 
-PEERS = REPOSITORY / ".venv-peers" / "bin" / "python"
 PRIOR = {**wave(2, 64), "width": 4, "num_layers": 1}
 STEP = {"prior": PRIOR, "batch": 2, "variant": {}, "fit": {"jit_compile": True}}
 SAMPLER = {"prior": PRIOR, "num_sources": 2, "chains": 3, "steps": 2, "sigma": 0.1, "variant": {}}
@@ -53,14 +52,14 @@ def test_outputs_that_become_parameters_are_read_off_the_head() -> None:
     assert pack.aliases("HloModule b, entry={f32[2]}") == {}
 
 
-def test_a_row_is_packed_with_the_implementations_among_its_peers() -> None:
+def test_a_row_is_packed_with_the_implementations_among_its_references() -> None:
     row = rows.ROWS[0]
     names = list(rows.packed(row))
     assert names == [row.name, f"{row.name}, tfsep, convolutions"]
     there = speed.unpacked(row, "folder")
     assert there.tfsep.setting == {"packed": "folder", "entry": names[0]}
-    assert there.peers["tfsep, convolutions"].setting["entry"] == names[1]
-    assert there.peers["eager"] == row.peers["eager"]
+    assert there.references["tfsep, convolutions"].setting["entry"] == names[1]
+    assert there.references["eager"] == row.references["eager"]
 
 
 @dataclass(frozen=True)
@@ -76,7 +75,7 @@ class PackedParts:
 def parts(tmp_path_factory: pytest.TempPathFactory) -> PackedParts:
     """A step, a sampler and a convolution."""
     shared = {
-        "place": "xla",
+        "context": "xla",
         "dtype": "bfloat16",
         "channels": (2, 4),
         "batch": 1,
@@ -113,10 +112,10 @@ def test_rows_are_chosen_by_name_and_none_is_refused(tmp_path: Path, capsys: pyt
 
 
 def test_what_cannot_be_packed_is_refused_before_the_work(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert pack.main([f"--output={tmp_path / 'new'}", f"--peers={tmp_path / 'nowhere'}"]) == 1
-    assert "nowhere cannot be started; `make peers` sets it up" in capsys.readouterr().err
+    assert pack.main([f"--output={tmp_path / 'new'}", f"--pytorch={tmp_path / 'nowhere'}"]) == 1
+    assert "nowhere cannot be started; `make pytorch` sets it up" in capsys.readouterr().err
     (tmp_path / "old.mlir.xz").touch()
-    assert pack.main([f"--output={tmp_path}", f"--peers={sys.executable}"]) == 2
+    assert pack.main([f"--output={tmp_path}", f"--pytorch={sys.executable}"]) == 2
     assert "--output must be a new folder or an empty one" in capsys.readouterr().err
     assert [each.name for each in tmp_path.iterdir()] == ["old.mlir.xz"]
 
@@ -133,11 +132,11 @@ def test_a_folder_without_programs_is_refused(tmp_path: Path, capsys: pytest.Cap
 
 @pytest.mark.slow
 def test_jax_computes_the_same(parts: PackedParts, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
-    if not PEERS.is_file():
-        pytest.skip("needs JAX in .venv-peers: make peers")
-    pack.finish(parts.folder, parts.entries, parts.packing, PEERS)
+    if not PYTORCH.is_file():
+        pytest.skip("needs JAX in .venv-pytorch: make pytorch")
+    pack.finish(parts.folder, parts.entries, parts.packing, PYTORCH)
     assert not list(parts.folder.glob("*.hlo.xz"))
-    with Worker(PEERS) as worker:
+    with Worker(PYTORCH) as worker:
         for entry, about in parts.entries.items():
             (tmp_path / entry).mkdir()
             file = str(tmp_path / entry / ("model_{k}.npz" if entry == "sampler" else "model.npz"))

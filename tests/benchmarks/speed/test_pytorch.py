@@ -1,4 +1,4 @@
-"""The models in PyTorch are tfsep's: small ones agree in density and score. Skips without `make peers`."""
+"""The models in PyTorch are tfsep's: small ones agree in density and score. Skips without `make pytorch`."""
 
 from __future__ import annotations
 
@@ -12,10 +12,9 @@ import pytest
 from benchmarks.speed.measure import disagreement
 from benchmarks.speed.rows import spectrogram, wave
 from benchmarks.speed.tfsep_process import example, samplers, training
-from benchmarks.speed.worker import REPOSITORY, Worker
+from benchmarks.speed.worker import PYTORCH, Worker
 from tfsep.errors import JobError
 
-PEERS = REPOSITORY / ".venv-peers" / "bin" / "python"
 SMALL = {"width": 4, "num_layers": 2, "num_steps": 2}
 WAVE = {**wave(4, 64), **SMALL}
 GLOW = {**spectrogram(16), **SMALL, "num_levels": 2}
@@ -24,7 +23,7 @@ pytestmark = pytest.mark.slow
 
 
 def written(prior: dict[str, Any], batch: int, file: str) -> list[float]:
-    """Write a prior for the peers; nats per dimension of its events."""
+    """Write a prior for PyTorch; nats per dimension of its events."""
     built = example.build(prior, {}, seed=0)
     x, sigma = example.events(built, batch, seed=1)
     example.save(built, x, sigma, file)
@@ -32,10 +31,10 @@ def written(prior: dict[str, Any], batch: int, file: str) -> list[float]:
 
 
 @pytest.fixture(scope="module")
-def peers() -> Iterator[Worker]:
-    if not PEERS.is_file():
-        pytest.skip("needs PyTorch in .venv-peers: make peers")
-    with Worker(PEERS) as worker:
+def pytorch() -> Iterator[Worker]:
+    if not PYTORCH.is_file():
+        pytest.skip("needs PyTorch in .venv-pytorch: make pytorch")
+    with Worker(PYTORCH) as worker:
         yield worker
 
 
@@ -52,12 +51,12 @@ def peers() -> Iterator[Worker]:
     ],
 )
 def test_a_training_step_is_of_the_same_model(
-    prior: dict[str, Any], setting: dict[str, Any], peers: Worker, tmp_path: Path
+    prior: dict[str, Any], setting: dict[str, Any], pytorch: Worker, tmp_path: Path
 ) -> None:
     file = str(tmp_path / "model.npz")
     check = written(prior, 3, file)
     call = "benchmarks.speed.pytorch.training:step"
-    answer = peers.ask("make", "step", call=call, setting={"prior": prior, "batch": 3, "file": file, **setting})
+    answer = pytorch.ask("make", "step", call=call, setting={"prior": prior, "batch": 3, "file": file, **setting})
     assert len(set(check)) == 3
     assert disagreement(check, answer["check"]) < 1e-5
     assert answer["flops"] > 1e5
@@ -72,28 +71,28 @@ def test_tfseps_step_is_checked_on_what_it_writes(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("which", ["langevin", "gibbs"])
-def test_a_sampler_has_the_same_densities_and_scores(which: str, peers: Worker, tmp_path: Path) -> None:
+def test_a_sampler_has_the_same_densities_and_scores(which: str, pytorch: Worker, tmp_path: Path) -> None:
     units = {"langevin": "steps", "gibbs": "levels"}[which]
     setting = {"prior": WAVE, "num_sources": 2, "chains": 2, "sigma": 0.1, units: 2, "file": str(tmp_path / "{k}.npz")}
     case = getattr(samplers, which)(**setting)
-    answer = peers.ask("make", which, call=f"benchmarks.speed.pytorch.samplers:{which}", setting=setting)
+    answer = pytorch.ask("make", which, call=f"benchmarks.speed.pytorch.samplers:{which}", setting=setting)
     assert len(case.check) == 6 and case.per_call == answer["per_call"] == 2
     assert disagreement(case.check, answer["check"]) < 1e-4
     assert np.isfinite(case.once()).all()
 
 
-def test_other_weights_disagree_and_missing_ones_are_named(peers: Worker, tmp_path: Path) -> None:
+def test_other_weights_disagree_and_missing_ones_are_named(pytorch: Worker, tmp_path: Path) -> None:
     file = tmp_path / "model.npz"
     check = written(WAVE, 2, str(file))
     setting = {"prior": WAVE, "batch": 2, "file": str(file)}
     stored = dict(np.load(file))
     np.savez(file, **{**stored, "steps.1.network.last.bias": stored["steps.1.network.last.bias"] + 0.1})
-    answer = peers.ask("make", "step", call="benchmarks.speed.pytorch.training:step", setting=setting)
+    answer = pytorch.ask("make", "step", call="benchmarks.speed.pytorch.training:step", setting=setting)
     assert disagreement(check, answer["check"]) > 1e-3
     del stored["steps.1.network.last.bias"]
     np.savez(file, **stored)
     with pytest.raises(JobError, match="weights differ: .*steps.1.network.last.bias"):
-        peers.ask("make", "step", call="benchmarks.speed.pytorch.training:step", setting=setting)
+        pytorch.ask("make", "step", call="benchmarks.speed.pytorch.training:step", setting=setting)
 
 
 def test_all_weights_are_written() -> None:

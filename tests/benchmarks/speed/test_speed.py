@@ -17,9 +17,9 @@ RECORD: dict[str, Any] = {
     "row": "training, 1-D, 8 couplings",
     "kind": "time",
     "unit": "step",
-    "peer": "eager",
+    "reference": "eager",
     "tfsep_seconds": 0.2,
-    "peer_seconds": 0.5,
+    "reference_seconds": 0.5,
     "ratio": 2.5,
     "ratio_quartiles": [2.25, 2.75],
     "ratio_cpu": 3.0,
@@ -27,11 +27,11 @@ RECORD: dict[str, Any] = {
     "share_cpu": 0.6,
     "lower_bound": 0.1,
     "first": 11.0,
-    "peer_first": 0.6,
+    "reference_first": 0.6,
     "other_cores": 0.04,
 }
 REFUSED = {key: RECORD[key] for key in ("row", "kind", "unit", "tfsep_seconds", "first", "other_cores")} | {
-    "peer": "bf16",
+    "reference": "bf16",
     "refused": "differ",
 }
 MEMORY = [
@@ -39,26 +39,26 @@ MEMORY = [
         "row": f"memory, {n} couplings{how}",
         "kind": "memory",
         "unit": "step",
-        "peer": "eager",
+        "reference": "eager",
         "tfsep_seconds": 1.0,
-        "peer_seconds": 2.0,
+        "reference_seconds": 2.0,
     }
-    | {"tfsep_mb": 100.0 + n, "peer_mb": 600.0, "ratio_mb": 600.0 / (100.0 + n)}
+    | {"tfsep_mb": 100.0 + n, "reference_mb": 600.0, "ratio_mb": 600.0 / (100.0 + n)}
     for n, how in ((12, ""), *((n, f", {speed_table._SOME_KEPT}") for n in (4, 12, 16)))
 ]
 SONG: dict[str, Any] = {
     "row": "bin/separate, 30 s",
     "kind": "command",
     "unit": "file",
-    "peer": "-",
+    "reference": "-",
     "tfsep_seconds": 6.0,
     "tfsep_cpu": 9.0,
 }
 COSTLY = {
     **RECORD,
     "row": f"training, 1-D, 12 couplings of 16,384 samples, {speed_table._SOME_KEPT}",
-    "peer": "nothing recomputed",
-    "peer_seconds": 0.16,
+    "reference": "nothing recomputed",
+    "reference_seconds": 0.16,
 }
 RECORDS = [RECORD, REFUSED, *MEMORY, COSTLY, {**SONG, "tfsep_mb": 900.0, "seconds": 30}]
 
@@ -81,24 +81,24 @@ def test_the_tables_say_what_the_records_say() -> None:
 
 def test_records_are_ordered_as_the_rows() -> None:
     varied = {**RECORD, "row": f"{RECORD['row']}, recompute=True"}
-    compiled = {**RECORD, "peer": "compile"}
+    compiled = {**RECORD, "reference": "compile"}
     shuffled = [RECORDS[-1], *MEMORY, varied, compiled, RECORD]
-    names = [(record["row"], record["peer"]) for record in in_order(shuffled)]
+    names = [(record["row"], record["reference"]) for record in in_order(shuffled)]
     assert names[:3] == [(RECORD["row"], "eager"), (RECORD["row"], "compile"), (varied["row"], "eager")]
     assert names[3:] == [*((record["row"], "eager") for record in MEMORY), (SONG["row"], "-")]
 
 
 def test_a_target_is_reached_missed_or_not_measured() -> None:
     rows = parts(RECORDS)["targets"].splitlines()
-    assert "| 1-D training step, peer eager over tfsep, the fastest of tfsep's modes | >= 2 | 2.50 | yes |" in rows
+    assert "| 1-D training step, PyTorch eager over tfsep, the fastest of tfsep's modes | >= 2 | 2.50 | yes |" in rows
     assert "| 1-D training step, torch.compile over tfsep | >= 1.5 | not measured | - |" in rows
     some = speed_table._SOME_KEPT
     assert f"| training memory, 16 couplings over 4, {some} | <= 1.3 | 1.12 | yes |" in rows
-    assert f"| training memory at 12 couplings, peer eager over tfsep, {some} | >= 5 | 5.36 | yes |" in rows
+    assert f"| training memory at 12 couplings, PyTorch eager over tfsep, {some} | >= 5 | 5.36 | yes |" in rows
     assert f"| training step at 12 couplings, {some} over precision=bfloat16 | <= 1.3 | 1.25 | yes |" in rows
     assert "| real-time factor of a song of 30 s | <= 0.3 | 0.20 | yes |" in rows
     slow = parts([{**RECORD, "ratio": 1.5}, {**RECORD, "row": f"{RECORD['row']}, XLA", "ratio": 1.75}])["targets"]
-    assert "| 1-D training step, peer eager over tfsep, the fastest of tfsep's modes | >= 2 | 1.75 | no |" in slow
+    assert "| 1-D training step, PyTorch eager over tfsep, the fastest of tfsep's modes | >= 2 | 1.75 | no |" in slow
 
 
 def test_figures_need_all_their_rows() -> None:
@@ -112,23 +112,23 @@ def test_figures_need_all_their_rows() -> None:
 
 def test_every_target_reads_a_row_that_exists() -> None:
     names = {row.name for row in ROWS}
-    figures = ("tfsep_seconds", "peer_seconds", "tfsep_mb", "peer_mb", "ratio", "ratio_cpu", "share", "first")
+    figures = ("tfsep_seconds", "reference_seconds", "tfsep_mb", "reference_mb", "ratio", "ratio_cpu", "share", "first")
     everything = [
-        {"row": row.name, "peer": peer, "kind": row.kind, "seconds": 30} | dict.fromkeys(figures, 1.0)
+        {"row": row.name, "reference": reference, "kind": row.kind, "seconds": 30} | dict.fromkeys(figures, 1.0)
         for row in ROWS
-        for peer in row.peers or {"-": None}
+        for reference in row.references or {"-": None}
     ]
     assert len(names) == len(ROWS)
     assert [target.name for target in targets() if target.figure(everything) is None] == []
 
 
-def test_rows_share_one_architecture_with_their_peers() -> None:
+def test_rows_share_one_architecture_with_their_references() -> None:
     from tfsep import priors
 
     assert sum(layer["num_levels"] * layer["num_steps"] for layer in (wave(2), wave(4), wave(8), wave(32))) == 46
     for row in ROWS:
         if row.kind == TIME and "prior" in row.shared and "32" not in row.name:
-            in_tfsep = {name for name, peer in row.peers.items() if peer.in_tfsep}
+            in_tfsep = {name for name, reference in row.references.items() if reference.in_tfsep}
             assert row.tfsep.in_tfsep and in_tfsep <= {"nothing recomputed"}
             shape = tuple(row.shared["prior"]["event_shape"])
             small = {"width": 2, "num_layers": 1, "num_steps": 2}
@@ -145,7 +145,7 @@ def test_the_command_fills_its_page_and_draws(tmp_path: Path, capsys: pytest.Cap
     assert lines[:2] == ["a", "<!-- table speed memory -->"] and lines[-2:] == ["<!-- end -->", "b"]
     assert "old" not in lines and len(lines) == 4 + 2 + len(MEMORY)
     assert "| bin/separate, 30 s |" in capsys.readouterr().out
-    assert (tmp_path / "speed.md").read_text(encoding="utf-8").startswith("| row | peer |")
+    assert (tmp_path / "speed.md").read_text(encoding="utf-8").startswith("| row | reference |")
     assert (tmp_path / "speed.png").read_bytes().startswith(b"\x89PNG")
 
 

@@ -69,5 +69,5 @@ def test_a_worker_in_a_process_answers_and_ends() -> None:
 
 
 def test_an_environment_that_is_not_there_is_named() -> None:
-    with pytest.raises(JobError, match="no worker starts with .*nowhere.*make peers"):
+    with pytest.raises(JobError, match="no worker starts with .*nowhere.*make pytorch"):
         Worker("/nowhere/bin/python")
