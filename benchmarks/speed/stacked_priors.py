@@ -48,7 +48,7 @@ def row(args: argparse.Namespace) -> dict[str, float]:
     import numpy as np
     import tensorflow as tf
 
-    from tfsep.priors.base import answers_of
+    from tfsep.priors.base import evaluate_priors
 
     (mode,), (compiler,) = args.mode, args.compiler
     flows = flow_rows.random_flows(args, np.random.default_rng(0))
@@ -57,7 +57,7 @@ def row(args: argparse.Namespace) -> dict[str, float]:
     def walk(sources: tf.Tensor) -> tf.Tensor:
         def move(step: tf.Tensor, sources: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
             noise = tf.random.stateless_normal(sources.shape, [0, step], alg="philox")
-            score = answers_of(flows, "score", tf.unstack(sources), 0.3, stacked=mode == "stacked")
+            score = evaluate_priors(flows, "score", tf.unstack(sources), 0.3, stacked=mode == "stacked")
             return step + 1, sources + 1e-4 * tf.stack(score) + 1e-2 * noise
 
         return tf.while_loop(lambda step, _: step < args.steps, move, (0, sources), parallel_iterations=1)[1]

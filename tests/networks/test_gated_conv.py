@@ -42,7 +42,7 @@ def test_the_receptive_field_is_a_rectangle(
 
 
 def test_all_sides_are_padded_alike(scrambled: Make) -> None:
-    """Mirrored kernels answer a mirrored input with the mirrored output."""
+    """Mirrored kernels map a mirrored input to the mirrored output."""
     network = scrambled(GatedConv(1, 2, width=8))
     x = noise(2, 6, 7, 1)
     expected = tf.reverse(network(x), [1, 2])

@@ -41,7 +41,7 @@ def test_weights_lie_kind_by_kind() -> None:
 
 
 @pytest.mark.parametrize("conditioning", ["additive", "film", "affine"])
-def test_a_copy_from_the_settings_answers_the_same(conditioning: str, scrambled: Make) -> None:
+def test_a_copy_from_the_settings_gives_the_same(conditioning: str, scrambled: Make) -> None:
     blocks = scrambled(ResidualBlocks(4, 2, 3, conditioning))
     copy = ResidualBlocks.from_config(blocks.get_config())
     copy.set_weights(blocks.get_weights())

@@ -43,7 +43,7 @@ def test_the_receptive_field_is_symmetric_and_as_long_as_stated(
 
 
 def test_both_ends_are_padded_alike(scrambled: Make) -> None:
-    """A network whose kernels are mirrored in time answers a mirrored input with the mirrored output."""
+    """A network whose kernels are mirrored in time maps a mirrored input to the mirrored output."""
     network = scrambled(WaveNet(1, 2, width=8, num_layers=3))
     x = noise(2, 12, 1)
     expected = tf.reverse(network(x), [1])

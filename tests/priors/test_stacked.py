@@ -1,4 +1,4 @@
-"""Priors of one architecture evaluated as one give what each gives alone; others are asked one by one."""
+"""Priors of one architecture evaluated as one give what each gives alone; others are evaluated one by one."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 import tensorflow as tf
 
 from tfsep import posteriors, priors
-from tfsep.priors.base import answers_of
+from tfsep.priors.base import evaluate_priors
 
 FLOW: dict[str, Any] = {"kind": "glow", "length": 16, "squeeze": 4, "num_steps": 1, "width": 4, "num_layers": 1}
 KINDS: dict[str, dict[str, Any]] = {
@@ -40,25 +40,25 @@ def noise(count: int) -> tf.Tensor:
     return tf.constant(np.random.default_rng(3).normal(size=(count, 3, 16, 1)), tf.float32)
 
 
-def answers(each: list[Any], method: str, x: tf.Tensor, sigma: Any, stacked: bool = False) -> tf.Tensor:
-    return tf.stack(answers_of(each, method, tf.unstack(x), sigma, stacked))
+def evaluated(each: list[Any], method: str, x: tf.Tensor, sigma: Any, stacked: bool = False) -> tf.Tensor:
+    return tf.stack(evaluate_priors(each, method, tf.unstack(x), sigma, stacked))
 
 
 @pytest.mark.parametrize("method", ["score", "denoise"])
 @pytest.mark.parametrize("name", sorted(KINDS))
-def test_stacked_answers_are_those_of_the_loop(name: str, method: str) -> None:
+def test_stacked_evaluations_are_those_of_the_loop(name: str, method: str) -> None:
     each = built(3, **KINDS[name])
-    assert each[0].alike(each)
+    assert each[0].same_architecture(each)
     x, sigma = noise(3), tf.constant(0.3)
-    expected = answers(each, method, x, sigma).numpy()
-    found = tf.function(lambda x: answers(each, method, x, sigma, stacked=True), autograph=False)(x)
+    expected = evaluated(each, method, x, sigma).numpy()
+    found = tf.function(lambda x: evaluated(each, method, x, sigma, stacked=True), autograph=False)(x)
     np.testing.assert_allclose(found, expected, atol=1e-5 * np.abs(expected).max())
 
 
 def test_the_stack_follows_the_weights() -> None:
     """The stack is made at every call: weights that are loaded later count."""
     each = built(2, **FLOW)
-    traced = tf.function(lambda x: answers(each, "score", x, 0.3, stacked=True), autograph=False)
+    traced = tf.function(lambda x: evaluated(each, "score", x, 0.3, stacked=True), autograph=False)
     before = traced(noise(2)).numpy()
     each[1].set_weights(each[0].get_weights())
     after = traced(noise(2)).numpy()
@@ -71,11 +71,11 @@ def test_the_stack_follows_the_weights() -> None:
     [{**FLOW, "width": 8}, {**FLOW, "bound": 2.0}, {"kind": "gaussian", "length": 16, "variances": 0.3}],
     ids=["width", "bound", "kind"],
 )
-def test_priors_that_differ_are_asked_one_by_one(other: dict[str, Any]) -> None:
+def test_priors_that_differ_are_evaluated_one_by_one(other: dict[str, Any]) -> None:
     each = [*built(1, **FLOW), priors.build(**other)]
-    assert not each[0].alike(each)
-    expected = answers(each, "score", noise(2), 0.3).numpy()
-    found = tf.function(lambda x: answers(each, "score", x, 0.3, stacked=True), autograph=False)(noise(2))
+    assert not each[0].same_architecture(each)
+    expected = evaluated(each, "score", noise(2), 0.3).numpy()
+    found = tf.function(lambda x: evaluated(each, "score", x, 0.3, stacked=True), autograph=False)(noise(2))
     np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-5)
 
 

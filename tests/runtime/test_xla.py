@@ -41,16 +41,16 @@ def programs(sampler: Any) -> tuple[int, int]:
     return found.compiled.experimental_get_tracing_count(), found._plain.experimental_get_tracing_count()
 
 
-def count_calls_together(flow: Any, monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """A list that grows by the method's name whenever this flow is asked to answer for several."""
+def count_stacked_calls(flow: Any, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """A list that grows by the method's name whenever this flow is asked to evaluate several."""
     asked: list[str] = []
-    together = type(flow).together
+    evaluate_stacked = type(flow).evaluate_stacked
 
     def counted(self: Any, pair: Any, method: str, events: Any, sigma: Any) -> Any:
         asked.append(method)
-        return together(self, pair, method, events, sigma)
+        return evaluate_stacked(self, pair, method, events, sigma)
 
-    monkeypatch.setattr(type(flow), "together", counted)
+    monkeypatch.setattr(type(flow), "evaluate_stacked", counted)
     return asked
 
 
@@ -92,7 +92,7 @@ def test_xla_draws_the_same_with_flows_which_it_stacks(
     drawn = []
     for jit_compile in (False, True):
         sampler = posteriors.build(kind, flows, jit_compile=jit_compile, **FEW[kind], **settings)
-        asked = count_calls_together(flows[0], monkeypatch)
+        asked = count_stacked_calls(flows[0], monkeypatch)
         drawn.append(sampler.sample(mixture, 2, (1, 2)).numpy())
         assert bool(asked) == jit_compile
     np.testing.assert_allclose(drawn[1], drawn[0], rtol=0, atol=1e-4 * np.abs(drawn[0]).max())

@@ -5,12 +5,12 @@ features leave out and the inverse needs. It has settings and no weights; a mode
 ``domain`` and ``settings()``, from which ``build`` makes it again. Densities over different domains
 are never compared.
 
-"wave"      features (time, 1): the samples; aux None.
-"log_stft"  features (num_frames, num_bins - 1, 1): (log(|S| + floor) - offset) / scale of the STFT S
-            without the bin at half the sample rate; aux the phase of the same bins in radians, (batch,
-            num_frames, num_bins - 1).
-"log_mel"   features (num_frames, num_mels, 1): the same of mel-band magnitudes; aux the phase of all bins in radians,
-            (batch, num_frames, num_bins).
+- "wave": features (time, 1), the samples; aux is None.
+- "log_stft": features (num_frames, num_bins - 1, 1), (log(|S| + floor) - offset) / scale of the
+  STFT S without the bin at half the sample rate; aux is the phase of the same bins in radians,
+  (batch, num_frames, num_bins - 1).
+- "log_mel": features (num_frames, num_mels, 1), the same of mel-band magnitudes; aux is the phase
+  of all bins in radians, (batch, num_frames, num_bins).
 
 Without aux, the spectral domains estimate a phase by the algorithm of Griffin and Lim.
 """
@@ -95,8 +95,8 @@ class SpectralFrontEnd(FrontEnd):
         frame_multiple: The number of frames is a multiple of this; zeros behind the signal fill the
             last frames.
         phase_iterations: Rounds of Griffin-Lim where no phase is given.
-        level: RMS that each waveform is scaled to before its analysis, so that features do not
-            depend on loudness; a waveform below an RMS of 0.001 gets the gain of one at 0.001, and
+        level: RMS level that each waveform is scaled to before its analysis, so that features do
+            not depend on loudness; a waveform below an RMS of 0.001 gets the gain of one at 0.001, and
             silence stays silent. The inverse returns waveforms at this level. None leaves waveforms
             as they are.
     """
@@ -145,7 +145,7 @@ class SpectralFrontEnd(FrontEnd):
         return inverse_stft(spectrum, self.frame_length, self.frame_step, self.fft_length, length=length)
 
     def levelled(self, wave: tf.Tensor) -> tf.Tensor:
-        """Scale waveforms (batch, time) to an RMS of ``level``, or leave them as they are without one."""
+        """Scale waveforms (batch, time) to the RMS level ``level``, or leave them as they are without one."""
         wave = tf.convert_to_tensor(wave)
         if self.level is None:
             return wave

@@ -5,9 +5,8 @@ which evaluates a coupling's network twice. A :class:`Step` computes both at onc
 return parts of that pass, so any step also works inside ``tfb.Chain`` and
 ``tfd.TransformedDistribution``.
 
-Conventions: ``forward`` is from latent to data. Events are (time, channel) or (frame, bin,
-    channel), that is
-``event_ndims`` 2 or 3, after one batch axis. Log-determinants are (batch,), in nats.
+Conventions: ``forward`` maps latent to data. Events are (time, channel) or (frame, bin, channel),
+so ``event_ndims`` is 2 or 3, after one batch axis. Log-determinants are (batch,), in nats.
 """
 
 from __future__ import annotations

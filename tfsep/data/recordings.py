@@ -176,8 +176,8 @@ def equalised(excerpts: Waves, uniform: tf.Tensor, filter_db: float, sample_rate
     Args:
         excerpts: (num, time) float32.
         uniform: (num, bell, 3) in [0, 1): centre (log-uniform, 60 Hz to 0.4 of the sample rate),
-            gain (uniform within +-``filter_db``), and width
-            (standard deviation, log-uniform, half an octave to two).
+            gain (uniform within +-``filter_db``), and width (standard deviation, log-uniform, half
+            an octave to two).
         filter_db: dB of one bell; where bells overlap, theirs add up.
         sample_rate: Hz.
 

@@ -1,7 +1,7 @@
 """The scale-invariant signal-to-distortion ratio.
 
-With the reference s and the estimate e
-(Le Roux, Wisdom, Erdogan and Hershey, 2019, equations 4 and 5, without removal of the means),
+With the reference s and the estimate e (Le Roux, Wisdom, Erdogan and Hershey, 2019, equations 4
+and 5, without removal of the means),
 
     alpha = <e, s> / <s, s>,    SI-SDR = 10 log10(||alpha s||^2 / ||alpha s - e||^2) dB.
 

@@ -94,8 +94,8 @@ class Retrieval(keras.layers.Layer):
         rest = magnitude / scale - value
         hidden = self.hidden(tf.concat([seen, _features(value), _features(tf.abs(rest)), *known], -1))
         first, second = tf.split(self.gains(hidden), 2, axis=-1)
-        answer = scale * (first * value + second * rest) / tf.maximum(magnitude, 1e-6 * scale)
-        wave = tf.signal.irfft(spectrum * tf.cast(answer, spectrum.dtype), points)
+        gains = scale * (first * value + second * rest) / tf.maximum(magnitude, 1e-6 * scale)
+        wave = tf.signal.irfft(spectrum * tf.cast(gains, spectrum.dtype), points)
         return wave[:, : self.num_samples, tf.newaxis]
 
     def get_config(self) -> dict[str, object]:

@@ -14,7 +14,7 @@ import tensorflow as tf
 from tfsep import mixing
 from tfsep.axes import Events, Seed, Sigma, Sources, TensorLike, Waves
 from tfsep.errors import InputError
-from tfsep.priors.base import Prior, answers_of
+from tfsep.priors.base import Prior, evaluate_priors
 
 
 class Posterior(abc.ABC):
@@ -122,7 +122,7 @@ def denoise_each(priors: Sequence[Prior], sources: Sources, sigma: Sigma, stacke
 
 def answers_each(priors: Sequence[Prior], method: str, sources: Sources, sigma: Sigma, stacked: bool) -> Sources:
     """Call each prior's ``method`` with its own source: (batch, source, time) -> the same."""
-    answers = answers_of(priors, method, events_of(sources), sigma, stacked)
+    answers = evaluate_priors(priors, method, events_of(sources), sigma, stacked)
     return tf.stack([answer[..., 0] for answer in answers], axis=1)
 
 

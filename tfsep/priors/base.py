@@ -41,9 +41,9 @@ class Prior(abc.ABC):
         has_latents: whether :meth:`encode` and :meth:`decode` map events to standard normal
             latents.
         full_precision: True where float16 would spoil the weights, such as pitches in Hz.
-        smallest_sigma: the noise level that stands for "no noise" (``sigma=None``), in units of the
+        smallest_sigma: the noise level that is used as "no noise" (``sigma=None``), in units of the
             features.
-        largest_sigma: the highest noise level the prior knows.
+        largest_sigma: the highest noise level the prior supports.
         sigma_range: noise levels on which the prior is trained, None for a clean one.
         front_end: from waveforms to the features.
         settings: what :func:`tfsep.priors.build` built it from; None for one that was built
@@ -71,8 +71,8 @@ class Prior(abc.ABC):
     def describe(self) -> str:
         """Return one line: kind, domain, event shape, noise levels in units of the features, what it can compute."""
         noise = f"noise {self.smallest_sigma:g} to {self.largest_sigma:g}" if self.largest_sigma else "clean"
-        knows = "" if self.has_log_prob else ", score only" if self.has_score else ", denoiser only"
-        return f"{self.kind} over {self.domain} events {self.event_shape}, {self.dimensions} dimensions, {noise}{knows}"
+        only = "" if self.has_log_prob else ", score only" if self.has_score else ", denoiser only"
+        return f"{self.kind} over {self.domain} events {self.event_shape}, {self.dimensions} dimensions, {noise}{only}"
 
     @property
     def dimensions(self) -> int:
@@ -132,7 +132,15 @@ class Prior(abc.ABC):
         raise InputError(f"prior {self.kind!r} has no exact draw of clean events given noised ones")
 
     def encode(self, x: TensorLike, sigma: Sigma | None = None) -> tuple[tf.Tensor, tf.Tensor]:
-        """Map events at noise level sigma to standard normal latents of their shape; log|det| (batch,) comes second.
+        """Map events at noise level sigma to standard normal latents.
+
+        Args:
+            x: events, (batch,) + event_shape.
+            sigma: standard deviation of their noise, a scalar or (batch,); None is
+                ``smallest_sigma``.
+
+        Returns:
+            The latents, (batch,) + event_shape, and log|det dz/dx| in nats, (batch,).
 
         Raises:
             InputError: if the prior is no flow.
@@ -147,7 +155,9 @@ class Prior(abc.ABC):
         """
         raise InputError(f"prior {self.kind!r} has no latents")
 
-    def together(self, priors: Sequence[Prior], method: str, events: tf.Tensor, sigma: Sigma) -> tf.Tensor | None:
+    def evaluate_stacked(
+        self, priors: Sequence[Prior], method: str, events: tf.Tensor, sigma: Sigma
+    ) -> tf.Tensor | None:
         """Evaluate several priors, this one first, in one call; return None if they cannot be stacked.
 
         Args:
@@ -173,7 +183,7 @@ class Prior(abc.ABC):
         return -self.nats_per_dim(x, sigma) / math.log(2.0)
 
 
-def answers_of(
+def evaluate_priors(
     priors: Sequence[Prior], method: str, events: Sequence[tf.Tensor], sigma: Sigma, stacked: bool = False
 ) -> list[tf.Tensor]:
     """Evaluate each prior on its own events, (batch,) + event_shape -> the same, for each.
@@ -183,13 +193,13 @@ def answers_of(
         method: "score" or "denoise".
         events: one tensor per source.
         sigma: noise level, scalar or (batch,).
-        stacked: evaluate priors of one architecture as one, inside graphs; others are asked one
-            after the other.
+        stacked: inside graphs, evaluate priors of one architecture in one call; others are
+            evaluated one after the other.
     """
     if stacked and tf.inside_function():
-        together = priors[0].together(priors, method, tf.stack(events), sigma)
-        if together is not None:
-            return tf.unstack(together, num=len(priors))
+        results = priors[0].evaluate_stacked(priors, method, tf.stack(events), sigma)
+        if results is not None:
+            return tf.unstack(results, num=len(priors))
     return [getattr(prior, method)(each, sigma) for prior, each in zip(priors, events, strict=True)]
 
 

@@ -175,8 +175,8 @@ class ScorePrior(keras.Model, Stackable):
         level = per_example_sigma(self.smallest_sigma if sigma is None else sigma, x)
         noise, clean = broadcast_to_event(level, x), tf.convert_to_tensor(self.data_std)
         total = tf.sqrt(noise**2 + clean**2)
-        answer = self.network(x / total, self.embedding(level))
-        return (clean / total) ** 2 * x + noise * clean / total * answer
+        output = self.network(x / total, self.embedding(level))
+        return (clean / total) ** 2 * x + noise * clean / total * output
 
     def score(self, x: TensorLike, sigma: Sigma | None = None) -> tf.Tensor:
         """Compute (D(x, sigma) - x) / sigma^2: (batch,) + event_shape -> the same."""

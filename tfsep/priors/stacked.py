@@ -23,7 +23,7 @@ class Stackable(Prior):
 
     weights: Sequence[keras.Variable]
 
-    def alike(self, others: Sequence[Prior]) -> bool:
+    def same_architecture(self, others: Sequence[Prior]) -> bool:
         """Return whether these priors differ from this one in the values of their weights only."""
         if self.settings is None or len(others) < 2 or any(other.settings != self.settings for other in others):
             return False
@@ -32,16 +32,18 @@ class Stackable(Prior):
             for other in others
         )
 
-    def together(self, priors: Sequence[Prior], method: str, events: tf.Tensor, sigma: Sigma) -> tf.Tensor | None:
-        """Evaluate ``method`` of all priors in one vectorised call; see :meth:`tfsep.priors.base.Prior.together`."""
-        if not self.alike(priors):
+    def evaluate_stacked(
+        self, priors: Sequence[Prior], method: str, events: tf.Tensor, sigma: Sigma
+    ) -> tf.Tensor | None:
+        """Evaluate ``method`` of all priors in one vectorised call; see :meth:`Prior.evaluate_stacked`."""
+        if not self.same_architecture(priors):
             return None
         owned = self.weights
         same = zip(*(prior.weights for prior in priors if isinstance(prior, Stackable)), strict=True)
         values = [tf.stack([tf.convert_to_tensor(each) for each in weights]) for weights in same]
 
-        def one(given: tuple[list[tf.Tensor], tf.Tensor]) -> tf.Tensor:
-            mine, x = given
+        def one(weights_and_events: tuple[list[tf.Tensor], tf.Tensor]) -> tf.Tensor:
+            mine, x = weights_and_events
             with entering(STACKED), keras.StatelessScope(state_mapping=list(zip(owned, mine, strict=True))):
                 return getattr(self, method)(x, sigma)
 

@@ -1,10 +1,10 @@
 """Stacked layer parameters: those of repeated blocks as a few matrices with a row for each block, read by a loop.
 
-A trainer packs its weights into long vectors (``tfsep.training``). Where the
-parameters of a block lie side by side in one of them, and those of the next block behind them, the
-matrix is a view of that vector: nothing is copied for the map to the latents, nothing split for the
-gradient, and neither tracing nor compiling grows with the number of blocks. The trainer makes its
-vectors known by ``tfsep.runtime.packed_weights``; all other parameters are stacked by a copy.
+A trainer packs its weights into long vectors (``tfsep.training``). Where the parameters of a block
+lie side by side in one of them, and those of the next block behind them, the matrix is a view of
+that vector: nothing is copied for the map to the latents, nothing split for the gradient, and
+neither tracing nor compiling grows with the number of blocks. The trainer makes its vectors known
+by ``tfsep.runtime.packed_weights``; all other parameters are stacked by a copy.
 """
 
 from __future__ import annotations

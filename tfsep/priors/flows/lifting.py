@@ -40,7 +40,7 @@ from tfsep.parameters import keyword_parameters, refuse_unknown
 from tfsep.priors.flows.conditioners import NetworkSettings, network_arguments, network_dtype
 from tfsep.priors.flows.flow_layers import FlowLayer, MultiscaleLayer, NetworkFactory, SequenceLayer, SqueezeLayer
 from tfsep.priors.flows.glow import glow_steps
-from tfsep.priors.flows.levels import first_factors
+from tfsep.priors.flows.multiscale import first_factors
 from tfsep.priors.flows.settings import FlowSettings
 
 #: What predicts one half from the other, by the number of spatial axes.

@@ -17,7 +17,7 @@ from typing import ClassVar
 from tfsep.bijectors.masks import Mask
 from tfsep.bijectors.squeeze import squeezed_shape
 from tfsep.priors.flows.flow_layers import CouplingLayer, DiagonalScaleLayer, FlowLayer, SqueezeLayer
-from tfsep.priors.flows.levels import first_factors
+from tfsep.priors.flows.multiscale import first_factors
 from tfsep.priors.flows.settings import CouplingFlowSettings
 
 

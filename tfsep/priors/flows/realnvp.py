@@ -13,7 +13,7 @@ from typing import ClassVar
 
 from tfsep.bijectors.masks import Mask
 from tfsep.priors.flows.flow_layers import ActNormLayer, CouplingLayer, FlowLayer
-from tfsep.priors.flows.levels import build_levels, level_factors
+from tfsep.priors.flows.multiscale import build_levels, level_factors
 from tfsep.priors.flows.settings import CouplingFlowSettings
 
 

@@ -22,7 +22,7 @@ from tfsep.priors.flows.flow_layers import (
     SequenceLayer,
     SqueezeLayer,
 )
-from tfsep.priors.flows.levels import check_waves
+from tfsep.priors.flows.multiscale import check_waves
 from tfsep.priors.flows.settings import CouplingFlowSettings
 
 

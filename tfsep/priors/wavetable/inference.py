@@ -1,6 +1,6 @@
 r"""The density of one event under a wavetable, and the mean and draws of its note, from cells divided in rounds.
 
-Every cell c stands for its middle, a wave :math:`u_c` of prior weight :math:`\pi_c`. With
+Every cell c is represented by its middle, a wave :math:`u_c` of prior weight :math:`\pi_c`. With
 :math:`w_c \propto \pi_c\, p(y|u_c)` over those cells that are not divided further (the leaf cells),
 
 .. math:: \log p(y) = \log \sum_c \pi_c\, p(y|u_c), \qquad E[a\,u|y] = \sum_c w_c\, E[a|y,u_c]\, u_c.
@@ -47,8 +47,8 @@ class Voice(NamedTuple):
     energy: tf.Tensor
 
 
-class Answer(NamedTuple):
-    """What follows for one event.
+class EventInference(NamedTuple):
+    """The posterior of one event over its note.
 
     Attributes:
         log_prob: log-density in nats, ().
@@ -144,7 +144,7 @@ def _refine(grid: ParameterGrid, voice: Voice, y: tf.Tensor, variance: tf.Tensor
 
 def integrate(
     grid: ParameterGrid, voice: Voice, y: tf.Tensor, variance: tf.Tensor, uniform: tf.Tensor | None = None
-) -> Answer:
+) -> EventInference:
     """Sum over notes for one event (time,).
 
     Args:
@@ -175,7 +175,7 @@ def integrate(
         coarse = _notes(grid, voice, tf.minimum(index, shares[0].shape[0] - 1))
         drawn = tf.where(late < 0, coarse, tf.gather(tf.concat(cells.notes, 0), tf.maximum(late, 0)))
     log_prob = peak + tf.math.log(total) - 0.5 * grid.length * tf.math.log(math.tau * variance)
-    return Answer(log_prob, clean, likeliest, drawn)
+    return EventInference(log_prob, clean, likeliest, drawn)
 
 
 def categorical(weight: tf.Tensor, uniform: tf.Tensor) -> tf.Tensor:

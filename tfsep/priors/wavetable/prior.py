@@ -26,7 +26,7 @@ from tfsep.axes import Seed, Sigma, TensorLike
 from tfsep.priors.base import per_example_sigma
 from tfsep.priors.closed_form import LearnedAtOnce
 from tfsep.priors.positive_amplitude import draw
-from tfsep.priors.wavetable.inference import Answer, categorical, integrate, voice_of
+from tfsep.priors.wavetable.inference import EventInference, categorical, integrate, voice_of
 from tfsep.priors.wavetable.parameter_grid import ParameterGrid
 
 PITCHES = ("grid", "continuous")
@@ -120,24 +120,24 @@ class WavetablePrior(LearnedAtOnce):
 
     def denoise(self, x: TensorLike, sigma: Sigma) -> tf.Tensor:
         """Compute the posterior mean of the clean event, its residual included: (batch, time, 1) -> the same."""
-        y, noise, answer = self._infer(x, sigma)
+        y, noise, inferred = self._infer(x, sigma)
         share = noise / (noise + tf.convert_to_tensor(self.residual) ** 2)
-        return (y + share[:, tf.newaxis] * (answer.clean - y))[..., tf.newaxis]
+        return (y + share[:, tf.newaxis] * (inferred.clean - y))[..., tf.newaxis]
 
     def score(self, x: TensorLike, sigma: Sigma | None = None) -> tf.Tensor:
         """Compute the gradient of :meth:`log_prob` in x: (batch, time, 1) -> the same."""
-        y, noise, answer = self._infer(x, sigma)
+        y, noise, inferred = self._infer(x, sigma)
         variance = noise + tf.convert_to_tensor(self.residual) ** 2
-        return ((answer.clean - y) / variance[:, tf.newaxis])[..., tf.newaxis]
+        return ((inferred.clean - y) / variance[:, tf.newaxis])[..., tf.newaxis]
 
     def posterior_sample(self, y: TensorLike, sigma: Sigma, seed: Seed) -> tf.Tensor:
         """Draw a note, its amplitude and the residual given noised events: (batch, time, 1) -> the same."""
         seeds = tf.random.split(tf.cast(seed, tf.int32), 3)
         count = tf.shape(tf.convert_to_tensor(y))[:1]
         uniform = tf.random.stateless_uniform(count, seeds[0], dtype=self.tf_dtype, alg="philox")
-        y, noise, answer = self._infer(y, sigma, uniform)
+        y, noise, inferred = self._infer(y, sigma, uniform)
         residual = tf.convert_to_tensor(self.residual) ** 2
-        wave = self.grid.render(tf.convert_to_tensor(self.table), answer.drawn)
+        wave = self.grid.render(tf.convert_to_tensor(self.table), inferred.drawn)
         inner, energy = tf.reduce_sum(wave * y, -1), tf.reduce_sum(wave**2, -1)
         uniform = tf.random.stateless_uniform(count, seeds[1], dtype=tf.float64, alg="philox")
         level = draw(inner, energy, noise + residual, tf.convert_to_tensor(self.amplitude), uniform)
@@ -156,8 +156,8 @@ class WavetablePrior(LearnedAtOnce):
 
     def _infer(
         self, x: TensorLike, sigma: Sigma, uniform: tf.Tensor | None = None
-    ) -> tuple[tf.Tensor, tf.Tensor, Answer]:
-        """Return events (batch, time), the noise's variances (batch,) and answers, one example after the other."""
+    ) -> tuple[tf.Tensor, tf.Tensor, EventInference]:
+        """Return events (batch, time), the noise's variances (batch,) and inferences, one example after the other."""
         x = tf.cast(tf.convert_to_tensor(x), self.tf_dtype)
         self.check_events(x)
         y, grid = x[..., 0], self.grid
@@ -176,11 +176,11 @@ class WavetablePrior(LearnedAtOnce):
         weight = decay_weight[:, tf.newaxis] * pitch_weight
         voice = voice_of(grid, table, amplitude, frequency, self.log_rate, weight)
 
-        def one(event: tuple[tf.Tensor, ...]) -> Answer:
+        def one(event: tuple[tf.Tensor, ...]) -> EventInference:
             return integrate(grid, voice, event[0], event[1] + residual**2, event[2] if len(event) > 2 else None)
 
         events = (y, noise) if uniform is None else (y, noise, uniform)
-        kinds = Answer(*[self.tf_dtype] * len(Answer._fields))
+        kinds = EventInference(*[self.tf_dtype] * len(EventInference._fields))
         return y, noise, tf.map_fn(one, events, fn_output_signature=kinds, parallel_iterations=4)
 
     def sample(self, num: int, seed: Seed, sigma: Sigma | None = None) -> tf.Tensor:
