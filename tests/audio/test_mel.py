@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from tfsep.audio.mel import gather, hertz_to_mel, mel_matrix, mel_spectrogram, mel_to_hertz, spread
+from tfsep.audio.mel import gather, hertz_to_mel, mel_matrix, mel_to_hertz, spread
+from tfsep.audio.stft import stft
 
 
 def test_the_scale_and_its_inverse() -> None:
@@ -39,7 +40,7 @@ def test_bands_keep_to_their_range() -> None:
 
 def test_a_sine_is_in_its_band() -> None:
     x = np.sin(2 * np.pi * 1000 * np.arange(16000) / 16000).astype(np.float32)
-    bands = mel_spectrogram(x[None], 16000, num_mels=40)
+    bands = gather(np.abs(stft(x[None], 1024, 256)), mel_matrix(40, 513, 16000))
     assert bands.shape[2] == 40
     centres = mel_to_hertz(np.linspace(0, hertz_to_mel(8000.0), 42))[1:-1]
     assert np.argmax(bands.numpy()[0, 30]) == np.argmin(np.abs(centres - 1000))

@@ -41,8 +41,8 @@ def side_by_side(
         {name: (channels, block_frames)}; the last blocks are shorter where the length asks for it.
 
     Raises:
-        JobError: A stream ends before ``frames`` samples.
-        ValueError: Blocks of fewer than one sample.
+        JobError: if a stream ends before ``frames`` samples.
+        ValueError: for blocks of fewer than one sample.
     """
     if block_frames < 1:
         raise ValueError(f"block_frames must be at least 1, got {block_frames}")

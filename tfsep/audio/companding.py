@@ -64,7 +64,7 @@ def log_magnitude(magnitude: tf.Tensor, floor: float = 1e-3) -> tf.Tensor:
         log(magnitude + floor), of the shape of ``magnitude``.
 
     Raises:
-        ValueError: The floor is not positive.
+        ValueError: if the floor is not positive.
     """
     _check_positive("floor", floor)
     return tf.math.log(tf.convert_to_tensor(magnitude) + floor)
@@ -81,7 +81,7 @@ def inverse_log_magnitude(level: tf.Tensor, floor: float = 1e-3) -> tf.Tensor:
         max(exp(level) - floor, 0), of the shape of ``level``.
 
     Raises:
-        ValueError: The floor is not positive.
+        ValueError: if the floor is not positive.
     """
     _check_positive("floor", floor)
     return tf.nn.relu(tf.math.exp(tf.convert_to_tensor(level)) - floor)

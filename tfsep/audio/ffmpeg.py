@@ -31,8 +31,8 @@ def decode(path: Path, max_seconds: float | None, reason: str) -> Iterator[Path]
         The path of the WAV, at the rate and with the channels of the stream.
 
     Raises:
-        JobError: A suffix of no sound file, no ``ffmpeg`` on the path, or a file that ffmpeg
-            refuses too.
+        JobError: for a suffix of no sound file, if there is no ``ffmpeg`` on the path, or for a
+            file that ffmpeg refuses too.
     """
     if path.suffix.lower() not in DECODED_SUFFIXES:
         raise JobError(f"not a sound file ({reason.rstrip('.')}): {path}")

@@ -72,9 +72,9 @@ def info(path: PathLike, max_seconds: float | None = None) -> AudioInfo:
         read.
 
     Raises:
-        JobError: No such file, not a sound file, truncated, no samples, more than 8 channels, a
-            rate outside 1000..384000 Hz, longer than ``max_seconds``, or a format that needs ffmpeg
-            where there is none.
+        JobError: if there is no such file, it is not a sound file, is truncated, is longer than
+            ``max_seconds``, has no samples, more than 8 channels or a rate outside 1000..384000
+            Hz, or if its format needs ffmpeg and there is none.
     """
     with _opened(path, max_seconds) as (_, described):
         return described
@@ -95,8 +95,8 @@ def read(
         The samples (channels, time) float32, and the sample rate in Hz.
 
     Raises:
-        JobError: What ``info`` refuses, a file that breaks off, or a sample that is not finite.
-        ValueError: A start outside the file or fewer than one sample wanted.
+        JobError: for what ``info`` refuses, a file that breaks off, or a sample that is not finite.
+        ValueError: for a start outside the file, or if fewer than one sample is wanted.
     """
     with _opened(path, max_seconds) as (file, described):
         if not 0 <= start < described.frames:
@@ -119,8 +119,8 @@ def blocks(path: PathLike, block_frames: int, max_seconds: float | None = None) 
         (channels, block_frames) float32; the last block is shorter where the length asks for it.
 
     Raises:
-        JobError: As ``read``, at the first block or at the one that is broken.
-        ValueError: Blocks of fewer than one sample.
+        JobError: as ``read``, at the first block or at the one that is broken.
+        ValueError: for blocks of fewer than one sample.
     """
     if block_frames < 1:
         raise ValueError(f"block_frames must be at least 1, got {block_frames}")
@@ -219,7 +219,7 @@ class Writer:
             format: "wav", "flac", "ogg" or "mp3".
 
         Raises:
-            ValueError: A property outside its range.
+            ValueError: for a property outside its range.
         """
         if format not in FORMATS:
             raise ValueError(f"format must be one of {', '.join(FORMATS)}, got {format!r}")
@@ -253,8 +253,8 @@ class Writer:
         """Append (channels, time) samples; values beyond -1..1 are clipped unless the file is "32f".
 
         Raises:
-            JobError: A sample that is not finite, or a disk that takes no more.
-            ValueError: A block of another number of channels, or a writer that is not open.
+            JobError: for a sample that is not finite, or if the disk is full.
+            ValueError: for a block of another number of channels, or if the writer is not open.
         """
         if self._file is None:
             raise ValueError("a writer must be entered before it writes, got a closed one")

@@ -242,7 +242,7 @@ def build(domain: str, **settings: object) -> FrontEnd:
         The front end.
 
     Raises:
-        InputError: An unknown domain, an unknown setting, or a setting outside its range.
+        InputError: for an unknown domain, an unknown setting, or a setting outside its range.
     """
     if domain not in FRONT_ENDS:
         raise InputError(f"front end domain must be one of {', '.join(FRONT_ENDS)}, got {domain!r}")

@@ -10,8 +10,6 @@ from __future__ import annotations
 import numpy as np
 import tensorflow as tf
 
-from tfsep.audio.stft import check_framing, stft
-
 
 def hertz_to_mel(frequency: np.ndarray | float) -> np.ndarray:
     """Convert frequencies in Hz, not negative, to the mel scale."""
@@ -41,8 +39,8 @@ def mel_matrix(
         magnitudes.
 
     Raises:
-        ValueError: Numbers or frequencies outside their ranges, or a band so narrow that it holds
-            no bin.
+        ValueError: for numbers or frequencies outside their ranges, or a band so narrow that it
+            holds no bin.
     """
     top = sample_rate / 2.0 if max_frequency is None else max_frequency
     if num_mels < 1 or num_bins < 2:
@@ -58,36 +56,6 @@ def mel_matrix(
     if empty.size:
         raise ValueError(f"every mel band must hold a bin, got none in band {empty[0]} of {num_mels}: fewer bands")
     return matrix.astype(np.float32)
-
-
-def mel_spectrogram(
-    x: tf.Tensor,
-    sample_rate: int,
-    num_mels: int = 80,
-    frame_length: int = 1024,
-    frame_step: int = 256,
-    fft_length: int | None = None,
-) -> tf.Tensor:
-    """Return the magnitudes of a waveform in mel bands.
-
-    Args:
-        x: (..., time) float32.
-        sample_rate: In Hz.
-        num_mels: Number of bands between 0 Hz and half the sample rate.
-        frame_length: As in ``stft.stft``.
-        frame_step: As in ``stft.stft``.
-        fft_length: As in ``stft.stft``.
-
-    Returns:
-        (..., num_frames, num_mels) float32: sums of STFT magnitudes (not powers, not logarithms)
-        under the triangles.
-
-    Raises:
-        ValueError: Settings outside their ranges.
-    """
-    fft_length = check_framing(frame_length, frame_step, fft_length)
-    matrix = mel_matrix(num_mels, fft_length // 2 + 1, sample_rate)
-    return gather(tf.abs(stft(x, frame_length, frame_step, fft_length)), matrix)
 
 
 def gather(magnitude: tf.Tensor, matrix: np.ndarray) -> tf.Tensor:

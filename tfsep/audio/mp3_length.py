@@ -125,8 +125,8 @@ def with_true_length(path: Path) -> Iterator[Path]:
         removed at the end.
 
     Raises:
-        JobError: It announces more frames than it contains
-            (by more than the marked one, which some encoders count).
+        JobError: if it announces more frames than it contains (by more than the marked one, which
+            some encoders count).
     """
     count = count_frames(path)
     if count is None or count.announced == count.found:

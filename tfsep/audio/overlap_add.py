@@ -43,7 +43,7 @@ def windows(segment: int, hop: int, shape: str = "trapezoid") -> np.ndarray:
         (segment,) float64, strictly positive, with sum_j weights[n + j hop] = 1 for every n.
 
     Raises:
-        ValueError: A hop outside 1..segment or an unknown shape.
+        ValueError: for a hop outside 1..segment or an unknown shape.
     """
     check_segmenting(segment, hop)
     if shape not in SHAPES:
@@ -82,7 +82,7 @@ def split(x: tf.Tensor, segment: int, hop: int) -> tf.Tensor:
         shorter than a segment.
 
     Raises:
-        ValueError: A hop outside 1..segment, or no samples.
+        ValueError: for a hop outside 1..segment, or no samples.
     """
     check_segmenting(segment, hop)
     x = tf.convert_to_tensor(x)
@@ -111,8 +111,8 @@ def join(segments: tf.Tensor, hop: int, length: Length, shape: str = "trapezoid"
         (..., length): the weighted mean of whatever segments cover a sample.
 
     Raises:
-        ValueError: A hop outside 1..segment, an unknown shape, a segment length that is not known,
-            or a length of another number of segments.
+        ValueError: for a hop outside 1..segment, an unknown shape, a segment length that is not
+            known, or a length of another number of segments.
     """
     segments = tf.convert_to_tensor(segments)
     count, segment = static_or_dynamic(segments, -2), segments.shape[-1]

@@ -57,8 +57,8 @@ def griffin_lim(
         (..., length), of the type of ``magnitude``.
 
     Raises:
-        ValueError: Lengths that do not fit each other, negative iterations, or a momentum outside
-            [0, 1).
+        ValueError: for lengths that do not fit each other, negative iterations, or a momentum
+            outside [0, 1).
     """
     fft_length = check_framing(frame_length, frame_step, fft_length)
     if iterations < 0:

@@ -39,7 +39,7 @@ def resample(x: npt.ArrayLike, from_rate: int, to_rate: int) -> np.ndarray:
         (..., round(time to_rate / from_rate)), float32 or float64.
 
     Raises:
-        ValueError: A rate outside its range, or a signal without a time axis.
+        ValueError: for a rate outside its range, or a signal without a time axis.
     """
     check_rate(from_rate)
     check_rate(to_rate)
@@ -74,7 +74,7 @@ class StreamResampler:
             quality: "HQ" or "VHQ", SoX's names for 20 and 28 bits of precision.
 
         Raises:
-            ValueError: A rate outside its range or no channels.
+            ValueError: for a rate outside its range or no channels.
         """
         check_rate(from_rate)
         check_rate(to_rate)
@@ -90,7 +90,7 @@ class StreamResampler:
         self._finished = False
 
     def push(self, block: np.ndarray, last: bool = False) -> np.ndarray:
-        """Take the next block and return the samples that are determined by now.
+        """Resample the next block; return the samples that are determined by now.
 
         Args:
             block: (channels, time), time 0 or more.
@@ -101,7 +101,7 @@ class StreamResampler:
             from_rate) samples.
 
         Raises:
-            ValueError: A block of another number of channels, or one after the last.
+            ValueError: for a block of another number of channels, or one after the last.
         """
         if self._finished:
             raise ValueError("a stream must end with its last block, got another one")

@@ -27,7 +27,7 @@ def missing_bytes(path: str | os.PathLike[str]) -> int:
         for one whose header announces no size, and for one of another kind.
 
     Raises:
-        OSError: The file cannot be read.
+        OSError: if the file cannot be read.
     """
     with open(path, "rb") as file:
         size = os.fstat(file.fileno()).st_size

@@ -35,8 +35,8 @@ def check_framing(frame_length: int, frame_step: int, fft_length: int | None = N
         frame.
 
     Raises:
-        ValueError: A frame of less than two samples; a step outside 1..frame_length/2 (where the
-            dual window has no bound); a transform shorter than a frame, or of odd length.
+        ValueError: for a frame of less than two samples; a step outside 1..frame_length/2 (where
+            the dual window has no bound); a transform shorter than a frame, or of odd length.
     """
     if frame_length < 2:
         raise ValueError(f"frame_length must be at least 2 samples, got {frame_length}")
@@ -79,7 +79,7 @@ def stft(x: tf.Tensor, frame_length: int, frame_step: int, fft_length: int | Non
         (..., num_frames, num_bins) complex64 or complex128, with num_bins = fft_length / 2 + 1.
 
     Raises:
-        ValueError: Lengths that do not fit each other, or no samples.
+        ValueError: for lengths that do not fit each other, or no samples.
     """
     fft_length = check_framing(frame_length, frame_step, fft_length)
     x = tf.convert_to_tensor(x)
@@ -112,7 +112,7 @@ def inverse_stft(
         (..., length) float32 or float64.
 
     Raises:
-        ValueError: Lengths that do not fit each other or the spectrum.
+        ValueError: for lengths that do not fit each other or the spectrum.
     """
     fft_length = check_framing(frame_length, frame_step, fft_length)
     spectrum = tf.convert_to_tensor(spectrum)

@@ -1,4 +1,4 @@
-"""Which files are sound files by their names: the suffixes of every place that looks for some, in lower case."""
+"""File-name suffixes that count as sound files, in lower case."""
 
 from __future__ import annotations
 

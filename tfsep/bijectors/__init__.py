@@ -1,4 +1,4 @@
-"""Invertible maps: each a ``tfb.Bijector`` on weights that Keras layers own, ``forward`` from latent to data."""
+"""Invertible maps: each a ``tfb.Bijector`` on weights held by Keras layers; ``forward`` maps latent to data."""
 
 from tfsep.bijectors.actnorm import ActNorm
 from tfsep.bijectors.autoregressive import InverseAutoregressive

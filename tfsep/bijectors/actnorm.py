@@ -28,7 +28,7 @@ class ActNorm(Step):
     def __init__(
         self, shift: tf.Tensor, log_scale: tf.Tensor, event_ndims: int, dtype: tf.DType, name: str = "actnorm"
     ) -> None:
-        """Use ``shift`` and ``log_scale``, (channel,) each."""
+        """Normalise by ``shift`` and ``log_scale`` (nats), (channel,) each."""
         parameters = dict(locals())
         self.shift, self.log_scale = shift, log_scale
         super().__init__(event_ndims, dtype, parameters, name)

@@ -43,7 +43,6 @@ class InverseAutoregressive(Step):
         bound: float | None = 3.0,
         name: str = "inverse_autoregressive",
     ) -> None:
-        """Use the conditioner."""
         parameters = dict(locals())
         check_bound(bound)
         self.conditioner, self.reverse, self.bound = conditioner, reverse, bound

@@ -86,7 +86,6 @@ class Coupling(Step):
         bound: float | None = 3.0,
         name: str = "coupling",
     ) -> None:
-        """Use the conditioner."""
         parameters = dict(locals())
         check_bound(bound)
         self.conditioner, self.mask, self.additive, self.bound = conditioner, mask, additive, bound

@@ -13,10 +13,9 @@ from tfsep.bijectors.step import Step, per_example
 
 
 class DiagonalScale(Step):
-    """Scale each dimension; ``log_scale`` is (1,) + event_shape, or (batch,) + event_shape if conditioned."""
+    """Scale each dimension by exp(``log_scale``), in nats: (1,) or, if conditioned, (batch,), + event_shape."""
 
     def __init__(self, log_scale: tf.Tensor, event_ndims: int, dtype: tf.DType, name: str = "diagonal_scale") -> None:
-        """Use the log-scales, in nats."""
         parameters = dict(locals())
         self.log_scale = log_scale
         super().__init__(event_ndims, dtype, parameters, name)

@@ -54,7 +54,6 @@ class InvertibleConv(Step):
         dtype: tf.DType,
         name: str = "invertible_conv",
     ) -> None:
-        """Use the factors."""
         parameters = dict(locals())
         self.permutation, self.sign, self.log_diagonal = permutation, sign, log_diagonal
         size = permutation.shape[0]

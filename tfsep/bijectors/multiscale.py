@@ -40,7 +40,6 @@ class Multiscale(Step):
         num_kept: int | None = None,
         name: str = "multiscale",
     ) -> None:
-        """Use the inner step and the conditioner."""
         parameters = dict(locals())
         check_bound(bound)
         self.inner, self.conditioner, self.bound, self.num_kept = inner, conditioner, bound, num_kept

@@ -18,7 +18,6 @@ class NoiseScale(Step):
     def __init__(
         self, data_std: tf.Tensor, sigma: tf.Tensor, event_ndims: int, dtype: tf.DType, name: str = "noise_scale"
     ) -> None:
-        """Use the two standard deviations."""
         parameters = dict(locals())
         self._log_scale = 0.5 * tf.math.log(data_std**2 + sigma**2)
         super().__init__(event_ndims, dtype, parameters, name)

@@ -43,7 +43,6 @@ class Planar(Step):
         dtype: tf.DType,
         name: str = "planar",
     ) -> None:
-        """Use the parameters."""
         parameters = dict(locals())
         overlap = per_example(normal * direction)
         self._overlap = tf.nn.softplus(overlap) - 1.0

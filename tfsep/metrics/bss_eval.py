@@ -48,8 +48,8 @@ def bss_eval(
         window can be evaluated.
 
     Raises:
-        ValueError: Shapes that differ or have no source axis, or times that are not positive.
-        ModuleNotFoundError: museval is not installed; it comes with the extra ``eval``.
+        ValueError: for shapes that differ or have no source axis, or times that are not positive.
+        ModuleNotFoundError: if museval is not installed; it comes with the extra ``eval``.
     """
     estimates, references = np.asarray(estimates, np.float64), np.asarray(references, np.float64)
     if estimates.shape != references.shape or references.ndim not in (2, 3):

@@ -23,7 +23,7 @@ def auroc(own: npt.ArrayLike, other: npt.ArrayLike) -> float:
         P(own > other) + P(own = other) / 2 over all pairs, in 0..1; 0.5 is chance.
 
     Raises:
-        ValueError: No scores on one side, more than one axis, or a nan.
+        ValueError: if one side has no scores, more than one axis, or a nan.
     """
     own, other = np.asarray(own, np.float64), np.asarray(other, np.float64)
     for name, scores in (("own", own), ("other", other)):
@@ -48,7 +48,7 @@ def confusion(log_probs: npt.ArrayLike, labels: npt.ArrayLike) -> npt.NDArray[np
         (num_sources, num_sources) counts; row: the true source, column: argmax_k log p_k.
 
     Raises:
-        ValueError: Shapes that do not fit, a label outside its range, or a nan.
+        ValueError: for shapes that do not fit, a label outside its range, or a nan.
     """
     log_probs, labels = np.asarray(log_probs, np.float64), np.asarray(labels)
     if log_probs.ndim != 2 or labels.shape != log_probs.shape[:1]:

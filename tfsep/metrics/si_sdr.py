@@ -36,7 +36,7 @@ def si_sdr(estimate: npt.ArrayLike, reference: npt.ArrayLike, axis: int = -1) ->
         a silent or orthogonal one.
 
     Raises:
-        ValueError: The time axes differ.
+        ValueError: if the time axes differ.
     """
     estimate = np.moveaxis(np.asarray(estimate, np.float64), axis, -1)
     reference = np.moveaxis(np.asarray(reference, np.float64), axis, -1)
@@ -72,7 +72,7 @@ def si_sdri(
         reference is silent or where both are infinite with one sign.
 
     Raises:
-        ValueError: The time axes differ.
+        ValueError: if the time axes differ.
     """
     with np.errstate(invalid="ignore"):
         return si_sdr(estimate, reference, axis) - si_sdr(mixture, reference, axis)

@@ -1,4 +1,4 @@
-r"""A network that remembers: learned spectra are looked up by likeness, blended, and corrected bin by bin.
+r"""Attention over a learned memory of spectra, whose result is corrected bin by bin.
 
 The log-spectrum of a frame is compared with K learned keys; a softmax with a learned temperature
 blends K learned value spectra into a proposal V of the clean magnitudes, which takes the phase of
@@ -8,9 +8,9 @@ difference R sets two gains per bin,
 .. math:: w = \mathrm{softmax}_k(\langle q, k_k \rangle / \tau), \qquad V = \sum_k w_k v_k, \qquad
           \mathrm{output} = \mathrm{irfft}\bigl((g_1 \odot V + g_2 \odot (|X| - V)) \odot X / |X|\bigr),
 
-so that a sound that is remembered is returned from memory, and the rest is filtered. It is
-attention over a learned memory (Vaswani et al. 2017, equation 1, with parameters for keys and
-values). The output is zero when initialised.
+so that a sound that is in the memory is returned from it, and the rest is filtered. The attention
+is that of Vaswani et al. 2017, equation 1, with parameters for keys and values. The output is zero
+when initialised.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ class Retrieval(keras.layers.Layer):
     Args:
         num_samples: samples of a frame.
         out_channels: must be 1.
-        num_atoms: keys and values remembered.
+        num_atoms: keys and values in the memory.
         width: size of a query and hidden units of the perceptron.
         condition_width: size of the condition vector, 0 for none.
 

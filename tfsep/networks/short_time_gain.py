@@ -69,7 +69,7 @@ class ShortTimeGain(keras.layers.Layer):
         num_bins = check_framing(frame_length, frame_step) // 2 + 1
         policy = self.dtype_policy
         self.gains = TemporalMask(
-            num_bins, width, num_blocks, dilation_cycle, condition_width=condition_width, silent=True, dtype=policy
+            num_bins, width, num_blocks, dilation_cycle, condition_width=condition_width, zero_init=True, dtype=policy
         )
 
     def call(self, x: tf.Tensor, condition: tf.Tensor | None = None) -> tf.Tensor:

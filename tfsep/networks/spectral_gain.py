@@ -1,4 +1,4 @@
-r"""A network that filters: it reads the spectrum of a frame, sets complex gains, and a WaveNet mends the result.
+r"""A filter network: from the spectrum of a frame it sets complex gains, and a WaveNet corrects the result.
 
 With :math:`X` the zero-padded spectrum of a frame x of n samples (2 n points, so gains filter
 without wrapping round) and :math:`M` its log-magnitudes under a Hann taper, a residual multilayer
@@ -104,7 +104,7 @@ class SpectralGain(keras.layers.Layer):
         return tf.transpose(wave, [0, 2, 1])
 
     def call(self, x: tf.Tensor, condition: tf.Tensor | None = None) -> tf.Tensor:
-        """Filter and mend; ``condition`` is (batch, condition_width)."""
+        """Filter and correct; ``condition`` is (batch, condition_width)."""
         wave = self.filtered(x, condition)
         if self.local is None:
             return wave

@@ -41,7 +41,7 @@ class FrameMask(keras.layers.Layer):
         self.last.build((None, None, width))
 
     def call(self, x: tf.Tensor) -> tf.Tensor:
-        """Propose logits."""
+        """Propose logits: (batch, frame, bin) -> (batch, frame, bin + 1), the last entry a log-spread."""
         return self.last(self.blocks(self.first(x)))
 
     def get_config(self) -> dict[str, object]:
@@ -62,7 +62,7 @@ class TemporalMask(keras.layers.Layer):
         num_blocks: residual blocks.
         dilation_cycle: dilations 1, 2, 4, ... frames repeat every so many blocks.
         condition_width: size of the condition vector, 0 for none.
-        silent: let all outputs begin at zero.
+        zero_init: start the last layer at zero, so that all outputs begin at zero.
     """
 
     def __init__(
@@ -72,7 +72,7 @@ class TemporalMask(keras.layers.Layer):
         num_blocks: int = 6,
         dilation_cycle: int = 4,
         condition_width: int = 0,
-        silent: bool = False,
+        zero_init: bool = False,
         **kwargs: Unpack[LayerArguments],
     ) -> None:
         """Build the weights for ``num_bins`` bins in and out."""
@@ -83,7 +83,7 @@ class TemporalMask(keras.layers.Layer):
             "num_blocks": num_blocks,
             "dilation_cycle": dilation_cycle,
             "condition_width": condition_width,
-            "silent": silent,
+            "zero_init": zero_init,
         }
         policy = self.dtype_policy
         self.first = keras.layers.Dense(width, dtype=policy)
@@ -97,7 +97,7 @@ class TemporalMask(keras.layers.Layer):
             narrow.build((None, None, width))
         modulated = blocks if condition_width else ()
         self.films = [Modulation(condition_width, width, "film", dtype=policy) for _ in modulated]
-        small = keras.initializers.Zeros() if silent else keras.initializers.VarianceScaling(0.1)
+        small = keras.initializers.Zeros() if zero_init else keras.initializers.VarianceScaling(0.1)
         self.last = keras.layers.Dense(num_bins + 1, kernel_initializer=small, dtype=policy)
         self.last.build((None, None, width))
 

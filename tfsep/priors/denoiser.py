@@ -9,7 +9,7 @@ A network F is wrapped so that its inputs and targets have unit variance at ever
 
 with the data's standard deviation :math:`\sigma_d`, and trained to return the clean event. The
 optimum is the posterior mean, so the score is :math:`(D(y, \sigma) - y) / \sigma^2` (Tweedie's
-formula). Over waves F reads the log-spectrum and sets gains, of one frame, then mends the result in
+formula). Over waves F reads the log-spectrum and sets gains, of one frame, then corrects the result in
 the time domain, or of short-time frames; over spectrograms it is a stack of gated convolutions.
 
 Sources: Vincent 2011 (denoising score matching); Karras et al. 2022 (EDM), table 1, equation 7 and,
@@ -70,9 +70,9 @@ class DenoiserSettings(NetworkSettings):
         sigma_range: smallest and largest noise level, in units of the features.
         condition_width: size of the embedded noise level, at least 1.
         num_sampling_steps: steps of :meth:`ScorePrior.sample`, at least 1.
-        background: whether other sounds stand in for white noise in its training. It is then
-            the mean of the source given its sum with such sounds, which is no score: ``has_score``
-            is False.
+        background: whether the prior is trained with sums of other sources in place of white
+            noise. It then computes the mean of its source given the sum of that source and such
+            sounds, which yields no score: ``has_score`` is False.
         dtype: "float32" or "float64".
     """
 

@@ -20,22 +20,12 @@ import math
 from collections.abc import Sequence
 
 import numpy as np
-import numpy.typing as npt
 import tensorflow as tf
 
 from tfsep.audio.front_end import FrontEnd
 from tfsep.axes import Seed, Sigma, TensorLike
 from tfsep.priors.base import per_example_sigma
 from tfsep.priors.closed_form import ClosedForm
-
-
-def power_spectrum(waves: npt.ArrayLike) -> list[float]:
-    """Return the mean power of waves (batch, time) in each bin, the best ``spectrum``: time // 2 + 1 numbers.
-
-    In units of variance per dimension: white noise of variance v has v in every bin.
-    """
-    waves = np.asarray(waves, np.float64)
-    return [float(power) for power in np.mean(np.abs(np.fft.rfft(waves, norm="ortho")) ** 2, axis=0)]
 
 
 class GaussianPrior(ClosedForm):
@@ -45,7 +35,8 @@ class GaussianPrior(ClosedForm):
         front_end: must be of the domain "wave".
         event_shape: (time, 1).
         spectrum: variance in each of the time // 2 + 1 bins of the orthonormal Fourier transform,
-            at least 0.
+            at least 0. The best fit to given waves is their mean power in each bin; white noise of
+            variance v has v in every bin.
         variances: variance of each of the ``time`` samples, or of all, at least 0; instead of
             ``spectrum``.
         mean: of each of the ``time`` samples, or of all.

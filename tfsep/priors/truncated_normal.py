@@ -17,6 +17,12 @@ def truncated_normal(mean: tf.Tensor, std: tf.Tensor, low: float, high: float) -
 
     In float64: both tails and a spread far wider than the interval are differences of nearly equal
     numbers.
+
+    Args:
+        mean: of the normal before it is truncated.
+        std: its standard deviation, above 0, of the shape of ``mean``.
+        low: lower end of the interval.
+        high: its upper end, above ``low``; may be infinite.
     """
     dtype, mean, std = mean.dtype, tf.cast(mean, tf.float64), tf.cast(std, tf.float64)
     alpha, beta = (low - mean) / std, (high - mean) / std
@@ -37,10 +43,10 @@ def draw_truncated_normal(mean: tf.Tensor, std: tf.Tensor, low: float, high: flo
 
     Args:
         mean: of the normal before it is truncated.
-        std: its standard deviation, likewise.
+        std: its standard deviation, above 0, of the shape of ``mean``.
         low: lower end of the interval.
         high: its upper end.
-        uniform: numbers in 0..1, float64.
+        uniform: numbers in 0..1, float64, of the shape of ``mean``.
     """
     dtype, mean, std = mean.dtype, tf.cast(mean, tf.float64), tf.cast(std, tf.float64)
     alpha, beta = (low - mean) / std, (high - mean) / std

@@ -35,7 +35,6 @@ class LevelCurve:
     """The mean square of a sound in each column, over time and channels."""
 
     def __init__(self, columns: Columns) -> None:
-        """Start from silence."""
         self._columns = columns
         self._energy = np.zeros(columns.count)
         self._channels = 1
@@ -64,7 +63,6 @@ class Outline:
     """The lowest and the highest sample of each column, over all channels."""
 
     def __init__(self, columns: Columns) -> None:
-        """Start from silence."""
         self._columns = columns
         self.lowest = np.zeros(columns.count)
         self.highest = np.zeros(columns.count)

@@ -19,7 +19,6 @@ from tfsep.audio import files
 from tfsep.audio.resample import StreamResampler
 
 RATES = (8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000)
-MEDIA_TYPE = "audio/mpeg"
 
 
 def playable_rate(sample_rate: int) -> int:

@@ -36,14 +36,14 @@ class Spectrum:
         self._done = 0
 
     def update(self, block: np.ndarray) -> None:
-        """Take the next block (channels, time)."""
+        """Add the next block (channels, time)."""
         if len(self._waiting) != len(block):
             self._waiting = np.repeat(self._waiting[:1], len(block), axis=0)
         self._waiting = np.concatenate([self._waiting, block], axis=1)
         self._transform()
 
     def finish(self) -> np.ndarray:
-        """Take the frames that reach beyond the end, and return powers (column, row)."""
+        """Add the frames that reach beyond the end; return powers (column, row)."""
         missing = (self._num_frames - self._done - 1) * self._step + self._length - self._waiting.shape[1]
         self._waiting = np.pad(self._waiting, ((0, 0), (0, max(0, missing))))
         self._transform()

@@ -28,8 +28,8 @@ class NetworkSettings:
     """Settings of a conditioner network; None is the network's own default.
 
     Attributes:
-        network: "wavenet", over spectrograms along their bins, or over spectrograms "gated_conv";
-            None is the first over waves and the second over spectrograms.
+        network: "wavenet" (along time; over spectrograms along the bins) or "gated_conv"
+            (spectrograms only); None is "wavenet" over waves and "gated_conv" over spectrograms.
         width: hidden channels of the network, at least 1; None is 48 in a WaveNet and 32 in gated
             convolutions.
         num_layers: gated layers of the network; None is 6 in a WaveNet and 2 in gated convolutions.

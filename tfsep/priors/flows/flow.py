@@ -1,4 +1,4 @@
-r"""A normalising flow as a source prior: a Keras model that owns the weights of a chain of TFP bijectors.
+r"""A normalising flow as a source prior: a Keras model that holds the weights of a chain of TFP bijectors.
 
 With g the map from data to latent at noise level sigma,
 
@@ -41,7 +41,7 @@ class FlowPrior(keras.Model, Stackable):
         sigma_range: smallest and largest noise level, in units of the features; None for a clean
             flow.
         condition_width: size of the embedded noise level.
-        dtype: "float32", or "float64" where numbers decide.
+        dtype: "float32", or "float64" for more precise densities.
 
     Attributes:
         recompute: what the gradient of the log-density recomputes instead of keeping it; see

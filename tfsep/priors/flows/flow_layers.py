@@ -1,4 +1,4 @@
-"""The weights of a flow: Keras layers that own them and build bijectors on them.
+"""Keras layers that hold the weights of a flow and build bijectors from them.
 
 Each layer's ``step(condition)`` returns the bijector for a given noise condition (batch, width) or
 None. ``initialise`` sets data-dependent weights while a batch passes from the data's side to the
@@ -27,10 +27,9 @@ NetworkFactory = Callable[[int, int], keras.layers.Layer]
 
 
 class FlowLayer(keras.layers.Layer):
-    """Owner of one step's weights."""
+    """Keras layer that holds the weights of one step of a flow."""
 
     def __init__(self, event_ndims: int, **kwargs: Unpack[LayerArguments]) -> None:
-        """Set the rank of an event."""
         super().__init__(**kwargs)
         self.event_ndims = event_ndims
         self.tf_dtype = tf.as_dtype(self.dtype_policy.variable_dtype)
@@ -82,10 +81,9 @@ def functional_step(
 
 
 class ActNormLayer(FlowLayer):
-    """Owner of :class:`tfsep.bijectors.ActNorm`."""
+    """Keras layer that holds the weights of :class:`tfsep.bijectors.ActNorm`, the identity at first."""
 
     def __init__(self, num_channels: int, event_ndims: int, **kwargs: Unpack[LayerArguments]) -> None:
-        """Start as the identity."""
         super().__init__(event_ndims, **kwargs)
         self.shift = self.free_weight("shift", np.zeros(num_channels))
         self.log_scale = self.free_weight("log_scale", np.zeros(num_channels))
@@ -108,7 +106,7 @@ class ActNormLayer(FlowLayer):
 
 
 class InvertibleConvLayer(FlowLayer):
-    """Owner of :class:`tfsep.bijectors.InvertibleConv`, a random rotation at first."""
+    """Keras layer that holds the weights of :class:`tfsep.bijectors.InvertibleConv`, a random rotation at first."""
 
     def __init__(self, num_channels: int, event_ndims: int, seed: int, **kwargs: Unpack[LayerArguments]) -> None:
         """Draw the rotation from ``seed``."""
@@ -128,7 +126,7 @@ class InvertibleConvLayer(FlowLayer):
 
 
 class CouplingLayer(FlowLayer):
-    """Owner of :class:`tfsep.bijectors.Coupling` and its network.
+    """Keras layer for :class:`tfsep.bijectors.Coupling`; its network holds the weights.
 
     Args:
         event_shape: of the event that is coupled.
@@ -171,10 +169,9 @@ class CouplingLayer(FlowLayer):
 
 
 class SqueezeLayer(FlowLayer):
-    """Owner of nothing: :class:`tfsep.bijectors.Squeeze`, reversed to restore a shape."""
+    """Keras layer for :class:`tfsep.bijectors.Squeeze`, reversed to restore a shape; it has no weights."""
 
     def __init__(self, factors: tuple[int, ...], reverse: bool = False, **kwargs: Unpack[LayerArguments]) -> None:
-        """Set the factors."""
         super().__init__(len(factors) + 1, **kwargs)
         self.squeeze_factors, self.reverse = tuple(factors), reverse
 
@@ -187,7 +184,6 @@ class SequenceLayer(FlowLayer):
     """Layers in a row, from the data's side to the latents'."""
 
     def __init__(self, layers: Sequence[FlowLayer], event_ndims: int, **kwargs: Unpack[LayerArguments]) -> None:
-        """Own ``layers``."""
         super().__init__(event_ndims, **kwargs)
         self.layers = list(layers)
 
@@ -208,7 +204,7 @@ class SequenceLayer(FlowLayer):
 
 
 class MultiscaleLayer(FlowLayer):
-    """Owner of :class:`tfsep.bijectors.Multiscale`: the inner layers and the network of the split distribution.
+    """Keras layer for :class:`tfsep.bijectors.Multiscale`: inner layers, and the network of the split distribution.
 
     Args:
         inner: layers on the ``num_kept`` channels that are kept.
@@ -227,7 +223,6 @@ class MultiscaleLayer(FlowLayer):
         bound: float | None,
         **kwargs: Unpack[LayerArguments],
     ) -> None:
-        """Own ``inner`` and the network."""
         super().__init__(inner.event_ndims, **kwargs)
         self.inner, self.bound, self.num_kept = inner, bound, num_kept
         self.network = make_network(num_kept, 2 * num_split) if make_network is not None else None
@@ -257,7 +252,7 @@ class MultiscaleLayer(FlowLayer):
 
 
 class DiagonalScaleLayer(FlowLayer):
-    r"""Owner of :class:`tfsep.bijectors.DiagonalScale`.
+    r"""Keras layer that holds the weights of :class:`tfsep.bijectors.DiagonalScale`.
 
     Under noise the scales are :math:`s + b \tanh(W c / b)`, with a free s and a matrix W that
     starts at zero, since the shares of the dimensions change with the noise level and
@@ -289,7 +284,7 @@ class DiagonalScaleLayer(FlowLayer):
         return bijectors.DiagonalScale(log_scale, self.event_ndims, self.tf_dtype)
 
     def initialise(self, y: tf.Tensor, condition: tf.Tensor | None) -> tf.Tensor:
-        """Give all dimensions the root mean square of y, at least 1e-4; one batch is too few for each of its own."""
+        """Scale all dimensions by the root mean square of y, at least 1e-4; one batch is too few for one each."""
         size = tf.sqrt(tf.reduce_mean(y**2))
         self.log_scale.assign(tf.fill(self.event_shape, tf.math.log(tf.maximum(size, tf.cast(1e-4, y.dtype)))))
         return super().initialise(y, condition)

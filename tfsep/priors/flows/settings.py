@@ -26,7 +26,7 @@ class FlowSettings(abc.ABC):
             flow.
         condition_width: size of the embedded noise level, at least 1.
         bound: soft clamp of log-scales in nats, above 0; None for none.
-        dtype: "float32", or "float64" where numbers decide.
+        dtype: "float32", or "float64" for more precise densities.
     """
 
     kind: ClassVar[str]
