@@ -103,7 +103,7 @@ def train(row: Row, num_steps: int, learning_rate: float, seed: int) -> Record:
     """
     from tfsep.data.toy import ToyData
     from tfsep.errors import JobError
-    from tfsep.recipes.priors import prior_task
+    from tfsep.recipes.train_priors import prior_task
     from tfsep.training.loop import fit
     from tfsep.training.task import FitSettings
 

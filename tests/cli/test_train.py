@@ -14,7 +14,7 @@ import pytest
 
 from tfsep import config
 from tfsep.cli import train
-from tfsep.config import names
+from tfsep.config import registry
 from tfsep.errors import InputError
 
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -235,6 +235,7 @@ def test_a_run_in_the_older_spelling_is_the_same_run(tmp_path: Path) -> None:
         ("", ["priors: .*, glow, ", "posteriors: amortised, ", "data: .*, toy$", "training: fine_tune, fit, "]),
         ("glow", [r"num_steps +int +4 +\w+", r"sigma_range +tuple\[float, float\] \| None +"]),
         ("gibbs", [r"num_levels +int +20 +\w+", r"silence_probability +float +0.0 +\w+"]),
+        ("gibbs", ["polish_sigma .* last noise level of the polish", "choice .*validation"]),
         ("toy", [r"sample_rate +int +16000 +\w+", r"free +bool +False +\w+"]),
         ("train", [r"data +SourceData +required +isolated sources to train on$"]),
     ],
@@ -250,7 +251,7 @@ def test_names_and_their_parameters_are_listed(name: str, lines: list[str], caps
 @pytest.mark.parametrize("group", ["priors", "posteriors", "data", "training"])
 def test_every_parameter_is_described(group: str) -> None:
     config.register()
-    for name in names.kinds(group):
+    for name in registry.kinds(group):
         rows = [re.split("  +", line) for line in config.list_parameters(name).splitlines()]
         assert rows and all(len(row) == 4 and row[3] for row in rows), (name, rows)
 
@@ -258,8 +259,8 @@ def test_every_parameter_is_described(group: str) -> None:
 @pytest.mark.parametrize(
     ("name", "complaint"),
     [
-        ("glwo", "nothing is called 'glwo'; did you mean 'glow'?"),
-        ("prior", "'prior' stands for the kind in use: one of flowavenet, gaussian, glow, "),
+        ("glwo", "unknown name 'glwo'; did you mean 'glow'?"),
+        ("prior", "'prior' refers to the kind in use: one of flowavenet, gaussian, glow, "),
     ],
 )
 def test_an_unknown_name_has_no_parameters(name: str, complaint: str, capsys: pytest.CaptureFixture[str]) -> None:

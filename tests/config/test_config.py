@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from tfsep import config
-from tfsep.config import Entry, names
+from tfsep.config import Entry, registry
 from tfsep.errors import InputError, JobError
 
 HERE = "tfsep_toys_for_config"
@@ -222,4 +222,4 @@ def test_started_runs_once_before_the_function_and_after_its_arguments(folder: P
 
 def test_every_entry_of_the_table_can_be_registered() -> None:
     config.register()
-    assert {entry.name for entry in config.TABLE} <= set(names.KNOWN)
+    assert {entry.name for entry in config.TABLE} <= set(registry.KNOWN)

@@ -28,23 +28,45 @@ def parser() -> argparse.ArgumentParser:
     parse = runner.Parser(prog="evaluate", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     add = parse.add_argument
     add("--model", required=True, metavar="NAME|DIR", help="bundled or own model")
-    add("--data", required=True, metavar="toy|toy-free|DIR", help="toys, <DIR>/<split>/<track>/<source>.wav, musdb18")
-    add("--split", default="test", help="of a folder (default: test)")
+    add(
+        "--data",
+        required=True,
+        metavar="toy|toy-free|DIR",
+        help="toy mixtures, a folder <DIR>/<split>/<track>/<source>.wav, or a folder of musdb18",
+    )
+    add("--split", default="test", help="the part of a folder to measure on (default: test)")
     add("--linear_mixture", action="store_true", help="mix the stems of a folder, even where it has a mixture file")
     add("--balance_db", type=float, metavar="X", help="bring stems of a folder within X dB of their median level first")
-    add("--num_mixtures", type=int, metavar="N", help="default: 256 of a toy, all tracks of a folder")
-    add("--length", type=int, metavar="N", help="samples of a toy mixture (default: the model's segment)")
-    add("--seed", type=int, default=0, metavar="N", help="of toy mixtures and of the posterior (default: 0)")
-    add("--json", metavar="FILE", help="where the record goes")
-    add("--posterior", metavar="NAME", help="kind of posterior, where the model offers several")
+    add(
+        "--num_mixtures",
+        type=int,
+        metavar="N",
+        help="how many mixtures to measure (default: 256 of a toy, all tracks of a folder)",
+    )
+    add("--length", type=int, metavar="N", help="length of a toy mixture in samples (default: the model's segment)")
+    add(
+        "--seed", type=int, default=0, metavar="N", help="random seed of toy mixtures and of the posterior (default: 0)"
+    )
+    add("--json", metavar="FILE", help="write the whole record to this file")
+    add("--posterior", metavar="NAME", help="kind of posterior, where the model has several")
     add("--priors", action="append", default=[], metavar="SOURCE=DIR,...", help="priors in place of the model's")
-    add("--steps", type=int, metavar="N", help="steps of the posterior's iteration")
-    add("--baselines", default="", metavar="NAME,...", help="nmf, hpss, ica: slower ones beside mixture and ideal mask")
-    add("--calibration", action="store_true", help="coverage of 50 %% and 90 %% intervals from 39 posterior samples")
-    add("--bss_eval", action="store_true", help="SDR, ISR, SIR and SAR too, medians of tracks (extra eval; slow)")
-    add("--overlap", type=float, metavar="X", help="part of a segment shared with the next one, 0..0.9")
+    add("--steps", type=int, metavar="N", help="number of steps of the posterior's iteration")
+    add("--baselines", default="", metavar="NAME,...", help="measure slower baselines too: nmf, hpss, ica")
+    add(
+        "--calibration",
+        action="store_true",
+        help="measure the coverage of 50 %% and 90 %% intervals from 39 posterior samples",
+    )
+    add(
+        "--bss_eval",
+        action="store_true",
+        help="measure SDR, ISR, SIR and SAR too, medians of tracks (extra eval; slow)",
+    )
+    add("--overlap", type=float, metavar="X", help="part of a segment that the next one shares, 0..0.9")
     add("--stereo", metavar="MODE", help="how channels are separated: each, mid_side or wiener (default: the model's)")
-    add("--without", action="append", default=[], metavar="SOURCE", help="a source that no mixture has; repeatable")
+    add(
+        "--without", action="append", default=[], metavar="SOURCE", help="a source that no mixture contains; repeatable"
+    )
     return parse
 
 

@@ -1,4 +1,4 @@
-"""Test the priors of a model: do they tell its sources apart, and how sharp are they?
+"""Test the priors of a model: do they discriminate its sources, and how sharp are they?
 
 Prints tables to stdout and writes the whole record as JSON; --figures draws it.
 """
@@ -34,26 +34,36 @@ def parser() -> argparse.ArgumentParser:
     add("--source", action="append", metavar="NAME", help="one of the priors to test, repeatable (default: all)")
     add("--background", metavar="NAME|DIR", help="model with a prior of all sources pooled, for likelihood ratios")
     add("--data", required=True, metavar="toy|toy-free|DIR", help="toy sources, or <DIR>/<split>/<track>/<source>.wav")
-    add("--split", default="test", help="of a folder: held-out excerpts (default: test)")
-    add("--training_split", default="train", help="of a folder: excerpts to calibrate on (default: train)")
-    add("--track", action="append", default=[], metavar="WORD", help="of a folder: hold out tracks with this name")
+    add("--split", default="test", help="the part of a folder with held-out excerpts (default: test)")
+    add("--training_split", default="train", help="the part of a folder with excerpts to calibrate on (default: train)")
+    add(
+        "--track",
+        action="append",
+        default=[],
+        metavar="WORD",
+        help="hold out the tracks of a folder whose names contain this; repeatable",
+    )
     add("--num_examples", type=int, default=256, metavar="N", help="excerpts of each source (default: 256)")
-    add("--num_small", type=int, default=16, metavar="N", help="of them, in costly studies (default: 16)")
-    add("--seconds", type=float, metavar="S", help="of an excerpt (default: 1 s of a folder, one event of a toy)")
+    add(
+        "--num_small", type=int, default=16, metavar="N", help="excerpts of each source in costly studies (default: 16)"
+    )
+    add(
+        "--seconds", type=float, metavar="S", help="length of an excerpt (default: 1 s of a folder, one event of a toy)"
+    )
     add("--sigma", action="append", metavar="S", help="noise level or 'clean', repeatable; the first is the headline")
-    add("--normalise", action="store_true", help="bring excerpts to one loudness, the mean of the training excerpts")
+    add("--normalise", action="store_true", help="bring excerpts to one RMS level, the mean of the training excerpts")
     add("--resample", action="store_true", help="accept a folder at another sample rate than the priors'")
     studies = (*records.STUDIES, "all")
     add("--study", action="append", type=_study, choices=studies, help="further study, repeatable; each takes minutes")
     add("--no-ideal", action="store_true", help="leave out the ideal prior of the toy's grid, which is slow")
-    add("--seed", type=int, default=0, metavar="N", help="of excerpts and noise (default: 0)")
-    add("--json", metavar="FILE", help="where the record goes")
-    add("--figures", metavar="DIR", help="where pictures of it go, as PNG and for TensorBoard")
+    add("--seed", type=int, default=0, metavar="N", help="random seed of excerpts and noise (default: 0)")
+    add("--json", metavar="FILE", help="write the whole record to this file")
+    add("--figures", metavar="DIR", help="write figures to this folder, as PNG and for TensorBoard")
     return parse
 
 
 def _study(name: str) -> str:
-    """Give a study its name of today."""
+    """Map an alias of a study to its present name."""
     return records.STUDY_ALIASES.get(name, name)  # alias
 
 

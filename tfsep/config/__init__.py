@@ -19,9 +19,9 @@ from collections.abc import Callable, Mapping, Sequence
 
 import gin.config as gin
 
-from tfsep.config import names
+from tfsep.config import registry
 from tfsep.config.aliases import resolve_alias
-from tfsep.config.names import TABLE, Configurable, Entry, list_names, list_parameters
+from tfsep.config.registry import TABLE, Configurable, Entry, list_names, list_parameters
 from tfsep.config.statements import Macro, Reference, Setting, parsed_value, read, scoped, with_leaves
 from tfsep.errors import InputError, JobError, TfsepError
 
@@ -50,7 +50,7 @@ def register(table: Sequence[Entry] | None = None) -> None:
     Args:
         table: what to register; None is everything, kinds of priors and posteriors included.
     """
-    for configurable in names.load(table):
+    for configurable in registry.load(table):
         with gin.unlock_config():
             gin.external_configurable(
                 _factory(configurable), configurable.name, module="tfsep", denylist=list(configurable.closed) or None
@@ -94,7 +94,7 @@ def apply(settings: Sequence[Setting]) -> None:
     present = _without_aliases(settings)
     macros = {each.name: each.value for each in present if not each.parameter}
     for each in present:
-        names.check(each, macros)
+        registry.check(each, macros)
     _BINDINGS.update({each.key: repr(each.value) for each in present})
     for each in present:
         key = (_gin_scope(each.scope, each.name), each.name, each.parameter)
@@ -123,7 +123,7 @@ def normalised(texts: Mapping[str, str]) -> dict[str, str]:
 def operative_config() -> str:
     """Return, as a gin file, every parameter used so far with its value, defaults included."""
     text: str = gin.operative_config_str()
-    kinds = "|".join(name for name, each in names.KNOWN.items() if each.is_kind)
+    kinds = "|".join(name for name, each in registry.KNOWN.items() if each.is_kind)
     return re.sub(rf"\b({kinds})/\1\b", r"\1", text) if kinds else text
 
 
@@ -158,8 +158,8 @@ def call(name: str, started: Callable[[], None] | None = None, **arguments: obje
 
 def _without_aliases(settings: Sequence[Setting]) -> list[Setting]:
     present = list(settings)
-    for alias, group in names.ALIASES.items():
-        present = resolve_alias(present, alias, names.kinds(group))
+    for alias, group in registry.ALIASES.items():
+        present = resolve_alias(present, alias, registry.kinds(group))
     return present
 
 
@@ -172,7 +172,7 @@ def _setting(key: str, text: str) -> Setting:
 
 def _gin_scope(scope: str, name: str) -> str:
     """Return the scope that gin is given: a kind without one has its own, which no other scope inherits from."""
-    return name if not scope and name in names.KNOWN and names.KNOWN[name].is_kind else scope
+    return name if not scope and name in registry.KNOWN and registry.KNOWN[name].is_kind else scope
 
 
 def _leaf(leaf: object) -> object:

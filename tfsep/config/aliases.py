@@ -37,13 +37,13 @@ def resolve_alias(settings: Sequence[Setting], alias: str, kinds: Collection[str
     """Return settings without an alias: "prior" or "posterior", of the given kinds.
 
     Raises:
-        InputError: for a kind that is not known, or an alias that stands for nothing.
+        InputError: for a kind that is not known, or an alias that refers to nothing.
     """
     return _Resolution(settings, alias, kinds).resolved() if kinds else list(settings)
 
 
 class _Resolution:
-    """What an alias stands for in one configuration."""
+    """What an alias refers to in one configuration."""
 
     def __init__(self, settings: Sequence[Setting], alias: str, kinds: Collection[str]) -> None:
         self._settings, self._alias, self._kinds = settings, alias, kinds
@@ -101,7 +101,7 @@ class _Resolution:
         return here, below
 
     def _meant(self, scope: str) -> Target | None:
-        """Return what the alias stands for under a scope, None where nothing says so."""
+        """Return what the alias refers to under a scope, None where nothing says so."""
         parents = ["/".join(scope.split("/")[:count]) for count in range(len(scope.split("/")) - 1, 0, -1)]
         named = next((self._named[each][0] for each in (scope, *parents, "") if each in self._named), None)
         by_name = self._by_name(scope)
@@ -110,7 +110,7 @@ class _Resolution:
         return by_name if by_name is not None and by_name.kind == named else Target(scope, named)
 
     def _by_name(self, scope: str) -> Target | None:
-        """Return what a scope stands for by its name: "gibbs" for ``gibbs``, "warm_gibbs" for ``warm/gibbs``."""
+        """Return what a scope refers to by its name: "gibbs" for ``gibbs``, "warm_gibbs" for ``warm/gibbs``."""
         outer, _, last = scope.rpartition("/")
         for kind in sorted(self._kinds, key=len, reverse=True):
             if last == kind or last.endswith(f"_{kind}"):
@@ -152,7 +152,7 @@ class _Resolution:
         return Reference(scope, kind, leaf.called)
 
     def _nothing(self, scope: str) -> str:
-        """Return what is said of an alias that stands for nothing."""
+        """Return what is said of an alias that refers to nothing."""
         return f"no kind of {self._alias} is in use" + (f" under {scope!r}" if scope else "")
 
     def _kind(self, setting: Setting) -> str:

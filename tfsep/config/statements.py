@@ -116,7 +116,7 @@ def read(
 
 
 def parsed_value(text: str) -> object:
-    """Return the value that a text stands for on the right side of a statement.
+    """Return the value that a text denotes on the right side of a statement.
 
     Raises:
         SyntaxError: for a text that is no value.

@@ -1,12 +1,12 @@
-r"""Whether a posterior knows how wrong it is: the coverage of its intervals, and the temperature that sets it right.
+r"""Calibration of posterior samples: the coverage of their intervals, and the temperature that corrects it.
 
-K draws of a sample of a source, sorted, divide the line into K + 1 parts which the truth hits equally
-often if it is one more draw of the same law. With K = 39 the interval from the 2nd to the 38th covers
-exactly 90 %, from the 10th to the 30th exactly 50 %. Coverage is the share of samples (of time,
-mixtures and channels) whose truth lies within.
+K draws of a sample of a source, sorted, divide the line into K + 1 parts which the truth hits
+equally often if it is one more draw of the same law. With K = 39 the interval from the 2nd to the
+38th covers exactly 90 %, from the 10th to the 30th exactly 50 %. Coverage is the share of samples
+(of time, mixtures and channels) whose truth lies within.
 
-A learned posterior's spread is multiplied by one temperature per source, :math:`\tau_k`, such that on
-validation mixtures the 90 % intervals cover 90 %: with centre c and half-width h of an interval,
+A learned posterior's spread is multiplied by one temperature per source, :math:`\tau_k`, such that
+on validation mixtures the 90 % intervals cover 90 %: with centre c and half-width h of an interval,
 :math:`\tau_k` is the 0.9 quantile of :math:`|s - c| / h`. Draws are projected on the mixture, which
 mixes the sources' spreads, so it is fitted in a few rounds.
 
@@ -64,7 +64,7 @@ class Coverage:
         self.count = self.count + audible.sum(axis=(0, 2)) * references.shape[-1]
 
     def record(self, sources: Iterable[str]) -> CoverageTable:
-        """Give the shares covered, source by source and over all."""
+        """Divide the hits by the counts: the shares covered, source by source and over all."""
         names, count = list(sources), np.asarray(self.count)
         table: CoverageTable = {}
         for nominal, hits in self.hits.items():

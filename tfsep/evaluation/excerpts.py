@@ -53,7 +53,7 @@ class IsolatedExcerpts:
 
     @property
     def sources(self) -> tuple[str, ...]:
-        """Name the sources of the data."""
+        """The sources of the data."""
         return tuple(self.held_out.sources)
 
     def batches(self, source: str, num: int, split: str = HELD_OUT) -> Iterator[np.ndarray]:
@@ -74,9 +74,7 @@ class IsolatedExcerpts:
                 waiting, delivered = waiting[size:], delivered + size
             if delivered == num:
                 return
-        raise InputError(
-            f"{num} excerpts of {source!r} with an RMS above {AUDIBLE} were asked of {self.name}: too silent"
-        )
+        raise InputError(f"{self.name} has fewer than {num} excerpts of {source!r} with an RMS above {AUDIBLE}")
 
     def excerpts(self, source: str, num: int, split: str = HELD_OUT) -> np.ndarray:
         """Join all batches into one array: (num, time) float32."""

@@ -33,7 +33,7 @@ class PriorScorer:
         self._graphs: dict[str, Callable[..., tf.Tensor]] = {}
 
     def covers(self, sigma: float | None) -> bool:
-        """Tell whether the prior has a density or score at this noise level; None is "no noise", which all have."""
+        """Return whether the prior has a density or score at this noise level; None is "no noise", which all have."""
         return sigma is None or not self.knows_noise or covered(sigma, self.prior)
 
     def log_prob(self, events: np.ndarray, sigma: float | None) -> np.ndarray:
@@ -87,7 +87,7 @@ def scorers_of(priors: Mapping[str, Prior]) -> dict[str, PriorScorer]:
 
 
 def covered(sigma: float, prior: Prior) -> bool:
-    """Tell whether a noise level lies in a prior's range, up to rounding."""
+    """Return whether a noise level lies in a prior's range, up to rounding."""
     return prior.smallest_sigma * (1.0 - 1e-6) <= sigma <= prior.largest_sigma * (1.0 + 1e-6)
 
 

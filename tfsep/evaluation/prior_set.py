@@ -64,7 +64,7 @@ class PriorSet:
 
     @property
     def sources(self) -> tuple[str, ...]:
-        """Name the sources, in the order of the priors."""
+        """The sources, in the order of the priors."""
         return tuple(self.priors)
 
     @property

@@ -4,7 +4,7 @@ An amortised posterior finds the right mode fast, annealed Gibbs updates jump to
 it was wrong, Langevin dynamics sample around their result: :math:`s^{(i)} \sim q_i(\cdot\,|\,m,
 s^{(i-1)})`. A stage may do harm where its priors fit badly, so a composition keeps a prefix of its
 stages (``keep``), the one that scored best on validation mixtures
-(:mod:`tfsep.evaluation.selection`), and its first stage at least: it is never worse there than its
+(:mod:`tfsep.evaluation.stage_selection`), and its first stage at least: it is never worse there than its
 start.
 
 The same choice can be made for each mixture, without knowing the sources (``choice``): among the

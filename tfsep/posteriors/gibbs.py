@@ -50,8 +50,8 @@ class Gibbs(Annealed):
             against it: compiled, chains renew the sources in other orders
             (:mod:`tfsep.posteriors.gibbs_sweep`), so their draws differ. ``num_chains`` must be 1.
         update: "gibbs" or "jacobi".
-        polish_sigma, polish_levels: a second schedule from ``smallest_sigma`` down; 0 levels for
-            none.
+        polish_sigma: last noise level of the polish, a second schedule from ``smallest_sigma`` down.
+        polish_levels: number of noise levels of the polish; 0 for none.
         damping: share of the way a Jacobi update goes, in 0..1.
         num_restarts: independent starts per mixture.
         choice: of the restarts, "residual" or "density"; the latter needs priors with a

@@ -1,1 +1,1 @@
-"""The study of priors behind ``bin/prior-test``: whether each prior knows its own source from the others."""
+"""The study of priors behind ``bin/prior-test``: whether each prior discriminates its source from the others."""

@@ -23,7 +23,7 @@ from tfsep.prior_test.record import Discrimination, Histogram, MeanAndAuroc, Mea
 #: Standard deviations of white noise, the five levels of Frank (2020).
 NOISE_LEVELS = (0.01, 0.027, 0.077, 0.129, 0.359)
 SILENCE, REVERSED, SHIFTED = "silence", "time_reversed", "pitch_shifted"
-#: By how many cents the pitch of an own source is shifted: half a semitone, between two keys.
+#: By how many cents the pitch of a prior's own source is shifted: half a semitone, between two keys.
 CENTS = 50.0
 _EDGES = 40
 

@@ -99,7 +99,7 @@ def input_complexity(table: Table, inputs: Inputs, event_samples: float) -> Tabl
 
 
 def typicality(table: Table, calibration: Table, sources: Sequence[str]) -> Table:
-    """Negate the distance of the log-density from its mean on the own source's training excerpts."""
+    """Negate the distance of the log-density from its mean on its own source's training excerpts."""
     typical = np.array([calibration[source][:, k].mean() for k, source in enumerate(sources)])
     return {name: -np.abs(values - typical) for name, values in table.items()}
 
@@ -148,7 +148,7 @@ def classified(features: Table, training: Table, sources: Sequence[str]) -> Tabl
 
 
 def summarise(table: Table, sources: Sequence[str]) -> DetectionScore:
-    """Measure accuracy and AUROC, and list the priors under which silence scores above the own source."""
+    """Measure accuracy and AUROC, and list the priors under which silence scores above its own source."""
     silent = cross_likelihood.silence_is_likelier(table, sources)
     return {**cross_likelihood.discrimination(table, sources), "silence_is_likelier": silent}
 

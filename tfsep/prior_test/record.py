@@ -42,7 +42,7 @@ class Discrimination(TypedDict):
 
 
 class DetectionScore(Discrimination):
-    """A detection score, and the priors under which silence has a higher one than the own source."""
+    """A detection score, and the priors under which silence has a higher one than the prior's own source."""
 
     silence_is_likelier: list[str]
 
@@ -61,7 +61,7 @@ class IdealCrossLikelihood(CrossLikelihood):
 
 
 class MeanAndAuroc(TypedDict):
-    """A mean log-density, and the probability that an excerpt of the own source has a higher one."""
+    """A mean log-density, and the probability that an excerpt of the prior's own source has a higher one."""
 
     mean: float
     auroc: float

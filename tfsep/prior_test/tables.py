@@ -21,7 +21,7 @@ def as_text(record: Record) -> str:
         lines += ["", "mean log-density in nats per dimension; compare down a column", *_cross(record)]
     lines += ["", *_detection_scores(record), "", *_denoising(record)]
     silent = record["silence_is_likelier"] or ["none"]
-    lines += ["", f"priors under which silence is likelier than the own source: {', '.join(silent)}"]
+    lines += ["", f"priors under which silence is likelier than their own source: {', '.join(silent)}"]
     if record["gibbs_bound"]:
         worst = max(value - bound for rows in record["gibbs_bound"].values() for _, value, bound in rows)
         lines.append(f"Gibbs' bound: nearest {worst:+.3f} nats per dimension (above 0 is no density)")
@@ -122,7 +122,7 @@ def detection_scores(record: Record) -> str:
         found = record["reference_classifier"]["excerpts"]
         rows.append([*_areas("reference classifier", found, sources), "-"])
     heads = ["mean AUROC", *(f"of {source}" for source in sources)]
-    return grid(["detection score", "accuracy", *heads, "silence above the own source under"], rows)
+    return grid(["detection score", "accuracy", *heads, "silence above its own source under"], rows)
 
 
 def _areas(name: str, row: Discrimination, sources: Sequence[str]) -> list[str]:

@@ -41,12 +41,12 @@ class Codec(Protocol):
 
 
 def is_codec(scorer: PriorScorer) -> bool:
-    """Tell whether a prior is a flow."""
+    """Return whether a prior is a flow."""
     return has_latents(scorer.prior)
 
 
 def has_latents(prior: Prior) -> bool:
-    """Tell whether a prior says that it maps events to latents or, saying nothing of it, has the means to."""
+    """Return whether a prior declares, or has the method, to map events to latents."""
     return bool(getattr(prior, "has_latents", isinstance(prior, Codec)))
 
 

@@ -20,8 +20,8 @@ from tfsep.models import stages, store, weights
 from tfsep.models.schema import Entry, ModelDescription
 from tfsep.posteriors.kinds import LEARNED
 from tfsep.priors.base import Prior
-from tfsep.recipes.posteriors import choose_stages
 from tfsep.recipes.train import Trained, build_composition, building_order
+from tfsep.recipes.train_posteriors import choose_stages
 
 
 def refine(

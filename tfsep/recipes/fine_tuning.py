@@ -49,9 +49,12 @@ def fine_tune(
             rate.
     """
     tested = prior_set.load(model)
-    unfit = [s for s, p in tested.priors.items() if not (p.has_log_prob and isinstance(p, keras.Model))]
-    if unfit or not all(p.trainable_variables for p in tested.priors.values()):  # type: ignore[attr-defined]
-        raise InputError(f"fine_tune.model must have trained densities for all sources, {model!r} has not")
+    trainable = {s for s, p in tested.priors.items() if isinstance(p, keras.Model) and p.trainable_variables}
+    unfit = [s for s, p in tested.priors.items() if not (p.has_log_prob and s in trainable)]
+    if unfit:
+        raise InputError(
+            f"fine_tune.model must have trained densities for all sources; {model!r} has none for: {', '.join(unfit)}"
+        )
     if (tuple(data.sources), data.sample_rate) != (tested.sources, tested.sample_rate):
         raise InputError(
             f"fine_tune.data must have the sources {', '.join(tested.sources)} at {tested.sample_rate} Hz, got "

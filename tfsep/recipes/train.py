@@ -24,8 +24,8 @@ from tfsep.posteriors.base import Posterior
 from tfsep.posteriors.composition import Composition
 from tfsep.posteriors.kinds import LEARNED
 from tfsep.priors.base import Prior
-from tfsep.recipes.posteriors import VALIDATION, calibrate, choose_restarts, choose_stages, posterior_task
-from tfsep.recipes.priors import learned_prior, prior_task
+from tfsep.recipes.train_posteriors import VALIDATION, calibrate, choose_restarts, choose_stages, posterior_task
+from tfsep.recipes.train_priors import learned_prior, prior_task
 from tfsep.training.loop import fit
 from tfsep.training.posterior_objectives import ObjectiveSettings
 from tfsep.training.task import FitSettings
@@ -69,8 +69,8 @@ def train(
             on validation mixtures; Gibbs updates with ``choice`` "validation" so choose the
             criterion for their restarts.
         prior_fit, posterior_fit: how priors and learned posteriors are trained.
-        validation: isolated sources never trained on, on which the parts are scored while they
-            train. They must be the data's sources at the data's rate. None takes excerpts of the
+        validation: isolated sources never trained on, on which the parts are validated while
+            they train. They must be the data's sources at the data's rate. None takes excerpts of the
             data that no step draws.
         sources: train priors for these only; None is all of the data's. The model separates these,
             or all of the data's where it has a learned posterior.

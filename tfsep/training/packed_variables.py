@@ -127,7 +127,6 @@ class Views:
     """
 
     def __init__(self, vectors: Sequence[tf.Tensor]) -> None:
-        """Begin with nothing read."""
         self.vectors = list(vectors)
         self.variables: set[int] = set()
 

@@ -124,7 +124,7 @@ class Trainer:
 
     @contextlib.contextmanager
     def averaged(self) -> Iterator[None]:
-        """Use the averaged weights in the model within the block, and restore the raw ones after it."""
+        """Put the averaged weights into the model within the block, and restore the raw ones after it."""
         raw = [tf.identity(v) for v in self._variables]
         self.load_average()
         try:

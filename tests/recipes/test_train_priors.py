@@ -15,7 +15,7 @@ from tfsep.data.toy import ToyData
 from tfsep.errors import InputError
 from tfsep.models.store import load_prior
 from tfsep.recipes import train
-from tfsep.recipes.priors import learned_prior, prior_task
+from tfsep.recipes.train_priors import learned_prior, prior_task
 from tfsep.training.task import FitSettings
 
 RATE, SEGMENT, SEED = 16000, 64, 3

@@ -15,8 +15,8 @@ from tfsep import priors
 from tfsep.data.toy import ToyData
 from tfsep.errors import InputError
 from tfsep.models.store import load_model
-from tfsep.recipes import posteriors
 from tfsep.recipes import train as recipe
+from tfsep.recipes import train_posteriors
 from tfsep.training.posterior_objectives import ObjectiveSettings
 from tfsep.training.task import FitSettings
 
@@ -52,8 +52,8 @@ def train(folder: Path, **changes: Any) -> None:
 def test_the_bound_is_told_how_far_the_training_is() -> None:
     glow = [priors.build(**{**GLOW, "length": SEGMENT}) for _ in PAIR]
     data = ToyData(RATE, sources=PAIR)
-    task = posteriors.posterior_task(MASKS, data, SEGMENT, FIT, 0, None, 2, ELBO, glow)
-    plain = posteriors.posterior_task(MASKS, data, SEGMENT, FIT, 0, None, 2)
+    task = train_posteriors.posterior_task(MASKS, data, SEGMENT, FIT, 0, None, 2, ELBO, glow)
+    plain = train_posteriors.posterior_task(MASKS, data, SEGMENT, FIT, 0, None, 2)
     later = iter(task.dataset(3))
     for step in (3, 4):
         sources, progress = next(later)
@@ -93,7 +93,7 @@ def test_a_recipe_trains_by_the_bound_and_keeps_what_wins(
 def test_the_supervised_baseline_is_a_model_like_any_other(untrained: list[Any], tmp_path: Path) -> None:
     train(tmp_path, posteriors=(MASKS,), paired=True)
     batch = next(iter(untrained[0].dataset(2)))
-    unpaired = posteriors.posterior_task(MASKS, ToyData(RATE, sources=PAIR), SEGMENT, FIT, 0)
+    unpaired = train_posteriors.posterior_task(MASKS, ToyData(RATE, sources=PAIR), SEGMENT, FIT, 0)
     np.testing.assert_array_equal(batch, next(iter(unpaired.dataset(2))))
     assert load_model(tmp_path / "model").sources == PAIR
 

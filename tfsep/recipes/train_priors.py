@@ -88,9 +88,9 @@ def prior_task(
         data: isolated sources.
         settings: of the training.
         seed: of everything random.
-        validation: isolated sources on which it is scored while it trains; None takes excerpts that
-            no step draws.
-        background: isolated sounds that a denoiser learns to tell the source from; None is white
+        validation: isolated sources on which it is validated while it trains; None takes excerpts
+            that no step draws.
+        background: isolated sounds that a denoiser learns to separate the source from; None is white
             noise.
         background_share: part of the examples that have them, in 0..1; the others have white noise.
 
@@ -101,7 +101,7 @@ def prior_task(
     length = int(arguments.get("length") or arguments["event_shape"][0])
     if background is not None:
         _check_background(source, arguments, data, background, background_share)
-    scored = data if validation is None else validation
+    validated_on = data if validation is None else validation
 
     def batches(drawn: SourceData, step: int) -> tf.data.Dataset:
         if background is None:
@@ -109,7 +109,7 @@ def prior_task(
         size = settings.batch_size
         return pipeline.excerpts_and_backgrounds(drawn, source, background, background_share, length, size, seed, step)
 
-    held_out = next(iter(batches(scored, _VALIDATION_STEP)))
+    held_out = next(iter(batches(validated_on, _VALIDATION_STEP)))
     clean = held_out if background is None else held_out[0]
 
     def preview(model: Prior) -> dict[str, np.ndarray]:

@@ -1,9 +1,9 @@
 """What validation mixtures decide: the stages that a composition keeps, the criterion by which restarts are chosen.
 
 A composition keeps the prefix of its stages with the best SI-SDRi, its first stage at least. Gibbs
-updates from several starts keep the answer with the smallest residual or the likeliest one, whichever
-criterion gives the better SI-SDRi. The validation mixtures are mixtures of unpaired isolated sources,
-so the choice needs no more than the training did.
+updates from several starts keep the estimate with the smallest residual or the likeliest one,
+whichever criterion gives the better SI-SDRi. The validation mixtures are mixtures of unpaired
+isolated sources, so the choice needs no more than the training did.
 """
 
 from __future__ import annotations
@@ -27,8 +27,8 @@ class Choice:
 
     Attributes:
         kinds: of the stages.
-        si_sdri: in dB of the answer after each stage, over all sources and mixtures; -100 where an
-            answer is not finite.
+        si_sdri: in dB of the estimate after each stage, over all sources and mixtures; -100 where
+            an estimate is not finite.
         num_mixtures: on which it was measured.
     """
 
@@ -43,9 +43,9 @@ class Choice:
 
     def __str__(self) -> str:
         """Format what the recipe prints."""
-        ladder = ", ".join(f"{kind} {value:.2f} dB" for kind, value in zip(self.kinds, self.si_sdri, strict=True))
+        compared = ", ".join(f"{kind} {value:.2f} dB" for kind, value in zip(self.kinds, self.si_sdri, strict=True))
         kept = " > ".join(self.kinds[: self.keep])
-        return f"composition: {ladder} on {self.num_mixtures} validation mixtures; keeps {kept}"
+        return f"composition: {compared} on {self.num_mixtures} validation mixtures; keeps {kept}"
 
 
 def choose(composition: Composition, mixtures: np.ndarray, references: np.ndarray, seed: int = 0) -> Choice:
@@ -71,7 +71,7 @@ def choose(composition: Composition, mixtures: np.ndarray, references: np.ndarra
 def best_criterion(
     samplers: Mapping[str, Posterior], mixtures: np.ndarray, references: np.ndarray, seed: int = 0
 ) -> tuple[str, dict[str, float]]:
-    """Find which of several samplers answers best, alike but for how they choose among restarts; the first of equals.
+    """Find the best of samplers that differ in how they choose among restarts; the first of equals.
 
     Args:
         samplers: by criterion.

@@ -55,7 +55,7 @@ class Configurable:
         group: one of :data:`GROUPS`.
         build: what is called with the parameters.
         parameters: with annotation and default, in order.
-        descriptions: one line of text by parameter.
+        descriptions: text by parameter, on one line each.
         closed: parameters that files may not set.
     """
 
@@ -125,7 +125,8 @@ def check(setting: Setting, macros: Mapping[str, object]) -> None:
         return
     configurable = _known(setting.name, setting.where)
     if setting.parameter in configurable.closed:
-        raise InputError(f"{setting.where}: '{setting.name}' takes '{setting.parameter}' from the command alone")
+        given = f"'{setting.parameter}' of '{setting.name}'"
+        raise InputError(f"{setting.where}: {given} is set by a command-line option, not in gin files")
     refuse_unknown(f"{setting.where}: '{setting.name}'", [setting.parameter], configurable.open_parameters)
     annotation = annotation_of(configurable.parameters[setting.parameter])
     value = with_leaves(setting.value, lambda leaf: macros.get(leaf.name) if isinstance(leaf, Macro) else leaf)
@@ -147,16 +148,16 @@ def list_names() -> str:
 
 
 def list_parameters(name: str) -> str:
-    """Return a line for each parameter of a name: what it is called, its type, its default and what it means.
+    """Return a line for each parameter of a name: its name, type, default and meaning.
 
     Raises:
         InputError: for a name that is not known.
     """
     if name in ALIASES:
-        raise InputError(f"'{name}' stands for the kind in use: one of {', '.join(sorted(kinds(ALIASES[name])))}")
+        raise InputError(f"'{name}' refers to the kind in use: one of {', '.join(sorted(kinds(ALIASES[name])))}")
     configurable = _known(name, "--list_parameters")
     rows = [
-        (each.name, annotation_of(each), _default(each), _sentence(configurable.descriptions.get(each.name, "")))
+        (each.name, annotation_of(each), _default(each), _plain(configurable.descriptions.get(each.name, "")))
         for each in configurable.open_parameters.values()
     ]
     widths = [max((len(row[column]) for row in rows), default=0) for column in range(3)]
@@ -168,15 +169,14 @@ def _default(parameter: inspect.Parameter) -> str:
     return "required" if parameter.default is inspect.Parameter.empty else repr(parameter.default)
 
 
-def _sentence(text: str) -> str:
-    """Return the first sentence of a docstring's text, without its markup."""
-    plain = re.sub(r":\w+:`~?([^`]*)`", r"\1", text).replace("`", "")
-    return plain.partition(". ")[0].rstrip(".")
+def _plain(text: str) -> str:
+    """Return a docstring's text without its markup and its last full stop."""
+    return re.sub(r":\w+:`~?([^`]*)`", r"\1", text).replace("`", "").removesuffix(".")
 
 
 def _known(name: str, where: str) -> Configurable:
     if name not in KNOWN:
-        raise InputError(f"{where}: nothing is called '{name}'{did_you_mean(name, KNOWN)}")
+        raise InputError(f"{where}: unknown name '{name}'{did_you_mean(name, KNOWN)}")
     return KNOWN[name]
 
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tfsep.evaluation import selection
+from tfsep.evaluation import stage_selection
 from tfsep.posteriors.base import Posterior
 from tfsep.posteriors.composition import Composition
 
@@ -32,9 +32,9 @@ class Near(Posterior):
         return tf.constant(TRUTH[part] + self.error * ERROR[part])[tf.newaxis]
 
 
-def choose(*errors: float) -> selection.Choice:
+def choose(*errors: float) -> stage_selection.Choice:
     stages = [Near(kind, error) for kind, error in zip(("masks", "gibbs", "langevin"), errors, strict=False)]
-    return selection.choose(Composition(stages), MIXTURES, 0.5 * TRUTH)
+    return stage_selection.choose(Composition(stages), MIXTURES, 0.5 * TRUTH)
 
 
 @pytest.mark.parametrize(
@@ -58,18 +58,18 @@ def test_the_choice_is_printed_and_stored() -> None:
     choice = choose(0.5, 0.1, 0.3)
     said = str(choice)
     assert said.startswith("composition: masks ") and said.endswith("validation mixtures; keeps masks > gibbs")
-    entry = selection.kept_entry({"kind": "composition", "stages": ["masks"]}, choice)
+    entry = stage_selection.kept_entry({"kind": "composition", "stages": ["masks"]}, choice)
     assert entry == {"kind": "composition", "stages": ["masks"], "keep": 2, "scores": list(choice.si_sdri)}
 
 
 def test_what_cannot_be_measured_counts_nothing() -> None:
     """Of a single source the mixture is the answer."""
-    assert selection._mean(np.array([np.nan, np.nan])) == 0.0
+    assert stage_selection._mean(np.array([np.nan, np.nan])) == 0.0
 
 
 def test_the_criterion_that_answers_best_is_taken_and_the_first_of_equals() -> None:
     samplers = {name: Near("gibbs", error) for name, error in (("residual", 0.5), ("density", 0.1))}
-    chosen, found = selection.best_criterion(samplers, MIXTURES, 0.5 * TRUTH)
+    chosen, found = stage_selection.best_criterion(samplers, MIXTURES, 0.5 * TRUTH)
     assert chosen == "density" and found["density"] - found["residual"] == pytest.approx(14.0, abs=0.5)
     alike = {name: Near("gibbs", 0.5) for name in ("residual", "density")}
-    assert selection.best_criterion(alike, MIXTURES, 0.5 * TRUTH)[0] == "residual"
+    assert stage_selection.best_criterion(alike, MIXTURES, 0.5 * TRUTH)[0] == "residual"

@@ -17,7 +17,7 @@ from tfsep import posteriors
 from tfsep.baselines import supervised
 from tfsep.data import pipeline
 from tfsep.data.pipeline import SourceData
-from tfsep.evaluation import calibration, selection
+from tfsep.evaluation import calibration, stage_selection
 from tfsep.metrics.si_sdr import si_sdri
 from tfsep.models.schema import Entry
 from tfsep.models.store import load_learned
@@ -69,9 +69,9 @@ def posterior_task(
         segment: samples.
         settings: of the training.
         seed: of everything random.
-        validation: isolated sources on which it is scored while it trains; None takes excerpts that
-            no step draws.
-        num_validation: mixtures of that score.
+        validation: isolated sources on which it is validated while it trains; None takes excerpts
+            that no step draws.
+        num_validation: mixtures of that validation.
         objective: what is lowered; None is maximum likelihood on simulated pairs.
         priors: trained, one per source, where the objective needs them.
         paired: train on sources that belong together, as the supervised baseline does.
@@ -88,8 +88,10 @@ def posterior_task(
             load_learned(model, start)
         return model
 
-    scored = validation or data
-    mixture, scaled = validation_mixtures(scored, data.sources, gains, segment, num_validation, seed, _VALIDATION_STEP)
+    held_out = validation or data
+    mixture, scaled = validation_mixtures(
+        held_out, data.sources, gains, segment, num_validation, seed, _VALIDATION_STEP
+    )
 
     def estimate(model: Posterior) -> np.ndarray:
         column = np.asarray(model.gains, np.float32)[:, np.newaxis]
@@ -101,8 +103,8 @@ def posterior_task(
 
     def validate(model: Posterior) -> dict[str, float]:
         gained = si_sdri(estimate(model), scaled, mixture[:, np.newaxis])
-        scores = {f"si_sdri_{name}": float(np.nanmean(gained[:, k])) for k, name in enumerate(data.sources)}
-        return {**scores, "si_sdri": float(np.nanmean(gained))}
+        metrics = {f"si_sdri_{name}": float(np.nanmean(gained[:, k])) for k, name in enumerate(data.sources)}
+        return {**metrics, "si_sdri": float(np.nanmean(gained))}
 
     def dataset(step: int) -> tf.data.Dataset:
         draw = supervised.pairs if paired else pipeline.remixes
@@ -176,9 +178,9 @@ def choose_restarts(
     samplers = {choice: posteriors.build(**{**arguments, "choice": choice}) for choice in criteria}
     segment = samplers[criteria[0]].segment
     mixture, scaled = validation_mixtures(data, names, gains, segment, num, seed, _VALIDATION_STEP)
-    choice, scores = selection.best_criterion(samplers, mixture, scaled, seed % 2**31)
-    ladder = ", ".join(f"{name} {score:.2f} dB" for name, score in scores.items())
-    print(f"gibbs: restarts by {ladder} on {num} validation mixtures; keeps {choice}", file=sys.stderr, flush=True)
+    choice, improvements = stage_selection.best_criterion(samplers, mixture, scaled, seed % 2**31)
+    compared = ", ".join(f"{name} {value:.2f} dB" for name, value in improvements.items())
+    print(f"gibbs: restarts by {compared} on {num} validation mixtures; keeps {choice}", file=sys.stderr, flush=True)
     return {**entry, "choice": choice}
 
 
@@ -206,6 +208,6 @@ def choose_stages(
     mixture, scaled = validation_mixtures(
         data, names, composition.gains, composition.segment, num, seed, _VALIDATION_STEP
     )
-    choice = selection.choose(composition, mixture, scaled, seed % 2**31)
+    choice = stage_selection.choose(composition, mixture, scaled, seed % 2**31)
     print(choice, file=sys.stderr, flush=True)
-    return selection.kept_entry(dict(entry), choice)
+    return stage_selection.kept_entry(dict(entry), choice)
