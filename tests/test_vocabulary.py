@@ -45,12 +45,16 @@ PRIVATE_WORDS = (
     r"abroad",
     r"(take|takes|taken|taking|took)\s+(\w+\s+){0,2}(#\s+)?apart",
     r"hear|hears|heard|hearing|unheard",
+    r"bound_for",
+    r"knots?",
+    r"repairs?",
 )
 PRIVATE = re.compile(rf"\b({'|'.join(PRIVATE_WORDS)})\b", re.IGNORECASE)
 # Names of other libraries, which are theirs to choose.
 FOREIGN = re.compile(r"\breduce_retracing\b")
-# Where the words of a name end: ``num_lent`` and ``LentWeights`` are read as "num lent" and "Lent Weights".
-JOINTS = re.compile(r"_|(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
+# Where the words of a name end: ``num_lent`` and ``LentWeights`` are read as "num lent" and "Lent Weights". The name
+# ``bound_for`` stays whole, since "an upper bound for" is good English.
+JOINTS = re.compile(r"_(?!(?<=bound_)for(?![a-z]))|(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
 
 
 def private_words(text: str) -> Iterator[tuple[int, str]]:
@@ -105,6 +109,10 @@ def test_no_private_word_is_left() -> None:
         "a mixture is taken\n    # apart",
         "RETRACE_LIMIT",
         "ListReel",
+        "with bound_for(device): ...",
+        "self._bound_for_gpu = 1",
+        "KNOTS",
+        "the repairs of a posterior",
     ],
 )
 def test_a_private_word_is_found(line: str) -> None:
@@ -116,6 +124,7 @@ def test_a_private_word_is_found(line: str) -> None:
     [
         "a silent talent, an equivalent placeholder, a threshold, shear and rehearsal",
         "tf.math.floor(x)",
+        "an upper bound for soft masks, value - bound for value in values",
         "tf.function(step, reduce_retracing=True)",
         "self._silent, placeholders, freeloaded",
         'OLD = {"heard": "trained_on"}  # alias',

@@ -6,13 +6,10 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from tests.signals import noise
 from tfsep.audio.overlap_add import SHAPES, join, num_segments, split, windows
 
 HOPS = [100, 99, 75, 70, 50, 33, 25, 10, 1]
-
-
-def noise(*shape: int) -> np.ndarray:
-    return np.random.default_rng(0).standard_normal(shape).astype(np.float32)
 
 
 @pytest.mark.parametrize("shape", SHAPES)

@@ -6,13 +6,10 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from tests.signals import noise
 from tfsep.audio.stft import check_framing, inverse_stft, longest_signal, num_frames, stft
 
 FRAMINGS = [(1024, 256, None), (1024, 512, None), (512, 128, 1024), (100, 30, None), (101, 33, 128), (2, 1, None)]
-
-
-def noise(*shape: int, dtype: type = np.float32) -> np.ndarray:
-    return np.random.default_rng(0).standard_normal(shape).astype(dtype)
 
 
 def relative_error(estimate: tf.Tensor, reference: np.ndarray) -> float:

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from tests.signals import noise_tensor
 from tfsep.audio import time_frequency
 from tfsep.audio.time_frequency import Plane, ShortTime, WholeSegment
 from tfsep.errors import InputError
@@ -23,14 +24,10 @@ PLANES = [
 every_plane = pytest.mark.parametrize("plane", PLANES, ids=str)
 
 
-def noise(*shape: int, seed: int = 0, dtype: type = np.float32) -> tf.Tensor:
-    return tf.constant(np.random.default_rng(seed).normal(size=shape), dtype)
-
-
 @every_plane
 @pytest.mark.parametrize("leading", [(), (3,), (2, 4)])
 def test_a_spectrum_left_alone_gives_the_wave_back(plane: Plane, leading: tuple[int, ...]) -> None:
-    wave = noise(*leading, plane.segment)
+    wave = noise_tensor(*leading, plane.segment)
     spectrum = plane.analyse(wave)
     assert spectrum.dtype == tf.complex64
     assert spectrum.shape[:-2] == leading and spectrum.shape[-1] == plane.num_bins
@@ -41,15 +38,15 @@ def test_a_spectrum_left_alone_gives_the_wave_back(plane: Plane, leading: tuple[
 
 @every_plane
 def test_the_inverse_is_exact_in_float64(plane: Plane) -> None:
-    wave = noise(2, plane.segment, dtype=np.float64)
+    wave = noise_tensor(2, plane.segment, dtype=np.float64)
     np.testing.assert_allclose(plane.synthesise(plane.analyse(wave)), wave, atol=1e-12)
 
 
 @every_plane
 def test_masks_that_sum_to_one_split_the_wave(plane: Plane) -> None:
-    wave = noise(2, plane.segment)
+    wave = noise_tensor(2, plane.segment)
     spectrum = plane.analyse(wave)[:, tf.newaxis]
-    logits = noise(2, 3, *spectrum.shape[2:], seed=1)
+    logits = noise_tensor(2, 3, *spectrum.shape[2:], seed=1)
     parts = plane.synthesise(tf.cast(tf.nn.softmax(logits, axis=1), tf.complex64) * spectrum)
     assert parts.shape == (2, 3, plane.segment)
     assert np.abs(parts.numpy()).max() > 0.5
@@ -58,13 +55,13 @@ def test_masks_that_sum_to_one_split_the_wave(plane: Plane) -> None:
 
 @every_plane
 def test_magnitudes_have_the_frames_and_bins_of_the_mask(plane: Plane) -> None:
-    wave = noise(2, plane.segment)
+    wave = noise_tensor(2, plane.segment)
     assert plane.magnitudes(wave).shape == plane.analyse(wave).shape
 
 
 @pytest.mark.parametrize("plane", [WholeSegment(4096), ShortTime(4096, 512, 128)], ids=str)
 def test_magnitudes_of_unit_noise_are_about_one_and_scale_with_the_wave(plane: Plane) -> None:
-    wave = noise(20, plane.segment)
+    wave = noise_tensor(20, plane.segment)
     magnitudes = plane.magnitudes(wave).numpy()
     inner = magnitudes if magnitudes.shape[1] == 1 else magnitudes[:, 4:-4]
     assert np.mean(inner[..., 1:-1] ** 2) == pytest.approx(1.0, rel=0.03)
@@ -73,7 +70,7 @@ def test_magnitudes_of_unit_noise_are_about_one_and_scale_with_the_wave(plane: P
 
 def test_the_whole_segment_is_filtered_without_wrapping_round() -> None:
     plane = WholeSegment(64)
-    wave = noise(64, dtype=np.float64)
+    wave = noise_tensor(64, dtype=np.float64)
     delay = np.exp(-2j * np.pi * np.arange(plane.num_bins) * 10 / 128)
     shifted = plane.synthesise(plane.analyse(wave) * delay).numpy()
     np.testing.assert_allclose(shifted, np.concatenate([np.zeros(10), wave[:-10].numpy()]), atol=1e-12)
@@ -89,7 +86,7 @@ def test_the_taper_keeps_partials_apart() -> None:
 
 
 def test_the_transform_is_the_textbooks() -> None:
-    wave = noise(64, dtype=np.float64)
+    wave = noise_tensor(64, dtype=np.float64)
     np.testing.assert_allclose(WholeSegment(64).analyse(wave)[0], np.fft.rfft(wave, 128), atol=1e-12)
 
 

@@ -78,7 +78,7 @@ def run(
 
 
 @pytest.fixture(scope="session")
-def tell_peak() -> str:
+def peak_memory_script() -> str:
     """A program: bin/separate with its arguments, the largest resident memory in kilobytes last on stderr."""
     return """
 import resource, sys

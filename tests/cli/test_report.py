@@ -119,7 +119,7 @@ def test_references_by_track_and_what_is_wrong_with_them(run: Separate, tmp_path
 
 
 @pytest.mark.slow
-def test_memory_does_not_grow_with_the_song(tiny_models: Path, tmp_path: Path, tell_peak: str) -> None:
+def test_memory_does_not_grow_with_the_song(tiny_models: Path, tmp_path: Path, peak_memory_script: str) -> None:
     kilobytes = []
     for seconds in (30, 600):
         path = tmp_path / f"{seconds}.wav"
@@ -127,7 +127,16 @@ def test_memory_does_not_grow_with_the_song(tiny_models: Path, tmp_path: Path, t
             for second in range(seconds):
                 file.write(np.random.default_rng(second).uniform(-0.2, 0.2, (44100, 2)))
         finished = subprocess.run(
-            [sys.executable, "-c", tell_peak, path, "-q", "--report", "--report_seconds=20", f"--output={tmp_path}/o"],
+            [
+                sys.executable,
+                "-c",
+                peak_memory_script,
+                path,
+                "-q",
+                "--report",
+                "--report_seconds=20",
+                f"--output={tmp_path}/o",
+            ],
             env={**os.environ, "TFSEP_MODELS": str(tiny_models), "PYTHONPATH": str(REPOSITORY)},
             capture_output=True,
             text=True,

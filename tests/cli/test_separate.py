@@ -119,7 +119,7 @@ def test_seed_and_overwrite_guard(run: Separate, tmp_path: Path) -> None:
     np.testing.assert_array_equal(files.read("separated/songs/x/bass.wav")[0], first)
 
 
-def test_clipping_is_told(run: Separate, tmp_path: Path) -> None:
+def test_clipping_is_reported(run: Separate, tmp_path: Path) -> None:
     write(tmp_path / "loud.wav", 20 * song(1))
     code, out, err = run("loud.wav", "--format=wav", "--bits=16")
     assert code == 0 and "of full scale; all stems were scaled by" in err
@@ -255,7 +255,7 @@ def test_bundled_models(run: Separate, monkeypatch: pytest.MonkeyPatch, tmp_path
 
 
 @pytest.mark.slow
-def test_memory_does_not_grow_with_the_song(tiny_models: Path, tmp_path: Path, tell_peak: str) -> None:
+def test_memory_does_not_grow_with_the_song(tiny_models: Path, tmp_path: Path, peak_memory_script: str) -> None:
     kilobytes = []
     for seconds in (30, 600):
         path = tmp_path / f"{seconds}.wav"
@@ -263,7 +263,16 @@ def test_memory_does_not_grow_with_the_song(tiny_models: Path, tmp_path: Path, t
             for second in range(seconds):
                 file.write(song(2, 44100, second).T)
         finished = subprocess.run(
-            [sys.executable, "-c", tell_peak, path, "--quiet", "--two_stems=bass", "--output", tmp_path / "out"],
+            [
+                sys.executable,
+                "-c",
+                peak_memory_script,
+                path,
+                "--quiet",
+                "--two_stems=bass",
+                "--output",
+                tmp_path / "out",
+            ],
             env={**os.environ, "TFSEP_MODELS": str(tiny_models), "PYTHONPATH": str(REPOSITORY)},
             capture_output=True,
             text=True,

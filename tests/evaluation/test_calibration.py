@@ -32,7 +32,7 @@ class Shaken:
         return np.random.default_rng(seed).normal(size=shape) * scale / 0.5
 
 
-def test_a_law_covers_itself_as_it_says() -> None:
+def test_intervals_of_a_distribution_cover_its_own_draws_at_their_nominal_rate() -> None:
     coverage = Coverage()
     for seed in range(2):
         coverage.add(normal(NUM_DRAWS, 20, 2, 400, seed=seed), normal(20, 2, 400, seed=9 + seed))
@@ -42,7 +42,7 @@ def test_a_law_covers_itself_as_it_says() -> None:
         assert all(value == pytest.approx(share, abs=0.02) for value in found[nominal].values())
 
 
-def test_a_law_that_is_too_sure_covers_less_and_silence_is_left_out() -> None:
+def test_a_distribution_that_is_too_narrow_covers_less_and_silence_is_left_out() -> None:
     references = normal(10, 2, 400)
     references[:, 1] = 0.0
     coverage = Coverage()

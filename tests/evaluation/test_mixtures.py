@@ -9,14 +9,11 @@ from typing import Any
 import numpy as np
 import pytest
 
+from tests.signals import noise
 from tfsep.audio import files
 from tfsep.errors import InputError, JobError
 from tfsep.evaluation import mixtures
 from tfsep.evaluation.mixtures import Batch
-
-
-def noise(*shape: int, seed: int = 0) -> np.ndarray:
-    return np.random.default_rng(seed).normal(size=shape).astype(np.float32)
 
 
 def write(track: Path, rate: int = 8000, **sounds: np.ndarray) -> Path:

@@ -7,16 +7,13 @@ from typing import Any
 import numpy as np
 import pytest
 
+from tests.signals import noise
 from tfsep.evaluation import separation
 from tfsep.evaluation.mixtures import Batch
 from tfsep.evaluation.separation import EvaluationSettings, SiSdrTable
 from tfsep.metrics import si_sdr
 
 NAN = float("nan")
-
-
-def noise(*shape: int, seed: int = 0) -> np.ndarray:
-    return np.random.default_rng(seed).normal(size=shape).astype(np.float32)
 
 
 class Oracle:

@@ -5,16 +5,17 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from tests.signals import quiet_noise
 from tfsep.metrics.si_sdr import si_sdr, si_sdri
 from tfsep.metrics.streaming_si_sdr import LIMIT_DB, StreamingSiSdr
 
 
-def noise(channels: int = 2, time: int = 1000, seed: int = 0) -> np.ndarray:
-    return np.random.default_rng(seed).normal(0.0, 0.1, (channels, time)).astype(np.float32)
-
-
 def test_blocks_give_the_metric_of_the_whole() -> None:
-    reference, mixture, estimate = noise(seed=1), noise(seed=2), noise(seed=1) + 0.3 * noise(seed=3)
+    reference, mixture, estimate = (
+        quiet_noise(seed=1),
+        quiet_noise(seed=2),
+        quiet_noise(seed=1) + 0.3 * quiet_noise(seed=3),
+    )
     meter = StreamingSiSdr(2)
     for start, block in ((start, estimate[:, start : start + 77]) for start in range(0, 1000, 77)):
         part = slice(start, start + block.shape[1])
@@ -26,7 +27,7 @@ def test_blocks_give_the_metric_of_the_whole() -> None:
 
 
 def test_values_at_their_limits() -> None:
-    sound, silence = noise(), np.zeros((2, 1000), np.float32)
+    sound, silence = quiet_noise(), np.zeros((2, 1000), np.float32)
 
     def limited(estimate: np.ndarray, reference: np.ndarray) -> float | None:
         meter = StreamingSiSdr(2)

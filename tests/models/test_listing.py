@@ -22,7 +22,7 @@ DESCRIPTION = {
 
 
 @pytest.fixture
-def shelf(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def models_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("TFSEP_MODELS", str(tmp_path))
     for name in ("two", "one"):
         (tmp_path / name / "posteriors").mkdir(parents=True)
@@ -32,35 +32,37 @@ def shelf(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def test_models_are_listed_with_what_is_known_of_them(shelf: Path) -> None:
+def test_models_are_listed_with_what_is_known_of_them(models_folder: Path) -> None:
     one, two = tfsep.list_models()
-    assert one == listing.ModelInfo("one", ("sine", "square"), 16000, ("amortised", "gibbs"), 1.2, folder=shelf / "one")
+    assert one == listing.ModelInfo(
+        "one", ("sine", "square"), 16000, ("amortised", "gibbs"), 1.2, folder=models_folder / "one"
+    )
     assert (two.name, two.megabytes) == ("two", 0.0)
     assert str(one) == "one: sine, square; 16000 Hz; 1.2 MB"
 
 
-def test_a_model_that_is_not_sound_is_named(shelf: Path) -> None:
-    (shelf / "two" / "model.json").write_text("{}")
-    with pytest.raises(InputError, match=f"{shelf}/two/model.json: not a model description"):
+def test_a_model_that_is_not_sound_is_named(models_folder: Path) -> None:
+    (models_folder / "two" / "model.json").write_text("{}")
+    with pytest.raises(InputError, match=f"{models_folder}/two/model.json: not a model description"):
         listing.list_models()
 
 
-def test_the_nearest_name_is_offered(shelf: Path) -> None:
+def test_the_nearest_name_is_offered(models_folder: Path) -> None:
     with pytest.raises(InputError, match="one of the models one, two; did you mean 'two'[?]"):
         listing.find_model("twoo")
 
 
-def test_the_former_name_of_a_source_subset_is_read(shelf: Path) -> None:
+def test_the_former_name_of_a_source_subset_is_read(models_folder: Path) -> None:
     subset = {"num_sources": 3, "places": [0, 2]}  # alias
     entry = {**DESCRIPTION["posteriors"][0], "present": subset}  # type: ignore[index]  # alias
-    (shelf / "two" / "model.json").write_text(json.dumps({**DESCRIPTION, "posteriors": [entry]}))
+    (models_folder / "two" / "model.json").write_text(json.dumps({**DESCRIPTION, "posteriors": [entry]}))
     assert listing.describe("two")["posteriors"][0][schema.SOURCE_SUBSET] == {"num_sources": 3, "indices": [0, 2]}
 
 
-def test_a_description_is_written_as_it_is_read(shelf: Path) -> None:
+def test_a_description_is_written_as_it_is_read(models_folder: Path) -> None:
     description = listing.describe("one")
-    schema.write_description(shelf / "copy", description)
+    schema.write_description(models_folder / "copy", description)
     assert listing.describe("copy") == description
-    written = json.loads((shelf / "copy" / "model.json").read_text())
+    written = json.loads((models_folder / "copy" / "model.json").read_text())
     assert list(written) == list(schema.ModelDescription.__annotations__)
-    assert [path.name for path in (shelf / "copy").iterdir()] == ["model.json"]
+    assert [path.name for path in (models_folder / "copy").iterdir()] == ["model.json"]

@@ -1,4 +1,4 @@
-"""Model folders: what is saved answers the same when loaded, and what does not fit together is said in one line."""
+"""Model folders: what is saved is the same when loaded, and what does not fit together is refused in one line."""
 
 from __future__ import annotations
 
@@ -74,24 +74,24 @@ def write(
 
 
 @pytest.fixture(scope="module")
-def shelf(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def models_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder of models: ``toy`` with everything, ``priors`` with priors alone, of four sources."""
-    folder = tmp_path_factory.mktemp("shelf")
+    folder = tmp_path_factory.mktemp("models_folder")
     write(folder / "toy")
     write(folder / "priors", KINDS, entries=())
     return folder
 
 
 @pytest.fixture(autouse=True)
-def models(shelf: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    monkeypatch.setenv("TFSEP_MODELS", str(shelf))
+def models(models_folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.setenv("TFSEP_MODELS", str(models_folder))
     yield
 
 
 @pytest.fixture
-def copy(shelf: Path, tmp_path: Path) -> Path:
+def copy(models_folder: Path, tmp_path: Path) -> Path:
     """A copy of ``toy`` to spoil."""
-    return shutil.copytree(shelf / "toy", tmp_path / "toy")
+    return shutil.copytree(models_folder / "toy", tmp_path / "toy")
 
 
 def mixture(num: int = 3, length: int = SEGMENT) -> tf.Tensor:
@@ -149,13 +149,13 @@ def test_each_posterior_can_be_asked_for(kind: str) -> None:
     assert model.posterior.sample(mixture(), 1, (0, 0)).shape == (1, 3, 2, SEGMENT)
 
 
-def test_models_are_found_by_name_or_folder(shelf: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_models_are_found_by_name_or_folder(models_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert store.model_names() == ["priors", "toy"]
-    assert store.find_model("toy") == shelf / "toy"
-    monkeypatch.setenv("TFSEP_MODELS", str(shelf / "nowhere"))
+    assert store.find_model("toy") == models_folder / "toy"
+    monkeypatch.setenv("TFSEP_MODELS", str(models_folder / "nowhere"))
     assert store.model_names() == []
-    assert load_model(shelf / "toy").name == "toy"
-    monkeypatch.chdir(shelf / "toy")
+    assert load_model(models_folder / "toy").name == "toy"
+    monkeypatch.chdir(models_folder / "toy")
     assert load_model(".").name == "toy"
     assert refusal(lambda: load_model("toy")) == (
         "no model 'toy': neither a folder with a model.json nor one of the models none"
@@ -184,7 +184,7 @@ def test_a_prior_without_weights_is_built_from_its_settings(tmp_path: Path) -> N
     assert load_model(tmp_path / "ideal").posterior.sample(mixture(), 1, (0, 0)).shape == (1, 3, 2, SEGMENT)
 
 
-def test_load_prior_is_a_face_of_the_package() -> None:
+def test_load_prior_is_public() -> None:
     prior = tfsep.load_prior("toy", "square")
     assert prior.kind == "glow" and prior.event_shape == (SEGMENT, 1)
 
@@ -215,18 +215,20 @@ def test_a_prior_can_be_replaced(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("gain", "expected"), [(None, (0.25, 0.25, 0.25, 0.25)), (1.0, (1.0, 1.0, 1.0, 1.0)), (0.7, (0.7, 0.7, 1.0, 1.0))]
 )
-def test_a_source_can_be_added(tmp_path: Path, shelf: Path, gain: float | None, expected: tuple[float, ...]) -> None:
+def test_a_source_can_be_added(
+    tmp_path: Path, models_folder: Path, gain: float | None, expected: tuple[float, ...]
+) -> None:
     """The mean stays the mean; to any other mixture the new source is simply added."""
     write(tmp_path / "two", gain=gain)
-    place = str(shelf / "priors")
+    place = str(models_folder / "priors")
     model = load_model(tmp_path / "two", posterior="langevin", priors={"triangle": place, "sawtooth": place})
     assert model.sources == ("sine", "square", "triangle", "sawtooth")
     assert model.gains == model.posterior.gains == expected
     assert model.posterior.num_sources == 4
 
 
-def test_a_learned_posterior_cannot_take_other_priors(shelf: Path, tmp_path: Path) -> None:
-    place = {"sine": str(shelf / "priors")}
+def test_a_learned_posterior_cannot_take_other_priors(models_folder: Path, tmp_path: Path) -> None:
+    place = {"sine": str(models_folder / "priors")}
     assert refusal(lambda: load_model("toy", posterior="amortised", priors=place)) == (
         "model 'toy' has no posterior that uses priors of kind 'amortised'; it has gibbs, langevin"
     )
@@ -234,8 +236,8 @@ def test_a_learned_posterior_cannot_take_other_priors(shelf: Path, tmp_path: Pat
     assert refusal(lambda: load_model(tmp_path / "masks", priors=place)).endswith("of kind 'any'; it has none")
 
 
-def test_priors_that_do_not_fit_together_are_refused(tmp_path: Path, shelf: Path) -> None:
-    assert refusal(lambda: load_model("toy", priors={"flute": str(shelf / "priors")})).endswith(
+def test_priors_that_do_not_fit_together_are_refused(tmp_path: Path, models_folder: Path) -> None:
+    assert refusal(lambda: load_model("toy", priors={"flute": str(models_folder / "priors")})).endswith(
         "has priors for sine, sawtooth, square, triangle, not for 'flute'"
     )
     assert refusal(lambda: load_model("toy", priors={"sine": "nowhere"})).startswith("no model 'nowhere'")

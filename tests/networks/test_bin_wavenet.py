@@ -10,20 +10,17 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from tests.signals import noise_tensor
 from tfsep.networks.bin_wavenet import BinWaveNet
 from tfsep.priors.flows.conditioners import NetworkSettings
 
 Make = Callable[..., Any]
 
 
-def noise(*shape: int, seed: int = 0) -> tf.Tensor:
-    return tf.constant(np.random.default_rng(seed).normal(size=shape), tf.float32)
-
-
 @pytest.mark.parametrize("condition_width", [0, 3])
 def test_it_starts_at_zero(condition_width: int) -> None:
     network = BinWaveNet(2, 6, width=8, num_layers=1, condition_width=condition_width)
-    output = network(noise(2, 3, 5, 2), noise(2, 3) if condition_width else None)
+    output = network(noise_tensor(2, 3, 5, 2), noise_tensor(2, 3) if condition_width else None)
     np.testing.assert_array_equal(output, np.zeros((2, 3, 5, 6)))
 
 
@@ -31,12 +28,12 @@ def test_it_reaches_along_the_bins_of_a_frame(scrambled: Make, reach_of: Make) -
     network = scrambled(BinWaveNet(1, 2, width=8, num_layers=2, dilation_cycle=2))
     expected = np.zeros((3, 13), bool)
     expected[1, 6 - 3 : 6 + 4] = True
-    np.testing.assert_array_equal(reach_of(network, noise(1, 3, 13, 1), (1, 6)) > 0.0, expected)
+    np.testing.assert_array_equal(reach_of(network, noise_tensor(1, 3, 13, 1), (1, 6)) > 0.0, expected)
 
 
 def test_every_frame_is_read_alike_under_its_own_condition(scrambled: Make) -> None:
     network = scrambled(BinWaveNet(1, 2, width=8, num_layers=2, condition_width=3))
-    frame, condition = noise(2, 1, 7, 1), noise(2, 3, seed=1)
+    frame, condition = noise_tensor(2, 1, 7, 1), noise_tensor(2, 3, seed=1)
     whole = network(tf.repeat(frame, 4, axis=1), condition)
     one = network(frame, condition)
     np.testing.assert_allclose(whole, np.repeat(one, 4, axis=1), atol=1e-6)
@@ -47,7 +44,7 @@ def test_it_is_made_anew_from_its_configuration(scrambled: Make) -> None:
     network = scrambled(BinWaveNet(2, 4, width=8, num_layers=2, dilation_cycle=2))
     twin = keras.saving.deserialize_keras_object(keras.saving.serialize_keras_object(network))
     twin.set_weights(network.get_weights())
-    np.testing.assert_array_equal(twin(noise(2, 3, 5, 2)), network(noise(2, 3, 5, 2)))
+    np.testing.assert_array_equal(twin(noise_tensor(2, 3, 5, 2)), network(noise_tensor(2, 3, 5, 2)))
 
 
 def test_a_network_of_another_rank_is_refused() -> None:

@@ -9,15 +9,12 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from tests.signals import noise_tensor
 from tfsep.networks import dilated
 from tfsep.networks.dilated import CONVOLUTION, TAPS, DilatedConv
 from tfsep.runtime import trace_context
 
 Make = Callable[..., Any]
-
-
-def noise(*shape: int, seed: int = 0, dtype: Any = tf.float32) -> tf.Tensor:
-    return tf.constant(np.random.default_rng(seed).normal(size=shape), dtype)
 
 
 @pytest.fixture
@@ -41,7 +38,7 @@ def test_dilated_conv_is_the_sum_of_its_taps(
 ) -> None:
     layer = scrambled(DilatedConv(4, 6, kernel_size, dilation, implementation=implementation))
     kernel, bias = layer.get_weights()
-    x, reach = noise(2, 19, 4).numpy(), kernel_size // 2 * dilation
+    x, reach = noise_tensor(2, 19, 4).numpy(), kernel_size // 2 * dilation
     padded = np.pad(x, [(0, 0), (reach, reach), (0, 0)])
     taps = kernel.reshape(kernel_size, 4, 6)
     expected = bias + sum(padded[:, i * dilation : i * dilation + 19] @ tap for i, tap in enumerate(taps))
@@ -50,7 +47,7 @@ def test_dilated_conv_is_the_sum_of_its_taps(
 
 @pytest.mark.parametrize("kernel_size", [3, 5])
 def test_gradients_do_not_depend_on_the_implementation(kernel_size: int, scrambled: Make) -> None:
-    layer, x, found = scrambled(DilatedConv(3, 4, kernel_size, 2)), noise(2, 12, 3), {}
+    layer, x, found = scrambled(DilatedConv(3, 4, kernel_size, 2)), noise_tensor(2, 12, 3), {}
     for layer.implementation in dilated.IMPLEMENTATIONS:
         with tf.GradientTape() as tape:
             tape.watch(x)
@@ -65,7 +62,7 @@ def test_dilated_conv_takes_events_of_unknown_length(implementation: str, scramb
     layer = scrambled(DilatedConv(1, 2, 3, 2, implementation=implementation))
     call = tf.function(layer, input_signature=[tf.TensorSpec([None, None, 1], tf.float32)])
     for time in (1, 7, 16):
-        np.testing.assert_allclose(call(noise(2, time, 1)), layer(noise(2, time, 1)), atol=1e-6)
+        np.testing.assert_allclose(call(noise_tensor(2, time, 1)), layer(noise_tensor(2, time, 1)), atol=1e-6)
 
 
 def test_an_even_kernel_and_another_implementation_are_refused() -> None:

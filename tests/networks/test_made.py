@@ -9,13 +9,10 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from tests.signals import noise_tensor
 from tfsep.networks.made import Made
 
 Make = Callable[..., Any]
-
-
-def noise(*shape: int, seed: int = 0) -> tf.Tensor:
-    return tf.constant(np.random.default_rng(seed).normal(size=shape), tf.float32)
 
 
 def seen(network: Made, x: tf.Tensor) -> np.ndarray:
@@ -33,11 +30,11 @@ def test_an_output_sees_all_inputs_before_it_and_no_other(
 ) -> None:
     network = scrambled(Made(num_dimensions, width=width, num_layers=num_layers))
     expected = np.tril(np.ones((num_dimensions, num_dimensions), bool), -1)
-    np.testing.assert_array_equal(seen(network, noise(1, num_dimensions)), expected)
+    np.testing.assert_array_equal(seen(network, noise_tensor(1, num_dimensions)), expected)
 
 
 def test_the_first_output_is_zero() -> None:
-    output = Made(4, num_parameters=3, width=8)(noise(2, 4))
+    output = Made(4, num_parameters=3, width=8)(noise_tensor(2, 4))
     assert output.shape == (2, 4, 3)
     np.testing.assert_array_equal(output, 0.0)
 
@@ -45,7 +42,7 @@ def test_the_first_output_is_zero() -> None:
 @pytest.mark.parametrize("conditioning", ["additive", "film"])
 def test_a_condition_reaches_every_output_of_its_own_example(conditioning: str, scrambled: Make) -> None:
     network = scrambled(Made(4, width=8, condition_width=3, conditioning=conditioning))
-    x, condition = noise(2, 4), noise(2, 3, seed=1).numpy()
+    x, condition = noise_tensor(2, 4), noise_tensor(2, 3, seed=1).numpy()
     before = network(x, tf.constant(condition))
     condition[1] += 1.0
     after = network(x, tf.constant(condition))
@@ -57,7 +54,9 @@ def test_its_settings_make_it_again(scrambled: Make) -> None:
     network = scrambled(Made(4, width=8, condition_width=3))
     copy = Made.from_config(network.get_config())
     copy.set_weights(network.get_weights())
-    np.testing.assert_array_equal(copy(noise(2, 4), noise(2, 3)), network(noise(2, 4), noise(2, 3)))
+    np.testing.assert_array_equal(
+        copy(noise_tensor(2, 4), noise_tensor(2, 3)), network(noise_tensor(2, 4), noise_tensor(2, 3))
+    )
 
 
 def test_bad_settings_are_refused() -> None:

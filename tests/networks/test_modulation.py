@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-import tensorflow as tf
 
+from tests.signals import noise_tensor
 from tfsep.networks.gated_conv import GatedConv
 from tfsep.networks.modulation import Modulation
 from tfsep.networks.wavenet import WaveNet
@@ -16,13 +16,9 @@ from tfsep.networks.wavenet import WaveNet
 Make = Callable[..., Any]
 
 
-def noise(*shape: int, seed: int = 0) -> tf.Tensor:
-    return tf.constant(np.random.default_rng(seed).normal(size=shape), tf.float32)
-
-
 @pytest.mark.parametrize("shape", [(4,), (5, 4), (2, 5, 4)])
 def test_each_kind_is_its_formula(shape: tuple[int, ...], scrambled: Make) -> None:
-    x, condition = noise(3, *shape), noise(3, 2, seed=1)
+    x, condition = noise_tensor(3, *shape), noise_tensor(3, 2, seed=1)
     column = (3, *(1,) * (len(shape) - 1), 4)
     layer = scrambled(Modulation(2, 4))
     moved = np.reshape(condition @ layer.get_weights()[0], column)
@@ -38,7 +34,7 @@ def test_each_kind_is_its_formula(shape: tuple[int, ...], scrambled: Make) -> No
 
 @pytest.mark.parametrize(("network", "shape"), [(WaveNet, (12, 1)), (GatedConv, (4, 6, 1))])
 def test_networks_take_either_and_remember_which(network: Any, shape: tuple[int, ...], scrambled: Make) -> None:
-    x, condition = noise(2, *shape), noise(2, 3)
+    x, condition = noise_tensor(2, *shape), noise_tensor(2, 3)
     outputs = []
     for conditioning, columns in (("additive", 16), ("film", 32)):
         layer = scrambled(network(1, 2, width=8, num_layers=1, condition_width=3, conditioning=conditioning))

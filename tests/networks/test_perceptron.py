@@ -7,15 +7,11 @@ from typing import Any
 
 import numpy as np
 import pytest
-import tensorflow as tf
 
+from tests.signals import noise_tensor
 from tfsep.networks.perceptron import ResidualBlocks
 
 Make = Callable[..., Any]
-
-
-def noise(*shape: int, seed: int = 0) -> tf.Tensor:
-    return tf.constant(np.random.default_rng(seed).normal(size=shape), tf.float32)
 
 
 def layer_norm(x: np.ndarray, gamma: np.ndarray, beta: np.ndarray) -> np.ndarray:
@@ -25,7 +21,7 @@ def layer_norm(x: np.ndarray, gamma: np.ndarray, beta: np.ndarray) -> np.ndarray
 
 @pytest.mark.parametrize("shape", [(3, 4), (3, 5, 4)])
 def test_a_block_is_its_formula(shape: tuple[int, ...], scrambled: Make) -> None:
-    blocks, hidden, condition = scrambled(ResidualBlocks(4, 1, 2)), noise(*shape), noise(3, 2, seed=1)
+    blocks, hidden, condition = scrambled(ResidualBlocks(4, 1, 2)), noise_tensor(*shape), noise_tensor(3, 2, seed=1)
     gamma, beta, wide, wide_bias, narrow, narrow_bias, film = blocks.get_weights()
     inner = layer_norm(hidden.numpy(), gamma, beta) @ wide + wide_bias
     column = (3, *(1,) * (len(shape) - 2), 8)
@@ -45,7 +41,7 @@ def test_a_copy_from_the_settings_gives_the_same(conditioning: str, scrambled: M
     blocks = scrambled(ResidualBlocks(4, 2, 3, conditioning))
     copy = ResidualBlocks.from_config(blocks.get_config())
     copy.set_weights(blocks.get_weights())
-    hidden, condition = noise(2, 4), noise(2, 3)
+    hidden, condition = noise_tensor(2, 4), noise_tensor(2, 3)
     np.testing.assert_array_equal(copy(hidden, condition), blocks(hidden, condition))
     assert np.abs(blocks(hidden, condition + 1.0) - blocks(hidden, condition)).max() > 1e-3
     assert not ResidualBlocks(4, 2).films

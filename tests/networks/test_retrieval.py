@@ -9,23 +9,20 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from tests.signals import noise_tensor
 from tfsep.networks.retrieval import Retrieval
 
 Make = Callable[..., Any]
 
 
-def noise(*shape: int, seed: int = 0) -> tf.Tensor:
-    return tf.constant(np.random.default_rng(seed).normal(size=shape), tf.float32)
-
-
 def test_the_first_output_is_zero() -> None:
     network = Retrieval(16, num_atoms=4, width=8, condition_width=3)
-    np.testing.assert_array_equal(network(noise(3, 16, 1), noise(3, 3)), np.zeros((3, 16, 1)))
+    np.testing.assert_array_equal(network(noise_tensor(3, 16, 1), noise_tensor(3, 3)), np.zeros((3, 16, 1)))
 
 
 def test_atoms_are_blended_by_weights_that_sum_to_one(scrambled: Make) -> None:
     network = scrambled(Retrieval(16, num_atoms=5, width=8))
-    features = noise(3, 17)
+    features = noise_tensor(3, 17)
     weights = network.weights_of(features).numpy()
     assert weights.shape == (3, 5)
     np.testing.assert_allclose(weights.sum(-1), 1.0, rtol=1e-5)
@@ -38,7 +35,7 @@ def test_atoms_are_blended_by_weights_that_sum_to_one(scrambled: Make) -> None:
 
 def test_a_gain_of_one_returns_the_remembered_spectrum_with_the_phase_of_the_input() -> None:
     """One atom, first gain 1 and second 0; a response longer than the frame is cut off."""
-    network, x = Retrieval(8, num_atoms=1, width=4), noise(2, 8, 1)
+    network, x = Retrieval(8, num_atoms=1, width=4), noise_tensor(2, 8, 1)
     network.gains.bias.assign(np.repeat([1.0, 0.0], 9))
     spectrum = np.fft.rfft(x[..., 0], 16)
     value = np.sqrt(8.0) * np.exp(network.log_values.numpy())
@@ -48,7 +45,7 @@ def test_a_gain_of_one_returns_the_remembered_spectrum_with_the_phase_of_the_inp
 
 def test_equal_gains_of_one_return_the_input() -> None:
     """V + (|X| - V) = |X|."""
-    network, x = Retrieval(8, num_atoms=3, width=4), noise(2, 8, 1)
+    network, x = Retrieval(8, num_atoms=3, width=4), noise_tensor(2, 8, 1)
     network.gains.bias.assign(np.ones(18))
     np.testing.assert_allclose(network(x), x, atol=1e-5)
 
@@ -57,7 +54,7 @@ def test_its_settings_make_it_again(scrambled: Make) -> None:
     network = scrambled(Retrieval(16, num_atoms=4, width=8, condition_width=3))
     copy = Retrieval.from_config(network.get_config())
     copy.set_weights(network.get_weights())
-    x, condition = noise(2, 16, 1), noise(2, 3)
+    x, condition = noise_tensor(2, 16, 1), noise_tensor(2, 3)
     np.testing.assert_array_equal(copy(x, condition), network(x, condition))
     assert np.abs(network(x, condition) - network(x, condition + 1.0)).max() > 1e-4
 

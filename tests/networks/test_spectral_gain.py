@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from tests.signals import noise_tensor
 from tfsep.networks.refinement import fold, unfold
 from tfsep.networks.spectral_gain import SpectralGain
 
@@ -16,14 +17,10 @@ Make = Callable[..., Any]
 TINY = {"width": 8, "num_blocks": 1, "local_width": 4, "local_layers": 1}
 
 
-def noise(*shape: int, seed: int = 0) -> tf.Tensor:
-    return tf.constant(np.random.default_rng(seed).normal(size=shape), tf.float32)
-
-
 @pytest.mark.parametrize("local_width", [0, 4])
 def test_the_first_output_is_zero(local_width: int) -> None:
     network = SpectralGain(16, 2, condition_width=3, **{**TINY, "local_width": local_width})
-    np.testing.assert_array_equal(network(noise(3, 16, 1), noise(3, 3)), np.zeros((3, 16, 2)))
+    np.testing.assert_array_equal(network(noise_tensor(3, 16, 1), noise_tensor(3, 3)), np.zeros((3, 16, 2)))
 
 
 def test_constant_gains_are_a_filter_that_does_not_wrap() -> None:
@@ -31,7 +28,7 @@ def test_constant_gains_are_a_filter_that_does_not_wrap() -> None:
     network = SpectralGain(9, 2, **{**TINY, "local_width": 0})
     bias = np.random.default_rng(1).normal(size=(2, 2, 10))
     network.gains.bias.assign(bias.ravel())
-    x = noise(3, 9, 1)
+    x = noise_tensor(3, 9, 1)
     response = np.fft.irfft(bias[0] + 1j * bias[1], 18)
     lags = np.subtract.outer(np.arange(9), np.arange(9)) % 18
     expected = np.einsum("cts,bs->btc", response[:, lags], x[..., 0])
@@ -47,7 +44,7 @@ def test_gains_see_the_whole_spectrum(scrambled: Make) -> None:
 
 
 def test_the_local_network_reads_the_frame_and_the_filtered_frame(scrambled: Make) -> None:
-    network, x = scrambled(SpectralGain(16, 2, **TINY), spread=0.3), noise(2, 16, 1)
+    network, x = scrambled(SpectralGain(16, 2, **TINY), spread=0.3), noise_tensor(2, 16, 1)
     wave = network.filtered(x)
     seen = fold(tf.transpose(tf.concat([x, wave], -1), [0, 2, 1]), 8)
     expected = wave + tf.transpose(unfold(network.local(seen), 8), [0, 2, 1])
@@ -56,8 +53,8 @@ def test_the_local_network_reads_the_frame_and_the_filtered_frame(scrambled: Mak
 
 
 def test_a_condition_changes_its_own_example_only(scrambled: Make) -> None:
-    network, x = scrambled(SpectralGain(16, 1, condition_width=3, **TINY), spread=0.3), noise(2, 16, 1)
-    condition = noise(2, 3, seed=1).numpy()
+    network, x = scrambled(SpectralGain(16, 1, condition_width=3, **TINY), spread=0.3), noise_tensor(2, 16, 1)
+    condition = noise_tensor(2, 3, seed=1).numpy()
     before = network(x, tf.constant(condition))
     condition[1] += 1.0
     after = network(x, tf.constant(condition))
@@ -69,7 +66,7 @@ def test_its_settings_make_it_again(scrambled: Make) -> None:
     network = scrambled(SpectralGain(16, 2, condition_width=3, **TINY))
     copy = SpectralGain.from_config(network.get_config())
     copy.set_weights(network.get_weights())
-    x, condition = noise(2, 16, 1), noise(2, 3)
+    x, condition = noise_tensor(2, 16, 1), noise_tensor(2, 3)
     np.testing.assert_array_equal(copy(x, condition), network(x, condition))
 
 

@@ -10,20 +10,17 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from tests.signals import noise_tensor
 from tfsep.networks.wavenet import WaveNet
 
 Make = Callable[..., Any]
 
 
-def noise(*shape: int, seed: int = 0) -> tf.Tensor:
-    return tf.constant(np.random.default_rng(seed).normal(size=shape), tf.float32)
-
-
 @pytest.mark.parametrize("condition_width", [0, 5])
 def test_the_first_output_is_zero(condition_width: int) -> None:
     network = WaveNet(2, 6, width=8, num_layers=3, condition_width=condition_width)
-    condition = noise(4, condition_width) if condition_width else None
-    output = network(noise(4, 16, 2), condition)
+    condition = noise_tensor(4, condition_width) if condition_width else None
+    output = network(noise_tensor(4, 16, 2), condition)
     assert output.shape == (4, 16, 6)
     np.testing.assert_array_equal(output, 0.0)
 
@@ -38,14 +35,14 @@ def test_the_receptive_field_is_symmetric_and_as_long_as_stated(
     network = scrambled(
         WaveNet(1, 2, width=8, num_layers=num_layers, kernel_size=kernel_size, dilation_cycle=dilation_cycle)
     )
-    seen = np.flatnonzero(reach_of(network, noise(1, 41, 1), (20,)))
+    seen = np.flatnonzero(reach_of(network, noise_tensor(1, 41, 1), (20,)))
     assert (seen.min(), seen.max()) == (20 - reach, 20 + reach)
 
 
 def test_both_ends_are_padded_alike(scrambled: Make) -> None:
     """A network whose kernels are mirrored in time maps a mirrored input to the mirrored output."""
     network = scrambled(WaveNet(1, 2, width=8, num_layers=3))
-    x = noise(2, 12, 1)
+    x = noise_tensor(2, 12, 1)
     expected = tf.reverse(network(x), [1])
     for conv in network.gated:
         kernel, bias = conv.get_weights()
@@ -55,8 +52,8 @@ def test_both_ends_are_padded_alike(scrambled: Make) -> None:
 
 
 def test_a_condition_changes_its_own_example_only(scrambled: Make) -> None:
-    network, x = scrambled(WaveNet(1, 2, width=8, num_layers=2, condition_width=3)), noise(2, 12, 1)
-    condition = noise(2, 3, seed=1).numpy()
+    network, x = scrambled(WaveNet(1, 2, width=8, num_layers=2, condition_width=3)), noise_tensor(2, 12, 1)
+    condition = noise_tensor(2, 3, seed=1).numpy()
     before = network(x, tf.constant(condition))
     condition[1] += 1.0
     after = network(x, tf.constant(condition))
@@ -68,7 +65,7 @@ def test_its_settings_make_it_again(scrambled: Make) -> None:
     network = scrambled(WaveNet(1, 2, width=8, num_layers=2, condition_width=3))
     copy = WaveNet.from_config(network.get_config())
     copy.set_weights(network.get_weights())
-    x, condition = noise(2, 12, 1), noise(2, 3)
+    x, condition = noise_tensor(2, 12, 1), noise_tensor(2, 3)
     np.testing.assert_array_equal(copy(x, condition), network(x, condition))
 
 

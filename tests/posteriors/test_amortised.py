@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from tests.signals import noise_tensor
 from tfsep import mixing, posteriors
 from tfsep.errors import InputError
 from tfsep.models import weights
@@ -43,17 +44,13 @@ def build(kind: str = "frame", gains: tuple[float, ...] | None = MEAN, seed: int
 make = functools.cache(build)
 
 
-def noise(*shape: int, seed: int = 0) -> tf.Tensor:
-    return tf.constant(np.random.default_rng(seed).normal(size=shape), tf.float32)
-
-
 every_kind = pytest.mark.parametrize("kind", KINDS)
 every_gain = pytest.mark.parametrize("gains", [MEAN, OTHER])
 
 
 @every_kind
 def test_means_sum_to_the_mixture(kind: str) -> None:
-    mixture = noise(4, SEGMENT)
+    mixture = noise_tensor(4, SEGMENT)
     means, spread = make(kind)(mixture)
     assert means.shape == spread.shape == (4, 3, SEGMENT)
     np.testing.assert_allclose(tf.reduce_sum(means, axis=1), mixture, atol=1e-5)
@@ -64,7 +61,7 @@ def test_means_sum_to_the_mixture(kind: str) -> None:
 @every_kind
 @every_gain
 def test_samples_explain_the_mixture(kind: str, gains: tuple[float, ...] | None) -> None:
-    mixture = noise(4, SEGMENT)
+    mixture = noise_tensor(4, SEGMENT)
     posterior = make(kind, gains)
     for num_samples in (1, 5):
         sources = posterior.sample(mixture, num_samples, (0, 0))
@@ -76,7 +73,7 @@ def test_samples_explain_the_mixture(kind: str, gains: tuple[float, ...] | None)
 @every_gain
 def test_the_point_estimate_is_the_mean_before_gains(gains: tuple[float, ...] | None) -> None:
     posterior = make(gains=gains)
-    mixture = noise(2, SEGMENT)
+    mixture = noise_tensor(2, SEGMENT)
     means, _ = posterior(mixture)
     column = np.array(posterior.gains)[:, np.newaxis]
     np.testing.assert_allclose(posterior.sample(mixture, 1, (0, 0))[0], means / column, atol=2e-5)
@@ -84,7 +81,7 @@ def test_the_point_estimate_is_the_mean_before_gains(gains: tuple[float, ...] | 
 
 def test_draws_have_the_spread_that_the_projection_leaves() -> None:
     posterior = make()
-    mixture = noise(1, SEGMENT)
+    mixture = noise_tensor(1, SEGMENT)
     means, spread = (value.numpy()[0] for value in posterior(mixture))
     drawn = posterior.sample(mixture, 4000, (0, 0)).numpy()[:, 0] / 3
     standard_error = np.exp(spread).max(0) / np.sqrt(4000)
@@ -97,7 +94,7 @@ def test_draws_have_the_spread_that_the_projection_leaves() -> None:
 
 @pytest.mark.parametrize("num_samples", [2, 3, 8])
 def test_the_mean_of_draws_is_the_answer_itself(num_samples: int) -> None:
-    posterior, mixture = make(), noise(2, SEGMENT)
+    posterior, mixture = make(), noise_tensor(2, SEGMENT)
     drawn = posterior.sample(mixture, num_samples, (0, 0)).numpy()
     np.testing.assert_allclose(drawn.mean(0), posterior.sample(mixture, 1, (0, 0))[0], atol=2e-5)
     # Each is as far from the answer as one draw alone would be.
@@ -107,7 +104,7 @@ def test_the_mean_of_draws_is_the_answer_itself(num_samples: int) -> None:
 
 @every_kind
 def test_the_seed_decides_the_draws(kind: str) -> None:
-    posterior, mixture = make(kind), noise(2, SEGMENT)
+    posterior, mixture = make(kind), noise_tensor(2, SEGMENT)
     first = posterior.sample(mixture, 2, (1, 2)).numpy()
     np.testing.assert_array_equal(first, posterior.sample(mixture, 2, tf.constant([1, 2])))
     assert np.abs(first[0] - first[1]).max() > 1e-3
@@ -119,7 +116,7 @@ def test_the_seed_decides_the_draws(kind: str) -> None:
 @every_kind
 @pytest.mark.parametrize("scale", [1e-3, 0.1, 30.0])
 def test_the_answer_scales_with_the_mixture(kind: str, scale: float) -> None:
-    posterior, mixture = make(kind), noise(2, SEGMENT)
+    posterior, mixture = make(kind), noise_tensor(2, SEGMENT)
     means, spread = posterior(mixture)
     scaled_means, scaled_spread = posterior(scale * mixture)
     np.testing.assert_allclose(scaled_means / scale, means, atol=1e-4)
@@ -128,7 +125,7 @@ def test_the_answer_scales_with_the_mixture(kind: str, scale: float) -> None:
 
 @every_kind
 def test_segments_of_a_batch_do_not_touch_each_other(kind: str) -> None:
-    posterior, mixture = make(kind), noise(3, SEGMENT)
+    posterior, mixture = make(kind), noise_tensor(3, SEGMENT)
     louder = tf.concat([mixture[:1], 100.0 * mixture[1:]], axis=0)
     np.testing.assert_allclose(posterior(mixture)[0][0], posterior(louder)[0][0], atol=1e-5)
 
@@ -154,7 +151,7 @@ def test_silence_gives_silence(kind: str, gains: tuple[float, ...] | None) -> No
 def test_training_watches_exactly_the_trainable_variables(kind: str) -> None:
     posterior = make(kind)
     with tf.GradientTape() as tape:
-        loss, _ = simulated_pairs(posterior, noise(4, 3, SEGMENT), tf.constant([0, 0]))
+        loss, _ = simulated_pairs(posterior, noise_tensor(4, 3, SEGMENT), tf.constant([0, 0]))
     owned = {id(weight.value) for weight in posterior.trainable_variables}
     assert {id(weight) for weight in tape.watched_variables()} == owned
     assert len(posterior.trainable_variables) == len(posterior.weights) > 0
@@ -165,7 +162,7 @@ def test_training_watches_exactly_the_trainable_variables(kind: str) -> None:
 @every_kind
 @pytest.mark.parametrize("half", [False, True])
 def test_weights_come_back_from_a_file(kind: str, half: bool, tmp_path: Path) -> None:
-    posterior, other, mixture = make(kind), build(kind, seed=1), noise(2, SEGMENT)
+    posterior, other, mixture = make(kind), build(kind, seed=1), noise_tensor(2, SEGMENT)
     before = posterior.sample(mixture, 1, (0, 0)).numpy()
     assert np.abs(before - other.sample(mixture, 1, (0, 0))).max() > 0.05
     weights.save(posterior, tmp_path / "posterior.safetensors", half)

@@ -71,7 +71,9 @@ def test_a_prefix_is_kept() -> None:
 
 
 @pytest.mark.parametrize("choice", ["density", "residual"])
-def test_each_mixture_takes_the_answer_that_pleases_the_priors(coin_priors: Priors, choice: str) -> None:
+def test_each_mixture_takes_the_estimate_of_highest_density_or_smallest_residual(
+    coin_priors: Priors, choice: str
+) -> None:
     """Coins of +-1: sources of (1, -1) are possible, (1.5, -1.5) are not, and the second mixture is the other way."""
 
     class Flat(type(coin_priors([1.0], 4)[0])):  # type: ignore[misc]

@@ -11,6 +11,7 @@ import pytest
 import tensorflow as tf
 from scipy.stats import norm
 
+from tests.signals import noise_tensor
 from tfsep import posteriors
 from tfsep.errors import InputError
 from tfsep.networks.refinement import fold, unfold
@@ -36,10 +37,6 @@ def make(*parts: str) -> Amortised:
     return posterior
 
 
-def noise(*shape: int, seed: int = 0) -> tf.Tensor:
-    return tf.constant(np.random.default_rng(seed).normal(size=shape), tf.float32)
-
-
 def test_waves_are_folded_into_blocks_and_back() -> None:
     waves = tf.constant(np.arange(24).reshape(1, 2, 12), tf.float32)
     blocks = fold(waves, 4)
@@ -49,14 +46,14 @@ def test_waves_are_folded_into_blocks_and_back() -> None:
 
 def test_a_new_flow_is_the_gaussian() -> None:
     flow = ConditionalFlow(2, block=4, width=4)
-    wave, log_det = flow.shape_noise(noise(3, 8), noise(3, 2, 8))
-    np.testing.assert_array_equal(wave, noise(3, 8))
+    wave, log_det = flow.shape_noise(noise_tensor(3, 8), noise_tensor(3, 2, 8))
+    np.testing.assert_array_equal(wave, noise_tensor(3, 8))
     np.testing.assert_array_equal(log_det, np.zeros(3))
 
 
 def test_a_drawn_error_has_the_density_that_the_jacobian_says() -> None:
-    flow, known = make("flow").flows[0], noise(1, 2, SEGMENT, seed=3)
-    white = tf.Variable(noise(1, SEGMENT, seed=1))
+    flow, known = make("flow").flows[0], noise_tensor(1, 2, SEGMENT, seed=3)
+    white = tf.Variable(noise_tensor(1, SEGMENT, seed=1))
     with tf.GradientTape() as tape:
         wave, log_det = flow.shape_noise(white, known)
     jacobian = tape.jacobian(wave, white).numpy()[0, :, 0]
@@ -69,7 +66,7 @@ def test_a_drawn_error_has_the_density_that_the_jacobian_says() -> None:
 
 @pytest.mark.parametrize("parts", [(), ("flow", "refine")])
 def test_draws_and_densities_agree(parts: tuple[str, ...]) -> None:
-    posterior, mixture = make(*parts), noise(3, SEGMENT)
+    posterior, mixture = make(*parts), noise_tensor(3, SEGMENT)
     means, spread = posterior(mixture)
     drawn, log_q = posterior.draw(mixture, 2, (0, 1))
     assert drawn.shape == (2, 3, 2, SEGMENT) and log_q.shape == (2, 3, 2)
@@ -82,11 +79,11 @@ def test_draws_and_densities_agree(parts: tuple[str, ...]) -> None:
 
 
 def test_a_refined_mean_still_explains_the_mixture() -> None:
-    posterior, mixture = make("refine"), noise(3, SEGMENT)
+    posterior, mixture = make("refine"), noise_tensor(3, SEGMENT)
     means, _ = posterior(mixture)
     np.testing.assert_allclose(tf.reduce_sum(means, axis=1), mixture, atol=1e-5)
     assert posterior.refinement is not None
-    change = posterior.refinement(noise(3, 3, SEGMENT)).numpy()
+    change = posterior.refinement(noise_tensor(3, 3, SEGMENT)).numpy()
     assert np.abs(change).max() > 1e-3
     np.testing.assert_allclose(10 * means, posterior(10 * mixture)[0], rtol=1e-3, atol=1e-3)
 
@@ -98,14 +95,14 @@ def test_a_new_refinement_changes_nothing() -> None:
     assert len(refined.weights) > len(plain.weights)
     for mine, theirs in zip(refined.weights, plain.weights, strict=False):
         mine.assign(theirs)
-    mixture = noise(2, SEGMENT)
+    mixture = noise_tensor(2, SEGMENT)
     np.testing.assert_array_equal(refined(mixture)[0], plain(mixture)[0])
 
 
 def test_every_weight_of_a_flow_and_a_refinement_learns() -> None:
     posterior = make("flow", "refine")
     with tf.GradientTape() as tape:
-        drawn, log_q = posterior.draw(noise(4, SEGMENT), 1, (0, 1))
+        drawn, log_q = posterior.draw(noise_tensor(4, SEGMENT), 1, (0, 1))
         loss = tf.reduce_sum(drawn**3) + tf.reduce_sum(log_q)
     assert {id(v) for v in tape.watched_variables()} == {id(w.value) for w in posterior.trainable_variables}
     gradients = tape.gradient(loss, [weight.value for weight in posterior.trainable_variables])
@@ -113,7 +110,7 @@ def test_every_weight_of_a_flow_and_a_refinement_learns() -> None:
 
 
 def test_a_temperature_widens_the_draws_of_its_source_and_no_answer() -> None:
-    posterior, mixture = make(), noise(1, SEGMENT)
+    posterior, mixture = make(), noise_tensor(1, SEGMENT)
     answer = posterior.sample(mixture, 1, (0, 0)).numpy()
     cold = posterior.sample(mixture, 2000, (0, 0)).numpy()
     posterior.temperature = (3.0, 3.0)

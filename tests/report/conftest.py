@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tfsep.audio import files
+from tests.signals import write_wave
 from tfsep.report.track_files import StemFiles, TrackFiles
 
 FLAGS = (
@@ -134,20 +134,16 @@ def make_track(tmp_path: Path) -> Make:
         # A fortieth of the low tone leaks; samples differ in the second half alone.
         noise = np.random.default_rng(0).normal(0.0, 0.01, (num_samples, channels, frames)) * (time >= seconds / 2.0)
         drawn = {"low": 0.975 * low + (num_samples > 1) * noise, "high": high + 0.025 * low - (num_samples > 1) * noise}
-        write(tmp_path / "mixture.wav", low + high, rate)
+        write_wave(tmp_path / "mixture.wav", low + high, rate)
         stems = []
         for name, truth in (("low", low), ("high", high)):
             each = drawn[name] if num_samples > 1 else ()
-            samples = tuple(write(tmp_path / f"{name}_sample{n + 1}.wav", wave, rate) for n, wave in enumerate(each))
-            path = write(tmp_path / f"{name}.wav", drawn[name].mean(axis=0), rate)
-            reference = write(tmp_path / "truth" / f"{name}.wav", truth, rate) if references else None
+            samples = tuple(
+                write_wave(tmp_path / f"{name}_sample{n + 1}.wav", wave, rate) for n, wave in enumerate(each)
+            )
+            path = write_wave(tmp_path / f"{name}.wav", drawn[name].mean(axis=0), rate)
+            reference = write_wave(tmp_path / "truth" / f"{name}.wav", truth, rate) if references else None
             stems.append(StemFiles(name, path, samples, reference))
         return TrackFiles("a track", tmp_path / "mixture.wav", 0, frames, rate, channels, tuple(stems))
 
     return make
-
-
-def write(path: Path, wave: np.ndarray, rate: int) -> Path:
-    with files.Writer(path, rate, len(wave)) as writer:
-        writer.write(wave)
-    return path

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from tests.signals import quiet_noise
 from tfsep.audio import files
 from tfsep.errors import JobError
 from tfsep.metrics import si_sdr
@@ -21,10 +22,6 @@ from tfsep.report.track_files import TrackFiles, check_reference, read_blocks
 Make = Callable[..., TrackFiles]
 
 
-def noise(channels: int = 2, time: int = 1000, seed: int = 0) -> np.ndarray:
-    return np.random.default_rng(seed).normal(0.0, 0.1, (channels, time)).astype(np.float32)
-
-
 def in_blocks(sound: np.ndarray, length: int) -> list[tuple[int, np.ndarray]]:
     return [(start, sound[:, start : start + length]) for start in range(0, sound.shape[1], length)]
 
@@ -32,7 +29,7 @@ def in_blocks(sound: np.ndarray, length: int) -> list[tuple[int, np.ndarray]]:
 @pytest.mark.parametrize("length", [1, 7, 64, 1000])
 @pytest.mark.parametrize("most", [1, 13, 1000, 5000])
 def test_columns_do_not_depend_on_the_blocks(length: int, most: int) -> None:
-    sound, columns = noise(), Columns(1000, most)
+    sound, columns = quiet_noise(), Columns(1000, most)
     curve, outline = LevelCurve(columns), Outline(columns)
     for start, block in in_blocks(sound, length):
         curve.update(start, block)
@@ -55,7 +52,7 @@ def test_a_spectrum_does_not_depend_on_the_blocks(time: int, rate: int) -> None:
     found = []
     for length in (time, 977):
         spectrum = Spectrum(time, rate)
-        for _, block in in_blocks(noise(2, time), length):
+        for _, block in in_blocks(quiet_noise(2, time), length):
             spectrum.update(block)
         found.append(spectrum.finish())
     assert found[0].shape[0] <= 800 and found[0].shape[1] == 128
@@ -136,6 +133,6 @@ def test_references_that_do_not_fit(tmp_path: Path, make_track: Make) -> None:
     }
     for name, (channels, time, rate, complaint) in cases.items():
         with files.Writer(tmp_path / f"{name}.wav", rate, channels) as writer:
-            writer.write(noise(channels, time))
+            writer.write(quiet_noise(channels, time))
         with pytest.raises(JobError, match=complaint):
             check_reference(tmp_path / f"{name}.wav", mixture)

@@ -8,18 +8,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from tests.signals import write_wave
 from tfsep.audio import files
 from tfsep.errors import InputError, JobError
 from tfsep.separation.file import FileReport, separate_to_sink
 from tfsep.separation.separator import Separator
 
 MakeSeparator = Callable[..., Separator]
-
-
-def write(path: Path, waveform: np.ndarray, sample_rate: int) -> Path:
-    with files.Writer(path, sample_rate, len(waveform)) as writer:
-        writer.write(waveform)
-    return path
 
 
 def song(channels: int, time: int) -> np.ndarray:
@@ -45,7 +40,7 @@ def test_what_goes_in_comes_out(
     make_separator: MakeSeparator, tmp_path: Path, sample_rate: int, channels: int, time: int
 ) -> None:
     waveform = song(channels, time)
-    path = write(tmp_path / "song.wav", waveform, sample_rate)
+    path = write_wave(tmp_path / "song.wav", waveform, sample_rate)
     progress: list[int] = []
     report, mixture, stems = separated(make_separator(error=0.1), path, progress=progress.append, block_seconds=0.3)
     np.testing.assert_array_equal(mixture, waveform)
@@ -60,7 +55,7 @@ def test_what_goes_in_comes_out(
 def test_blocks_do_not_show(make_separator: MakeSeparator, tmp_path: Path, settings: dict) -> None:
     separator = make_separator(noise=0.2, settings=settings)
     waveform = song(2, 50001)
-    path = write(tmp_path / "song.wav", waveform, 11025)
+    path = write_wave(tmp_path / "song.wav", waveform, 11025)
     answers = [separated(separator, path, block_seconds=seconds, num_samples=2)[2] for seconds in (0.013, 0.5, 60.0)]
     called = separator(waveform, 11025, num_samples=2)
     answers.append(np.stack([called["low"], called["high"]], axis=1))
@@ -71,7 +66,7 @@ def test_blocks_do_not_show(make_separator: MakeSeparator, tmp_path: Path, setti
 def test_a_part_of_a_file(make_separator: MakeSeparator, tmp_path: Path) -> None:
     separator = make_separator()
     waveform = song(2, 20000)
-    path = write(tmp_path / "song.wav", waveform, 8000)
+    path = write_wave(tmp_path / "song.wav", waveform, 8000)
     report, mixture, stems = separated(separator, path, start=0.5, duration=1.25, block_seconds=0.2)
     np.testing.assert_array_equal(mixture, waveform[:, 4000:14000])
     np.testing.assert_allclose(stems[0, 0], separator(waveform[:, 4000:14000], 8000)["low"], atol=1e-5)
@@ -99,7 +94,7 @@ def test_a_file_becomes_stems_that_sum_to_it(
     make_separator: MakeSeparator, tmp_path: Path, sample_rate: int, channels: int
 ) -> None:
     waveform = song(channels, 30001)
-    path = write(tmp_path / "my song.wav", waveform, sample_rate)
+    path = write_wave(tmp_path / "my song.wav", waveform, sample_rate)
     stems = make_separator(error=0.1).separate_file(path, tmp_path / "out")
     folder = tmp_path / "out" / "my song"
     assert stems == {"low": folder / "low.wav", "high": folder / "high.wav"}
@@ -110,13 +105,13 @@ def test_a_file_becomes_stems_that_sum_to_it(
 
 def test_a_file_and_a_waveform_give_the_same_stems(make_separator: MakeSeparator, tmp_path: Path) -> None:
     separator, waveform = make_separator(noise=0.1), song(2, 20000)
-    stems = separator.separate_file(write(tmp_path / "song.wav", waveform, 16000), tmp_path, seed=5)
+    stems = separator.separate_file(write_wave(tmp_path / "song.wav", waveform, 16000), tmp_path, seed=5)
     for name, expected in separator(waveform, 16000, seed=5).items():
         np.testing.assert_allclose(files.read(stems[name])[0], expected, atol=1e-6)
 
 
 def test_samples_are_files_beside_their_mean(make_separator: MakeSeparator, tmp_path: Path) -> None:
-    path = write(tmp_path / "song.wav", song(1, 5000), 8000)
+    path = write_wave(tmp_path / "song.wav", song(1, 5000), 8000)
     stems = make_separator(noise=0.1).separate_file(path, tmp_path, num_samples=2)
     assert list(stems) == ["low", "low_sample1", "low_sample2", "high", "high_sample1", "high_sample2"]
     mean, first, second = (files.read(stems[name])[0] for name in list(stems)[:3])
@@ -125,7 +120,7 @@ def test_samples_are_files_beside_their_mean(make_separator: MakeSeparator, tmp_
 
 
 def test_a_part_of_a_file_in_another_format(make_separator: MakeSeparator, tmp_path: Path) -> None:
-    path = write(tmp_path / "song.wav", song(2, 40000), 8000)
+    path = write_wave(tmp_path / "song.wav", song(2, 40000), 8000)
     progress: list[int] = []
     stems = make_separator().separate_file(
         path, tmp_path, start=1.0, duration=2.0, format="flac", bits="16", progress=progress.append
@@ -135,7 +130,7 @@ def test_a_part_of_a_file_in_another_format(make_separator: MakeSeparator, tmp_p
 
 
 def test_stems_are_replaced_only_if_asked(make_separator: MakeSeparator, tmp_path: Path) -> None:
-    path, separator = write(tmp_path / "song.wav", song(1, 5000), 8000), make_separator()
+    path, separator = write_wave(tmp_path / "song.wav", song(1, 5000), 8000), make_separator()
     before = separator.separate_file(path, tmp_path)["low"].read_bytes()
     with pytest.raises(JobError, match="low.wav is there already"):
         separator.separate_file(path, tmp_path, duration=0.1)
@@ -160,7 +155,7 @@ def test_stems_are_replaced_only_if_asked(make_separator: MakeSeparator, tmp_pat
 def test_arguments_out_of_range_are_refused_and_nothing_is_written(
     make_separator: MakeSeparator, tmp_path: Path, settings: dict, message: str
 ) -> None:
-    path = write(tmp_path / "song.wav", song(1, 5000), 8000)
+    path = write_wave(tmp_path / "song.wav", song(1, 5000), 8000)
     with pytest.raises(InputError, match=message):
         make_separator().separate_file(path, tmp_path / "out", **settings)
     assert not (tmp_path / "out").exists()
@@ -174,6 +169,6 @@ def test_a_file_that_cannot_be_read_is_a_failed_job(make_separator: MakeSeparato
 
 
 def test_an_endless_duration_is_the_whole_file(make_separator: MakeSeparator, tmp_path: Path) -> None:
-    path = write(tmp_path / "song.wav", song(1, 5000), 8000)
+    path = write_wave(tmp_path / "song.wav", song(1, 5000), 8000)
     stems = make_separator().separate_file(path, tmp_path, duration=float("inf"))
     assert files.info(stems["high"]).frames == 5000

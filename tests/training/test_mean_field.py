@@ -5,11 +5,11 @@ from __future__ import annotations
 import math
 from typing import Any
 
-import keras
 import numpy as np
 import pytest
 import tensorflow as tf
 
+from tests.training import gaussian_sources
 from tfsep import mixing, priors
 from tfsep.errors import InputError
 from tfsep.training import mean_field, posterior_objectives
@@ -19,19 +19,14 @@ TIME, GAINS, SIGMA = 6, (0.5, 0.25), 0.7
 VARIANCES = (1.0, 4.0)
 
 
-class Free(keras.Model):
-    """A posterior whose mean is a number of its own times the mixture."""
+class Free(gaussian_sources.Free):
+    """A posterior whose mean is a number of its own times the mixture, which starts at ``share``."""
 
-    family, gains = "gaussian", GAINS
+    gains = GAINS
 
     def __init__(self, share: Any = (0.3, 0.2)) -> None:
         super().__init__()
-        self.share = self.add_weight(shape=(2,), initializer=keras.initializers.Constant(share), name="share")
-        self.log_spread = self.add_weight(shape=(2,), initializer="zeros", name="log_spread")
-
-    def call(self, mixture: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        means = tf.convert_to_tensor(self.share)[:, tf.newaxis] * mixture[:, tf.newaxis]
-        return means, tf.convert_to_tensor(self.log_spread)[:, tf.newaxis] * tf.ones_like(means)
+        self.share.assign(share)
 
 
 @pytest.fixture(scope="module")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -50,4 +51,5 @@ def test_an_unknown_row_and_an_empty_trace_are_refused(tmp_path: Path, capsys: p
 def test_a_row_is_profiled(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert profile.main(["--row=scaling, 1024 samples", "--units=1", f"--logdir={tmp_path}"]) == 0
     out = capsys.readouterr().out
-    assert "| MatMul |" in out and list(tmp_path.rglob("*.xplane.pb"))
+    # oneDNN gives the product a longer name on some processors, such as _MklNativeFusedMatMul.
+    assert re.search(r"\| \w*MatMul \|", out) and list(tmp_path.rglob("*.xplane.pb"))
