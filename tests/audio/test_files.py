@@ -75,7 +75,7 @@ def test_a_long_stereo_ogg_is_written_whole(tmp_path: Path) -> None:
     assert info(tmp_path / "a.ogg").seconds == 70.0
 
 
-def test_info_says_what_is_there(tmp_path: Path) -> None:
+def test_info_describes_what_is_there(tmp_path: Path) -> None:
     path = written(tmp_path / "a.wav", sound(2, 22050), subtype="PCM_24")
     described = info(path)
     assert described == AudioInfo(path, RATE, 2, 22050, "PCM_24", "WAV")

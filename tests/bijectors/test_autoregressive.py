@@ -83,7 +83,7 @@ class FlexiblePosterior(keras.Model):
         return -log_det - Planar(*parts, raw[:, 8], 2, tf.float64).forward_and_log_det(x)[1]
 
 
-def test_a_keras_model_owns_the_networks_that_they_use(make_events: Make) -> None:
+def test_a_keras_model_holds_the_networks_that_they_use(make_events: Make) -> None:
     model = FlexiblePosterior()
     rng = np.random.default_rng(0)
     for weight in model.trainable_variables:

@@ -39,7 +39,7 @@ def test_a_composition_is_a_bijection(flow: Composition, assert_bijective: Make)
     assert_bijective(flow, (8, 1))
 
 
-def test_a_composition_that_changes_the_shape_says_so(flow: Composition, assert_bijective: Make) -> None:
+def test_a_composition_reports_a_change_of_the_shape(flow: Composition, assert_bijective: Make) -> None:
     assert_bijective(Composition(flow.steps[:-1], 2, DTYPE), (2, 4), (8, 1))
 
 
@@ -53,7 +53,7 @@ def test_is_the_chain_of_tfp(flow: Composition, make_events: Make) -> None:
     np.testing.assert_allclose(chain.inverse_log_det_jacobian(tf.identity(y), 2), -log_det, atol=1e-10)
 
 
-def test_a_transformed_distribution_knows_its_event(flow: Composition) -> None:
+def test_a_transformed_distribution_has_its_event(flow: Composition) -> None:
     """The shape of latents differs from that of events, in the static and in the dynamic view."""
     base = tfd.Independent(tfd.Normal(tf.zeros((3, 2, 4), DTYPE), 1.0), 2)
     distribution = tfd.TransformedDistribution(base, Composition(flow.steps[:-1], 2, DTYPE).as_chain())

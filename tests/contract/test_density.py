@@ -151,7 +151,7 @@ def test_every_registered_kind_is_under_contract(cases: dict[str, dict[str, Any]
     assert {settings["kind"] for settings in cases.values()} == set(priors.KINDS)
 
 
-def test_a_prior_says_what_its_numbers_belong_to(prior: Any) -> None:
+def test_a_prior_describes_what_its_numbers_belong_to(prior: Any) -> None:
     """Kind, domain, shape and noise levels stand wherever it is printed."""
     for words in (repr(prior), str(prior)):
         for part in (prior.kind, prior.domain, str(prior.event_shape), f"noise {prior.smallest_sigma:g} to"):

@@ -9,7 +9,7 @@ import tensorflow as tf
 from tfsep.networks.noise_embedding import NoiseEmbedding
 
 
-def test_levels_over_six_decades_are_finite_and_told_apart() -> None:
+def test_levels_over_six_decades_are_finite_and_distinct() -> None:
     sigma = np.geomspace(1e-4, 1e2, 61).astype(np.float32)
     vectors = NoiseEmbedding(16)(tf.constant(sigma)).numpy()
     assert vectors.shape == (61, 16) and np.isfinite(vectors).all()

@@ -57,7 +57,7 @@ def test_waves_become_events_of_the_domain() -> None:
     np.testing.assert_array_equal(Gaussian().analyse(tf.constant(X[..., 0])), X)
 
 
-def test_a_prior_says_what_its_numbers_belong_to() -> None:
+def test_a_prior_describes_what_its_numbers_belong_to() -> None:
     prior = Gaussian()
     assert repr(prior) == "<gaussian over wave events (6, 1), 6 dimensions, noise 0.1 to inf>"
     prior.has_log_prob = False

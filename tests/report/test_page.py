@@ -66,7 +66,7 @@ def written(track: TrackFiles, tmp_path: Path, **arguments: object) -> tuple[str
     return page, Outline(page)
 
 
-def test_a_page_says_everything(make_track: Make, tmp_path: Path) -> None:
+def test_a_page_shows_everything(make_track: Make, tmp_path: Path) -> None:
     page, outline = written(make_track(num_samples=3, references=True), tmp_path)
     words = outline.words()
     assert [found["data-row"] for found in outline.of("li", class_="row")] == ["mixture", "low", "high"]

@@ -1,7 +1,8 @@
 """Invertible curves that compress amplitudes to a range that suits networks, and back.
 
-mu-law (ITU-T G.711, the continuous curve):  y = sign(x) log(1 + mu |x|) / log(1 + mu), from [-1, 1] onto [-1, 1].
-log magnitude:                               y = log(a + floor), from a >= 0 onto y >= log(floor).
+- mu-law (ITU-T G.711, the continuous curve): y = sign(x) log(1 + mu |x|) / log(1 + mu), from
+  [-1, 1] onto [-1, 1].
+- log magnitude: y = log(a + floor), from a >= 0 onto y >= log(floor).
 """
 
 from __future__ import annotations

@@ -36,7 +36,7 @@ PathLike = str | os.PathLike[str]
 
 @dataclasses.dataclass(frozen=True)
 class AudioInfo:
-    """What the header of a sound file says.
+    """The properties that the header of a sound file announces.
 
     Attributes:
         path: Of the file.

@@ -34,6 +34,11 @@ from tfsep.errors import InputError
 _QUIET = 1e-3
 
 
+def rms(waves: tf.Tensor) -> tf.Tensor:
+    """Compute the root mean square of waveforms over time: (..., time) -> (..., 1)."""
+    return tf.sqrt(tf.reduce_mean(waves**2, axis=-1, keepdims=True))
+
+
 @dataclasses.dataclass(frozen=True)
 class FrontEnd(abc.ABC):
     """A map between waveforms and the features of one domain."""
@@ -149,8 +154,7 @@ class SpectralFrontEnd(FrontEnd):
         wave = tf.convert_to_tensor(wave)
         if self.level is None:
             return wave
-        rms = tf.sqrt(tf.reduce_mean(wave**2, axis=-1, keepdims=True))
-        return wave * (self.level / tf.maximum(rms, _QUIET))
+        return wave * (self.level / tf.maximum(rms(wave), _QUIET))
 
     def to_features(self, magnitude: tf.Tensor) -> tf.Tensor:
         """Return the features (..., 1) of magnitudes (...)."""

@@ -7,9 +7,9 @@ With the periodic Hann window w of length L = ``frame_length`` and the step H = 
 where x is zero outside its ``time`` samples. L - H zeros are put before the first sample, and zeros
 up to the end of the last frame behind the last sample, so that every sample lies under as many
 frames as one in the middle of a long signal, and every frame reaches into the signal. The inverse
-overlaps and adds the frames under the dual window w[n] / sum_j w[n + j H]^2
-(Griffin and Lim, 1984, equation 6) and removes the padding: ``inverse_stft(stft(x))`` is x, to 1e-6
-of its largest value in float32; for a spectrogram that no signal has, it is the nearest signal's.
+overlaps and adds the frames under the dual window w[n] / sum_j w[n + j H]^2 (Griffin and Lim, 1984,
+equation 6) and removes the padding: ``inverse_stft(stft(x))`` is x, to 1e-6 of its largest value in
+float32; for a spectrogram that no signal has, it is the nearest signal's.
 
 Spectra are not normalised: a sine of amplitude A has a peak of A L / 4. Both directions are
 TensorFlow graphs which differentiate and compile under XLA; whatever is known of the shapes at

@@ -12,6 +12,7 @@ from typing import Protocol
 
 import tensorflow as tf
 
+from tfsep.audio.front_end import rms
 from tfsep.axes import Seed, Waves
 
 _QUIET = 1e-4
@@ -107,10 +108,10 @@ def excerpts_and_backgrounds(
         chance = tf.random.stateless_uniform((batch_size, len(others)), pair, alg="philox")
         chosen = (chance < 0.6) | (chance >= tf.reduce_max(chance, axis=1, keepdims=True))
         rest = tf.reduce_sum(tf.where(chosen[..., tf.newaxis], each, 0.0), axis=1)
-        rms = tf.sqrt(tf.reduce_mean(rest**2, axis=-1, keepdims=True))
+        level = rms(rest)
         noise = tf.random.stateless_normal((batch_size, length), pair, alg="philox")
         recorded = tf.random.stateless_uniform((batch_size, 1), pair + [2, 0], alg="philox") < share
-        audible = recorded & (rms > _QUIET)
-        return wave, tf.ensure_shape(tf.where(audible, rest / tf.maximum(rms, _QUIET), noise), (batch_size, length))
+        audible = recorded & (level > _QUIET)
+        return wave, tf.ensure_shape(tf.where(audible, rest / tf.maximum(level, _QUIET), noise), (batch_size, length))
 
     return each_step(draw, first_step, parallel_calls)

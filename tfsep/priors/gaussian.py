@@ -75,7 +75,7 @@ class GaussianPrior(ClosedForm):
         if not np.all(values >= 0.0):
             raise ValueError(f"variances must be at least 0, got {values.min():g}")
         self._variances = tf.constant(values, self.tf_dtype)
-        # A bin stands for a sine and a cosine, but the first and, of an even length, the last for one dimension.
+        # A bin is two dimensions, a sine and a cosine; the first and, of an even length, the last are one.
         twice = [2.0 if self.stationary and 0 < index < (time + 1) // 2 else 1.0 for index in range(count)]
         self._dimensions_of = tf.constant(twice, self.tf_dtype)
 

@@ -10,8 +10,8 @@ modulation). A resonant low-pass filter follows, its corner f 2^{c + s e(t)} swe
 e(t) = exp(-t / tau), then attack, decay, sustain and release. Jumps of saws and pulses are smoothed
 by polyBLEPs.
 
-Sources: Valimaki and Huovilainen 2007 (polyBLEP); Chowning 1973 (frequency modulation); Bristow-Johnson's cookbook (the
-filter's coefficients).
+Sources: Valimaki and Huovilainen 2007 (polyBLEP); Chowning 1973 (frequency modulation);
+Bristow-Johnson's cookbook (the filter's coefficients).
 """
 
 from __future__ import annotations

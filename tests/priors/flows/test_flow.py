@@ -48,7 +48,7 @@ def test_initialisation_whitens_every_channel_of_the_latents(kind: str, where: d
     assert abs(latents.mean()) < 0.02 and abs(latents.std() - 1.0) < 0.02
 
 
-def test_it_says_what_its_numbers_belong_to() -> None:
+def test_it_describes_what_its_numbers_belong_to() -> None:
     """Keras' own words would hide the domain."""
     noisy, clean = build("glow", WAVE), build("nice", PLANE, sigma_range=None)
     assert repr(noisy) == str(noisy) == "<glow over wave events (16, 1), 16 dimensions, noise 0.01 to 1>"

@@ -31,7 +31,7 @@ class RepeatedBlocks:
 
     @property
     def steps(self) -> tuple[FunctionalStep, ...]:
-        """The steps of the first block, which stand for those of all."""
+        """The steps of the first block, which represent those of all."""
         return self.blocks[0]
 
     @cached_property

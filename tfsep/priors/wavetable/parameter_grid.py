@@ -2,7 +2,7 @@ r"""The parameter grid: cells of pitch, phase and decay, over which a density su
 
 A note is :math:`u(t) = e^{-r\tau} w(f\tau' + \varphi)`, :math:`\tau` the seconds since the event's
 start and :math:`\tau'` those since its middle. Its pitch, decay and phase lie in the cells of a
-grid. All cells are scored at once in the spectrum: with :math:`c_k` the Fourier coefficients of w
+grid. All cells are evaluated at once in the spectrum: with :math:`c_k` the Fourier coefficients of w
 and Y the spectrum of :math:`y e^{-r\tau}`, the inner products with every phase are one short
 inverse transform of :math:`c_k \overline{Y(kf)}`, a harmonic above half the sample rate being read
 where it folds. The likeliest cells are divided, their parts rendered in time, the likeliest of
