@@ -1,7 +1,8 @@
 """What every test stands on: few threads, two logical CPU devices, and the stems to develop with where they are.
 
-The variables are set before anything imports TensorFlow, and the commands that tests start inherit them. With
-``TFSEP_HIDE_PROGRAMS=1`` the tests run as on a machine without the programs and packages that tfsep can do without.
+The variables are set before anything imports TensorFlow, and the commands that tests start inherit
+them. With ``TFSEP_HIDE_PROGRAMS=1`` the tests run as on a machine without the programs and packages
+that tfsep can do without.
 """
 
 from __future__ import annotations
@@ -33,8 +34,8 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 def path_without(programs: tuple[str, ...], path: str, links: Path) -> str:
     """Return a search path on which the programs are not found and all others are.
 
-    A folder of ``path`` that holds one of the programs is replaced by a folder of links to the rest of it, made in
-    ``links``.
+    A folder of ``path`` that holds one of the programs is replaced by a folder of links to the rest
+    of it, made in ``links``.
     """
     folders = []
     for number, folder in enumerate(path.split(os.pathsep)):

@@ -1,6 +1,7 @@
 """Every gin file of the repository is read strictly; every experiment builds at its own sizes and takes one step.
 
-The published settings in gin/paper need a GPU: they are built at their own shapes, with networks of a size for tests.
+The published settings in gin/paper need a GPU: they are built at their own shapes, with networks of
+a size for tests.
 """
 
 from __future__ import annotations

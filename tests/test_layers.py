@@ -1,8 +1,9 @@
 """The architecture, read from the imports of every module (explained in docs/developing.md).
 
-A package imports lower layers only, packages of one layer do not import each other, no two modules import each other
-(``TYPE_CHECKING`` included), and some libraries are imported by one package only. The rules are the tables below; the
-second half of the file breaks each of them to show that it is noticed.
+A package imports lower layers only, packages of one layer do not import each other, no two modules
+import each other (``TYPE_CHECKING`` included), and some libraries are imported by one package only.
+The rules are the tables below; the second half of the file breaks each of them to show that it is
+noticed.
 """
 
 from __future__ import annotations

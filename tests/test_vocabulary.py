@@ -1,6 +1,7 @@
 """One vocabulary: words that are no terms of the field are found nowhere but in the changelog.
 
-A line that contains the word "alias" keeps an old spelling readable and is passed over, and so is this file.
+A line that contains the word "alias" keeps an old spelling readable and is passed over, and so is
+this file.
 """
 
 from __future__ import annotations

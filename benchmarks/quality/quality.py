@@ -210,7 +210,7 @@ def measure(row: Row, args: argparse.Namespace, seen: Sequence[str]) -> Record:
 
 
 def applies(baseline: str, data: str) -> bool:
-    """Tell whether data have what a baseline needs: isolated sounds (nmf), drums (hpss), several channels (ica)."""
+    """Return whether data have what a baseline needs: isolated sounds (nmf), drums (hpss), several channels (ica)."""
     is_toy = data.startswith("toy")
     return (is_toy or Path(data, "train").is_dir()) if baseline == "nmf" else not is_toy
 

@@ -54,7 +54,7 @@ def loaded(name: str, toy_model: str) -> list[Prior]:
 
 
 def suits(sampler: str, priors: Sequence[Prior]) -> bool:
-    """Tell whether a sampler can run on priors: latents need flows, a true Gibbs sampler exact draws, masks nothing."""
+    """Return whether a sampler can run on priors: latents need flows, a true Gibbs sampler exact draws."""
     if any(prior.domain != "wave" for prior in priors):
         return False
     needed = {"latent": "has_latents", "stochastic_gibbs": "has_posterior_sample"}.get(sampler)

@@ -43,8 +43,8 @@ def log_dets_of_jacobians(function: Callable[[tf.Tensor], tf.Tensor], x: tf.Tens
 def bijective(step: Step, latent_shape: tuple[int, ...], data_shape: tuple[int, ...] | None = None) -> None:
     """Hold everything that a step promises against its definition.
 
-    The inverses to 1e-10 with TFP's cache broken by an identity, the log-determinants of both directions to 1e-8
-    against the Jacobians, the four views that TFP sees, and the shapes.
+    The inverses to 1e-10 with TFP's cache broken by an identity, the log-determinants of both
+    directions to 1e-8 against the Jacobians, the four views that TFP sees, and the shapes.
     """
     data_shape = data_shape or latent_shape
     x = events(latent_shape, 1)

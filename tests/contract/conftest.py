@@ -2,8 +2,8 @@
 
 A new kind joins by one line: in FLOWS, or in CASES if it is no flow.
 
-Flows start as the identity, so tests of their mathematics look at copies with random weights; tests of what they learn
-share one training per flow on Gaussian events of a known covariance.
+Flows start as the identity, so tests of their mathematics look at copies with random weights; tests
+of what they learn share one training per flow on Gaussian events of a known covariance.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 r"""Gibbs' inequality catches a density that is too good to be true.
 
-For x ~ N(0, s^2 I) and any density p, E[log p(x)] / D <= -0.5 log(2 pi e s^2), the negative entropy of x. A dropped or
-weighted log-determinant breaks it. The estimate below subtracts log N(x; 0, s^2 I) example by example, which leaves
-minus a Kullback-Leibler divergence.
+For x ~ N(0, s^2 I) and any density p, E[log p(x)] / D <= -0.5 log(2 pi e s^2), the negative entropy
+of x. A dropped or weighted log-determinant breaks it. The estimate below subtracts log N(x; 0, s^2
+I) example by example, which leaves minus a Kullback-Leibler divergence.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """What separates samplers from heuristics: the posterior mean and covariance of Gaussian sources, to 5 %.
 
-Each sampler draws from a posterior that is Gaussian and known: sources noised at the last level (or clean ones), given
-a mixture that is exact (or noised). Tweedie's step and the projection that ends every run are affine, and applied to
-the known moments too.
+Each sampler draws from a posterior that is Gaussian and known: sources noised at the last level (or
+clean ones), given a mixture that is exact (or noised). Tweedie's step and the projection that ends
+every run are affine, and applied to the known moments too.
 """
 
 from __future__ import annotations

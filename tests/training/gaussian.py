@@ -1,6 +1,8 @@
 """A task small enough for tests: an affine flow that learns a correlated Gaussian in four dimensions.
 
-As a script it trains in the folder given as its argument, for tests that kill it: python gaussian.py FOLDER NUM_STEPS
+As a script it trains in the folder given as its argument, for tests that kill it:
+
+    python gaussian.py FOLDER NUM_STEPS
 """
 
 from __future__ import annotations

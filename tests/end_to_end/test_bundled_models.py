@@ -12,7 +12,7 @@ import pytest
 
 from tfsep.models import store
 
-REPOSITORY = Path(__file__).resolve().parents[1]
+REPOSITORY = Path(__file__).resolve().parents[2]
 MODELS = ("songs", "toy", "toy-free")
 CARD_WORDS = ("licence", "trained", "bin/train", "limits", "si-sdri")
 
