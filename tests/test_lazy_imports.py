@@ -63,7 +63,7 @@ def test_help_imports_little(command: str) -> None:
 
 
 def test_models_are_listed_and_chosen_without_tensorflow() -> None:
-    chosen = "from tfsep.models.selection import select\nselect('toy', 'gibbs', steps=3, silence=0.1, without=['sine'])"
+    chosen = "from tfsep.models.request import select\nselect('toy', 'gibbs', steps=3, silence=0.1, without=['sine'])"
     assert loaded_by(f"import tfsep\nassert 'toy' in [model.name for model in tfsep.list_models()]\n{chosen}") == []
 
 
@@ -77,7 +77,7 @@ def test_models_are_listed_and_chosen_without_tensorflow() -> None:
     ],
 )
 def test_what_no_model_has_is_refused_without_tensorflow(asked: str) -> None:
-    statement = "from tfsep.errors import InputError\nfrom tfsep.models.selection import select\n"
+    statement = "from tfsep.errors import InputError\nfrom tfsep.models.request import select\n"
     statement += f"try:\n    {asked}\nexcept InputError:\n    pass\nelse:\n    raise AssertionError"
     assert loaded_by(statement) == []
 

@@ -49,7 +49,7 @@ def test_bundled_models_are_listed(tmp_path: Path) -> None:
         ("separate", ["x.wav", "--priors=bass=nowhere"], "no model 'nowhere'"),
         ("separate", ["x.wav", "--model=toy", "--priors=flute=toy"], "not for 'flute'"),
         ("separate", ["x.wav", "--steps=3"], "posterior 'amortised' has no steps to set"),
-        ("separate", ["x.wav", "--silence=0.1"], "posterior 'amortised' learned silence from its data"),
+        ("separate", ["x.wav", "--silence=0.1"], "'amortised' models silence by its training data"),
         ("separate", ["x.wav", "--segment=0.001"], "segment must lie in"),
         ("separate", ["x.wav", "--overlap=0.99"], "overlap must lie in 0..0.9 of a segment, got 0.99"),
         ("separate", ["x.wav", "--memory=0"], "memory must be above 0 GB, got 0"),

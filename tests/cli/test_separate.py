@@ -125,9 +125,9 @@ def test_clipping_is_reported(run: Separate, tmp_path: Path) -> None:
     assert code == 0 and "of full scale; all stems were scaled by" in err
     assert max(np.abs(files.read(path)[0]).max() for path in out) <= 1.0
     code, _, err = run("loud.wav", "--bits=16", "--clip_mode=clamp", "--overwrite")
-    assert code == 0 and "of full scale; what is beyond was cut" in err
+    assert code == 0 and "of full scale; samples beyond full scale were clipped" in err
     code, _, err = run("loud.wav", "--bits=16", "--clip_mode=none", "--overwrite")
-    assert code == 0 and "of full scale; what is beyond was left to wav" in err
+    assert code == 0 and "of full scale; samples beyond full scale were written as they are" in err
     code, _, err = run("loud.wav", "--overwrite")
     assert code == 0 and "warning" not in err
 

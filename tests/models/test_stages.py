@@ -105,7 +105,7 @@ def test_silence_reaches_the_samplers_of_a_posterior() -> None:
     whole = stages.with_silence({**FROM_MASKS, "keep": 2}, known, 0.2)
     assert whole["stages"] == ["amortised", {**WARM, "silence_probability": 0.2}] and whole["keep"] is None
     for entry in (MASKS, {"kind": "composition", "stages": ["amortised"]}):
-        with pytest.raises(InputError, match="learned silence from its data"):
+        with pytest.raises(InputError, match="models silence by its training data"):
             stages.with_silence(entry, known, 0.1)
     with pytest.raises(InputError, match="silence must be a probability from 0 to below 1, got 1"):
         stages.with_silence(GIBBS, known, 1.0)

@@ -10,7 +10,7 @@ import pytest
 from tfsep import mixing, posteriors, priors
 from tfsep.errors import InputError
 from tfsep.posteriors.diffusion import Diffusion
-from tfsep.posteriors.schedule import karras
+from tfsep.posteriors.noise_schedule import karras
 
 GAINS = (0.7, 0.4)
 VARIANCES = np.array([2.0, 0.5])

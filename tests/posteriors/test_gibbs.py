@@ -18,7 +18,7 @@ from tfsep.posteriors.annealed import AnnealingSettings
 from tfsep.posteriors.base import Posterior
 from tfsep.posteriors.gibbs import Gibbs
 from tfsep.posteriors.gibbs_sweep import sweep_in_any_order, sweep_in_groups
-from tfsep.posteriors.schedule import geometric
+from tfsep.posteriors.noise_schedule import geometric
 from tfsep.priors.base import Prior
 
 Priors = Callable[..., list[Prior]]

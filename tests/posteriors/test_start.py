@@ -11,7 +11,7 @@ import pytest
 from tfsep import mixing, posteriors, priors
 from tfsep.errors import InputError
 from tfsep.posteriors.kinds import LEARNED
-from tfsep.posteriors.schedule import geometric, warm
+from tfsep.posteriors.noise_schedule import geometric, warm
 
 Priors = Callable[..., list[Any]]
 SAMPLERS = sorted(set(posteriors.KINDS) - {*LEARNED, "composition"})

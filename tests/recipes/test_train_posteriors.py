@@ -144,7 +144,7 @@ def test_masks_may_be_the_start_of_a_posterior_with_more_stages(untrained: list[
 def test_a_start_of_fewer_sources_is_refused(untrained: list[Any], tmp_path: Path) -> None:
     train(tmp_path / "first", posteriors=[MASKS])
     more = ToyData(sources=("sine", "square", "triangle"))
-    with pytest.raises(InputError, match="is no start for 3 sources, it has 2"):
+    with pytest.raises(InputError, match="cannot initialise a posterior of 3 sources: it has 2"):
         train(tmp_path / "second", posteriors=[MASKS], data=more, posterior_start=str(tmp_path / "first" / "model"))
 
 

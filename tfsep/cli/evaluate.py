@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from tfsep.atomic import write_json
 from tfsep.cli import runner
 from tfsep.errors import InputError
-from tfsep.models.selection import select
+from tfsep.models.request import select
 from tfsep.separation.settings import SeparatorSettings
 
 if TYPE_CHECKING:

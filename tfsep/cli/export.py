@@ -12,7 +12,7 @@ from collections.abc import Sequence
 
 from tfsep.cli import runner
 from tfsep.errors import InputError
-from tfsep.models.selection import select
+from tfsep.models.request import select
 from tfsep.separation.settings import SeparatorSettings
 
 

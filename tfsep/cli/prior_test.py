@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from tfsep.cli import runner
 from tfsep.errors import InputError
 from tfsep.models.listing import find_model
-from tfsep.models.selection import prior_entry
+from tfsep.models.request import prior_entry
 from tfsep.prior_test import record as records
 
 if TYPE_CHECKING:

@@ -152,7 +152,7 @@ def _check(args: argparse.Namespace) -> None:
 
 def _check_model(args: argparse.Namespace, priors: dict[str, str] | None) -> StemLayout:
     """Refuse what the model's description rules out, before any input is read; return which stems are asked for."""
-    from tfsep.models.selection import select
+    from tfsep.models.request import select
     from tfsep.separation.settings import SeparatorSettings
 
     chosen = select(args.model, args.posterior, priors, args.steps, args.segment, args.silence, args.without)

@@ -71,7 +71,7 @@ class SeparationJob:
         posterior = self.separator.model.posterior
         if args.num_samples > 1 and not posterior.has_spread and not args.quiet:
             print(
-                f"note: draws of {posterior.kind!r} are answers found from several starts, and their spread is no "
+                f"note: draws of {posterior.kind!r} are estimates from several random starts, and their spread is no "
                 "measure of uncertainty",
                 file=sys.stderr,
             )
@@ -174,8 +174,8 @@ class SeparationJob:
         if stems.clipped:
             done = {
                 "rescale": f"all stems were scaled by {stems.factor:.4f}",
-                "clamp": "what is beyond was cut",
-                "none": f"what is beyond was left to {self.format.format}",
+                "clamp": "samples beyond full scale were clipped",
+                "none": "samples beyond full scale were written as they are",
             }[self.format.clip_mode]
             print(
                 f"warning: {track.label}: a stem peaks at {stems.peak:.3f} of full scale; {done} (--bits 32f keeps it)",

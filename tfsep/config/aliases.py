@@ -23,7 +23,7 @@ from typing import NamedTuple
 
 from tfsep.config.statements import Macro, Reference, Setting, leaves, with_leaves
 from tfsep.errors import InputError
-from tfsep.parameters import did_you_mean
+from tfsep.signatures import did_you_mean
 
 
 class Target(NamedTuple):

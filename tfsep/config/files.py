@@ -12,7 +12,7 @@ from pathlib import Path
 
 from tfsep.bundled import bundled_folder
 from tfsep.errors import InputError
-from tfsep.parameters import did_you_mean
+from tfsep.signatures import did_you_mean
 
 #: Folders below gin/ in the order in which a name without a folder is looked for; "" is the top.
 FOLDERS = ("", "parts", "ablations", "data", "paper")

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from tfsep.config.annotations import fits
 from tfsep.config.statements import Macro, Reference, Setting, leaves, with_leaves
 from tfsep.errors import InputError
-from tfsep.parameters import described_parameters, did_you_mean, keyword_parameters, refuse_unknown
+from tfsep.signatures import described_parameters, did_you_mean, keyword_parameters, refuse_unknown
 
 #: What is listed under one heading, in order; the first two are the kinds of tfsep's registries.
 GROUPS = ("priors", "posteriors", "data", "training")

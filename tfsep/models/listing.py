@@ -9,7 +9,7 @@ from pathlib import Path
 from tfsep.bundled import bundled_folder
 from tfsep.errors import InputError
 from tfsep.models.schema import MODEL_FILE, ModelDescription, read_description
-from tfsep.parameters import did_you_mean
+from tfsep.signatures import did_you_mean
 
 
 @dataclass(frozen=True)

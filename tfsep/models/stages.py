@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 from tfsep.errors import InputError
 from tfsep.models.schema import Entry, ModelDescription
-from tfsep.parameters import did_you_mean
 from tfsep.posteriors.kinds import COMPOSITION, LEARNED, kept
+from tfsep.signatures import did_you_mean
 
 if TYPE_CHECKING:
     from tfsep.posteriors.base import Posterior
@@ -102,7 +102,7 @@ def with_silence(entry: Entry, known: Mapping[str, Entry], probability: float) -
             return {**entry, "stages": found, "keep": None, "silence_probability": probability}
     elif entry["kind"] not in LEARNED:
         return {**entry, "silence_probability": probability}
-    raise InputError(f"posterior {entry['kind']!r} learned silence from its data and takes no probability of it")
+    raise InputError(f"{entry['kind']!r} models silence by its training data; --silence is for samplers over priors")
 
 
 def by_kind(description: ModelDescription) -> dict[str, Entry]:
@@ -130,12 +130,13 @@ def chosen(description: ModelDescription, wanted: str | None, own_priors: bool, 
     def fits(entry: Entry) -> bool:
         return needs_priors(entry, known) and not (added and is_learned(entry, known))
 
-    offered = {kind: entry for kind, entry in known.items() if not own_priors or fits(entry)}
-    if wanted is None and offered:
-        return next(iter(offered.values()))
-    if wanted in offered:
-        return offered[wanted]
+    fitting = {kind: entry for kind, entry in known.items() if not own_priors or fits(entry)}
+    if wanted is None and fitting:
+        return next(iter(fitting.values()))
+    if wanted in fitting:
+        return fitting[wanted]
     rule = ("that needs only priors " if added else "that uses priors ") if own_priors else ""
-    known_kinds = ", ".join(offered) or "none"
-    hint = did_you_mean(wanted, offered) if wanted else ""
+    known_kinds = ", ".join(f"{kind} ({FULL})" if kind == COMPOSITION else kind for kind in fitting) or "none"
+    names = [*fitting, *([FULL] if COMPOSITION in fitting else [])]
+    hint = did_you_mean(wanted, names) if wanted else ""
     raise InputError(f"model {name!r} has no posterior {rule}of kind {wanted or 'any'!r}; it has {known_kinds}{hint}")

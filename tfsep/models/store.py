@@ -23,9 +23,9 @@ from tfsep import priors as prior_kinds
 from tfsep.errors import InputError
 from tfsep.models import stages, weights
 from tfsep.models.listing import describe, find_model, label, model_names, models_folder
+from tfsep.models.request import prior_entry, select
 from tfsep.models.schema import FORMAT, MODEL_FILE, SOURCE_SUBSET, Entry, ModelDescription, write_description
-from tfsep.models.selection import prior_entry, select
-from tfsep.models.subset import load_subset
+from tfsep.models.source_subset import load_subset
 from tfsep.posteriors.base import Posterior
 from tfsep.posteriors.kinds import LEARNED
 from tfsep.priors.base import Prior
@@ -108,7 +108,7 @@ def load_model(
         seconds: length of a segment in place of the model's own, for a learned posterior
             (:mod:`tfsep.models.segment_length`).
         silence: probability that each source is absent, in place of what samplers were built with.
-        without: sources of the model that the mixtures do not have (:mod:`tfsep.models.subset`).
+        without: sources of the model that the mixtures do not have (:mod:`tfsep.models.source_subset`).
 
     Raises:
         InputError: for anything that is missing, unknown or does not fit together.
@@ -136,8 +136,8 @@ def load_learned(model: Posterior, name: str | Path) -> None:
     """
     description = describe(folder := find_model(name))
     found = stages.by_kind(description).get(model.kind)
-    if (has := len(description["sources"])) != model.num_sources:
-        raise InputError(f"model {str(name)!r} is no start for {model.num_sources} sources, it has {has}")
+    if (has := len(description["sources"])) != (wanted := model.num_sources):
+        raise InputError(f"model {str(name)!r} cannot initialise a posterior of {wanted} sources: it has {has}")
     if found is None or "weights" not in found:
         raise InputError(f"model {str(name)!r} has no learned posterior of kind {model.kind!r} to start from")
     weights.load(model, folder / found["weights"], leading=True)

@@ -18,7 +18,7 @@ from tfsep import mixing
 from tfsep.axes import Nats, Seed, Sigma, Sources, TensorLike, Waves
 from tfsep.errors import InputError
 from tfsep.posteriors.base import Posterior, answers_each, denoise_each, events_of, wave_priors
-from tfsep.posteriors.schedule import warm
+from tfsep.posteriors.noise_schedule import warm
 from tfsep.priors.base import Prior
 from tfsep.runtime import progress
 from tfsep.runtime.graph_memory import bytes_held

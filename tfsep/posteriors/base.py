@@ -141,7 +141,7 @@ def needs_score(kind: str, priors: Sequence[Prior]) -> None:
         if not prior.has_score:
             rule = f"posterior {kind!r} follows scores of noised densities"
             learned = f"prior {prior.kind!r} learned to denoise among other sounds (background)"
-            raise InputError(f"{rule}, and {learned}; posterior 'gibbs' takes it")
+            raise InputError(f"{rule}, and {learned}; use posterior 'gibbs'")
 
 
 def needs_log_prob(kind: str, what: str, priors: Sequence[Prior]) -> None:

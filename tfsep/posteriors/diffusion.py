@@ -30,7 +30,7 @@ from tfsep.axes import Sigma, Sources, Waves
 from tfsep.errors import InputError
 from tfsep.posteriors.annealed import Annealed, AnnealingSettings
 from tfsep.posteriors.base import needs_score
-from tfsep.posteriors.schedule import karras
+from tfsep.posteriors.noise_schedule import karras
 from tfsep.priors.base import Prior
 from tfsep.runtime.stateless_random import fold, normal, shape_of, split
 

@@ -29,7 +29,7 @@ from tfsep.errors import InputError
 from tfsep.posteriors import gibbs_sweep
 from tfsep.posteriors.annealed import Annealed, AnnealingSettings, log_prob_of_all
 from tfsep.posteriors.base import needs_log_prob, residual_energy
-from tfsep.posteriors.schedule import geometric
+from tfsep.posteriors.noise_schedule import geometric
 from tfsep.priors.base import Prior
 from tfsep.runtime.stateless_random import fold, is_portable
 

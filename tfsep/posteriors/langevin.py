@@ -32,7 +32,7 @@ from tfsep.axes import Nats, Sigma, Sources, Waves
 from tfsep.errors import InputError
 from tfsep.posteriors.annealed import Annealed, AnnealingSettings, log_prob_of_all
 from tfsep.posteriors.base import needs_log_prob, needs_score
-from tfsep.posteriors.schedule import geometric
+from tfsep.posteriors.noise_schedule import geometric
 from tfsep.priors.base import Prior
 from tfsep.runtime.stateless_random import fold, normal, shape_of, split, uniform
 

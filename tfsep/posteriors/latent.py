@@ -26,7 +26,7 @@ from tfsep.axes import Sources, Waves
 from tfsep.errors import InputError
 from tfsep.posteriors.annealed import Annealed, AnnealingSettings
 from tfsep.posteriors.base import events_of
-from tfsep.posteriors.schedule import geometric
+from tfsep.posteriors.noise_schedule import geometric
 from tfsep.priors.base import Prior
 from tfsep.runtime.stateless_random import fold
 

@@ -12,10 +12,10 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, cast
 
 from tfsep.errors import InputError
-from tfsep.parameters import described_parameters, did_you_mean, keyword_parameters, refuse_unknown
 from tfsep.posteriors.base import Posterior
 from tfsep.posteriors.kinds import COMPOSITION, LEARNED, kept
 from tfsep.priors.base import Prior
+from tfsep.signatures import described_parameters, did_you_mean, keyword_parameters, refuse_unknown
 
 if TYPE_CHECKING:
     from tfsep.posteriors.annealed import Annealed

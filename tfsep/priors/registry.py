@@ -9,7 +9,6 @@ from tfsep.audio import front_end as front_ends
 from tfsep.audio.front_end import FrontEnd
 from tfsep.axes import Settings
 from tfsep.errors import InputError
-from tfsep.parameters import described_parameters, did_you_mean, keyword_parameters, refuse_unknown
 from tfsep.priors.base import Prior
 from tfsep.priors.closed_form import ClosedForm
 from tfsep.priors.denoiser import DenoiserSettings
@@ -27,6 +26,7 @@ from tfsep.priors.template import TemplatePrior
 from tfsep.priors.template import learn as learn_templates
 from tfsep.priors.wavetable.learning import learn as learn_wavetable
 from tfsep.priors.wavetable.prior import WavetablePrior
+from tfsep.signatures import described_parameters, did_you_mean, keyword_parameters, refuse_unknown
 
 #: Kinds whose settings are a dataclass that builds the prior.
 NETWORK_KINDS: dict[str, type[FlowSettings] | type[DenoiserSettings]] = {

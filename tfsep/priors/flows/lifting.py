@@ -36,12 +36,12 @@ from tfsep.axes import Settings
 from tfsep.bijectors.squeeze import squeezed_shape
 from tfsep.networks.spectral_gain import SpectralGain
 from tfsep.networks.spectrogram_dense import SpectrogramDense
-from tfsep.parameters import keyword_parameters, refuse_unknown
 from tfsep.priors.flows.conditioners import NetworkSettings, network_arguments, network_dtype
 from tfsep.priors.flows.flow_layers import FlowLayer, MultiscaleLayer, NetworkFactory, SequenceLayer, SqueezeLayer
 from tfsep.priors.flows.glow import glow_steps
 from tfsep.priors.flows.multiscale import first_factors
 from tfsep.priors.flows.settings import FlowSettings
+from tfsep.signatures import keyword_parameters, refuse_unknown
 
 #: What predicts one half from the other, by the number of spatial axes.
 PREDICTORS: dict[int, tuple[str, type[keras.layers.Layer]]] = {

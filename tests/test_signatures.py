@@ -6,7 +6,7 @@ import inspect
 
 import pytest
 
-from tfsep import parameters
+from tfsep import signatures
 from tfsep.errors import InputError
 
 
@@ -29,7 +29,7 @@ class Example:
 
 @pytest.fixture
 def found() -> dict[str, inspect.Parameter]:
-    return parameters.keyword_parameters(Example)
+    return signatures.keyword_parameters(Example)
 
 
 def test_parameters_are_keywords_with_annotation_and_default(found: dict[str, inspect.Parameter]) -> None:
@@ -40,11 +40,11 @@ def test_parameters_are_keywords_with_annotation_and_default(found: dict[str, in
 
 
 def test_names_can_be_left_out() -> None:
-    assert list(parameters.keyword_parameters(Example, without=("width",))) == ["depth", "rate"]
+    assert list(signatures.keyword_parameters(Example, without=("width",))) == ["depth", "rate"]
 
 
 def test_descriptions_stand_on_one_line() -> None:
-    assert parameters.described_parameters(Example) == {
+    assert signatures.described_parameters(Example) == {
         "width": "of the network, in channels and layers.",
         "depth": "of the network, in channels and layers.",
         "rate": "in Hz: of the file.",
@@ -54,24 +54,24 @@ def test_descriptions_stand_on_one_line() -> None:
 
 def test_attributes_are_read_like_arguments() -> None:
     documented = type("Settings", (), {"__doc__": "Some settings.\n\nAttributes:\n    sigma: of the noise.\n"})
-    assert parameters.described_parameters(documented) == {"sigma": "of the noise."}
+    assert signatures.described_parameters(documented) == {"sigma": "of the noise."}
 
 
 def test_without_a_docstring_nothing_is_described() -> None:
     def bare() -> None: ...
 
-    assert parameters.described_parameters(bare) == {}
+    assert signatures.described_parameters(bare) == {}
 
 
 def test_the_nearest_name_is_offered() -> None:
     with pytest.raises(InputError, match="^prior 'glow' has no parameter 'num_stepz'; did you mean 'num_steps'[?]$"):
-        parameters.refuse_unknown("prior 'glow'", ["width", "num_stepz"], {"width", "num_steps"})
+        signatures.refuse_unknown("prior 'glow'", ["width", "num_stepz"], {"width", "num_steps"})
 
 
 def test_a_name_like_no_other_is_refused_plainly() -> None:
     with pytest.raises(InputError, match="^prior 'glow' has no parameter 'qqq'$"):
-        parameters.refuse_unknown("prior 'glow'", ["qqq"], {"width", "num_steps"})
+        signatures.refuse_unknown("prior 'glow'", ["qqq"], {"width", "num_steps"})
 
 
 def test_known_names_pass() -> None:
-    parameters.refuse_unknown("prior 'glow'", ["width"], {"width"})
+    signatures.refuse_unknown("prior 'glow'", ["width"], {"width"})

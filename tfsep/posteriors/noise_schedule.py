@@ -1,4 +1,7 @@
-"""Noise schedules of annealed samplers."""
+"""Noise schedules of annealed samplers.
+
+Levels enter the chains in :mod:`tfsep.posteriors.annealed` (``denoised``, ``scores``).
+"""
 
 from __future__ import annotations
 

@@ -13,7 +13,7 @@ from tfsep.errors import InputError
 from tfsep.models import stages
 from tfsep.models.listing import describe, find_model
 from tfsep.models.schema import Entry, ModelDescription
-from tfsep.models.subset import mean_gains, without_sources
+from tfsep.models.source_subset import mean_gains, without_sources
 from tfsep.posteriors.kinds import ITERATIONS
 
 
@@ -93,13 +93,13 @@ def select(
 
 def _check_priors(folder: Path, priors: Mapping[str, tuple[str | Path, str]]) -> None:
     """Refuse priors that their models do not have, or that are at different sample rates."""
+    for where, source in priors.values():
+        prior_entry(where, source)
     folders = dict.fromkeys([folder, *(where for where, _ in priors.values())])
     rates = {where: describe(where)["sample_rate"] for where in folders}
     if len(set(rates.values())) > 1:
         found = ", ".join(f"{rate} Hz ({where})" for where, rate in rates.items())
         raise InputError(f"the priors of one model must be at its own sample rate, got {found}")
-    for where, source in priors.values():
-        prior_entry(where, source)
 
 
 def prior_entry(name: str | Path, source: str) -> Entry:
