@@ -40,8 +40,12 @@ def gain_vector(num_sources: int, gains: Sequence[float] | None = None) -> tuple
     return values
 
 
-def _column(sources: tf.Tensor, gains: Sequence[float] | None) -> tf.Tensor:
-    """Return the gains as a (source, 1) column that multiplies ``sources``."""
+def gain_column(sources: tf.Tensor, gains: Sequence[float] | None) -> tf.Tensor:
+    """Return the gains as a (source, 1) column that multiplies sources (..., source, time), of their dtype.
+
+    Raises:
+        ValueError: if the number of sources is not static, or the gains do not fit it.
+    """
     num_sources = sources.shape[-2]
     if num_sources is None:
         raise ValueError("the source axis (second from the end) must have a static size")
@@ -62,7 +66,7 @@ def _scale(gamma: TensorLike, dtype: tf.DType) -> tf.Tensor:
 def mix(sources: TensorLike, gains: Sequence[float] | None = None) -> Waves:
     """Return the noiseless mixture sum_k a_k s_k: (..., source, time) -> (..., time)."""
     sources = tf.convert_to_tensor(sources)
-    return tf.reduce_sum(_column(sources, gains) * sources, axis=-2)
+    return tf.reduce_sum(gain_column(sources, gains) * sources, axis=-2)
 
 
 def residual(mixture: TensorLike, sources: TensorLike, gains: Sequence[float] | None = None) -> Waves:
@@ -98,7 +102,7 @@ def gradient(
     """
     mixture, sources = _as_tensors(mixture, sources)
     error = residual(mixture, sources, gains)[..., tf.newaxis, :]
-    return _column(sources, gains) * error / _scale(gamma, sources.dtype) ** 2
+    return gain_column(sources, gains) * error / _scale(gamma, sources.dtype) ** 2
 
 
 def project(mixture: TensorLike, sources: TensorLike, gains: Sequence[float] | None = None) -> Sources:
@@ -110,7 +114,7 @@ def project(mixture: TensorLike, sources: TensorLike, gains: Sequence[float] | N
     mean it adds the residual m - mean(s) to every source.
     """
     mixture, sources = _as_tensors(mixture, sources)
-    column = _column(sources, gains)
+    column = gain_column(sources, gains)
     error = residual(mixture, sources, gains)[..., tf.newaxis, :]
     return sources + column * error / tf.reduce_sum(column**2)
 
@@ -121,5 +125,5 @@ def project_tangent(direction: TensorLike, gains: Sequence[float] | None = None)
     .. math:: g_k \leftarrow g_k - a_k \frac{\sum_j a_j g_j}{\lVert a \rVert^2}
     """
     direction = tf.convert_to_tensor(direction)
-    column = _column(direction, gains)
+    column = gain_column(direction, gains)
     return direction - column * mix(direction, gains)[..., tf.newaxis, :] / tf.reduce_sum(column**2)

@@ -1,4 +1,4 @@
-"""Requests that need no model are answered before TensorFlow is imported, each in a process of its own."""
+"""Requests that need no model are handled before TensorFlow is imported, each in a process of its own."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ REPOSITORY = Path(__file__).resolve().parents[2]
 LIBRARIES = ("tensorflow", "keras", "tf_keras", "tensorflow_probability", "scipy", "librosa")
 
 
-def answer(folder: Path, command: str, *arguments: str) -> tuple[int, str, str, list[str]]:
+def run(folder: Path, command: str, *arguments: str) -> tuple[int, str, str, list[str]]:
     """Run a command in ``folder``; return its exit code, stdout, stderr and the slow libraries that it imported."""
     code = (
         f"import sys\nfrom tfsep.cli import {command.replace('-', '_')} as command\ncode = command.main(sys.argv[1:])\n"
@@ -33,7 +33,7 @@ def answer(folder: Path, command: str, *arguments: str) -> tuple[int, str, str, 
 
 
 def test_bundled_models_are_listed(tmp_path: Path) -> None:
-    code, out, err, imported = answer(tmp_path, "separate", "--list_models")
+    code, out, err, imported = run(tmp_path, "separate", "--list_models")
     assert (code, err, imported) == (0, "", [])
     assert "songs: drums, bass, other, vocals; 22050 Hz" in out.splitlines()
 
@@ -70,11 +70,11 @@ def test_bundled_models_are_listed(tmp_path: Path) -> None:
     ],
 )
 def test_a_request_that_cannot_be_met(tmp_path: Path, command: str, arguments: list[str], complaint: str) -> None:
-    code, out, err, imported = answer(tmp_path, command, *arguments)
+    code, out, err, imported = run(tmp_path, command, *arguments)
     assert (code, out, imported) == (2, "", [])
     assert err.startswith("error: ") and complaint in err and "\n" not in err
     assert list(tmp_path.iterdir()) == []
 
 
 def test_an_input_that_is_not_there(tmp_path: Path) -> None:
-    assert answer(tmp_path, "separate", "x.wav") == (1, "", "error: x.wav: no such file", [])
+    assert run(tmp_path, "separate", "x.wav") == (1, "", "error: x.wav: no such file", [])

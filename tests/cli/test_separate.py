@@ -188,7 +188,7 @@ def test_a_way_out_of_the_output_folder_is_refused(run: Separate, tmp_path: Path
         (["x.wav", "--filename=../{stem}"], "--filename must name files below the output folder, got '../{stem}'"),
         (["x.wav", "--filename=/{stem}"], "--filename must name files below the output folder, got '/{stem}'"),
         (["x.wav", "--report", "--output=-", "--source=bass"], "--report writes a page beside the stems"),
-        (["x.wav", "--references=."], "--references is for the scores of --report, which is not given"),
+        (["x.wav", "--references=."], "--references is for the metrics of --report, which is not given"),
         (["x.wav", "--report", "--references=no"], "--references must be a folder, got 'no'"),
         (["x.wav", "--report", "--report_seconds=601"], "--report_seconds must be above 0 and at most 600, got 601"),
         (["x.wav", "--format=flac", "--bits=32f"], "--bits must be one of 24, 16 for flac, got 32f"),

@@ -74,7 +74,7 @@ LINES = {
     "corrected": [TINY, "--gin_param=train.names = ()", "--save_dir=corrected"],
 }
 
-Answer = tuple[int, str, str]
+Outcome = tuple[int, str, str]
 
 
 @pytest.fixture(scope="module")
@@ -95,25 +95,25 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def answers(folder: Path) -> dict[str, Answer]:
+def outcomes(folder: Path) -> dict[str, Outcome]:
     """Exit code, stdout and stderr of each command line."""
     command = [sys.executable, "-c", DRIVER, str(GAUSSIAN), json.dumps(list(LINES.values()))]
     surroundings = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
     done = subprocess.run(command, cwd=folder, env=surroundings, capture_output=True, text=True, check=True)
-    return {name: tuple(answer) for name, answer in zip(LINES, json.loads(done.stdout), strict=True)}
+    return {name: tuple(outcome) for name, outcome in zip(LINES, json.loads(done.stdout), strict=True)}
 
 
-def one_line(answer: Answer, code: int, *parts: str) -> None:
+def one_line(outcome: Outcome, code: int, *parts: str) -> None:
     """Assert an exit code and an error of one line that names all the parts."""
-    assert answer[0] == code, answer
-    assert answer[1] == ""
-    assert answer[2].startswith("error: ") and answer[2].count("\n") == 1, answer[2]
+    assert outcome[0] == code, outcome
+    assert outcome[1] == ""
+    assert outcome[2].startswith("error: ") and outcome[2].count("\n") == 1, outcome[2]
     for part in parts:
-        assert part in answer[2]
+        assert part in outcome[2]
 
 
-def test_a_first_run_prints_a_line_per_model(answers: dict[str, Answer]) -> None:
-    code, out, err = answers["first"]
+def test_a_first_run_prints_a_line_per_model(outcomes: dict[str, Outcome]) -> None:
+    code, out, err = outcomes["first"]
     assert code == 0, err
     assert [line.split(", loss ")[0] for line in out.splitlines()] == [
         "runs/tiny/one: 30 steps",
@@ -122,15 +122,15 @@ def test_a_first_run_prints_a_line_per_model(answers: dict[str, Answer]) -> None
     assert "nats_per_dim" in out and "30/30" in err
 
 
-def test_the_configuration_is_there_before_the_first_step(answers: dict[str, Answer]) -> None:
-    lines = int(answers["first"][2].split("one at ")[1].split()[0])
+def test_the_configuration_is_there_before_the_first_step(outcomes: dict[str, Outcome]) -> None:
+    lines = int(outcomes["first"][2].split("one at ")[1].split()[0])
     assert lines > GIN.count("\n")
 
 
 @pytest.mark.parametrize("name", ["again", "free setting"])
-def test_a_finished_model_is_not_trained_again(answers: dict[str, Answer], name: str) -> None:
-    assert answers[name][:2] == answers["first"][:2]
-    assert "30/30" not in answers[name][2]
+def test_a_finished_model_is_not_trained_again(outcomes: dict[str, Outcome], name: str) -> None:
+    assert outcomes[name][:2] == outcomes["first"][:2]
+    assert "30/30" not in outcomes[name][2]
 
 
 @pytest.mark.parametrize(
@@ -152,12 +152,12 @@ def test_a_finished_model_is_not_trained_again(answers: dict[str, Answer], name:
         ("negative", 2, ["fit.num_steps must be a whole number of at least 1, got -3"]),
     ],
 )
-def test_a_refusal_is_one_line(answers: dict[str, Answer], name: str, code: int, parts: list[str]) -> None:
-    one_line(answers[name], code, *parts)
+def test_a_refusal_is_one_line(outcomes: dict[str, Outcome], name: str, code: int, parts: list[str]) -> None:
+    one_line(outcomes[name], code, *parts)
 
 
-def test_starting_over_leaves_only_the_new_run(answers: dict[str, Answer], folder: Path) -> None:
-    assert answers["start over"][0] == 0
+def test_starting_over_leaves_only_the_new_run(outcomes: dict[str, Outcome], folder: Path) -> None:
+    assert outcomes["start over"][0] == 0
     run = folder / "runs" / "tiny"
     assert sorted(path.name for path in run.iterdir()) == ["config.gin", "one", "run.json"]
     assert json.loads((run / "one" / "task.json").read_text())["seed"] == 1
@@ -165,11 +165,11 @@ def test_starting_over_leaves_only_the_new_run(answers: dict[str, Answer], folde
     assert "fit.num_steps = 30" in config and "fit.ema_decay = 0.999" in config, "defaults in use are there too"
 
 
-def test_where_nothing_was_trained_another_configuration_may_start(answers: dict[str, Answer]) -> None:
-    assert answers["corrected"][0] == 0, answers["corrected"]
+def test_where_nothing_was_trained_another_configuration_may_start(outcomes: dict[str, Outcome]) -> None:
+    assert outcomes["corrected"][0] == 0, outcomes["corrected"]
 
 
-def test_refused_folders_are_left_as_they_were(answers: dict[str, Answer], folder: Path) -> None:
+def test_refused_folders_are_left_as_they_were(outcomes: dict[str, Outcome], folder: Path) -> None:
     assert [path.name for path in (folder / "taken").iterdir()] == ["config.gin"]
     assert (folder / "taken" / "config.gin").read_text() == "mine"
     assert (folder / "broken" / "run.json").read_text() == "{"

@@ -59,7 +59,7 @@ def test_the_choice_is_printed_and_stored() -> None:
     said = str(choice)
     assert said.startswith("composition: masks ") and said.endswith("validation mixtures; keeps masks > gibbs")
     entry = stage_selection.kept_entry({"kind": "composition", "stages": ["masks"]}, choice)
-    assert entry == {"kind": "composition", "stages": ["masks"], "keep": 2, "scores": list(choice.si_sdri)}
+    assert entry == {"kind": "composition", "stages": ["masks"], "keep": 2, "validation_si_sdri": list(choice.si_sdri)}
 
 
 def test_what_cannot_be_measured_counts_nothing() -> None:

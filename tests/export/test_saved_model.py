@@ -1,4 +1,4 @@
-"""The SavedModel answers as the separator does, where tfsep cannot be imported."""
+"""The SavedModel returns what the separator returns, where tfsep cannot be imported."""
 
 from __future__ import annotations
 
@@ -40,12 +40,12 @@ import tensorflow as tf
 
 loaded = tf.saved_model.load(sys.argv[1])
 serve = loaded.signatures["serving_default"]
-answers = {}
+results = {}
 with np.load(sys.argv[2]) as waveforms:
     for name, waveform in waveforms.items():
         for source, stem in serve(waveform=tf.constant(waveform)).items():
-            answers[f"{name}/{source}"] = stem.numpy()
-np.savez(sys.argv[3], **answers)
+            results[f"{name}/{source}"] = stem.numpy()
+np.savez(sys.argv[3], **results)
 print(json.dumps([list(serve.structured_input_signature[1]), sorted(serve.structured_outputs)]))
 """
 
@@ -133,11 +133,11 @@ def test_same_answer_where_tfsep_cannot_be_imported(
     )
     assert finished.returncode == 0, finished.stderr
     assert json.loads(finished.stdout.splitlines()[-1]) == [["waveform"], sorted(amortised.sources)]
-    with np.load(tmp_path / "stems.npz") as answers:
+    with np.load(tmp_path / "stems.npz") as results:
         for name, waveform in waveforms.items():
             for source, stem in stems_of(amortised, waveform).items():
-                np.testing.assert_allclose(answers[f"{name}/{source}"], stem, atol=1e-4)
-            total = sum(answers[f"{name}/{source}"] for source in amortised.sources)
+                np.testing.assert_allclose(results[f"{name}/{source}"], stem, atol=1e-4)
+            total = sum(results[f"{name}/{source}"] for source in amortised.sources)
             np.testing.assert_allclose(total, waveform, atol=1e-5)
 
 
@@ -145,9 +145,9 @@ def test_random_posterior_answers_as_seed_zero(waveforms: dict[str, np.ndarray],
     separator = separator_around(NoisyHalves())
     loaded = tf.saved_model.load(str(saved_model.export(separator, tmp_path)))
     for waveform in waveforms.values():
-        answer = loaded.signatures["serving_default"](waveform=tf.constant(waveform))
+        result = loaded.signatures["serving_default"](waveform=tf.constant(waveform))
         for source, stem in stems_of(separator, waveform).items():
-            np.testing.assert_allclose(answer[source], stem, atol=1e-4)
+            np.testing.assert_allclose(result[source], stem, atol=1e-4)
 
 
 def test_versions_count_up_and_nothing_else_is_left(tmp_path: Path) -> None:

@@ -59,6 +59,14 @@ def test_the_former_name_of_a_source_subset_is_read(models_folder: Path) -> None
     assert listing.describe("two")["posteriors"][0][schema.SOURCE_SUBSET] == {"num_sources": 3, "indices": [0, 2]}
 
 
+def test_the_former_name_of_the_validation_metric_is_read(models_folder: Path) -> None:
+    entry = {"kind": "composition", "stages": ["amortised"], "scores": [7.5], "keep": 1}  # alias
+    posteriors = [*DESCRIPTION["posteriors"], entry]  # type: ignore[misc]
+    (models_folder / "two" / "model.json").write_text(json.dumps({**DESCRIPTION, "posteriors": posteriors}))
+    found = listing.describe("two")["posteriors"][2]
+    assert found == {"kind": "composition", "stages": ["amortised"], "validation_si_sdri": [7.5], "keep": 1}
+
+
 def test_a_description_is_written_as_it_is_read(models_folder: Path) -> None:
     description = listing.describe("one")
     schema.write_description(models_folder / "copy", description)

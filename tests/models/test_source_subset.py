@@ -49,8 +49,8 @@ def test_the_masks_that_stay_share_what_went_to_the_others(tmp_path: Path) -> No
     every = masks([network(features) for network in whole.networks])
     found = masks([network(features) for network in model.posterior.networks])
     np.testing.assert_allclose(found, every[:, [0, 2]] / every[:, [0, 2]].sum(1, keepdims=True), rtol=1e-4)
-    answer = model.posterior.sample(mixture(), 1, (0, 0)).numpy()
-    np.testing.assert_allclose(answer[0].mean(1), mixture(), atol=1e-5)
+    estimate = model.posterior.sample(mixture(), 1, (0, 0)).numpy()
+    np.testing.assert_allclose(estimate[0].mean(1), mixture(), atol=1e-5)
     assert model.posterior.temperature == (0.5, 2.0)
 
 
@@ -89,5 +89,5 @@ def test_what_cannot_be_left_out(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="a prior was given for 'sine', which is to be left out"):
         load_model(folder, priors={"sine": folder}, without=["sine"])
     write(tmp_path / "refined", refine={"block": 4, "width": 8, "num_layers": 1})
-    with pytest.raises(InputError, match="no source can be left out of a posterior with a waveform stage"):
+    with pytest.raises(InputError, match="no source can be left out of a posterior with a waveform refinement"):
         load_model(tmp_path / "refined", without=["sine"])

@@ -1,4 +1,4 @@
-"""The waveform stage: silent at first, it sees as far as its dilations in blocks, and its settings make it again."""
+"""Waveform refinement: silent at first, it sees as far as its dilations in blocks, and its settings make it again."""
 
 from __future__ import annotations
 

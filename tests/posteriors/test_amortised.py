@@ -97,7 +97,7 @@ def test_the_mean_of_draws_is_the_answer_itself(num_samples: int) -> None:
     posterior, mixture = make(), noise_tensor(2, SEGMENT)
     drawn = posterior.sample(mixture, num_samples, (0, 0)).numpy()
     np.testing.assert_allclose(drawn.mean(0), posterior.sample(mixture, 1, (0, 0))[0], atol=2e-5)
-    # Each is as far from the answer as one draw alone would be.
+    # Each is as far from the estimate as one draw alone would be.
     alone = np.std(posterior.sample(mixture, 2000, (5, 5)).numpy(), axis=0)
     assert np.sqrt(np.mean(drawn.std(0) ** 2)) == pytest.approx(np.sqrt(np.mean(alone**2)), rel=0.15)
 

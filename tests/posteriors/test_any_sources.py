@@ -78,7 +78,7 @@ def test_quiet_sources_see_more_noise() -> None:
     ("kind", "settings", "rule"),
     [
         ("stochastic_gibbs", {"num_sweeps": 0}, "num_sweeps must be at least 1, got 0"),
-        ("stochastic_gibbs", {"smallest_sigma": 0.011, "gains": (1.0, 7.0)}, "0.01..inf .*knows, got 0.007"),
+        ("stochastic_gibbs", {"smallest_sigma": 0.011, "gains": (1.0, 7.0)}, "0.01..inf .*supports, got 0.007"),
         ("latent", {"update": "guess"}, "update must be one of optimise, sample, got 'guess'"),
         ("latent", {"num_steps": 0}, "num_steps must be at least 1 and step_size in 0..2, got 0 and 0.05"),
         ("latent", {"step_size": 2.0}, "num_steps must be at least 1 and step_size in 0..2, got 50 and 2"),

@@ -1,4 +1,4 @@
-"""Compositions: each stage starts at the answer before it, a prefix is kept, and a choice needs no truth."""
+"""Compositions: each stage starts at the estimate before it, a prefix is kept, and a choice needs no truth."""
 
 from __future__ import annotations
 
@@ -39,13 +39,13 @@ def mixture(num: int = 3) -> tf.Tensor:
 def test_each_stage_starts_where_the_one_before_it_ended() -> None:
     stages = [Add(1.0), Add(0.5), Add(0.25)]
     composition = Composition(stages)
-    answers = composition.answers(mixture(), (0, 0))
+    estimates = composition.estimates_of_stages(mixture(), (0, 0))
     expected = np.stack([mixture() + 1.0, mixture() - 1.0], axis=1)
-    np.testing.assert_allclose(answers[0], expected)
-    np.testing.assert_array_equal(stages[1].seen[0][0], answers[0])
-    np.testing.assert_array_equal(stages[2].seen[0][0], answers[1])
+    np.testing.assert_allclose(estimates[0], expected)
+    np.testing.assert_array_equal(stages[1].seen[0][0], estimates[0])
+    np.testing.assert_array_equal(stages[2].seen[0][0], estimates[1])
     assert stages[0].seen[0][0] is None and len({seen[1] for stage in stages for seen in stage.seen}) == 3
-    np.testing.assert_array_equal(composition.sample(mixture(), 1, (0, 0))[0], answers[2])
+    np.testing.assert_array_equal(composition.sample(mixture(), 1, (0, 0))[0], estimates[2])
 
 
 def test_draws_are_those_of_the_last_stage_from_the_same_start() -> None:
@@ -87,12 +87,12 @@ def test_each_mixture_takes_the_estimate_of_highest_density_or_smallest_residual
     composition = Composition([Add(1.0), Add(0.5)], choice=choice, choice_sigma=0.3, priors=flat)
     quiet = tf.zeros((2, 4))
     found = composition.sample(quiet, 1, (0, 0), start=start)[0]
-    answers = composition.answers(quiet, (0, 0), start)
+    estimates = composition.estimates_of_stages(quiet, (0, 0), start)
     if choice == "density":
-        np.testing.assert_array_equal(found[0], answers[0][0])
-        np.testing.assert_array_equal(found[1], answers[1][1])
-    criteria = np.stack([composition.criterion(quiet, answer) for answer in answers])
-    np.testing.assert_array_equal(found, [answers[best][k] for k, best in enumerate(criteria.argmax(0))])
+        np.testing.assert_array_equal(found[0], estimates[0][0])
+        np.testing.assert_array_equal(found[1], estimates[1][1])
+    criteria = np.stack([composition.criterion(quiet, estimate) for estimate in estimates])
+    np.testing.assert_array_equal(found, [estimates[best][k] for k, best in enumerate(criteria.argmax(0))])
 
 
 def test_an_answer_that_is_not_finite_is_not_taken(coin_priors: Priors) -> None:
@@ -122,8 +122,10 @@ def test_described_stages_are_built_and_a_warm_sampler_corrects_its_start(coin_p
 
 def test_stages_that_are_not_used_are_not_built(coin_priors: Priors) -> None:
     broken = {"kind": "oracle"}
-    composition = posteriors.build("composition", None, stages=[Add(1.0), broken], keep=1, scores=[3.0, 1.0])
-    assert len(composition.stages) == 1 and composition.scores == (3.0, 1.0)
+    composition = posteriors.build(
+        "composition", None, stages=[Add(1.0), broken], keep=1, validation_si_sdri=[3.0, 1.0]
+    )
+    assert len(composition.stages) == 1 and composition.validation_si_sdri == (3.0, 1.0)
     with pytest.raises(InputError, match="got 'oracle'"):
         posteriors.build("composition", None, stages=[Add(1.0), broken])
 

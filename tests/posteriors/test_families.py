@@ -1,4 +1,4 @@
-"""Families of amortised posteriors: a flow's exact density, a waveform stage, temperatures."""
+"""Families of amortised posteriors: a flow's exact density, a waveform refinement, temperatures."""
 
 from __future__ import annotations
 
@@ -109,14 +109,14 @@ def test_every_weight_of_a_flow_and_a_refinement_learns() -> None:
     assert all(gradient is not None and np.abs(gradient).max() > 0 for gradient in gradients)
 
 
-def test_a_temperature_widens_the_draws_of_its_source_and_no_answer() -> None:
+def test_a_temperature_widens_the_draws_of_its_source_and_no_estimate() -> None:
     posterior, mixture = make(), noise_tensor(1, SEGMENT)
-    answer = posterior.sample(mixture, 1, (0, 0)).numpy()
+    estimate = posterior.sample(mixture, 1, (0, 0)).numpy()
     cold = posterior.sample(mixture, 2000, (0, 0)).numpy()
     posterior.temperature = (3.0, 3.0)
     try:
         hot = posterior.sample(mixture, 2000, (0, 0)).numpy()
-        np.testing.assert_array_equal(posterior.sample(mixture, 1, (0, 0)), answer)
+        np.testing.assert_array_equal(posterior.sample(mixture, 1, (0, 0)), estimate)
         np.testing.assert_allclose(hot - hot.mean(0), 3.0 * (cold - cold.mean(0)), atol=1e-3)
     finally:
         posterior.temperature = (1.0, 1.0)

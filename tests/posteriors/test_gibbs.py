@@ -120,12 +120,12 @@ def test_the_likeliest_of_the_restarts_is_kept() -> None:
 
 
 def test_every_chain_takes_the_sources_in_an_order_of_its_own() -> None:
-    """Sources that store their position: each is renewed once a sweep, in orders that differ between chains."""
+    """Sources that store their position: each is updated once a sweep, in orders that differ between chains."""
     positions = sweep_in_any_order(
         tf.zeros([64, 2]),
         tf.zeros([64, 3, 2]),
         (1.0, 1.0, 1.0),
-        lambda k, offered, position: tf.zeros_like(offered) + tf.cast(position, tf.float32),
+        lambda k, target, position: tf.zeros_like(target) + tf.cast(position, tf.float32),
         tf.constant([0, 1]),
     ).numpy()[..., 0]
     np.testing.assert_array_equal(np.sort(positions, axis=1), np.tile([0, 1, 2], (64, 1)))
@@ -134,17 +134,17 @@ def test_every_chain_takes_the_sources_in_an_order_of_its_own() -> None:
 
 @pytest.mark.parametrize("num_chains", [1, 3, 64])
 def test_groups_of_chains_renew_every_source_once(num_chains: int) -> None:
-    """Sources that become k + 1 times what they are offered, against the same by hand in every order."""
+    """Sources that become k + 1 times their targets, against the same by hand in every order."""
     gains, count = (0.5, 1.0, 2.0), [0]
     random = np.random.default_rng(0)
     mixture = random.normal(size=(num_chains, 4)).astype(np.float32)
     start = random.normal(size=(num_chains, 3, 4)).astype(np.float32)
 
-    def renew_all(offered: tf.Tensor) -> tf.Tensor:
+    def update_all(target: tf.Tensor) -> tf.Tensor:
         count[0] += 1
-        return offered * tf.constant([1.0, 2.0, 3.0])[:, tf.newaxis]
+        return target * tf.constant([1.0, 2.0, 3.0])[:, tf.newaxis]
 
-    found = sweep_in_groups(tf.constant(mixture), tf.constant(start), gains, renew_all, tf.constant([5, 6])).numpy()
+    found = sweep_in_groups(tf.constant(mixture), tf.constant(start), gains, update_all, tf.constant([5, 6])).numpy()
     assert count == [3]
     orders = set()
     for chain in range(num_chains):
@@ -183,9 +183,9 @@ def test_a_jacobi_sweep_is_its_formula(gaussian_priors: Priors) -> None:
     residual = mixture - np.einsum("k,bkt->bt", gains, start)
     moved = start.copy()
     for k, prior in enumerate(pair):
-        offered = start[:, k] + residual / gains[k]
+        target = start[:, k] + residual / gains[k]
         shrink = prior.covariance @ np.linalg.inv(prior.covariance + sigma**2 * np.eye(5))
-        moved[:, k] += damping * (prior.mean + (offered - prior.mean) @ shrink.T - start[:, k])
+        moved[:, k] += damping * (prior.mean + (target - prior.mean) @ shrink.T - start[:, k])
     expected = mixing.project(mixture, moved, gains)
     np.testing.assert_allclose(sampler.sample(mixture, 1, (4, 4))[0], expected, atol=2e-5)
 
@@ -201,10 +201,10 @@ def test_from_silence_a_source_is_first_offered_the_whole_mixture(gaussian_prior
     one_level = AnnealingSettings(largest_sigma=1.0, smallest_sigma=1.0, num_levels=1)
     posterior = Gibbs(built, None, one_level, update="jacobi", damping=1.0, num_restarts=1, beginning="silence")
     mixture = np.random.default_rng(2).normal(size=(3, posterior.segment)).astype(np.float32)
-    offered = posterior.num_sources * mixture[..., np.newaxis]
+    target = posterior.num_sources * mixture[..., np.newaxis]
     found = posterior.chains(mixture, 1, (0, 0))[0]
     for k, prior in enumerate(built):
-        np.testing.assert_allclose(found[:, k], prior.denoise(offered, 1.0)[..., 0], rtol=1e-4, atol=1e-5)
+        np.testing.assert_allclose(found[:, k], prior.denoise(target, 1.0)[..., 0], rtol=1e-4, atol=1e-5)
 
 
 def test_a_polish_follows_the_schedule(coin_priors: Priors) -> None:
@@ -241,9 +241,9 @@ def test_the_ends_of_the_priors_range_are_within_it(coin_priors: Priors, setting
         ({"polish_levels": -1}, "polish_levels at least 0, got 0.5, 4 and -1"),
         ({"num_levels": 0}, "at least one level, got .* 0 levels"),
         ({"largest_sigma": 0.01}, "0 < smallest <= largest .* got largest 0.01, smallest 0.1, 20 levels"),
-        ({"smallest_sigma": 0.001}, "must lie in the 0.01..8 that prior 'coin' knows, got 0.001..8"),
+        ({"smallest_sigma": 0.001}, "must lie in the 0.01..8 that prior 'coin' supports, got 0.001..8"),
         ({"polish_levels": 1, "polish_sigma": 0.001}, "must lie in the 0.01..8 .* got 0.001..8"),
-        ({"largest_sigma": 9.0}, "must lie in the 0.01..8 that prior 'coin' knows, got 0.1..9"),
+        ({"largest_sigma": 9.0}, "must lie in the 0.01..8 that prior 'coin' supports, got 0.1..9"),
         ({"gains": (1.0,)}, "posterior 'gibbs': one gain for each of the 2 sources is needed, got 1"),
         ({"num_chains": 3}, "posterior 'gibbs' has no parameter 'num_chains'"),
     ],

@@ -158,7 +158,7 @@ def test_the_figure_of_two_is_where_steps_blow_up(gaussian_priors: Priors, figur
         ({"num_steps": 0}, "num_steps must be at least 1, got 0"),
         ({"num_chains": 0}, "num_chains must be at least 1, got 0"),
         ({"num_levels": 0}, "at least one level, got .* 0 levels"),
-        ({"largest_sigma": 3.0}, "must lie in the 0.01..2 that prior 'coin' knows, got 0.01..3"),
+        ({"largest_sigma": 3.0}, "must lie in the 0.01..2 that prior 'coin' supports, got 0.01..3"),
         ({"smallest_sigma": 0.001, "delta": 1e-7}, "must lie in the 0.01..2 .* got 0.001..1"),
         ({"gains": (0.0, 1.0)}, "posterior 'langevin': gains must be finite and not zero"),
         ({"metropolis": True}, "Metropolis-adjusted step needs log-densities, and prior 'coin' has only a score"),

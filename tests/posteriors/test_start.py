@@ -60,5 +60,5 @@ def test_latents_begin_at_those_of_the_start() -> None:
 def test_an_amortised_posterior_takes_no_start() -> None:
     settings = {"network_settings": {"width": 4, "num_blocks": 1}}
     amortised = posteriors.build("amortised", num_sources=2, segment=8, **settings)
-    with pytest.raises(InputError, match="'amortised' answers in one pass and takes no start"):
+    with pytest.raises(InputError, match="'amortised' estimates in one pass and accepts no start"):
         amortised.sample(np.zeros((1, 8), np.float32), 1, (0, 0), start=np.zeros((1, 2, 8), np.float32))

@@ -1,20 +1,15 @@
-"""The spread of samples per time and per bin, and their mean on the mixture."""
+"""The spread of samples per bin."""
 
 from __future__ import annotations
 
 import numpy as np
 import pytest
 
-from tfsep import mixing
 from tfsep.errors import InputError
-from tfsep.posteriors.uncertainty import average, spread_over_bins, spread_over_time
+from tfsep.posteriors.uncertainty import spread_over_bins
 
 RNG = np.random.default_rng(0)
 SAMPLES = RNG.normal(size=(5, 2, 3, 32)).astype(np.float32)
-
-
-def test_the_spread_over_time_is_the_standard_deviation() -> None:
-    np.testing.assert_allclose(spread_over_time(SAMPLES), SAMPLES.std(0, ddof=1), rtol=1e-5)
 
 
 def test_the_spread_over_bins_finds_the_bin_that_differs() -> None:
@@ -29,14 +24,6 @@ def test_the_spread_over_bins_finds_the_bin_that_differs() -> None:
     np.testing.assert_allclose(white, np.sqrt(6.0), rtol=0.05)
 
 
-def test_the_average_is_the_projected_mean() -> None:
-    mixture, gains = RNG.normal(size=(2, 32)).astype(np.float32), (0.5, 1.0, -0.2)
-    found = average(mixture, SAMPLES, gains)
-    np.testing.assert_allclose(found, mixing.project(mixture, SAMPLES.mean(0), gains), atol=1e-6)
-    np.testing.assert_allclose(mixing.mix(found, gains), mixture, atol=1e-5)
-
-
-@pytest.mark.parametrize("spread", [spread_over_time, lambda samples: spread_over_bins(samples, 16, 8)])
-def test_one_sample_has_no_spread(spread: object) -> None:
+def test_one_sample_has_no_spread() -> None:
     with pytest.raises(InputError, match="needs at least two of them, got 1"):
-        spread(SAMPLES[:1])  # type: ignore[operator]
+        spread_over_bins(SAMPLES[:1], 16, 8)

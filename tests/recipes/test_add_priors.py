@@ -62,7 +62,9 @@ def test_a_refined_model_has_both_sets_and_keeps_what_wins(folders: Path, tmp_pa
     assert [entry["kind"] for entry in description["posteriors"]] == ["amortised", "composition", "gibbs"]
     composition = description["posteriors"][1]
     # Masks without training give the mixture's halves, which the ideal priors separate.
-    assert composition["keep"] == 2 and composition["scores"][1] > composition["scores"][0] + 1.0
+    assert (
+        composition["keep"] == 2 and composition["validation_si_sdri"][1] > composition["validation_si_sdri"][0] + 1.0
+    )
     assert load_model(folder).posterior.kind == "amortised"
     assert load_model(folder, "full").posterior.kind == "composition"
     assert prior_set.load(str(folder)).sources == NAMES

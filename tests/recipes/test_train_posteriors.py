@@ -73,8 +73,8 @@ def test_a_recipe_trains_by_the_bound_and_keeps_what_wins(
     assert "90 % intervals cover: sine" in said and "validation mixtures; keeps amortised" in said
     masks, composition = json.loads((tmp_path / "model" / "model.json").read_text())["posteriors"]
     assert len(masks["temperature"]) == 2 and min(masks["temperature"]) > 0
-    assert len(composition["scores"]) == 2 and composition["stages"][0] == "amortised"
-    assert composition["keep"] == 1 + int(np.argmax(composition["scores"]))
+    assert len(composition["validation_si_sdri"]) == 2 and composition["stages"][0] == "amortised"
+    assert composition["keep"] == 1 + int(np.argmax(composition["validation_si_sdri"]))
     mixture = np.random.default_rng(0).normal(size=(3, SEGMENT)).astype(np.float32)
     for keep in (1, 2):
         composition["keep"] = keep

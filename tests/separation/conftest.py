@@ -1,4 +1,4 @@
-"""Small posteriors whose answers are known, and separators around them."""
+"""Small posteriors whose estimates are known, and separators around them."""
 
 from __future__ import annotations
 

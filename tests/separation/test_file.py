@@ -56,11 +56,11 @@ def test_blocks_do_not_show(make_separator: MakeSeparator, tmp_path: Path, setti
     separator = make_separator(noise=0.2, settings=settings)
     waveform = song(2, 50001)
     path = write_wave(tmp_path / "song.wav", waveform, 11025)
-    answers = [separated(separator, path, block_seconds=seconds, num_samples=2)[2] for seconds in (0.013, 0.5, 60.0)]
+    estimates = [separated(separator, path, block_seconds=seconds, num_samples=2)[2] for seconds in (0.013, 0.5, 60.0)]
     called = separator(waveform, 11025, num_samples=2)
-    answers.append(np.stack([called["low"], called["high"]], axis=1))
-    for answer in answers[1:]:
-        np.testing.assert_allclose(answer, answers[0], atol=1e-4)
+    estimates.append(np.stack([called["low"], called["high"]], axis=1))
+    for estimate in estimates[1:]:
+        np.testing.assert_allclose(estimate, estimates[0], atol=1e-4)
 
 
 def test_a_part_of_a_file(make_separator: MakeSeparator, tmp_path: Path) -> None:

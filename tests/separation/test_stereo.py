@@ -37,7 +37,7 @@ def test_mid_and_side() -> None:
 def by_the_formula(stems: np.ndarray) -> np.ndarray:
     """The filter without its regularisation, bin by bin in complex128."""
     spectra = stft(tf.constant(stems, tf.float64), 2048, 512).numpy()
-    mixture, answer = spectra.sum(axis=0), np.zeros_like(spectra)
+    mixture, estimate = spectra.sum(axis=0), np.zeros_like(spectra)
     for bin_ in range(spectra.shape[-1]):
         y, x = spectra[..., bin_], mixture[..., bin_]
         spread = np.sqrt(np.mean(abs(y) ** 2, axis=1) * np.mean(abs(x) ** 2, axis=0))
@@ -46,8 +46,8 @@ def by_the_formula(stems: np.ndarray) -> np.ndarray:
             whole = sum(v * r for v, r in zip(spread[:, frame], place, strict=True))
             white = np.linalg.solve(whole, x[:, frame])
             for k, r in enumerate(place):
-                answer[k, :, frame, bin_] = spread[k, frame] * r @ white
-    return inverse_stft(tf.constant(answer), 2048, 512, length=stems.shape[-1]).numpy()
+                estimate[k, :, frame, bin_] = spread[k, frame] * r @ white
+    return inverse_stft(tf.constant(estimate), 2048, 512, length=stems.shape[-1]).numpy()
 
 
 @pytest.mark.parametrize("channels", [2, 3])

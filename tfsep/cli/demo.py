@@ -1,4 +1,4 @@
-"""Separate bundled input and score the stems: eight toy mixtures and ten seconds of a real song.
+"""Separate bundled input and measure the stems: eight toy mixtures and ten seconds of a real song.
 
 Writes the toy mixtures and all stems below OUTPUT and prints, for both, SI-SDR per source beside the mixture as the
 estimate and an ideal ratio mask. The songs model was trained on isolated stems of this song, and never on the song.

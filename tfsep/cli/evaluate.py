@@ -12,10 +12,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tfsep.atomic import write_json
-from tfsep.cli import runner
+from tfsep.cli import model_options, runner
 from tfsep.errors import InputError
-from tfsep.models.request import select
-from tfsep.separation.settings import SeparatorSettings
 
 if TYPE_CHECKING:
     from tqdm import tqdm
@@ -27,7 +25,6 @@ def parser() -> argparse.ArgumentParser:
     """Build the parser of the command's arguments."""
     parse = runner.Parser(prog="evaluate", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     add = parse.add_argument
-    add("--model", required=True, metavar="NAME|DIR", help="bundled or own model")
     add(
         "--data",
         required=True,
@@ -48,9 +45,6 @@ def parser() -> argparse.ArgumentParser:
         "--seed", type=int, default=0, metavar="N", help="random seed of toy mixtures and of the posterior (default: 0)"
     )
     add("--json", metavar="FILE", help="write the whole record to this file")
-    add("--posterior", metavar="NAME", help="kind of posterior, where the model has several")
-    add("--priors", action="append", default=[], metavar="SOURCE=DIR,...", help="priors in place of the model's")
-    add("--steps", type=int, metavar="N", help="number of steps of the posterior's iteration")
     add("--baselines", default="", metavar="NAME,...", help="measure slower baselines too: nmf, hpss, ica")
     add(
         "--calibration",
@@ -62,11 +56,7 @@ def parser() -> argparse.ArgumentParser:
         action="store_true",
         help="measure SDR, ISR, SIR and SAR too, medians of tracks (extra eval; slow)",
     )
-    add("--overlap", type=float, metavar="X", help="part of a segment that the next one shares, 0..0.9")
-    add("--stereo", metavar="MODE", help="how channels are separated: each, mid_side or wiener (default: the model's)")
-    add(
-        "--without", action="append", default=[], metavar="SOURCE", help="a source that no mixture contains; repeatable"
-    )
+    model_options.add_model_options(parse)
     return parse
 
 
@@ -78,22 +68,11 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _evaluate(argv: Sequence[str]) -> int:
     args = parser().parse_args(argv)
     _check(args)
-    priors = runner.parse_priors(args.priors)
-    chosen = select(args.model, args.posterior, priors, args.steps, without=args.without)
-    SeparatorSettings.of_model(chosen.description["settings"], args.overlap, stereo=args.stereo)
+    model_options.check_model_options(args)
     runner.start_tensorflow()
     with runner.quiet_stderr():
         from tfsep.evaluation import separation
-        from tfsep.separation.separator import Separator
-    separator = Separator.load(
-        args.model,
-        posterior=args.posterior,
-        priors=priors,
-        steps=args.steps,
-        overlap=args.overlap,
-        stereo=args.stereo,
-        without=args.without,
-    )
+    separator = model_options.load_separator(args)
     settings = separation.EvaluationSettings(
         data=args.data,
         split=args.split,
@@ -116,7 +95,7 @@ def _evaluate(argv: Sequence[str]) -> int:
 
 def _check(args: argparse.Namespace) -> None:
     """Refuse what cannot be right before TensorFlow is imported."""
-    for name, lowest in (("num_mixtures", 1), ("length", 1), ("steps", 1), ("seed", 0)):
+    for name, lowest in (("num_mixtures", 1), ("length", 1), ("seed", 0)):
         value = getattr(args, name)
         if value is not None and not lowest <= value < 2**31:
             raise InputError(f"--{name} must be at least {lowest} and below 2^31, got {value}")

@@ -10,28 +10,15 @@ import argparse
 import sys
 from collections.abc import Sequence
 
-from tfsep.cli import runner
-from tfsep.errors import InputError
-from tfsep.models.request import select
-from tfsep.separation.settings import SeparatorSettings
+from tfsep.cli import model_options, runner
 
 
 def parser() -> argparse.ArgumentParser:
     """Return the parser of the command's arguments."""
     parse = runner.Parser(prog="export", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     add = parse.add_argument
-    add("--model", required=True, metavar="NAME|DIR", help="bundled or own model")
-    add("--output", required=True, metavar="BASE", help="the folder that holds the versions")
-    add("--posterior", metavar="NAME", help="kind of posterior, where the model offers several")
-    add("--steps", type=int, metavar="N", help="steps of the posterior's iteration")
-    add("--overlap", type=float, metavar="X", help="part of a segment shared with the next one, 0..0.9")
-    add(
-        "--without",
-        action="append",
-        default=[],
-        metavar="SOURCE",
-        help="a source that the mixtures do not have; repeatable",
-    )
+    add("--output", required=True, metavar="BASE", help="folder of the versions")
+    model_options.add_model_options(parse, leave_out=("priors", "stereo"))
     return parse
 
 
@@ -43,17 +30,11 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _export(argv: Sequence[str]) -> int:
     """Check the arguments, then load the model and export it."""
     args = parser().parse_args(argv)
-    if args.steps is not None and args.steps < 1:
-        raise InputError(f"--steps must be at least 1, got {args.steps}")
-    chosen = select(args.model, args.posterior, steps=args.steps, without=args.without)
-    SeparatorSettings.of_model(chosen.description["settings"], args.overlap)
+    model_options.check_model_options(args)
     runner.start_tensorflow()
     with runner.quiet_stderr():
         from tfsep.export import saved_model
-        from tfsep.separation.separator import Separator
-    separator = Separator.load(
-        args.model, posterior=args.posterior, steps=args.steps, overlap=args.overlap, without=args.without
-    )
+    separator = model_options.load_separator(args)
     with runner.quiet_stderr():
         folder = saved_model.export(separator, args.output)
     print(folder)

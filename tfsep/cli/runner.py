@@ -177,18 +177,3 @@ def _exit_code(leave: SystemExit) -> int:
         return leave.code
     print(leave.code, file=sys.stderr)
     return TfsepError.exit_code
-
-
-def parse_priors(given: Sequence[str]) -> dict[str, str] | None:
-    """Read ``drums=DIR,bass=DIR`` (repeatable) as {source: folder}; None where nothing is given.
-
-    Raises:
-        InputError: for anything of another form.
-    """
-    priors: dict[str, str] = {}
-    for item in (item for text in given for item in text.split(",") if item):
-        source, sign, folder = item.partition("=")
-        if not (source and sign and folder):
-            raise InputError(f"--priors must be SOURCE=DIR,..., got {item!r}")
-        priors[source] = folder
-    return priors or None

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tfsep.cli import file_names, runner, tracks
+from tfsep.cli import file_names, model_options, runner, tracks
 from tfsep.errors import InputError, JobError, TfsepError
 
 if TYPE_CHECKING:
@@ -37,47 +37,49 @@ def parser() -> argparse.ArgumentParser:
     )
     add = parse.add_argument
     add("inputs", nargs="*", metavar="FILE|DIR|-", help="sound files, folders of them, or - for the standard input")
-    add("--input", action="append", default=[], metavar="FILE", help="one more input; may be repeated")
-    add("--output", default="separated", metavar="DIR", help="where the stems go (default: separated); - is stdout")
-    add("--filename", default=file_names.DEFAULT, metavar="PATTERN", help="below DIR, of {model}, {track} and {stem}")
-    add("--overwrite", action="store_true", help="replace stems that are there already")
+    add("--input", action="append", default=[], metavar="FILE", help="one more input; repeatable")
+    add("--output", default="separated", metavar="DIR", help="folder of the stems (default: separated); - is stdout")
+    text = "pattern of the stems' paths below DIR; tokens {model}, {track}, {stem}"
+    add("--filename", default=file_names.DEFAULT, metavar="PATTERN", help=text)
+    add("--overwrite", action="store_true", help="replace stems that exist already")
     model = parse.add_argument_group("model")
+    model_options.add_model_options(model, default=DEFAULT_MODEL)
     add = model.add_argument
-    add("--model", default=DEFAULT_MODEL, metavar="NAME|DIR", help=f"bundled or own model (default: {DEFAULT_MODEL})")
-    add("--posterior", metavar="NAME", help="kind of posterior, where the model offers several")
-    add("--priors", action="append", default=[], metavar="SOURCE=DIR,...", help="priors in place of the model's")
-    add("--steps", type=int, metavar="N", help="steps of the posterior's iteration")
     add("--num_samples", type=int, default=1, metavar="N", help="posterior samples; above 1 their mean and each one")
-    add("--seed", type=int, default=0, metavar="N", help="the same seed gives the same stems (default: 0)")
+    add("--seed", type=int, default=0, metavar="N", help="random seed; the same seed gives the same stems (default: 0)")
     add("--segment", type=float, metavar="SECONDS", help="length of a segment, where the posterior allows another")
     add("--memory", type=float, metavar="GB", help="budget by which segments are separated at once (default: 2)")
-    add("--overlap", "--segment_overlap", type=float, metavar="X", help="part of a segment shared with the next one")
-    add("--stereo", metavar="MODE", help="how channels are separated: each, mid_side or wiener (default: the model's)")
-    add("--silence", type=float, metavar="P", help="how likely each source is absent, for samplers over priors")
-    add("--without", action="append", default=[], metavar="SOURCE", help="a source that is not there; repeatable")
+    add("--silence", type=float, metavar="P", help="probability that a source is absent, for samplers over priors")
     audio = parse.add_argument_group("audio")
     add = audio.add_argument
     add("--two_stems", metavar="SOURCE", help="write SOURCE and no_SOURCE, everything else")
     add("--source", metavar="SOURCE", help="write this stem alone")
-    add("--format", choices=tuple(_BITS), default="wav", help="of the stems (default: wav)")
-    add("--bits", choices=("16", "24", "32f"), help="default: 32f for wav, whose stems sum exactly; 24 for flac")
-    add("--clip_mode", choices=("rescale", "clamp", "none"), default="rescale", help="if a stem exceeds full scale")
-    add("--start", type=float, default=0.0, metavar="SECONDS", help="skip what is before")
-    add("--duration", type=float, metavar="SECONDS", help="stop after so much")
-    add("--max_duration", type=float, default=_TEN_HOURS, metavar="SECONDS", help="refuse more than this (36000)")
+    add("--format", choices=tuple(_BITS), default="wav", help="file format of the stems (default: wav)")
+    text = "bits of a sample (default: 32f for wav, whose stems sum exactly; 24 for flac)"
+    add("--bits", choices=("16", "24", "32f"), help=text)
+    text = "what to do where a stem exceeds full scale (default: rescale)"
+    add("--clip_mode", choices=("rescale", "clamp", "none"), default="rescale", help=text)
+    add("--start", type=float, default=0.0, metavar="SECONDS", help="begin at this time (default: 0)")
+    add("--duration", type=float, metavar="SECONDS", help="separate this many seconds (default: up to the end)")
+    text = "refuse inputs longer than this (default: 36000)"
+    add("--max_duration", type=float, default=_TEN_HOURS, metavar="SECONDS", help=text)
     report = parse.add_argument_group("report")
     add = report.add_argument
-    add("--report", action="store_true", help="write report.html beside the stems: players, pictures, residual, scores")
-    add("--report_seconds", type=float, default=120.0, metavar="N", help="of sound in a page, at most 600 (120)")
-    add("--references", metavar="DIR", help="true sources, for scores: DIR/TRACK/SOURCE.wav, or DIR/SOURCE.wav")
+    text = "write report.html beside the stems: players, pictures, residual, metrics (SI-SDR)"
+    add("--report", action="store_true", help=text)
+    text = "seconds of sound in a page, at most 600 (default: 120)"
+    add("--report_seconds", type=float, default=120.0, metavar="N", help=text)
+    text = "true sources, for metrics (SI-SDR): DIR/TRACK/SOURCE.wav, or DIR/SOURCE.wav"
+    add("--references", metavar="DIR", help=text)
     machine = parse.add_argument_group("machine")
     add = machine.add_argument
-    add("--device", choices=("auto", "cpu", "gpu"), default="auto", help="default: a GPU where there is one")
-    add("--jobs", type=int, default=0, metavar="N", help="processor threads (default: 0, all)")
+    text = "where to compute (default: a GPU if there is one)"
+    add("--device", choices=("auto", "cpu", "gpu"), default="auto", help=text)
+    add("--jobs", type=int, default=0, metavar="N", help="number of processor threads (default: 0, all)")
     add("--list_models", action="store_true", help="print the bundled models with sources and rates, and stop")
-    add("--env_info", action="store_true", help="print versions and devices and stop")
-    add("-q", "--quiet", action="store_true", help="no progress, no reports; errors only")
-    add("-v", "--verbose", action="store_true", help="say how each input is read and separated")
+    add("--env_info", action="store_true", help="print versions and devices, and stop")
+    add("-q", "--quiet", action="store_true", help="print errors only: no progress, no residuals")
+    add("-v", "--verbose", action="store_true", help="print how each input is read and separated")
     return parse
 
 
@@ -94,8 +96,7 @@ def _separate(argv: Sequence[str]) -> int:
         env_info.show(versions=args.env_info, models=args.list_models)
         return 0
     _check(args)
-    priors = runner.parse_priors(args.priors)
-    layout = _check_model(args, priors)
+    layout = _check_model(args)
     with tempfile.TemporaryDirectory(prefix="tfsep-") as spool:
         found = list(tracks.collect([*args.inputs, *args.input], Path(spool)))
         readable = {
@@ -107,7 +108,7 @@ def _separate(argv: Sequence[str]) -> int:
         if readable:
             from tfsep.cli.separation_job import SeparationJob
 
-            failures += SeparationJob(args, priors, layout, Path(spool), parser()).run(readable)
+            failures += SeparationJob(args, layout, Path(spool), parser()).run(readable)
     return 1 if failures else 0
 
 
@@ -128,7 +129,7 @@ def _check(args: argparse.Namespace) -> None:
         raise InputError("at least one input is needed: a sound file, a folder of them, or -")
     if [*args.inputs, *args.input].count(tracks.STANDARD_INPUT) > 1:
         raise InputError("- (the standard input) can be read once only")
-    for name, lowest in (("num_samples", 1), ("steps", 1), ("seed", 0), ("jobs", 0), ("start", 0.0)):
+    for name, lowest in (("num_samples", 1), ("seed", 0), ("jobs", 0), ("start", 0.0)):
         value = getattr(args, name)
         if value is not None and not lowest <= value < 2**31:
             raise InputError(f"--{name} must be at least {lowest} and below 2^31, got {value}")
@@ -150,13 +151,9 @@ def _check(args: argparse.Namespace) -> None:
         raise InputError("--output - takes a single input")
 
 
-def _check_model(args: argparse.Namespace, priors: dict[str, str] | None) -> StemLayout:
+def _check_model(args: argparse.Namespace) -> StemLayout:
     """Refuse what the model's description rules out, before any input is read; return which stems are asked for."""
-    from tfsep.models.request import select
-    from tfsep.separation.settings import SeparatorSettings
-
-    chosen = select(args.model, args.posterior, priors, args.steps, args.segment, args.silence, args.without)
-    SeparatorSettings.of_model(chosen.description["settings"], args.overlap, args.memory, args.stereo)
+    chosen = model_options.check_model_options(args)
     from tfsep.separation.stem_files import StemLayout
 
     if args.output == "-":
@@ -169,7 +166,7 @@ def _check_report(args: argparse.Namespace) -> None:
     if args.report and args.output == "-":
         raise InputError("--report writes a page beside the stems, and --output - leaves no folder for it")
     if args.references is not None and not args.report:
-        raise InputError("--references is for the scores of --report, which is not given")
+        raise InputError("--references is for the metrics of --report, which is not given")
     if args.references is not None and not Path(args.references).is_dir():
         raise InputError(f"--references must be a folder, got {args.references!r}")
     if not 0.0 < args.report_seconds <= 600.0:

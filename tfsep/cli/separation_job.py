@@ -12,7 +12,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING
 
-from tfsep.cli import file_names, runner, tracks
+from tfsep.cli import file_names, model_options, runner, tracks
 from tfsep.errors import InputError, JobError, TfsepError
 
 if TYPE_CHECKING:
@@ -30,7 +30,6 @@ class SeparationJob:
 
     Args:
         args: of the command (:func:`tfsep.cli.separate.parser`), checked.
-        priors: {source: folder} in place of the model's own.
         layout: which stems are asked for, of the model's sources.
         spool: a temporary folder.
         options: the parser of the arguments.
@@ -42,7 +41,6 @@ class SeparationJob:
     def __init__(
         self,
         args: argparse.Namespace,
-        priors: dict[str, str] | None,
         layout: StemLayout,
         spool: Path,
         options: argparse.ArgumentParser,
@@ -53,21 +51,9 @@ class SeparationJob:
         _choose_device(tensorflow, args.device, args.jobs)
         self._graph_error: type[Exception] = tensorflow.errors.OpError
         with runner.quiet_stderr():
-            from tfsep.separation.separator import Separator
             from tfsep.separation.stem_files import StemFormat
         self.args = args
-        self.separator: Separator = Separator.load(
-            args.model,
-            posterior=args.posterior,
-            priors=priors,
-            steps=args.steps,
-            overlap=args.overlap,
-            segment=args.segment,
-            memory=args.memory,
-            stereo=args.stereo,
-            silence=args.silence,
-            without=args.without,
-        )
+        self.separator: Separator = model_options.load_separator(args)
         posterior = self.separator.model.posterior
         if args.num_samples > 1 and not posterior.has_spread and not args.quiet:
             print(

@@ -61,7 +61,7 @@ def choose(composition: Composition, mixtures: np.ndarray, references: np.ndarra
     rows: list[list[np.ndarray]] = [[] for _ in composition.stages]
     for start in range(0, len(mixtures), _BATCH):
         part = slice(start, start + _BATCH)
-        for index, answer in enumerate(composition.answers(mixtures[part], (seed, start))):
+        for index, answer in enumerate(composition.estimates_of_stages(mixtures[part], (seed, start))):
             estimate = np.asarray(answer) * column
             rows[index].append(_improvement(estimate, references[part], mixtures[part]))
     si_sdri = tuple(_mean(np.concatenate(row)) for row in rows)
@@ -109,4 +109,4 @@ def _mean(values: np.ndarray) -> float:
 
 def kept_entry(entry: dict[str, object], choice: Choice) -> dict[str, object]:
     """Add what was chosen to a composition's arguments, as a model folder stores them."""
-    return {**entry, "keep": choice.keep, "scores": list(choice.si_sdri)}
+    return {**entry, "keep": choice.keep, "validation_si_sdri": list(choice.si_sdri)}

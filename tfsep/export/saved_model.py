@@ -3,7 +3,7 @@
 ``BASE/<version>/`` holds one signature, ``serving_default``: waveform [batch, time] float32 at the
 model's sample rate to one output [batch, time] for each source, at mixture scale, so that the
 outputs sum to the waveform. Both sizes are free; every waveform of a batch is separated on its own.
-The answer is that of ``Separator.separate_batch`` for seed 0: channels of one song are separated
+The result is that of ``Separator.separate_batch`` for seed 0: channels of one song are separated
 independently, whatever the model's stereo mode. What a client must know beside the signature is
 written in ``assets.extra/tfsep.json``.
 """

@@ -46,7 +46,7 @@ def select(
     posterior: str | None = None,
     priors: Mapping[str, str] | None = None,
     steps: int | None = None,
-    seconds: float | None = None,
+    segment: float | None = None,
     silence: float | None = None,
     without: Sequence[str] = (),
 ) -> Selection:
@@ -75,11 +75,11 @@ def select(
         entry[ITERATIONS[entry["kind"]]] = steps
     if silence is not None:
         entry = stages.with_silence(entry, known, silence)
-    segment = description["segment"]
-    if seconds is not None:
+    samples = description["segment"]
+    if segment is not None:
         from tfsep.models.segment_length import resized_segment
 
-        segment = resized_segment(entry, seconds, description["sample_rate"])
+        samples = resized_segment(entry, segment, description["sample_rate"])
     found: dict[str, tuple[str | Path, str]] = {}
     if stages.needs_priors(entry, known):
         own: Mapping[str, str] = entry.get("priors", {})
@@ -88,7 +88,7 @@ def select(
             for source in sources
         }
         _check_priors(folder, found)
-    return Selection(folder, description, tuple(sources), tuple(gains), segment, entry, found)
+    return Selection(folder, description, tuple(sources), tuple(gains), samples, entry, found)
 
 
 def _check_priors(folder: Path, priors: Mapping[str, tuple[str | Path, str]]) -> None:

@@ -7,7 +7,7 @@ default, and ``settings`` of the separator (such as ``overlap``). The last three
 ``priors`` may hold more than the sources' own: ``background`` for likelihood ratios, and a second
 set for posteriors whose entry has ``priors`` {source: name of the prior that it uses}. What was
 fitted on validation mixtures is stored with a posterior's arguments: ``temperature`` of a learned
-one, ``keep`` and ``scores`` of a composition, whose ``stages`` are explained in
+one, ``keep`` and ``validation_si_sdri`` of a composition, whose ``stages`` are explained in
 :mod:`tfsep.models.stages`.
 """
 
@@ -25,6 +25,8 @@ FORMAT = 1
 MODEL_FILE = "model.json"
 SOURCE_SUBSET = "source_subset"
 _FORMER_SUBSET, _FORMER_INDICES = "present", "places"  # alias: keys that are still read
+VALIDATION = "validation_si_sdri"
+_FORMER_VALIDATION = "scores"  # alias of it
 
 #: Arguments of ``priors.build`` or ``posteriors.build``, which check them, and where the weights are.
 Entry: TypeAlias = Mapping[str, Any]
@@ -88,6 +90,8 @@ def write_description(folder: Path, description: ModelDescription) -> None:
 
 def _renamed(entry: Entry) -> Entry:
     """Return the entry of a posterior with the keys of today."""
+    if _FORMER_VALIDATION in entry:  # alias
+        entry = {VALIDATION if name == _FORMER_VALIDATION else name: value for name, value in entry.items()}  # alias
     if _FORMER_SUBSET not in entry:  # alias
         return entry
     former = entry[_FORMER_SUBSET]  # alias

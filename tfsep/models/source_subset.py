@@ -74,10 +74,11 @@ def load_subset(
         load: reads the stored weights into one of all sources.
 
     Raises:
-        InputError: for a waveform stage, which is one network for all sources.
+        InputError: for a waveform refinement, which is one network for all sources.
     """
     if arguments.get("refine") is not None:
-        raise InputError("no source can be left out of a posterior with a waveform stage, whose input is all of them")
+        rule = "no source can be left out of a posterior with a waveform refinement"
+        raise InputError(f"{rule}, whose input is all of them")
     all_sources = {"num_sources": subset["num_sources"], "gains": None, "temperature": None}
     whole: Amortised = build(**{**arguments, **all_sources})
     load(whole)

@@ -91,7 +91,7 @@ def load_model(
     posterior: str | None = None,
     priors: Mapping[str, str] | None = None,
     steps: int | None = None,
-    seconds: float | None = None,
+    segment: float | None = None,
     silence: float | None = None,
     without: Sequence[str] = (),
 ) -> Model:
@@ -105,7 +105,7 @@ def load_model(
             added to the model's.
         steps: iterations of an iterative posterior (levels of gibbs, say, steps per level of
             langevin).
-        seconds: length of a segment in place of the model's own, for a learned posterior
+        segment: length of a segment in seconds, in place of the model's own, for a learned posterior
             (:mod:`tfsep.models.segment_length`).
         silence: probability that each source is absent, in place of what samplers were built with.
         without: sources of the model that the mixtures do not have (:mod:`tfsep.models.source_subset`).
@@ -113,7 +113,7 @@ def load_model(
     Raises:
         InputError: for anything that is missing, unknown or does not fit together.
     """
-    chosen = select(name, posterior, priors, steps, seconds, silence, without)
+    chosen = select(name, posterior, priors, steps, segment, silence, without)
     loaded = [load_prior(where, prior) for where, prior in chosen.priors.values()] or None
     description: ModelDescription = {**chosen.description, "segment": chosen.segment}
     built = _load_posterior(chosen.posterior, chosen.folder, description, chosen.gains, loaded)

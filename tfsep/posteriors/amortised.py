@@ -11,12 +11,12 @@ on what does not change the mixture. q_k is :math:`\mu_k + e^{r_k(t)} u` at mixt
 is white noise (family "gaussian": a diagonal Gaussian) or white noise through a conditional flow
 (family "flow"), and the log-spread is interpolated from frames to samples. With masks "free" each
 is the sigmoid of its own logit: the means may leave some of the mixture unexplained, or explain it
-twice, during training by the evidence lower bound, and answers are moved to the nearest sources
-that sum to the mixture. Segments are scaled to unit power, and the answers back, so the answer
+twice, during training by the evidence lower bound, and estimates are moved to the nearest sources
+that sum to the mixture. Segments are scaled to unit power, and the estimates back, so an estimate
 scales with the mixture. A draw is a draw of q, its deviation from the mean times the source's
 ``temperature``, moved to the nearest sources that sum to the mixture. Each of K draws of one call
 is such a draw, and they are centred, :math:`\sqrt{K / (K - 1)}\,(u_i - \bar u)` in place of the
-noise u_i: their mean is the answer itself, without the noise that K independent draws would leave
+noise u_i: their mean is the estimate itself, without the noise that K independent draws would leave
 in it. (Draws of the family "flow" are independent.)
 """
 
@@ -52,7 +52,7 @@ _LOG_PEAK = 0.5 * math.log(math.tau)
 
 
 class Amortised(keras.Model, Posterior):
-    """N mask networks and the density around their answers; see the module's text.
+    """N mask networks and the density around their estimates; see the module's text.
 
     Args:
         num_sources: N.
@@ -66,10 +66,10 @@ class Amortised(keras.Model, Posterior):
         floor: added to magnitudes before the logarithm, relative to a mixture of unit power.
         family: "gaussian" or "flow".
         family_settings: of each source's conditional flow (block, num_couplings, width, ...).
-        refine: settings of the waveform stage (block, width, num_layers, ...); None for masks
-            alone.
-        temperature: factor of each source's spread in draws, fitted so that intervals cover what
-            they say; None is 1.
+        refine: settings of the waveform refinement (block, width, num_layers, ...); None for
+            masks alone.
+        temperature: factor of each source's spread in draws, fitted so that 90 % intervals cover
+            90 % of the true values; None is 1.
         priors: not needed; accepted because every posterior is built alike.
 
     Raises:
@@ -145,13 +145,13 @@ class Amortised(keras.Model, Posterior):
         spectrum = self.plane.analyse(unit)[:, tf.newaxis]
         means = self.plane.synthesise(tf.cast(masks, spectrum.dtype) * spectrum)
         if self.refinement is not None:
-            means += self._silent_correction(self.refinement(tf.concat([unit[:, tf.newaxis], means], axis=1)))
+            means += self._mixture_preserving(self.refinement(tf.concat([unit[:, tf.newaxis], means], axis=1)))
         spread = tf.image.resize(tf.transpose(outputs[..., -1], [0, 2, 1])[..., tf.newaxis], self._time_by_source)
         spread = tf.transpose(spread[..., 0], [0, 2, 1])
         column = level[:, tf.newaxis]
         return means * column, spread + tf.math.log(column)
 
-    def _silent_correction(self, change: tf.Tensor) -> tf.Tensor:
+    def _mixture_preserving(self, change: tf.Tensor) -> tf.Tensor:
         """Return a change of the means (batch, source, segment) without the part that would change the mixture."""
         column = tf.constant(self.gains)[:, tf.newaxis]
         return column * mixing.project_tangent(change / column, self.gains)
@@ -230,7 +230,7 @@ class Amortised(keras.Model, Posterior):
     def sample(self, mixture: TensorLike, num_samples: int, seed: Seed, start: TensorLike | None = None) -> tf.Tensor:
         """Return the means, or ``num_samples`` draws of q; see :class:`Posterior`."""
         if start is not None:
-            raise InputError("posterior 'amortised' answers in one pass and takes no start")
+            raise InputError("posterior 'amortised' estimates in one pass and accepts no start")
         mixture = tf.convert_to_tensor(mixture, tf.float32)
         means, spread = self(mixture)
         column = tf.constant(self.gains)[:, tf.newaxis]
@@ -251,7 +251,7 @@ def _level(mixture: Waves) -> tf.Tensor:
 
 
 def _refinement(num_sources: int, settings: PartSettings) -> WaveRefinement:
-    """Build the waveform stage, which few models have."""
+    """Build the waveform refinement, which few models have."""
     from tfsep.networks.refinement import WaveRefinement
 
     return WaveRefinement(num_sources, **dict(settings))

@@ -17,7 +17,7 @@ import tensorflow as tf
 from tfsep import mixing
 from tfsep.axes import Nats, Seed, Sigma, Sources, TensorLike, Waves
 from tfsep.errors import InputError
-from tfsep.posteriors.base import Posterior, answers_each, denoise_each, events_of, wave_priors
+from tfsep.posteriors.base import Posterior, denoise_each, evaluate_each, events_of, wave_priors
 from tfsep.posteriors.noise_schedule import warm
 from tfsep.priors.base import Prior
 from tfsep.runtime import progress
@@ -48,7 +48,8 @@ class AnnealingSettings:
         jit_compile: compile calls by XLA; None decides by their work (:mod:`tfsep.runtime.xla`).
 
     Raises:
-        InputError: for no chains, or an amplitude that is not above 0.
+        InputError: if ``num_chains`` is below 1, or ``largest_amplitude`` is not above 0; noise
+            levels are checked by :mod:`tfsep.posteriors.noise_schedule` where they are used.
     """
 
     largest_sigma: float
@@ -168,7 +169,7 @@ class Annealed(Posterior):
 
     def scores(self, sources: Sources, sigma: Sigma) -> Sources:
         """Return each source's score under its own prior, that of its mean within bounds: (chain, source, segment)."""
-        score = answers_each(self.priors, "score", sources, sigma, self.stacked)
+        score = evaluate_each(self.priors, "score", sources, sigma, self.stacked)
         if self.annealing.largest_amplitude is None:
             return score
         return (self.bounded(sources + sigma**2 * score) - sources) / sigma**2

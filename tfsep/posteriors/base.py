@@ -1,6 +1,6 @@
 """A posterior: from a segment of a mixture to samples of its sources.
 
-A posterior knows a prior only through :class:`tfsep.priors.base.Prior`. Its sources are before
+A posterior uses a prior only through :class:`tfsep.priors.base.Prior`. Its sources are before
 gains: the mixture is sum_k a_k s_k, so what a source contributes to the mixture is a_k s_k.
 """
 
@@ -26,9 +26,9 @@ class Posterior(abc.ABC):
         segment: samples of a segment of the mixture.
         gains: a_1..a_N.
         is_sampler: whether draws converge to the posterior under the priors as steps grow. False
-            for what finds modes or answers by a network, however many draws it gives.
+            for what finds modes or estimates by a network, however many draws it gives.
         has_spread: whether its draws differ as much as it is uncertain: a sampler, or a network
-            that was fitted to. False for what gives several answers, each the best from where it
+            that was fitted to. False for what gives several estimates, each the best from where it
             began.
     """
 
@@ -49,7 +49,7 @@ class Posterior(abc.ABC):
 
         Args:
             mixture: (batch, segment) float32, linear amplitude.
-            num_samples: how many; one means the best single answer rather than a draw.
+            num_samples: how many; one means the best single estimate rather than a draw.
             seed: two integers.
             start: sources before gains, (batch, source, segment), near which to search: noise is
                 added to them and annealing begins at the posterior's ``start_sigma`` instead of its
@@ -60,8 +60,8 @@ class Posterior(abc.ABC):
             ``gains``. It may be called inside a ``tf.function``.
 
         Raises:
-            InputError: for a start of another shape, or one given to a posterior that answers in
-                one pass.
+            InputError: for a start of another shape, or one given to a posterior that estimates
+                in one pass.
         """
 
     def compiles(self, num_samples: int, batch: int, started: bool = False) -> bool:
@@ -100,7 +100,7 @@ def wave_priors(kind: str, priors: Sequence[Prior] | None, sigmas: Sequence[floa
         if min(sigmas) < prior.smallest_sigma or max(sigmas) > prior.largest_sigma:
             known = f"{prior.smallest_sigma:g}..{prior.largest_sigma:g}"
             raise InputError(
-                f"noise levels of {kind!r} must lie in the {known} that prior {prior.kind!r} knows, "
+                f"noise levels of {kind!r} must lie in the {known} that prior {prior.kind!r} supports, "
                 f"got {min(sigmas):g}..{max(sigmas):g}"
             )
     return list(priors)
@@ -117,13 +117,13 @@ def events_of(sources: Sources) -> list[Events]:
 
 def denoise_each(priors: Sequence[Prior], sources: Sources, sigma: Sigma, stacked: bool = False) -> Sources:
     """Denoise each source by its own prior: (batch, source, time) -> the same."""
-    return answers_each(priors, "denoise", sources, sigma, stacked)
+    return evaluate_each(priors, "denoise", sources, sigma, stacked)
 
 
-def answers_each(priors: Sequence[Prior], method: str, sources: Sources, sigma: Sigma, stacked: bool) -> Sources:
+def evaluate_each(priors: Sequence[Prior], method: str, sources: Sources, sigma: Sigma, stacked: bool) -> Sources:
     """Call each prior's ``method`` with its own source: (batch, source, time) -> the same."""
-    answers = evaluate_priors(priors, method, events_of(sources), sigma, stacked)
-    return tf.stack([answer[..., 0] for answer in answers], axis=1)
+    results = evaluate_priors(priors, method, events_of(sources), sigma, stacked)
+    return tf.stack([result[..., 0] for result in results], axis=1)
 
 
 def residual_energy(mixture: Waves, sources: Sources, gains: Sequence[float]) -> tf.Tensor:

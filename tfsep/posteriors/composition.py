@@ -3,12 +3,12 @@ r"""A composition: posteriors in sequence, each starting where the one before it
 An amortised posterior finds the right mode fast, annealed Gibbs updates jump to another mode where
 it was wrong, Langevin dynamics sample around their result: :math:`s^{(i)} \sim q_i(\cdot\,|\,m,
 s^{(i-1)})`. A stage may do harm where its priors fit badly, so a composition keeps a prefix of its
-stages (``keep``), the one that scored best on validation mixtures
+stages (``keep``), the one with the highest SI-SDRi on validation mixtures
 (:mod:`tfsep.evaluation.stage_selection`), and its first stage at least: it is never worse there than its
 start.
 
 The same choice can be made for each mixture, without knowing the sources (``choice``): among the
-answers of all stages, each of which explains the mixture, the one with the highest joint density
+estimates of all stages, each of which explains the mixture, the one with the highest joint density
 :math:`\sum_k \log p_{k,\sigma}(s_k)`, or the one whose denoised sources leave the smallest
 residual, :math:`\lVert m - \sum_k a_k D_k(s_k, \sigma) \rVert^2`, where a prior has no density.
 """
@@ -36,10 +36,11 @@ class Composition(Posterior):
         stages: posteriors of the same sources, gains and segment; all but the first must accept a
             start.
         keep: how many of the first stages to use; None is all.
-        choice: "last", or how the answer of each mixture is chosen among the stages', "density" or
+        choice: "last", or how the estimate of each mixture is chosen among the stages', "density" or
             "residual".
         choice_sigma: noise level of that choice; None is the smallest that is in the range of all priors.
-        scores: of each prefix on validation mixtures, SI-SDRi in dB; a record, without effect.
+        validation_si_sdri: SI-SDRi of each prefix on validation mixtures in dB; a record, without
+            effect.
         priors: one per source, for a choice by density or residual.
 
     Raises:
@@ -55,7 +56,7 @@ class Composition(Posterior):
         keep: int | None = None,
         choice: str = "last",
         choice_sigma: float | None = None,
-        scores: Sequence[float] | None = None,
+        validation_si_sdri: Sequence[float] | None = None,
         priors: Sequence[Prior] | None = None,
     ) -> None:
         """Check that the stages fit together, and the choice."""
@@ -71,15 +72,18 @@ class Composition(Posterior):
                 )
         if choice not in CHOICES:
             raise InputError(f"choice must be one of {', '.join(CHOICES)}, got {choice!r}")
-        self.choice, self.scores = choice, None if scores is None else tuple(scores)
+        self.choice = choice
+        self.validation_si_sdri = None if validation_si_sdri is None else tuple(validation_si_sdri)
         self.is_sampler = choice == "last" and self.stages[-1].is_sampler
         self.priors: list[Prior] = []
         if choice != "last":
             sigma = choice_sigma or max((prior.smallest_sigma for prior in priors or ()), default=0.0)
             self.priors, self.choice_sigma = wave_priors(f"composition by {choice}", priors, [sigma]), sigma
-            silent = [prior.kind for prior in self.priors if not prior.has_log_prob]
-            if choice == "density" and silent:
-                raise InputError(f"choice 'density' needs priors with a density, got {silent[0]!r}; take 'residual'")
+            without_density = [prior.kind for prior in self.priors if not prior.has_log_prob]
+            if choice == "density" and without_density:
+                raise InputError(
+                    f"choice 'density' needs priors with a density, got {without_density[0]!r}; use 'residual'"
+                )
 
     @property
     def has_spread(self) -> bool:
@@ -95,23 +99,23 @@ class Composition(Posterior):
         """Tell whether one of its stages does."""
         return any(stage.reports() for stage in self.stages)
 
-    def answers(self, mixture: TensorLike, seed: Seed, start: TensorLike | None = None) -> list[Sources]:
-        """Return the single best answer of each prefix of the stages: (batch, source, segment) each."""
+    def estimates_of_stages(self, mixture: TensorLike, seed: Seed, start: TensorLike | None = None) -> list[Sources]:
+        """Return the single best estimate of each prefix of the stages: (batch, source, segment) each."""
         found: list[tf.Tensor] = []
         for index, stage in enumerate(self.stages):
-            answer = stage.sample(mixture, 1, _seed(seed, index), start=found[-1] if found else start)
-            found.append(answer[0])
+            estimate = stage.sample(mixture, 1, _seed(seed, index), start=found[-1] if found else start)
+            found.append(estimate[0])
         return found
 
     def sample(self, mixture: TensorLike, num_samples: int, seed: Seed, start: TensorLike | None = None) -> tf.Tensor:
-        """Return the chosen answer, or ``num_samples`` draws of the last stage around the answer before it.
+        """Return the chosen estimate, or ``num_samples`` draws of the last stage around the estimate before it.
 
-        See :class:`Posterior`. The choice concerns the single answer; draws are always those of the
+        See :class:`Posterior`. The choice concerns the single estimate; draws are always those of the
         last stage kept.
         """
         mixture = tf.convert_to_tensor(mixture, tf.float32)
         if num_samples == 1:
-            found = self.answers(mixture, seed, start)
+            found = self.estimates_of_stages(mixture, seed, start)
             return (found[-1] if self.choice == "last" else self._choose(mixture, found))[tf.newaxis]
         for index, stage in enumerate(self.stages[:-1]):
             start = stage.sample(mixture, 1, _seed(seed, index), start=start)[0]
@@ -119,8 +123,8 @@ class Composition(Posterior):
         return self.stages[last].sample(mixture, num_samples, _seed(seed, last), start=start)
 
     def _choose(self, mixture: Waves, found: Sequence[Sources]) -> Sources:
-        """Choose for each mixture the answer with the highest criterion, never one that is not finite."""
-        criteria = tf.stack([self.criterion(mixture, answer) for answer in found])
+        """Choose for each mixture the estimate with the highest criterion, never one that is not finite."""
+        criteria = tf.stack([self.criterion(mixture, estimate) for estimate in found])
         criteria = tf.where(tf.math.is_finite(criteria), criteria, tf.float32.min)
         best = tf.argmax(criteria, axis=0)
         return tf.gather(tf.stack(found, axis=1), best, axis=1, batch_dims=1)

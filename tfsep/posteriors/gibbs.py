@@ -1,17 +1,17 @@
 r"""Annealed full-residual updates: Gibbs (one source after the other) and Jacobi (all at once), with restarts.
 
-A source is offered everything that the others do not explain, which is treated as the source plus
-noise and denoised:
+The input of source k is its current value plus the whole residual
+:math:`(m - \sum_j a_j s_j) / a_k`, treated as the source plus noise and denoised:
 
 .. math:: s_k \leftarrow D_k\!\left(s_k + \frac{m - \sum_j a_j s_j}{a_k},\ \sigma\right).
 
-At high noise a source that is offered the *whole* residual can jump between modes, which joint
+At high noise a source that receives the *whole* residual can jump between modes, which joint
 gradient steps cannot: they give every source 1/N of it. Jacobi moves all sources at once and only
 part of the way (damping). Both find modes of the posterior; they do not sample it
 (:mod:`tfsep.posteriors.stochastic_gibbs` does). Several starts run side by side in the batch axis,
 each with its own order of sources, and for each mixture one is kept: the one whose sources leave
 the smallest residual, or whose sources, projected on the mixture, are likeliest. A polish at low
-noise sharpens the answer.
+noise sharpens the estimate.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ class Gibbs(Annealed):
         annealing: the schedule, which is geometric with one sweep per level, and how priors are
             evaluated; None is the kind's defaults. ``stacked`` holds for Jacobi updates and
             compiled ones. ``jit_compile`` None decides by the work of a call, for Gibbs updates
-            against it: compiled, chains renew the sources in other orders
+            against it: compiled, chains update the sources in other orders
             (:mod:`tfsep.posteriors.gibbs_sweep`), so their draws differ. ``num_chains`` must be 1.
         update: "gibbs" or "jacobi".
         polish_sigma: last noise level of the polish, a second schedule from ``smallest_sigma`` down.
@@ -58,7 +58,7 @@ class Gibbs(Annealed):
             log-density. (Training also accepts "validation" and replaces it by the one that is best
             on validation mixtures.)
         beginning: without a start, chains begin at "noise" of unit variance, or at "silence", so
-            that each source is first offered the whole mixture: for sources whose level is no part
+            that the first input of each source is the whole mixture: for sources whose level is no part
             of their prior.
 
     Raises:
@@ -143,21 +143,23 @@ class Gibbs(Annealed):
         column = tf.constant(self.gains)[:, tf.newaxis]
 
         def jacobi(level: tf.Tensor, sources: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-            offered = sources + mixing.residual(mixture, sources, self.gains)[:, tf.newaxis, :] / column
-            return level + 1, sources + self.damping * (self.denoised(offered, sigmas[level]) - sources)
+            target = sources + mixing.residual(mixture, sources, self.gains)[:, tf.newaxis, :] / column
+            return level + 1, sources + self.damping * (self.denoised(target, sigmas[level]) - sources)
 
         def gibbs(level: tf.Tensor, sources: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
             if is_portable():
-                renew_all = functools.partial(self.denoised, sigma=sigmas[level])
+                update_all = functools.partial(self.denoised, sigma=sigmas[level])
                 return level + 1, gibbs_sweep.sweep_in_groups(
-                    mixture, sources, self.gains, renew_all, fold(seed, level)
+                    mixture, sources, self.gains, update_all, fold(seed, level)
                 )
 
-            def renew(k: int, offered: tf.Tensor, position: tf.Tensor) -> tf.Tensor:
+            def update_source(k: int, target: tf.Tensor, position: tf.Tensor) -> tf.Tensor:
                 del position
-                return self.bounded(self.priors[k].denoise(offered[..., tf.newaxis], sigmas[level])[..., 0])
+                return self.bounded(self.priors[k].denoise(target[..., tf.newaxis], sigmas[level])[..., 0])
 
-            return level + 1, gibbs_sweep.sweep_in_any_order(mixture, sources, self.gains, renew, fold(seed, level))
+            return level + 1, gibbs_sweep.sweep_in_any_order(
+                mixture, sources, self.gains, update_source, fold(seed, level)
+            )
 
         sweep = gibbs if self.update == "gibbs" else jacobi
         begin = (levels[0], sources)

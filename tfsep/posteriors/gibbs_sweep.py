@@ -1,9 +1,9 @@
-"""Gibbs sweeps: every chain renews every source once, one after the other in random order.
+"""Gibbs sweeps: every chain updates every source once, one after the other in random order.
 
 Chains with an order of their own (:func:`sweep_in_any_order`) evaluate each prior for a varying
-number of chains in each update, which XLA does not support. Chains in N groups
+number of chains in each step, which XLA does not support. Chains in N groups
 (:func:`sweep_in_groups`) share a random order, each group beginning at another position of it, so
-that each update renews every source in one group: all shapes are fixed, and priors of one
+that each step updates every source in one group: all shapes are fixed, and priors of one
 architecture can be evaluated as one. Every chain's order is uniform over all orders either way.
 """
 
@@ -22,17 +22,17 @@ def sweep_in_any_order(
     mixture: tf.Tensor,
     sources: tf.Tensor,
     gains: Sequence[float],
-    renew: Callable[[int, tf.Tensor, tf.Tensor], tf.Tensor],
+    update_source: Callable[[int, tf.Tensor, tf.Tensor], tf.Tensor],
     seed: tf.Tensor,
 ) -> tf.Tensor:
-    """Renew every source once, each chain in a random order of its own.
+    """Update every source once, each chain in a random order of its own.
 
     Args:
         mixture: (chain, time).
         sources: (chain, source, time).
         gains: a_1..a_N.
-        renew: (k, offered, position) -> new sources k of the chains in whose order k has this
-            position; offered is what the other sources of these chains leave unexplained, (m -
+        update_source: (k, target, position) -> new sources k of the chains in whose order k has this
+            position; target is what the other sources of these chains leave unexplained, (m -
             sum_{j != k} a_j s_j) / a_k, (some chains, time).
         seed: two int32, of the orders.
 
@@ -43,50 +43,50 @@ def sweep_in_any_order(
     orders = tf.argsort(tf.random.stateless_uniform([num_chains, num_sources], seed, alg="philox"), axis=1)
     vector = tf.constant(gains)
 
-    def update(position: tf.Tensor, sources: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    def step(position: tf.Tensor, sources: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         chosen = orders[:, position]
         rest = mixing.residual(mixture, sources, gains) / tf.gather(vector, chosen)[:, tf.newaxis]
-        offered = tf.gather(sources, chosen, batch_dims=1) + rest
+        target = tf.gather(sources, chosen, batch_dims=1) + rest
         for k in range(num_sources):
             rows = tf.where(chosen == k)
-            renewed = functools.partial(_renewed, sources, offered, rows, k, position, renew)
+            updated = functools.partial(_updated, sources, target, rows, k, position, update_source)
             # Operations of some networks refuse an empty batch.
-            sources = tf.cond(tf.shape(rows)[0] > 0, renewed, lambda same=sources: same)
+            sources = tf.cond(tf.shape(rows)[0] > 0, updated, lambda same=sources: same)
         return position + 1, sources
 
-    return tf.while_loop(lambda position, _: position < num_sources, update, (0, sources), parallel_iterations=1)[1]
+    return tf.while_loop(lambda position, _: position < num_sources, step, (0, sources), parallel_iterations=1)[1]
 
 
-def _renewed(
+def _updated(
     sources: tf.Tensor,
-    offered: tf.Tensor,
+    target: tf.Tensor,
     rows: tf.Tensor,
     k: int,
     position: tf.Tensor,
-    renew: Callable[[int, tf.Tensor, tf.Tensor], tf.Tensor],
+    update_source: Callable[[int, tf.Tensor, tf.Tensor], tf.Tensor],
 ) -> tf.Tensor:
-    """Return sources (chain, source, time) with source k of the chains ``rows``, (some chains, 1), renewed."""
-    answer = renew(k, tf.gather_nd(offered, rows), position)
-    return tf.tensor_scatter_nd_update(sources, tf.pad(rows, [[0, 0], [0, 1]], constant_values=k), answer)
+    """Return sources (chain, source, time) with source k of the chains ``rows``, (some chains, 1), updated."""
+    new = update_source(k, tf.gather_nd(target, rows), position)
+    return tf.tensor_scatter_nd_update(sources, tf.pad(rows, [[0, 0], [0, 1]], constant_values=k), new)
 
 
 def sweep_in_groups(
     mixture: tf.Tensor,
     sources: tf.Tensor,
     gains: Sequence[float],
-    renew_all: Callable[[tf.Tensor], tf.Tensor],
+    update_all: Callable[[tf.Tensor], tf.Tensor],
     seed: tf.Tensor,
 ) -> tf.Tensor:
-    """Renew every source once, each group of chains in a rotation of one random order; all shapes must be known.
+    """Update every source once, each group of chains in a rotation of one random order; all shapes must be known.
 
     Args:
         mixture: (chain, time).
         sources: (chain, source, time).
         gains: a_1..a_N.
-        renew_all: what is offered to every source, in as many chains each, -> new sources, (row,
+        update_all: the targets of every source, in as many chains each, -> new sources, (row,
             source, time); row r of source k is of another chain than row r of the others. Where N
             does not divide the number of chains, some rows are copies of other chains, and their
-            answers are dropped.
+            results are dropped.
         seed: two int32, of the order.
 
     Returns:
@@ -100,13 +100,13 @@ def sweep_in_groups(
     order = tf.argsort(uniform([num_sources], seed))
     position_of, group, vector = tf.argsort(order), tf.range(num_sources), tf.constant(gains)
 
-    def update(position: tf.Tensor, sources: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    def step(position: tf.Tensor, sources: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         chosen = tf.gather(order, (group + position) % num_sources)
         mine = tf.one_hot(chosen, num_sources, on_value=True, off_value=False)[..., tf.newaxis]
         rest = mixing.residual(mixtures, sources, gains) / tf.gather(vector, chosen)[:, tf.newaxis]
-        offered = tf.reduce_sum(tf.where(mine, sources, 0.0), axis=2) + rest
-        answers = renew_all(tf.gather(offered, (position_of - position) % num_sources, axis=1))
-        return position + 1, tf.where(mine, tf.gather(answers, chosen, axis=1)[:, :, tf.newaxis], sources)
+        target = tf.reduce_sum(tf.where(mine, sources, 0.0), axis=2) + rest
+        results = update_all(tf.gather(target, (position_of - position) % num_sources, axis=1))
+        return position + 1, tf.where(mine, tf.gather(results, chosen, axis=1)[:, :, tf.newaxis], sources)
 
-    swept = tf.while_loop(lambda position, _: position < num_sources, update, (0, grouped), parallel_iterations=1)[1]
+    swept = tf.while_loop(lambda position, _: position < num_sources, step, (0, grouped), parallel_iterations=1)[1]
     return tf.reshape(swept, [-1, num_sources, length])[:num_chains]

@@ -1,4 +1,7 @@
-"""What is known of the kinds of posteriors without TensorFlow, for checks of a model before it is built."""
+"""Kinds of posteriors, and the rule by which a composition keeps its first stages (:func:`kept`), without TensorFlow.
+
+A model's description is checked by them before anything is built.
+"""
 
 from __future__ import annotations
 

@@ -6,7 +6,7 @@ With :math:`s_k = f_k(z_k)` decoded at the prior's smallest noise level,
           + \log \mathcal{N}\Big(m; \sum_k a_k f_k(z_k), \gamma^2 I\Big) + \text{const},
 
 with the mixture noise gamma falling level by level. ``optimise`` climbs it by Adam and ends at a
-mode in z: a heuristic, whose answer depends on the flow's coordinates. ``sample`` draws from it by
+mode in z: a heuristic, whose result depends on the flow's coordinates. ``sample`` draws from it by
 Langevin's steps of length :math:`\eta_i = h / (1 + \|a\|^2 / \gamma_i^2)`, which is stable for h <
 2 where decoders do not stretch (their slopes are at most one, as for sources within full scale); a
 flow with larger slopes needs a smaller h.

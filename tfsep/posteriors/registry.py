@@ -41,7 +41,7 @@ def composition(
     keep: int | None = None,
     choice: str = "last",
     choice_sigma: float | None = None,
-    scores: Sequence[float] | None = None,
+    validation_si_sdri: Sequence[float] | None = None,
 ) -> Composition:
     """Build the stages that are only described, as far as they are used, and compose them.
 
@@ -55,7 +55,9 @@ def composition(
         stage if isinstance(stage, Posterior) else build(**{**stage, "priors": priors, "gains": gains})
         for stage in used
     ]
-    return Composition(built, choice=choice, choice_sigma=choice_sigma, scores=scores, priors=priors)
+    return Composition(
+        built, choice=choice, choice_sigma=choice_sigma, validation_si_sdri=validation_si_sdri, priors=priors
+    )
 
 
 def parameters(kind: str) -> dict[str, inspect.Parameter]:
@@ -108,7 +110,7 @@ def build(
     """
     refuse_unknown(f"posterior {kind!r}", settings, [*parameters(kind), *_OF_THE_MODEL])
     if silence_probability and kind in LEARNED:
-        raise InputError(f"posterior {kind!r} learns silence from its data and takes no silence_probability")
+        raise InputError(f"posterior {kind!r} models silence by its training data and has no silence_probability")
     target = _target(kind)
     try:
         if silence_probability:
@@ -133,7 +135,7 @@ def _target(kind: str) -> Callable[..., Posterior]:
 
 
 def _annealed(target: Callable[..., Posterior]) -> type[Annealed] | None:
-    """Return the class of an annealed sampler that takes annealing settings, None for any other kind."""
+    """Return the class of an annealed sampler, which has annealing settings, None for any other kind."""
     return cast("type[Annealed]", target) if getattr(target, "annealing_fields", ()) else None
 
 

@@ -93,11 +93,11 @@ class StochasticGibbs(Annealed):
         def sweep(step: tf.Tensor, sources: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
             seeds = tf.random.split(fold(seed, step), 2)
 
-            def renew(k: int, offered: tf.Tensor, position: tf.Tensor) -> tf.Tensor:
+            def update_source(k: int, target: tf.Tensor, position: tf.Tensor) -> tf.Tensor:
                 draw = fold(seeds[1], position * self.num_sources + k)
-                return self.priors[k].posterior_sample(offered[..., tf.newaxis], factors[k] * sigma, draw)[..., 0]
+                return self.priors[k].posterior_sample(target[..., tf.newaxis], factors[k] * sigma, draw)[..., 0]
 
-            return step + 1, sweep_in_any_order(mixture, sources, self.gains, renew, seeds[0])
+            return step + 1, sweep_in_any_order(mixture, sources, self.gains, update_source, seeds[0])
 
         walk = tf.while_loop(lambda step, _: step < num_steps, sweep, (0, sources), parallel_iterations=1)
         return walk[1], tf.ones(tf.shape(sources)[:1])

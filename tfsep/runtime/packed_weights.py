@@ -1,4 +1,4 @@
-"""Weights packed into long vectors: a fact of the trace that no variable carries.
+"""Context variable: the packed vectors from which a trace may read weights as views.
 
 A trainer packs its variables one behind the other (:mod:`tfsep.training.packed_variables`) and says so
 with :func:`using` while an objective is traced. A flow whose steps are a loop asks :func:`packed`

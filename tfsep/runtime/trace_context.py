@@ -1,4 +1,4 @@
-"""Where an operation that is being traced will run: a fact which some layers need and no tensor carries.
+"""Context variable: where the operation being traced will run (plain graph, XLA, XLA loop, stacked).
 
 An operation is part of a plain graph (:data:`GRAPH`), of a program that XLA compiles (:data:`XLA`),
 of a loop of such a program (:data:`XLA_LOOP`), or of a call that is vectorised over several models

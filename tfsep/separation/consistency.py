@@ -19,15 +19,10 @@ from tfsep.axes import Sources, TensorLike
 RESIDUAL_LIMIT_DB = -90.0
 
 
-def _gain_column(gains: Sequence[float], dtype: tf.DType) -> tf.Tensor:
-    """Return the gains as a (source, 1) column."""
-    return tf.constant(mixing.gain_vector(len(gains), gains), dtype)[:, tf.newaxis]
-
-
 def to_mixture_scale(sources: TensorLike, gains: Sequence[float]) -> Sources:
     """Scale sources s_k, (..., source, time), to their parts a_k s_k of the mixture, of the same shape."""
     sources = tf.convert_to_tensor(sources)
-    return sources * _gain_column(gains, sources.dtype)
+    return sources * mixing.gain_column(sources, gains)
 
 
 def project_stems(mixture: TensorLike, stems: TensorLike, gains: Sequence[float]) -> Sources:
@@ -42,7 +37,7 @@ def project_stems(mixture: TensorLike, stems: TensorLike, gains: Sequence[float]
         (..., source, time) whose sum over sources is the mixture up to the dtype's rounding.
     """
     stems = tf.convert_to_tensor(stems)
-    column = _gain_column(gains, stems.dtype)
+    column = mixing.gain_column(stems, gains)
     return column * mixing.project(mixture, stems / column, gains)
 
 

@@ -108,7 +108,8 @@ class Separator:
             overlap: part of a segment shared with the next one, 0..0.9.
             segment: length of a segment in seconds in place of the model's, where its posterior
                 allows another.
-            memory: budget in GB.
+            memory: budget in GB, above 0, by which segments are separated at once; None is 2 GB, and at
+                most 8 segments.
             stereo: how the channels of a song are separated ("each", "mid_side" or "wiener"), in
                 place of the model's.
             silence: how likely each source is absent, from 0 to below 1, for samplers by priors
@@ -120,7 +121,7 @@ class Separator:
                 suit it.
         """
         model = store.load_model(
-            name, posterior=posterior, priors=priors, steps=steps, seconds=segment, silence=silence, without=without
+            name, posterior=posterior, priors=priors, steps=steps, segment=segment, silence=silence, without=without
         )
         return cls(model, overlap=overlap, memory=memory, stereo=stereo)
 
@@ -310,8 +311,8 @@ class Separator:
         """Separate a whole array: (channels, time) -> (num_samples, source, channels, time)."""
         starts = range(0, channels.shape[1], _BLOCK_FRAMES)
         blocks = (channels[:, start : start + _BLOCK_FRAMES] for start in starts)
-        answer = self.stream(blocks, sample_rate, len(channels), num_samples, seed, scale, stereo)
-        return np.concatenate([stems for _, stems in answer], axis=-1)
+        separated = self.stream(blocks, sample_rate, len(channels), num_samples, seed, scale, stereo)
+        return np.concatenate([stems for _, stems in separated], axis=-1)
 
     def _graph(self, num_samples: int) -> tf.types.experimental.PolymorphicFunction:
         """Return the separation of a chunk as a graph, which is traced once for each number of samples."""

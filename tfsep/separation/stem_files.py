@@ -101,7 +101,7 @@ class StemLayout:
         return self.sources if self.two_stems is None else (self.two_stems, f"no_{self.two_stems}")
 
     def samples(self, stem: str) -> tuple[str, ...]:
-        """Return the names of the samples of a stem; none where it is a single answer."""
+        """Return the names of the samples of a stem; none where it is a single estimate."""
         return tuple(f"{stem}_sample{number + 1}" for number in range(self.num_samples if self.num_samples > 1 else 0))
 
     def names(self) -> tuple[str, ...]:
