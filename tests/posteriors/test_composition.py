@@ -95,7 +95,7 @@ def test_each_mixture_takes_the_estimate_of_highest_density_or_smallest_residual
     np.testing.assert_array_equal(found, [estimates[best][k] for k, best in enumerate(criteria.argmax(0))])
 
 
-def test_an_answer_that_is_not_finite_is_not_taken(coin_priors: Priors) -> None:
+def test_an_estimate_that_is_not_finite_is_not_chosen(coin_priors: Priors) -> None:
     composition = Composition(
         [Add(1.0), Add(float("nan"))], choice="residual", choice_sigma=0.3, priors=coin_priors((1.0, 1.0), 4)
     )
@@ -149,5 +149,5 @@ def test_what_does_not_fit_together_is_refused(settings: dict[str, Any], rule: s
 
 
 def test_a_choice_by_density_needs_densities(coin_priors: Priors) -> None:
-    with pytest.raises(InputError, match="needs priors with a density, got 'coin'; take 'residual'"):
+    with pytest.raises(InputError, match="needs priors with a density, got 'coin'; use 'residual'"):
         Composition([Add(1.0)], choice="density", priors=coin_priors((1.0, 1.0), 4))
