@@ -196,7 +196,7 @@ def test_a_single_segment_and_a_single_start_are_taken(gaussian_priors: Priors, 
     assert sampler.sample(np.ones((1, 5), np.float32), 1, (0, 0)).shape == (1, 1, 2, 5)
 
 
-def test_from_silence_a_source_is_first_offered_the_whole_mixture(gaussian_priors: Priors) -> None:
+def test_from_silence_the_first_input_of_a_source_is_the_whole_mixture(gaussian_priors: Priors) -> None:
     built = gaussian_priors(2, 5)
     one_level = AnnealingSettings(largest_sigma=1.0, smallest_sigma=1.0, num_levels=1)
     posterior = Gibbs(built, None, one_level, update="jacobi", damping=1.0, num_restarts=1, beginning="silence")
