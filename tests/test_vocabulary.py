@@ -49,6 +49,7 @@ PRIVATE_WORDS = (
     r"bound_for",
     r"knots?",
     r"repairs?",
+    r"waveform\s+stages?",
 )
 PRIVATE = re.compile(rf"\b({'|'.join(PRIVATE_WORDS)})\b", re.IGNORECASE)
 # Names of other libraries, which are theirs to choose.
@@ -114,6 +115,7 @@ def test_no_private_word_is_left() -> None:
         "self._bound_for_gpu = 1",
         "KNOTS",
         "the repairs of a posterior",
+        "a waveform stage",
     ],
 )
 def test_a_private_word_is_found(line: str) -> None:
