@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from tfsep import config
-from tfsep.config import Entry, registry
+from tfsep.config import Entry
 from tfsep.errors import InputError, JobError
 
 HERE = "tfsep_toys_for_config"
@@ -218,8 +218,3 @@ def test_started_runs_once_before_the_function_and_after_its_arguments(folder: P
     assert "test_drum.pitch = 50.0" in texts[0] and "test_band.name = 'trio'" in texts[0]
     config.call("test_band")
     assert len(texts) == 1
-
-
-def test_every_entry_of_the_table_can_be_registered() -> None:
-    config.register()
-    assert {entry.name for entry in config.TABLE} <= set(registry.KNOWN)

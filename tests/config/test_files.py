@@ -22,6 +22,8 @@ toy_mean_field toy_mean_field_exchanged toy_refined toy_simulated toy_supervised
 wavetable_wave data/musdb18 data/sounds data/stems data/toy data/toy_free paper/flowavenet_wave paper/flowavenet_wave_4
 paper/flowavenet_wave_clean paper/glow_mel paper/glow_mel_16 paper/toy
 """.split()
+# Files that were written after that time.
+LATER = {"jacobi_from_silence.gin"}
 
 
 @pytest.fixture(autouse=True)
@@ -34,7 +36,7 @@ def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_no_file_is_missing_from_the_list() -> None:
     found = {path.relative_to(bundled_folder("gin")).as_posix() for path in bundled_folder("gin").rglob("*.gin")}
     moved = {name.removeprefix("parts/").removeprefix("ablations/") for name in found}
-    assert len(FLAT) == 54 and {f"{name}.gin" for name in FLAT} == moved
+    assert len(FLAT) == 54 and {f"{name}.gin" for name in FLAT} == moved - LATER and moved >= LATER
 
 
 @pytest.mark.parametrize("name", FLAT)

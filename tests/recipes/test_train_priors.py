@@ -118,7 +118,7 @@ def test_a_prior_learned_otherwise_is_refused(tmp_path: Path, changes: dict[str,
     (tmp_path / "sine").mkdir()
     made_with = {"prior": TEMPLATE, "num_examples": 6, "seed": SEED}
     (tmp_path / "sine" / "learned.json").write_text(json.dumps(made_with, sort_keys=True), encoding="utf-8")
-    with pytest.raises(InputError, match="learned otherwise; take another --save_dir or --noresume") as info:
+    with pytest.raises(InputError, match="learned otherwise; use another --save_dir or --noresume") as info:
         learned_prior("sine", **{**settings, **changes})
     assert "\n" not in str(info.value)
 

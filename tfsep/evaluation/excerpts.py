@@ -2,7 +2,7 @@
 
 Held-out excerpts of a toy come from tables that no training draws; those of a folder come from
 another split. Excerpts in which a source is silent (an RMS of at most 0.001, 40 dB below a track's)
-tell nothing about it and are passed over.
+carry no information about it and are left out.
 """
 
 from __future__ import annotations

@@ -25,7 +25,8 @@ class Batch:
 
     Attributes:
         mixture: (batch, time) float32.
-        references: (batch, source, time) float32, in the order of the model's sources and as they are in the mixture.
+        references: (batch, source, time) float32, in the order of the model's sources and as they
+            are in the mixture.
         sample_rate: Hz.
         song: whether the batch axis is the channels of one song; else its entries are unrelated.
     """

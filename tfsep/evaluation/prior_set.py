@@ -78,8 +78,8 @@ class PriorSet:
     def events(self, waves: np.ndarray) -> np.ndarray:
         """Analyse excerpts (batch, time): (batch * windows,) + event_shape, windows of an excerpt behind each other.
 
-        An excerpt that is longer than an event is covered by evenly spaced windows, the first at its
-        beginning and the last at its end.
+        An excerpt that is longer than an event is covered by evenly spaced windows, the first at
+        its beginning and the last at its end.
         """
         count = num_windows(waves.shape[1], self.length)
         starts = np.linspace(0, waves.shape[1] - self.length, count).round().astype(int)
@@ -91,8 +91,8 @@ class PriorSet:
         """Refuse data that these priors are not about.
 
         Raises:
-            InputError: for another rate, excerpts shorter than an event, or a source that the data do
-                not have.
+            InputError: for another rate, excerpts shorter than an event, or a source that the data
+                do not have.
         """
         if data.sample_rate != self.sample_rate:
             raise InputError(
@@ -121,11 +121,12 @@ def load(model: str, sources: Sequence[str] | None = None, background: str | Non
     Args:
         model: the model.
         sources: those to load; None is all.
-        background: the model whose prior of "background" is that of all sources pooled; None is this
-            one, if it has it.
+        background: the model whose prior of "background" is that of all sources pooled; None is
+            this one, if it has it.
 
     Raises:
-        InputError: if the model cannot be read, has no prior of a source, or its priors cannot be compared.
+        InputError: if the model cannot be read, has no prior of a source, or its priors cannot be
+            compared.
     """
     description = store.describe(model)
     known = [name for name in description["priors"] if name in description["sources"]]

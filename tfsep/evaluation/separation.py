@@ -1,9 +1,9 @@
 """How well a separator separates: SI-SDR, its improvement over the mixture, and BSS Eval, beside baselines.
 
-Every channel of every mixture counts as one value of SI-SDR per source. References without sound have
-no SI-SDR: they are left out and counted as silent. Infinite values (an estimate that is exactly right,
-or exactly nothing) are limited to 100 dB, so that means exist. BSS Eval gives medians over tracks, as
-the tables of SiSEC 2018 and MUSDB18 do.
+Every channel of every mixture counts as one value of SI-SDR per source. References without sound
+have no SI-SDR: they are left out and counted as silent. Infinite values (an estimate that is
+exactly right, or exactly nothing) are limited to 100 dB, so that means exist. BSS Eval gives
+medians over tracks, as the tables of SiSEC 2018 and MUSDB18 do.
 """
 
 from __future__ import annotations
@@ -117,7 +117,7 @@ class SiSdrTable:
 
 
 class BssEvalTable:
-    """BSS Eval of an answer, and of the mixture taken as every estimate, track by track.
+    """BSS Eval of an estimate, and of the mixture in place of every estimate, track by track.
 
     Raises:
         InputError: if museval, of the extra ``eval``, is not installed.
@@ -132,8 +132,8 @@ class BssEvalTable:
         """Measure estimates (batch, source, time) of one song, or of several mixtures of one channel."""
         references = batch.references
         whole = np.broadcast_to(batch.mixture[:, np.newaxis], references.shape)
-        for name, answer in (("model", estimates), ("mixture", whole)):
-            tracks = (answer, references) if batch.song else (answer[:, np.newaxis], references[:, np.newaxis])
+        for name, stems in (("model", estimates), ("mixture", whole)):
+            tracks = (stems, references) if batch.song else (stems[:, np.newaxis], references[:, np.newaxis])
             for found, true in [tracks] if batch.song else zip(*tracks, strict=True):
                 metrics = bss_eval(np.moveaxis(found, 0, 1), np.moveaxis(true, 0, 1), batch.sample_rate)
                 self._tracks[name].append(metrics)
@@ -152,7 +152,8 @@ def mixtures_of(separator: Separator, settings: EvaluationSettings) -> Iterator[
     """Read or make the mixtures that the settings ask for.
 
     Raises:
-        InputError: if the model's sources are not toy classes, or the folder has no track with one of them.
+        InputError: if the model's sources are not toy classes, or the folder has no track with one
+            of them.
     """
     if settings.data in mixtures.TOY_DATA:
         num_mixtures, free = settings.num_mixtures or _TOY_MIXTURES, settings.data == "toy-free"
@@ -175,8 +176,8 @@ def separate(separator: Separator, batch: Batch, seed: int) -> np.ndarray:
     """Separate a batch: estimates (batch, source, time)."""
     if not batch.song:
         return separator.separate_batch(batch.mixture, seed=seed)[0]
-    answer = separator(batch.mixture, batch.sample_rate, seed=seed)
-    return np.stack([answer[name] for name in separator.sources], axis=1)
+    found = separator(batch.mixture, batch.sample_rate, seed=seed)
+    return np.stack([found[name] for name in separator.sources], axis=1)
 
 
 def posterior_samples(separator: Separator, batch: Batch, seed: int) -> tuple[np.ndarray, np.ndarray]:
@@ -189,8 +190,8 @@ def posterior_samples(separator: Separator, batch: Batch, seed: int) -> tuple[np
         return separator.separate_batch(batch.mixture, calibration.NUM_DRAWS, seed), batch.references
     time, length = batch.mixture.shape[-1], int(_CALIBRATION_SECONDS * batch.sample_rate)
     part = slice(max(0, (time - length) // 2), max(0, (time - length) // 2) + length)
-    answer = separator(batch.mixture[..., part], batch.sample_rate, calibration.NUM_DRAWS, seed)
-    return np.stack([answer[name] for name in separator.sources], axis=2), batch.references[..., part]
+    found = separator(batch.mixture[..., part], batch.sample_rate, calibration.NUM_DRAWS, seed)
+    return np.stack([found[name] for name in separator.sources], axis=2), batch.references[..., part]
 
 
 def evaluate(
@@ -199,7 +200,7 @@ def evaluate(
     batches: Iterable[Batch] | None = None,
     progress: Callable[[int], object] | None = None,
 ) -> EvaluationRecord:
-    """Separate mixtures and measure the answers.
+    """Separate mixtures and measure the estimates.
 
     Args:
         separator: the model.
@@ -208,10 +209,11 @@ def evaluate(
         progress: called with the number of mixtures of each finished batch.
 
     Returns:
-        The record that bin/evaluate writes: SI-SDR and its improvement in dB per source and over all, of
-        the model and of ``baselines``, among them ``mixture`` (the mixture as every estimate) and
-        ``ideal_ratio_mask``; ``seconds`` of separation (tracing included) and ``real_time_factor``, their
-        ratio to the seconds of sound; ``calibration`` and ``bss_eval`` where they are asked for.
+        The record that bin/evaluate writes: SI-SDR and its improvement in dB per source and over
+        all, of the model and of ``baselines``, among them ``mixture`` (the mixture as every
+        estimate) and ``ideal_ratio_mask``; ``seconds`` of separation (tracing included) and
+        ``real_time_factor``, their ratio to the seconds of sound; ``calibration`` and ``bss_eval``
+        where they are asked for.
 
     Raises:
         InputError: for data or baselines that do not suit the model.

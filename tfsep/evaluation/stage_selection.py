@@ -61,8 +61,8 @@ def choose(composition: Composition, mixtures: np.ndarray, references: np.ndarra
     rows: list[list[np.ndarray]] = [[] for _ in composition.stages]
     for start in range(0, len(mixtures), _BATCH):
         part = slice(start, start + _BATCH)
-        for index, answer in enumerate(composition.estimates_of_stages(mixtures[part], (seed, start))):
-            estimate = np.asarray(answer) * column
+        for index, found in enumerate(composition.estimates_of_stages(mixtures[part], (seed, start))):
+            estimate = np.asarray(found) * column
             rows[index].append(_improvement(estimate, references[part], mixtures[part]))
     si_sdri = tuple(_mean(np.concatenate(row)) for row in rows)
     return Choice(tuple(stage.kind for stage in composition.stages), si_sdri, len(mixtures))

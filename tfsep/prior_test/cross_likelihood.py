@@ -3,8 +3,8 @@ r"""Cross-likelihood: every prior on held-out excerpts of every source, and out 
 With s drawn from a source, :math:`E_s[\log p_k(s)] = -H(s) - \mathrm{KL}(s \| p_k)`: the entropy is
 the same for all priors, so numbers are compared **down a source's column**, never along a prior's
 row, where a source of low entropy wins whatever the prior. All values are log-densities in nats per
-dimension of the priors' domain, mean over the windows of an excerpt; noise is drawn once per excerpt
-and shown to every prior.
+dimension of the priors' domain, mean over the windows of an excerpt; noise is drawn once per
+excerpt and shown to every prior.
 """
 
 from __future__ import annotations
@@ -74,7 +74,8 @@ def tables(
         inputs: what is evaluated.
         sigmas: standard deviations of the noise on the events; None is none.
         seed: of the noise.
-        value: (scorer, noised events, sigma) -> (num,); None is the log-density in nats per dimension.
+        value: (scorer, noised events, sigma) -> (num,); None is the log-density in nats per
+            dimension.
 
     Returns:
         {sigma: {name: (excerpt, prior)}}.
@@ -103,11 +104,11 @@ def means(table: Table, sources: Sequence[str], priors: Sequence[str]) -> Means:
 
 
 def discrimination(table: Table, sources: Sequence[str]) -> Discrimination:
-    """Measure how well the columns of a table, higher meaning more own, tell the sources apart.
+    """Measure how well the columns of a table, higher meaning more own, discriminate the sources.
 
     Returns:
-        ``accuracy``, ``accuracy_per_source`` and ``confusion`` {source: {prior: count}} of the argmax;
-        ``auroc`` {prior: own excerpts against all others'} and its mean, ``mean_auroc``.
+        ``accuracy``, ``accuracy_per_source`` and ``confusion`` {source: {prior: count}} of the
+        argmax; ``auroc`` {prior: own excerpts against all others'} and its mean, ``mean_auroc``.
     """
     values = np.concatenate([table[source][:, : len(sources)] for source in sources])
     labels = np.repeat(np.arange(len(sources)), [len(table[source]) for source in sources])

@@ -2,14 +2,14 @@ r"""Curvature of a prior: its log-density along paths between samples, and how s
 
 Straight lines and, for flows, lines between latents (kept at the norm of a normal draw) go from one
 held-out event to another; shifts in time, pitch and gain, which leave a sound what it is, move one
-event about. Noise is drawn once for a whole path, so that only the path is seen. All values are nats
-per dimension, for each source under its own prior.
+event about. Noise is drawn once for a whole path, so that only the path is seen. All values are
+nats per dimension, for each source under its own prior.
 
 The curvature is the largest absolute eigenvalue of the Hessian H of :math:`\log p_\sigma`, by power
 iteration :math:`v \leftarrow Hv / \|Hv\|` on products that central differences of the score give,
 :math:`Hv \approx [s(y + hv) - s(y - hv)] / 2h` with h = sigma / 20. As
 :math:`H = (\mathrm{Cov}[x|y] / \sigma^2 - I) / \sigma^2`, a true noised density never bends down by
-more than :math:`1 / \sigma^2`: values are given times :math:`\sigma^2`, 1 being that of noise around
+more than :math:`1 / \sigma^2`. Values are given times :math:`\sigma^2`, 1 being that of noise around
 a point.
 """
 
@@ -47,14 +47,14 @@ def study(
     num: int = 16,
     sigmas: Sequence[float] = SIGMAS,
 ) -> list[CurvatureRow]:
-    """Measure each source at each noise level that its prior knows, from ``num`` held-out excerpts.
+    """Measure each source at each noise level that its prior supports, from ``num`` held-out excerpts.
 
     Returns:
-        ``source``, ``sigma``; ``curvature``, the mean over events of the largest absolute eigenvalue
-        times sigma^2; and for priors with a density ``paths`` {path: positions and mean log-densities}
-        with the paths ``line``, ``latent`` (flows), ``delay`` (samples), ``cents`` and ``decibels``;
-        ``dip``, by how much the lowest mean of the straight line lies below its ends; ``latent_dip``,
-        the same between latents, None where there are none.
+        ``source``, ``sigma``; ``curvature``, the mean over events of the largest absolute
+        eigenvalue times sigma^2; and for priors with a density ``paths`` {path: positions and mean
+        log-densities} with the paths ``line``, ``latent`` (flows), ``delay`` (samples), ``cents``
+        and ``decibels``; ``dip``, by how much the lowest mean of the straight line lies below its
+        ends; ``latent_dip``, the same between latents, None where there are none.
     """
     found = []
     for source in tested.sources:

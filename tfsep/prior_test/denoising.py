@@ -4,8 +4,8 @@ Root mean square errors of ``denoise`` on held-out events with white noise of a 
 beside those of the ideal prior on the toy's grid, which no denoiser can beat on average, and of the
 Wiener filter, the least that a prior must beat: a Gaussian learned from isolated training excerpts.
 The filter takes waveforms as stationary, with the power spectrum :math:`P(f)` of the source's
-excerpts (periodic over an event), and denoises them by the gain :math:`P / (P + \sigma^2)`. It takes
-log spectra as independent bins, each with its mean and variance over all frames.
+excerpts (periodic over an event), and denoises them by the gain :math:`P / (P + \sigma^2)`. It
+takes log spectra as independent bins, each with its mean and variance over all frames.
 """
 
 from __future__ import annotations
@@ -113,9 +113,9 @@ def table(
         sigmas: noise levels.
 
     Returns:
-        ``sigmas``; ``sources`` {source: {"prior", "wiener", "ideal": [rmse]}} with None where a level
-        is out of range; and for each of the three ``mean``, the root mean square over sources, and
-        ``ratio_to_ideal`` of those means.
+        ``sigmas``; ``sources`` {source: {"prior", "wiener", "ideal": [rmse]}} with None where a
+        level is out of range; and for each of the three ``mean``, the root mean square over
+        sources, and ``ratio_to_ideal`` of those means.
     """
     found = {}
     for source in tested.sources:

@@ -14,9 +14,10 @@ likelihood alone does not discriminate.
                        prior, is an absent source rather than its own.
 ``input_complexity``   :math:`\log p_k + L(x)` with L the zlib code length of the 8-bit waveform
                        (Serra et al., 2020). Again the argmax cannot change.
-``typicality``         :math:`-|\log p_k(x) + \hat H_k|` with :math:`\hat H_k` the mean code length of
-                       training excerpts (Nalisnick et al., 2019).
-``loudness``           the log-density of excerpts brought to one loudness, the training excerpts' mean.
+``typicality``         :math:`-|\log p_k(x) + \hat H_k|` with :math:`\hat H_k` the mean code length
+                       of training excerpts (Nalisnick et al., 2019).
+``loudness``           the log-density of excerpts brought to one RMS level, the mean of training
+                       excerpts.
 ``denoising_error``    minus :math:`\|D_k(x + \sigma\epsilon, \sigma) - x\|^2 / \sigma^2 D`, mean over
                        noise levels: the evidence bound of a diffusion classifier (Li et al., 2023);
                        needs a score only.

@@ -40,8 +40,8 @@ def gibbs_rows(scorer: PriorScorer, num: int, seed: int) -> list[list[float]]:
     """Compare a prior with the bound at each of :data:`SPREADS`.
 
     Returns:
-        Rows [standard deviation, mean log-density, bound] over ``num`` draws of noise, the last two in
-        nats per dimension.
+        Rows [standard deviation, mean log-density, bound] over ``num`` draws of noise, the last two
+        in nats per dimension.
     """
     noise = noise_events(scorer, num, seed)
     return [[spread, excess(scorer, noise, spread) + bound(spread), bound(spread)] for spread in SPREADS]

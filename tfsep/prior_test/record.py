@@ -133,7 +133,7 @@ class Single(TypedDict):
 
 
 class ClassifiedStems(Discrimination):
-    """Mean log-probabilities {class: {stem: mean}} of separated stems, and whose stem is taken for which source."""
+    """Mean log-probabilities {class: {stem: mean}} of separated stems, and which source each stem is assigned to."""
 
     log_prob: Means
 

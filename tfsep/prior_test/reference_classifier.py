@@ -1,9 +1,9 @@
 """A reference classifier, trained on labelled training excerpts without any prior.
 
-Its features are the mean and the spread over frames of 32 log mel bands, less their overall mean, so
-that loudness does not count; a logistic regression classifies them. It bounds from outside what a
-likelihood should tell apart, and it classifies separated stems: are they taken for their source by a
-classifier that was not part of the separation?
+Its features are the mean and the spread over frames of 32 log mel bands, less their overall mean,
+so that loudness does not count; a logistic regression classifies them. It shows how well
+a likelihood should discriminate, and it classifies separated stems: does a classifier that was not
+part of the separation assign them to their source?
 """
 
 from __future__ import annotations
@@ -29,9 +29,12 @@ _SMALLEST_SPREAD = 1e-9
 class LogisticRegression:
     r"""Multinomial logistic regression, a small calibrated classifier over a handful of features.
 
-    Minimises :math:`-\frac1n \sum_i \log \mathrm{softmax}(W z_i + b)_{y_i} + \frac{\lambda}{2} \|W\|^2`
-    by L-BFGS, over features z that are standardised on the training set; convex, so the answer does
-    not depend on where the search begins.
+    Minimises
+
+    .. math:: -\frac1n \sum_i \log \mathrm{softmax}(W z_i + b)_{y_i} + \frac{\lambda}{2} \|W\|^2
+
+    by L-BFGS, over features z that are standardised on the training set. It is convex, so the
+    result does not depend on where the search begins.
 
     Args:
         features: (example, feature).

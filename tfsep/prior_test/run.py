@@ -1,10 +1,10 @@
-"""The prior test: can the priors of a model tell its sources apart, and how sharp are they?
+"""The prior test: can the priors of a model discriminate its sources, and how sharp are they?
 
 One record of numbers: cross-likelihoods at several noise levels, out-of-distribution inputs, Gibbs'
 bound, detection scores, denoising errors, and the ideal prior where the data are the toy's grid;
-further studies on demand. Priors that only have a score take part in what needs a score and are named
-under ``without_density``; clean priors, which know no noise level, in what needs a density, and are
-named under ``without_noise``.
+further studies on demand. Priors that only have a score take part in what needs a score and are
+named under ``without_density``; clean priors, which have no noise level, in what needs a density,
+and are named under ``without_noise``.
 """
 
 from __future__ import annotations
@@ -53,11 +53,12 @@ class PriorTestSettings:
         num_examples: held-out excerpts of each source.
         num_small: held-out excerpts of each source for curvature and single signals, which evaluate
             each many times.
-        sigmas: noise levels, the first being that of the headline; None takes those of :data:`SIGMAS`
-            that every prior knows, and the one nearest to 0.02 for the headline.
-        with_ideal: test the ideal prior too, where the data are the toy's grid; it takes longer than
-            most priors do.
-        studies: those of :data:`~tfsep.prior_test.record.STUDIES` to do, each an entry of the record.
+        sigmas: noise levels, the first being that of the headline; None takes those of
+            :data:`SIGMAS` that every prior supports, and the one nearest to 0.02 for the headline.
+        with_ideal: test the ideal prior too, where the data are the toy's grid; it takes longer
+            than most priors do.
+        studies: those of :data:`~tfsep.prior_test.record.STUDIES` to do, each an entry of the
+            record.
         model: from which the study ``reference_classifier`` loads a separator; None for none.
     """
 
@@ -116,7 +117,7 @@ def run(
         The record that bin/prior-test writes, in nats per dimension of the domain.
 
     Raises:
-        InputError: for data that the priors are not about, or a noise level that one does not know.
+        InputError: for data that the priors are not about, or a noise level that one lacks.
     """
     began = time.monotonic()
     settings = settings or PriorTestSettings()

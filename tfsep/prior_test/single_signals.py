@@ -1,14 +1,14 @@
 r"""Denoising one source with its own prior: the posterior mean, and a draw by a short Langevin chain.
 
 Of y = x + sigma eps the posterior mean is Tweedie's :math:`D(y, \sigma)`. The chain goes down from
-sigma to the prior's smallest level; at :math:`\sigma_i` the state x_i is x with noise of which y is a
-noisier version, so that exactly
+sigma to the prior's smallest level; at :math:`\sigma_i` the state x_i is x with noise of which y is
+a noisier version, so that exactly
 
 .. math:: \nabla \log p(x_i | y) = \nabla \log p_{\sigma_i}(x_i) + (y - x_i) / (\sigma^2 - \sigma_i^2),
 
-and steps of :math:`\eta = \frac12 (1/\sigma_i^2 + 1/(\sigma^2 - \sigma_i^2))^{-1}` are stable (Langevin
-dynamics as corrector, Song et al., 2021). From one level to the next leads the bridge between the
-state and its own posterior mean,
+and steps of :math:`\eta = \frac12 (1/\sigma_i^2 + 1/(\sigma^2 - \sigma_i^2))^{-1}` are stable
+(Langevin dynamics as corrector, Song et al., 2021). From one level to the next leads the bridge
+between the state and its own posterior mean,
 
 .. math:: x_i = D + \frac{\sigma_i^2}{\sigma_{i-1}^2} (x_{i-1} - D)
           + \sigma_i \sqrt{1 - \sigma_i^2 / \sigma_{i-1}^2}\; \epsilon.
@@ -76,7 +76,8 @@ def table(
     """Tabulate SNR gains, a row for each source and noise level above its prior's smallest.
 
     Returns:
-        ``source``, ``sigma``, ``snr`` (dB, before), ``tweedie``, ``langevin``, ``wiener`` (gains in dB).
+        ``source``, ``sigma``, ``snr`` (dB, before), ``tweedie``, ``langevin``, ``wiener`` (gains in
+        dB).
     """
     rows: list[GainRow] = []
     for source, scorer in scorers.items():

@@ -1,8 +1,8 @@
 r"""Cross-likelihoods of flows without the log-determinant, or with a part of it, as Frank (2020) reported them.
 
 A flow's log-density is :math:`\log \mathcal{N}(g(x); 0, I) + \log|\det \partial g / \partial x|`.
-That study reported the first term alone, and trained with the second one weighted by 1/4. The weight
-is a switch of this experiment; priors do not have it. With any weight but 1 the number is no
+That study reported the first term alone, and trained with the second one weighted by 1/4. The
+weight is a switch of this experiment; priors do not have it. With any weight but 1 the number is no
 log-density: it breaks Gibbs' bound (gibbs_bound.py) and can be raised without limit by a map that
 shrinks everything to the origin.
 """
@@ -73,15 +73,16 @@ def by_weight(
     """Measure the cross-likelihood with several weights of the log-determinant.
 
     Args:
-        tested, scorers, inputs, sigma, seed: as of :func:`tfsep.prior_test.cross_likelihood.tables`.
+        tested, scorers, inputs, sigma, seed: as of
+            :func:`tfsep.prior_test.cross_likelihood.tables`.
         table: the log-densities that it found.
         weights: of the log-determinant.
 
     Returns:
         For each weight ``weight``, ``log_prob`` {prior: {source: mean}}, what
-        :func:`~tfsep.prior_test.cross_likelihood.discrimination` finds, ``gibbs_excess`` {prior: the
-        most by which it exceeds Gibbs' bound on white noise, in nats per dimension; below 0 for a
-        density}.
+        :func:`~tfsep.prior_test.cross_likelihood.discrimination` finds, ``gibbs_excess`` {prior:
+        the most by which it exceeds Gibbs' bound on white noise, in nats per dimension; below 0 for
+        a density}.
     """
     names = tested.sources
     dets = cross_likelihood.tables(tested, scorers, inputs, [sigma], seed, log_det_per_dim)[sigma]

@@ -69,8 +69,8 @@ def train(
             on validation mixtures; Gibbs updates with ``choice`` "validation" so choose the
             criterion for their restarts.
         prior_fit, posterior_fit: how priors and learned posteriors are trained.
-        validation: isolated sources never trained on, on which the parts are validated while
-            they train. They must be the data's sources at the data's rate. None takes excerpts of the
+        validation: isolated sources never trained on, on which the parts are validated while they
+            train. They must be the data's sources at the data's rate. None takes excerpts of the
             data that no step draws.
         sources: train priors for these only; None is all of the data's. The model separates these,
             or all of the data's where it has a learned posterior.

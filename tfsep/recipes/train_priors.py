@@ -43,7 +43,7 @@ def learned_prior(
         num: number of excerpts to learn from, at least 1.
         save_dir: folder of the run; the weights are kept in ``<save_dir>/<source>``.
         seed: of the excerpts.
-        resume: take the weights kept there, if they were learned with the same arguments.
+        resume: use the weights kept there, if they were learned with the same arguments.
 
     Raises:
         InputError: if ``num`` is below 1, or the weights kept there are of another training.
@@ -56,7 +56,7 @@ def learned_prior(
     made_with = json.dumps({"prior": dict(arguments), "num_examples": num, "seed": seed}, sort_keys=True)
     if resume and (folder / _SETTINGS).is_file():
         if (folder / _SETTINGS).read_text(encoding="utf-8") != made_with:
-            raise InputError(f"{folder} holds a prior learned otherwise; take another --save_dir or --noresume")
+            raise InputError(f"{folder} holds a prior learned otherwise; use another --save_dir or --noresume")
         weights.load(prior, folder / _LEARNED)
         return prior
     excerpts = data.draw(source, num, events * prior.event_shape[0], (seed, 0))
@@ -90,8 +90,8 @@ def prior_task(
         seed: of everything random.
         validation: isolated sources on which it is validated while it trains; None takes excerpts
             that no step draws.
-        background: isolated sounds that a denoiser learns to separate the source from; None is white
-            noise.
+        background: isolated sounds that a denoiser learns to separate the source from; None is
+            white noise.
         background_share: part of the examples that have them, in 0..1; the others have white noise.
 
     Raises:

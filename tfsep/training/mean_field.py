@@ -16,8 +16,8 @@ Its gradient in :math:`u_k` is :math:`\partial D_k/\partial u_k\,(o_k - u_k)/\si
 :math:`o_k = D_k + (m - \sum_j a_j D_j)/a_k`, what the other sources leave to source k. The matrix
 is the Fisher information of q in :math:`u_k`, up to :math:`\sigma_k^2`. Without it the rest is the
 natural gradient, the direction of a Jacobi update (:mod:`tfsep.posteriors.gibbs`), so the network's
-target is :math:`o_k`. A plain Gaussian q, as in :mod:`tfsep.training.evidence_lower_bound`, depends on its
-own share of the mixture only and stays between the modes.
+target is :math:`o_k`. A plain Gaussian q, as in :mod:`tfsep.training.evidence_lower_bound`, depends
+on its own share of the mixture only and stays between the modes.
 
 That direction is a local one: two sources that are swapped explain the mixture nearly as well, and
 stay swapped. So at each step an exchange of pairs of pseudo-observations is proposed; where it
@@ -146,7 +146,7 @@ def natural_gradient(
 ) -> Loss:
     """Return a loss whose gradient in a network's u_k is the natural gradient of minus the bound.
 
-    It is relative to the mixture's power. The posterior's means of a_k s_k are taken for a_k u_k;
+    It is relative to the mixture's power. The posterior's means of a_k s_k are used as a_k u_k;
     they need not sum to the mixture. Its spread is fitted to their distance from a_k D_k.
 
     Args:

@@ -95,7 +95,7 @@ def noised_pair(prior: Prior, batch: PriorBatch, seed: tf.Tensor) -> tuple[Event
 
     Returns:
         Clean and noisy events, both (batch,) + event_shape, and the noise levels (batch,), None for
-            a clean prior.
+        a clean prior.
     """
     if not isinstance(batch, tuple):
         return prior.analyse(batch), *noised(prior, batch, seed)

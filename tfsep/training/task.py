@@ -1,6 +1,6 @@
 """What is trained (:class:`Task`) and how: steps, rates, checkpoints (:class:`FitSettings`).
 
-A task is a set of functions: training calls them and knows nothing else of models and data. Its
+A task is a set of functions: training calls them and depends on nothing else of models and data. Its
 data are a pure function of (seed, step), which makes an exact resume possible: restarting at step n
 is enough.
 """
