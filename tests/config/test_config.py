@@ -115,6 +115,19 @@ def test_long_values_are_read_back_whole() -> None:
     assert config.bindings()["test_drum.pitch"] == "1"
 
 
+def test_equal_values_have_one_text_whatever_the_order_of_their_keys() -> None:
+    """Runs of earlier versions kept dictionaries with their keys in order."""
+    forward, backward = "{'b': [1, (2,)], 'a': {'d': 3, 'c': 'x'}}", "{'a': {'c': 'x', 'd': 3}, 'b': [1, (2,)]}"
+    config.parse([], [f"test_band.players = {forward}"])
+    assert config.bindings() == {"test_band.players": backward}
+    assert config.normalised({"test_band.players": forward}) == {"test_band.players": backward}
+
+
+def test_a_reference_may_name_the_package() -> None:
+    config.parse([], ["test_band.players = @tfsep.test_drum()"])
+    assert config.bindings() == {"test_band.players": "@test_drum()"}
+
+
 def test_the_operative_configuration_has_defaults_and_can_be_parsed(folder: Path) -> None:
     config.parse([], ["test_band.players = @low/test_drum()", "test_band.name = 'duo'", "low/test_drum.pitch = 3.0"])
     expected = config.call("test_band", seed=1)

@@ -92,3 +92,18 @@ def test_a_missing_file_is_refused_with_the_nearest(name: str) -> None:
         files.find(name)
     with pytest.raises(InputError, match=f"^x.gin, line 3: no such file: {name}; did you mean 'glow_stft.gin'\\?$"):
         files.find_included(name, None, [], "x.gin, line 3")
+
+
+@pytest.mark.parametrize("name", ["gin", "gin/", ".", ""])
+def test_a_folder_is_no_gin_file(name: str) -> None:
+    with pytest.raises(InputError, match="^no such gin file: "):
+        files.find(name)
+
+
+def test_a_file_of_the_clone_is_found_from_any_folder(elsewhere: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    clone = elsewhere / "clone"
+    (clone / "gin").mkdir(parents=True)
+    (clone / "runs").mkdir()
+    (clone / "runs" / "config.gin").touch()
+    monkeypatch.setattr(files, "bundled_folder", lambda name: clone / name)
+    assert files.find("runs/config.gin") == clone / "runs" / "config.gin"

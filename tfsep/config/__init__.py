@@ -95,7 +95,7 @@ def apply(settings: Sequence[Setting]) -> None:
     macros = {each.name: each.value for each in present if not each.parameter}
     for each in present:
         registry.check(each, macros)
-    _BINDINGS.update({each.key: repr(each.value) for each in present})
+    _BINDINGS.update({each.key: each.text for each in present})
     for each in present:
         key = (_gin_scope(each.scope, each.name), each.name, each.parameter)
         gin.bind_parameter(key if each.parameter else (each.name, "gin.macro", "value"), with_leaves(each.value, _leaf))
@@ -115,7 +115,7 @@ def normalised(texts: Mapping[str, str]) -> dict[str, str]:
     """
     try:
         settings = [_setting(key, text) for key, text in texts.items()]
-        return {each.key: repr(each.value) for each in _without_aliases(settings)}
+        return {each.key: each.text for each in _without_aliases(settings)}
     except (InputError, SyntaxError, tokenize.TokenError):
         return dict(texts)
 

@@ -24,14 +24,15 @@ def find(name: str, search_paths: Sequence[str | Path] = ()) -> Path:
     """Return the gin file of a name: a path, or a file on the search path or in the gin folder of tfsep.
 
     Args:
-        name: absolute, or relative to the current folder, to one of ``search_paths`` or to the gin
-            folder.
+        name: absolute, or relative to the current folder, to one of ``search_paths``, to the gin folder
+            or, in a clone, to its top.
         search_paths: folders.
 
     Raises:
         InputError: if there is no such file, with the nearest name of those that come with tfsep.
     """
-    found = _first([Path(name), *(Path(path) / name for path in search_paths), *_bundled(name)])
+    clone = bundled_folder("gin").parent
+    found = _first([Path(name), *(Path(path) / name for path in search_paths), *_bundled(name), clone / name])
     if found is None:
         raise InputError(f"no such gin file: {name}{did_you_mean(Path(name).name, _bundled_names())}")
     return found
@@ -73,6 +74,8 @@ def _bundled(name: str) -> Iterator[Path]:
         return
     parts = Path(name).parts
     relative = Path(*parts[1:]) if parts[:1] == ("gin",) else Path(name)
+    if not relative.name:
+        return
     for each in (relative, relative.with_name(ALIASES.get(relative.name, relative.name))):
         for folder in FOLDERS if len(each.parts) == 1 else ("",):
             yield bundled_folder("gin") / folder / each

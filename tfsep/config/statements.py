@@ -63,6 +63,25 @@ class Setting:
         """The left side of the statement."""
         return scoped(self.scope, self.name) + (f".{self.parameter}" if self.parameter else "")
 
+    @property
+    def text(self) -> str:
+        """The value as gin text, keys of dictionaries in order, so that equal values have one text."""
+        return _text(self.value)
+
+
+def _text(value: object) -> str:
+    if isinstance(value, dict):
+        return (
+            "{"
+            + ", ".join(f"{key}: {text}" for key, text in sorted((_text(k), _text(v)) for k, v in value.items()))
+            + "}"
+        )
+    if isinstance(value, list):
+        return "[" + ", ".join(map(_text, value)) + "]"
+    if isinstance(value, tuple):
+        return "(" + ", ".join(map(_text, value)) + (",)" if len(value) == 1 else ")")
+    return repr(value)
+
 
 def scoped(scope: str, name: str) -> str:
     """Return ``scope/name``, or the name alone where the scope is empty."""
@@ -131,7 +150,7 @@ class _Delegate(config_parser.ParserDelegate):
     def configurable_reference(self, scoped_configurable_name: str, evaluate: bool) -> Reference:
         """Return a reference."""
         scope, _, name = scoped_configurable_name.rpartition("/")
-        return Reference(scope, name, evaluate)
+        return Reference(scope, name.removeprefix("tfsep."), evaluate)
 
     def macro(self, macro_name: str) -> Macro:
         """Return a macro's use."""
