@@ -231,7 +231,10 @@ def test_validation_data_of_another_kind_are_refused(tmp_path: Path) -> None:
         ({"prior": dict(kind="ideal_toy", domain="wave", num_phases=1)}, "prior 'ideal_toy' has nothing to train"),
         ({"prior": {**GLOW, "length": 64, "event_shape": (64, 1)}}, "either an event_shape or a length"),
         ({"posteriors": (MASKS, {**GIBBS, "num_levles": 3})}, "num_levles"),
-        ({"posteriors": (MASKS, {**GIBBS, "largest_sigma": 9.0})}, "must lie in the 0.01..8 that prior 'glow' supports"),
+        (
+            {"posteriors": (MASKS, {**GIBBS, "largest_sigma": 9.0})},
+            "must lie in the 0.01..8 that prior 'glow' supports",
+        ),
         ({"posteriors": ({**MASKS, "network": "frames"},)}, "the network must be one of frame, temporal, got 'frames'"),
         ({"posteriors": (MASKS, {"kind": "oracle"})}, "the posterior must be one of .*, got 'oracle'"),
         ({"prior": None}, "posterior 'gibbs' needs a prior for each source, and this model has none"),
