@@ -37,8 +37,8 @@ def test_the_demo_writes_stems_that_sum_to_their_mixtures(tmp_path: Path) -> Non
 
 @pytest.mark.slow
 def test_the_results_table_is_written(tmp_path: Path) -> None:
-    done = _run("benchmarks.quality", "--only", "songs amortised", "--output", str(tmp_path))
+    done = _run("benchmarks.quality", "--only", "songs - amortised examples", "--output", str(tmp_path))
     records = json.loads((tmp_path / "quality.json").read_text())
     assert [record["model"] for record in records] == ["songs"]
     assert f"| {records[0]['mean_si_sdri']:.1f} |" in done.stdout
-    assert (tmp_path / "quality.md").read_text().startswith("| model |")
+    assert (tmp_path / "quality.md").read_text().startswith("| data | model |")
