@@ -127,6 +127,8 @@ class Particles(Annealed):
         self.num_particles, self.block_levels, self.reassign = num_particles, block_levels, reassign
         self.num_survivors = math.ceil(survivors * num_particles)
         self.kick, self.test_sigma, self.polish_levels = kick, test_sigma, polish_levels
+        signature = [tf.TensorSpec([None, self.num_sources, self.segment], tf.float32)]
+        self._density = tf.function(self.density, input_signature=signature, autograph=False)
 
     def cold(self, mixture: Waves, noise: Sources) -> Sources:
         """Return standard normal noise, whose level denoisers are trained on.
@@ -154,7 +156,7 @@ class Particles(Annealed):
             start = tf.tile(check_start(self.kind, mixture, start, self.num_sources), [num_samples, 1, 1])
         ends = self.chains(mixtures, self.num_particles, seed, start)
         projected = mixing.project(mixtures, ends, self.gains)
-        density = self.density(tf.reshape(projected, [-1, self.num_sources, self.segment]))
+        density = self._density(tf.reshape(projected, [-1, self.num_sources, self.segment]))
         best = tf.argmax(tf.reshape(density, [self.num_particles, -1]))
         kept = tf.gather(tf.transpose(projected, [1, 0, 2, 3]), best, axis=1, batch_dims=1)
         return tf.reshape(kept, [num_samples, -1, self.num_sources, self.segment])
