@@ -50,7 +50,8 @@ from tfsep.priors.flows.flow_layers import FlowLayer, SqueezeLayer
 from tfsep.priors.flows.settings import FlowSettings
 
 SCORES = ("gradient", "conditionals")
-_SMALLEST_POWER = 1e-8
+# Of the mean power: where one batch shows none, a smaller one would stop the gradients of the log-ratios.
+_SMALLEST_POWER = 1e-3
 _SMOOTHED_BINS = 9
 
 
@@ -303,7 +304,7 @@ def mean_power(bins: tf.Tensor, sigma: tf.Tensor) -> tf.Tensor:
         sigma: their noise levels, (batch,).
     """
     energy = bins**2 - sigma[:, tf.newaxis, tf.newaxis] ** 2
-    weights = 1.0 / (sigma**2 + tf.reduce_mean(tf.maximum(energy, 0.0)) + _SMALLEST_POWER) ** 2
+    weights = 1.0 / (sigma**2 + tf.reduce_mean(tf.maximum(energy, 0.0))) ** 2
     mean = tf.reduce_sum(weights[:, tf.newaxis, tf.newaxis] * energy, axis=0) / tf.reduce_sum(weights)
     inner = tf.reduce_mean(mean[1:], axis=-1)
     near = tf.nn.avg_pool1d(inner[tf.newaxis, :, tf.newaxis], _SMOOTHED_BINS, 1, "SAME")[0]
