@@ -8,6 +8,8 @@ from tfsep.bijectors.invertible_conv import InvertibleConv
 from tfsep.bijectors.multiscale import Multiscale
 from tfsep.bijectors.noise_scale import NoiseScale
 from tfsep.bijectors.planar import Planar
+from tfsep.bijectors.real_fourier import RealFourier
+from tfsep.bijectors.spectral_coupling import SpectralCoupling
 from tfsep.bijectors.squeeze import Squeeze
 from tfsep.bijectors.step import Composition, Step
 
@@ -21,6 +23,8 @@ __all__ = [
     "Multiscale",
     "NoiseScale",
     "Planar",
+    "RealFourier",
+    "SpectralCoupling",
     "Squeeze",
     "Step",
 ]

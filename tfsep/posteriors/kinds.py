@@ -16,6 +16,7 @@ ITERATIONS = {
     "gibbs": "num_levels",
     "langevin": "num_steps",
     "latent": "num_steps",
+    "particles": "num_levels",
     "stochastic_gibbs": "num_levels",
 }
 

@@ -29,6 +29,7 @@ KINDS = {
     "gibbs": ("gibbs", "Gibbs"),
     "langevin": ("langevin", "Langevin"),
     "latent": ("latent", "Latent"),
+    "particles": ("particles", "Particles"),
     "stochastic_gibbs": ("stochastic_gibbs", "StochasticGibbs"),
 }
 _OF_THE_MODEL = ("gains", "num_sources", "segment")

@@ -103,6 +103,10 @@ class Prior(abc.ABC):
             (batch,): log p_sigma(x), summed over the event.
         """
 
+    def training_terms(self, x: TensorLike, sigma: Sigma | None = None) -> tuple[tf.Tensor, tf.Tensor | None]:
+        """Compute :meth:`log_prob`, and what training maximises besides it, (batch,) in nats; None is nothing."""
+        return self.log_prob(x, sigma), None
+
     @abc.abstractmethod
     def score(self, x: TensorLike, sigma: Sigma | None = None) -> tf.Tensor:
         """Compute the gradient of :meth:`log_prob` in x: (batch,) + event_shape -> the same."""

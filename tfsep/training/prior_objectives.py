@@ -47,6 +47,8 @@ def drawn_sigma(prior: Prior, events: Events, seed: tf.Tensor) -> tf.Tensor:
 def maximum_likelihood(prior: Prior, wave: Waves, seed: tf.Tensor) -> Loss:
     r"""Return the loss of exact maximum likelihood, -log p_sigma(x + sigma eps) / D in nats.
 
+    A prior may add terms of its own (:meth:`tfsep.priors.base.Prior.training_terms`).
+
     D is the number of dimensions of the prior's domain. The metric has the domain in its name, such
     as ``nats_per_dim_wave``: values of two domains must not be compared.
 
@@ -56,8 +58,12 @@ def maximum_likelihood(prior: Prior, wave: Waves, seed: tf.Tensor) -> Loss:
         seed: two integers.
     """
     events, sigma = noised(prior, wave, seed)
-    nats = tf.reduce_mean(prior.nats_per_dim(events, sigma))
-    return -nats, {f"nats_per_dim_{prior.domain}": nats}
+    log_prob, besides = prior.training_terms(events, sigma)
+    nats = tf.reduce_mean(log_prob) / prior.dimensions
+    metrics = {f"nats_per_dim_{prior.domain}": nats}
+    if besides is None:
+        return -nats, metrics
+    return -nats - tf.reduce_mean(besides) / prior.dimensions, metrics
 
 
 def denoising_score_matching(prior: Any, batch: PriorBatch, seed: tf.Tensor) -> Loss:
