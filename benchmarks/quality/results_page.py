@@ -226,7 +226,7 @@ CHOSEN = (
     Chosen("toy", "sampler", "nice", "composition", "toy, piano keys", "the same start, then flow priors (NICE)"),
     Chosen("toy-free", "toy-free", "wavetable", "gibbs", "toy, any pitch", "`toy-free`: wavetable priors, from noise"),
     Chosen("rendered", "songs", "-", "amortised", "rendered songs, new tunes", "`songs`: its networks, no priors"),
-    Chosen("rendered", "songs", "score", "gibbs", "rendered songs, new tunes", "`songs`: its denoisers alone (`gibbs`)"),
+    Chosen("rendered", "songs", "score", "gibbs", "rendered songs, new tunes", "`songs`: its denoisers, `gibbs`"),
 )
 
 
