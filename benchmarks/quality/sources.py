@@ -217,11 +217,10 @@ def table(records: Sequence[Record]) -> str:
     for record in records:
         each = ", ".join(f"{name} {value:.1f}" for name, value in record["sources"].items())
         level = record["absent_level_db"]
-        lines.append(
-            f"| {record['name']} | {record['model']} | {record['posterior']} | {record['num_mixtures']} "
-            f"| {record['mean_si_sdri']:.1f} | {record['median_si_sdri']:.1f} "
-            f"| {100 * record['fraction_above_10db']:.0f} % | {each} | {'-' if level is None else f'{level:.0f} dB'} | {record['seconds_per_mixture']:.2f} |"
-        )
+        cells = [record["name"], record["model"], record["posterior"], str(record["num_mixtures"])]
+        cells += [f"{record[key]:.1f}" for key in ("mean_si_sdri", "median_si_sdri")]
+        cells += [f"{100 * record['fraction_above_10db']:.0f} %", each, "-" if level is None else f"{level:.0f} dB"]
+        lines.append("| " + " | ".join([*cells, f"{record['seconds_per_mixture']:.2f}"]) + " |")
     return "\n".join(lines)
 
 
