@@ -103,7 +103,9 @@ def repair_task(
 def _check(source: str, prior: Prior) -> None:
     """Refuse a prior that cannot be repaired."""
     if not (prior.has_latents and prior.has_log_prob and prior.sigma_range):
-        raise InputError(f"repair.model must have noise-conditional flows, its prior of {source!r} is {prior.describe()}")
+        raise InputError(
+            f"repair.model must have noise-conditional flows, its prior of {source!r} is {prior.describe()}"
+        )
     kept = (prior.settings or {}).get("recompute", "none")
     if kept != "none":
         raise InputError(

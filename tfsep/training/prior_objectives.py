@@ -118,18 +118,19 @@ def gradient_matching(likelihood: float = 0.2) -> Callable[[Prior, Waves, tf.Ten
         (prior, isolated sources (batch, time), seed) -> the loss and metrics.
 
     Raises:
-        InputError: for a negative weight.
+        InputError: for a negative weight; the objective, for a clean prior.
     """
     if not likelihood >= 0.0:
         raise InputError(f"the weight of the likelihood must be at least 0, got {likelihood}")
 
     def objective(prior: Prior, wave: Waves, seed: tf.Tensor) -> Loss:
         events, noisy, sigma = noised_pair(prior, wave, seed)
+        if sigma is None:
+            raise InputError(f"gradients are matched at noise levels, got a clean prior: {prior.describe()}")
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch(noisy)
             log_prob, besides = prior.training_terms(noisy, sigma)
-        level = broadcast_to_event(tf.convert_to_tensor(sigma), noisy)
-        denoised = noisy + level**2 * tape.gradient(log_prob, noisy)
+        denoised = noisy + broadcast_to_event(sigma, noisy) ** 2 * tape.gradient(log_prob, noisy)
         error = tf.reduce_mean((denoised - events) ** 2, axis=list(range(1, events.shape.rank))) / sigma**2
         matched, nats = tf.reduce_mean(tf.math.log(error + _RELATIVE_FLOOR)), tf.reduce_mean(log_prob)
         metrics = {f"nats_per_dim_{prior.domain}": nats / prior.dimensions, f"log_error_{prior.domain}": matched}

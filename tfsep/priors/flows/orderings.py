@@ -99,7 +99,9 @@ class OrderedFlow(FlowPrior):
         """Compute log p(last half | other half) of scaled events in nats, (batch,)."""
         layers = self.mirrored.layers if mirrored else self.flow.layers[: self.num_last]
         steps = [layer.step(condition) for layer in layers]
-        latents, log_det = bijectors.Composition(steps, len(self.event_shape), self.tf_dtype).inverse_and_log_det(events)
+        latents, log_det = bijectors.Composition(steps, len(self.event_shape), self.tf_dtype).inverse_and_log_det(
+            events
+        )
         even, odd = split_halves(latents, self.halving)
         axes = list(range(1, latents.shape.rank))
         normal = -0.5 * tf.reduce_sum((even if mirrored else odd) ** 2, axes)
