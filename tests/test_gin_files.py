@@ -125,7 +125,7 @@ def test_a_file_is_read_strictly_and_says_what_it_is(path: Path) -> None:
 def test_a_part_is_included_by_an_experiment_or_is_data(path: Path) -> None:
     includes = "\n".join(each.read_text(encoding="utf-8") for each in FILES)
     standing_alone = path.parent.name == "data" or re.search(
-        r"(?m)^(fine_tune|repair|refine)\.model =", full_text(path)
+        r"(?m)^(fine_tune|match_scores|refine)\.model =", full_text(path)
     )
     assert standing_alone or f"include '{name_of(path)}'" in includes
 

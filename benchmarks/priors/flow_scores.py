@@ -1,16 +1,17 @@
-"""What the flows over waves are worth to a sampler: their gradients, their conditionals, and their repaired gradients.
+"""What the scores of flows over waves are worth to a sampler: gradients, conditionals, gradients trained to denoise.
 
     python -m benchmarks.priors.flow_scores [--train] [--runs=runs/flow_scores] [--only=FLOW ...]
         [--num_examples=128] [--num_pairs=4] [--num_mixtures=8] [--seed=0] [--output=DIR]
 
-Each flow is a gin file over the toy data, trained shortly and alike (:data:`SHORT`) and then
-repaired (``gin/ablations/repaired_wave.gin`` with :data:`SHORT_REPAIR`). With ``--train`` what has not been trained
-in ``--runs`` is, and goes on where it stood; else flows without a model there are left out, which
-is said. The same weights give the row of the gradient and that of the conditionals, where a flow
-has them. Measured are the errors of the denoiser on held-out excerpts; two sources from noise, in
-the mean over the six pairs; and four sources, from noise and from the masks of the model ``toy``.
-All by the same Gibbs updates. The last rows have no prior: a Wiener filter, and the masks alone.
-Writes ``benchmarks/results/flow_scores.json`` and ``flow_scores.md``.
+Each flow is a gin file over the toy data, trained shortly and alike (:data:`SHORT`), and then
+further by score matching (``gin/ablations/score_matched_wave.gin`` with :data:`SHORT_MATCHING`).
+With ``--train`` what has not been trained in ``--runs`` is, and goes on where it stood; else flows
+without a model there are left out, which is said. The same weights give the row of the gradient and
+that of the conditionals, where a flow has them. Measured are the errors of the denoiser on held-out
+excerpts; two sources from noise, in the mean over the six pairs; and four sources, from noise and
+from the masks of the model ``toy``. All by the same Gibbs updates. The last rows have no prior: a
+Wiener filter, and the masks alone. Writes ``benchmarks/results/flow_scores.json`` and
+``flow_scores.md``.
 """
 
 from __future__ import annotations
@@ -35,14 +36,14 @@ if TYPE_CHECKING:
     from tfsep.posteriors.base import Posterior
     from tfsep.priors.base import Prior
 
-GRADIENT, CONDITIONALS, REPAIRED = "gradient", "conditionals", "repaired gradient"
+GRADIENT, CONDITIONALS, MATCHED = "gradient", "conditionals", "score-matched gradient"
 #: Steps of a training that cost every kind less than the gin files' own do.
 SHORT: Record = {
     **{"num_steps": 120, "batch_size": 16, "learning_rate": 3e-3, "warmup_steps": 20, "ema_decay": 0.96},
     **{"checkpoint_every": 60, "preview_every": 0, "deterministic": False, "jit_compile": False},
 }
-#: The same of a repair.
-SHORT_REPAIR: Record = {"num_steps": 80, "learning_rate": 1e-3, "ema_decay": 0.95, "checkpoint_every": 40}
+#: The same of the score matching behind it.
+SHORT_MATCHING: Record = {"num_steps": 80, "learning_rate": 1e-3, "ema_decay": 0.95, "checkpoint_every": 40}
 COLD: Record = {"largest_sigma": 8.0, "smallest_sigma": 0.05, "num_levels": 12, "num_restarts": 2}
 WARM: Record = {"largest_sigma": 0.2, "start_sigma": 0.2, "smallest_sigma": 0.02, "num_levels": 8, "num_restarts": 1}
 MASKS = "toy"
@@ -56,11 +57,11 @@ class Flow:
 
     Attributes:
         name: the gin file, without its ending.
-        scores: of the rows; the repaired gradient is that of further training.
+        scores: of the rows; the score-matched gradient is that of further training.
     """
 
     name: str
-    scores: tuple[str, ...] = (GRADIENT, REPAIRED)
+    scores: tuple[str, ...] = (GRADIENT, MATCHED)
 
 
 FLOWS = (
@@ -72,7 +73,7 @@ FLOWS = (
     Flow("glow_ordered", (GRADIENT, CONDITIONALS)),
     Flow("flowavenet_wave"),
     Flow("waveglow_wave"),
-    Flow("lifting_conditionals", (GRADIENT, CONDITIONALS, REPAIRED)),
+    Flow("lifting_conditionals", (GRADIENT, CONDITIONALS, MATCHED)),
 )
 
 
@@ -85,7 +86,7 @@ def _measure(argv: Sequence[str]) -> int:
     parse = runner.Parser(prog="flow_scores", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     names = [flow.name for flow in FLOWS]
     parse.add_argument("--only", action="append", choices=names, help="one of the flows, repeatable (default: all)")
-    parse.add_argument("--train", action="store_true", help="train and repair what --runs lacks")
+    parse.add_argument("--train", action="store_true", help="train what --runs lacks")
     parse.add_argument("--runs", default="runs/flow_scores", metavar="DIR", help="where the trainings are")
     parse.add_argument("--num_examples", type=int, default=128, metavar="N", help="excerpts a source (default: 128)")
     parse.add_argument("--num_pairs", type=int, default=4, metavar="N", help="mixtures of each pair (default: 4)")
@@ -120,19 +121,19 @@ def _measure(argv: Sequence[str]) -> int:
 
 def folder_of(flow: Flow, score: str, runs: Path) -> Path:
     """Return the folder of the run whose model a row measures."""
-    return runs / (f"{flow.name}_repaired" if score == REPAIRED else flow.name)
+    return runs / (f"{flow.name}_matched" if score == MATCHED else flow.name)
 
 
 def trained(flow: Flow, score: str, runs: Path) -> None:
-    """Train a flow, and where the row is of its repaired gradient repair it, as far as that is not done.
+    """Train a flow, and further where the row is of its score-matched gradient, as far as that is not done.
 
     Raises:
         JobError: if the command ends in an error.
     """
     jobs = [(runs / flow.name, [f"--gin_file=gin/{flow.name}.gin", *_params("prior/fit", SHORT)])]
-    if score == REPAIRED:
-        start = f"--gin_param=repair.model='{runs / flow.name / 'model'}'"
-        given = ["--gin_file=gin/repaired_wave.gin", start, *_params("repair/fit", SHORT_REPAIR)]
+    if score == MATCHED:
+        start = f"--gin_param=match_scores.model='{runs / flow.name / 'model'}'"
+        given = ["--gin_file=gin/score_matched_wave.gin", start, *_params("matching/fit", SHORT_MATCHING)]
         jobs.append((folder_of(flow, score, runs), given))
     for save_dir, arguments in jobs:
         code = train.main([*arguments, f"--save_dir={save_dir}"])

@@ -29,7 +29,7 @@ LATER = {
     "lifting_conditionals.gin",
     "nice_ordered.gin",
     "realnvp_ordered.gin",
-    "repaired_wave.gin",
+    "score_matched_wave.gin",
     "spectral_wave.gin",
     "toy_flow.gin",
 }

@@ -38,7 +38,7 @@ def test_a_row_is_a_gin_file_of_the_toy_with_the_scores_it_names(flow: flow_scor
     assert (bindings.get(f"{kind}.score_of") == "'conditionals'") == (flow_scores.CONDITIONALS in flow.scores)
     assert bindings["train.data"] == "@toy()" and bindings["prior/fit.num_steps"] == str(flow_scores.SHORT["num_steps"])
     FitSettings(**flow_scores.SHORT)
-    FitSettings(**flow_scores.SHORT_REPAIR)
+    FitSettings(**flow_scores.SHORT_MATCHING)
 
 
 @pytest.mark.slow
@@ -77,12 +77,12 @@ def test_the_table_has_the_order_of_the_flows_and_a_filter_and_masks_behind() ->
     row = {"sigmas": [1.0], "wiener": [0.4], "two_sources": 1.0, "four_from_noise": 2.0, "four_from_masks": 3.0}
     records = [
         {"flow": "masks of toy alone", "score": "-", "four_from_masks": 21.0},
-        {"flow": "glow_wave", "score": "repaired gradient", "rmse": [0.3], **row},
+        {"flow": "glow_wave", "score": "score-matched gradient", "rmse": [0.3], **row},
         {"flow": "nice_wave", "score": "gradient", "rmse": [None], **row},
     ]
     assert flow_scores.table(records).splitlines()[2:] == [
         "| `nice_wave` | gradient | - | 1.0 | 2.0 | 3.0 |",
-        "| `glow_wave` | repaired gradient | 0.300 | 1.0 | 2.0 | 3.0 |",
+        "| `glow_wave` | score-matched gradient | 0.300 | 1.0 | 2.0 | 3.0 |",
         "| Wiener filter | - | 0.400 | - | - | - |",
         "| masks of toy alone | - | - | - | - | 21.0 |",
     ]

@@ -14,7 +14,7 @@ from tfsep.cli import train
 from tfsep.data.toy import ToyData
 from tfsep.errors import InputError
 from tfsep.models.store import describe, load_model, load_prior, save_model
-from tfsep.recipes.repairing import repair
+from tfsep.recipes.score_matching import match_scores
 from tfsep.training.task import FitSettings
 
 PAIR = ("sine", "square")
@@ -45,12 +45,12 @@ def error(folder: str | Path, source: str) -> float:
 
 def test_gradients_denoise_better_and_samplers_stay(tmp_path: Path) -> None:
     model = saved(tmp_path / "flows")
-    repair(tmp_path / "run", model, ToyData(16000, sources=PAIR), FIT)
-    repaired = tmp_path / "run" / "model"
+    match_scores(tmp_path / "run", model, ToyData(16000, sources=PAIR), FIT)
+    matched = tmp_path / "run" / "model"
     for source in PAIR:
-        assert error(repaired, source) < 0.8 * error(model, source)
-    assert describe(repaired)["settings"] == {"overlap": 0.5}
-    assert load_model(repaired).posterior.kind == "gibbs"
+        assert error(matched, source) < 0.8 * error(model, source)
+    assert describe(matched)["settings"] == {"overlap": 0.5}
+    assert load_model(matched).posterior.kind == "gibbs"
     assert "log_error_wave" in (tmp_path / "run" / "sine" / "curve.jsonl").read_text()
 
 
@@ -62,21 +62,21 @@ def test_gradients_denoise_better_and_samplers_stay(tmp_path: Path) -> None:
         ({}, {}, "must have the sources sine, square at 16000 Hz, got sine, sawtooth"),
     ],
 )
-def test_what_cannot_be_repaired(tmp_path: Path, changes: dict[str, Any], data: dict[str, Any], complaint: str) -> None:
+def test_what_cannot_be_matched(tmp_path: Path, changes: dict[str, Any], data: dict[str, Any], complaint: str) -> None:
     model = saved(tmp_path / "flows", **changes)
     with pytest.raises(InputError, match=complaint):
-        repair(tmp_path / "run", model, ToyData(16000, **data), FIT)
+        match_scores(tmp_path / "run", model, ToyData(16000, **data), FIT)
     assert not (tmp_path / "run").exists()
 
 
-def test_a_gin_file_repairs(tmp_path: Path) -> None:
+def test_a_gin_file_matches_scores(tmp_path: Path) -> None:
     model = saved(tmp_path / "flows")
     settings = {
-        "repair.model": repr(model),
+        "match_scores.model": repr(model),
         "toy.sources": "('sine', 'square')",
-        "repair/fit.num_steps": "2",
-        "repair/fit.checkpoint_every": "2",
+        "matching/fit.num_steps": "2",
+        "matching/fit.checkpoint_every": "2",
     }
     given = [f"--gin_param={name}={value}" for name, value in settings.items()]
-    code = train.main(["--gin_file=gin/repaired_wave.gin", f"--save_dir={tmp_path / 'run'}", *given])
+    code = train.main(["--gin_file=gin/score_matched_wave.gin", f"--save_dir={tmp_path / 'run'}", *given])
     assert code == 0 and describe(tmp_path / "run" / "model")["sources"] == list(PAIR)

@@ -1,4 +1,4 @@
-"""Score matching on the gradients of a model's trained flows, from its folder into another: a gin file's ``repair``."""
+"""Score matching on the gradients of a model's trained flows, from its folder into another: a gin file's ``match_scores``."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from tfsep.training.task import FitSettings, Task
 _VALIDATION_STEP = -1
 
 
-def repair(
+def match_scores(
     save_dir: str | Path,
     model: str,
     data: SourceData,
@@ -34,7 +34,7 @@ def repair(
 
     A flow trained by maximum likelihood has a gradient that may point anywhere between the events
     it has met; a few hundred steps of :func:`tfsep.training.prior_objectives.gradient_matching`
-    mend that. The repaired flows, each trained alone, and the model's samplers are written to
+    mend that. The flows, each trained alone, and the model's samplers are written to
     ``<save_dir>/model``; learned posteriors, and compositions, are not.
 
     Args:
@@ -56,15 +56,15 @@ def repair(
         _check(source, prior)
     if (tuple(data.sources), data.sample_rate) != (tested.sources, tested.sample_rate):
         raise InputError(
-            f"repair.data must have the sources {', '.join(tested.sources)} at {tested.sample_rate} Hz, got "
+            f"match_scores.data must have the sources {', '.join(tested.sources)} at {tested.sample_rate} Hz, got "
             f"{', '.join(data.sources)} at {data.sample_rate} Hz"
         )
     description = store.describe(model)
-    repaired: dict[str, tuple[Entry, Prior]] = {}
+    matched: dict[str, tuple[Entry, Prior]] = {}
     for source in tested.sources:
-        task = repair_task(model, source, tested.length, data, fit_settings, likelihood, seed)
+        task = matching_task(model, source, tested.length, data, fit_settings, likelihood, seed)
         entry = {name: value for name, value in description["priors"][source].items() if name != "weights"}
-        repaired[source] = (entry, fit(task, save_dir, fit_settings, seed, resume))
+        matched[source] = (entry, fit(task, save_dir, fit_settings, seed, resume))
     samplers = [each for each in description["posteriors"] if not {"weights", "stages"} & each.keys()]
     store.save_model(
         Path(save_dir) / "model",
@@ -72,14 +72,14 @@ def repair(
         tested.sample_rate,
         description["segment"],
         description["gains"],
-        repaired,
+        matched,
         [(each, None) for each in samplers],
         description["settings"],
         half,
     )
 
 
-def repair_task(
+def matching_task(
     model: str, source: str, length: int, data: SourceData, settings: FitSettings, likelihood: float, seed: int
 ) -> Task:
     """Return the further training of a model's flow of one source on excerpts of ``length`` samples."""
@@ -101,13 +101,13 @@ def repair_task(
 
 
 def _check(source: str, prior: Prior) -> None:
-    """Refuse a prior that cannot be repaired."""
+    """Refuse a prior that cannot be matched."""
     if not (prior.has_latents and prior.has_log_prob and prior.sigma_range):
         raise InputError(
-            f"repair.model must have noise-conditional flows, its prior of {source!r} is {prior.describe()}"
+            f"match_scores.model must have noise-conditional flows, its prior of {source!r} is {prior.describe()}"
         )
     kept = (prior.settings or {}).get("recompute", "none")
     if kept != "none":
         raise InputError(
-            f"repair needs second derivatives, which recompute = 'none' keeps; the prior of {source!r} has {kept!r}"
+            f"match_scores needs second derivatives, which recompute = 'none' keeps; the prior of {source!r} has {kept!r}"
         )
