@@ -54,8 +54,12 @@ LIKE_GLOW = ("flowavenet_wave.gin", "ablations/nice_wave.gin", "ablations/wavegl
 # Their parts are those of other experiments, or take as long; they are left to the whole suite.
 SLOW = (
     *LIKE_GLOW,
+    "ablations/glow_ordered.gin",
+    "ablations/lifting_conditionals.gin",
     "ablations/lifting_sharp.gin",
     "ablations/musdb18_songs.gin",
+    "ablations/nice_ordered.gin",
+    "ablations/realnvp_ordered.gin",
     "ablations/retrieval_wave.gin",
     "ablations/songs_supervised.gin",
     "ablations/stems_background.gin",

@@ -58,11 +58,13 @@ def test_gradients_denoise_better_and_samplers_stay(tmp_path: Path) -> None:
     ("changes", "data", "complaint"),
     [
         ({"sigma_range": None}, {"sources": PAIR}, "noise-conditional flows, its prior of 'sine' is glow .* clean"),
-        ({"recompute": "inverse"}, {"sources": PAIR}, "recompute = 'none' keeps; the prior of 'sine' has 'inverse'"),
+        ({"recompute": "inverse"}, {"sources": PAIR}, "recompute = 'none'; the prior of 'sine' has 'inverse'"),
         ({}, {}, "must have the sources sine, square at 16000 Hz, got sine, sawtooth"),
     ],
 )
-def test_what_cannot_be_matched(tmp_path: Path, changes: dict[str, Any], data: dict[str, Any], complaint: str) -> None:
+def test_what_cannot_be_trained_so(
+    tmp_path: Path, changes: dict[str, Any], data: dict[str, Any], complaint: str
+) -> None:
     model = saved(tmp_path / "flows", **changes)
     with pytest.raises(InputError, match=complaint):
         match_scores(tmp_path / "run", model, ToyData(16000, **data), FIT)

@@ -1,4 +1,4 @@
-"""Train as gin files describe: a model, its priors further, or parts added to it (train, fine_tune, match_scores, refine).
+"""Train a model as gin files describe, train its priors further, or add to it (train, fine_tune, match_scores, refine).
 
 Everything goes to SAVE_DIR: checkpoints, training curves and TensorBoard events in one folder per
 model, the gin configuration in use as config.gin, and run.json, by which a later call knows the run

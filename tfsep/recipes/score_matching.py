@@ -1,4 +1,4 @@
-"""Score matching on the gradients of a model's trained flows, from its folder into another: a gin file's ``match_scores``."""
+"""Score matching on the gradients of a model's flows, from its folder into another: a gin file's ``match_scores``."""
 
 from __future__ import annotations
 
@@ -101,7 +101,7 @@ def matching_task(
 
 
 def _check(source: str, prior: Prior) -> None:
-    """Refuse a prior that cannot be matched."""
+    """Refuse a prior that cannot be trained so."""
     if not (prior.has_latents and prior.has_log_prob and prior.sigma_range):
         raise InputError(
             f"match_scores.model must have noise-conditional flows, its prior of {source!r} is {prior.describe()}"
@@ -109,5 +109,5 @@ def _check(source: str, prior: Prior) -> None:
     kept = (prior.settings or {}).get("recompute", "none")
     if kept != "none":
         raise InputError(
-            f"match_scores needs second derivatives, which recompute = 'none' keeps; the prior of {source!r} has {kept!r}"
+            f"match_scores needs the second derivatives of recompute = 'none'; the prior of {source!r} has {kept!r}"
         )
