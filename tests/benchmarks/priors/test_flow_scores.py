@@ -31,6 +31,7 @@ def saved(folder: Path) -> None:
 @pytest.mark.parametrize("flow", flow_scores.FLOWS, ids=lambda flow: flow.name)
 def test_a_row_is_a_gin_file_of_the_toy_with_the_scores_it_names(flow: flow_scores.Flow) -> None:
     assert files.find(f"gin/{flow.name}.gin").is_file()
+    config.register()
     config.parse([f"gin/{flow.name}.gin"], [f"prior/fit.{name}={value!r}" for name, value in flow_scores.SHORT.items()])
     bindings = config.bindings()
     config.parse([])
