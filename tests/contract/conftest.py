@@ -28,6 +28,7 @@ FILM = {"conditioning": "film"}
 FLOWS: dict[str, dict[str, Any]] = {
     "flowavenet_wave": {"kind": "flowavenet", "split_every": 1, **WAVE, **SMALL, "num_steps": 2},
     "glow_log_mel": {"kind": "glow", "squeeze": 2, **MEL, **SMALL, **FILM},
+    "glow_log_stft_ordered": {"kind": "glow", "squeeze": (1, 2), **SPECTRAL, **SMALL, "ordered": True},
     "glow_log_stft": {"kind": "glow", "squeeze": 2, **SPECTRAL, **SMALL},
     "glow_wave": {"kind": "glow", "squeeze": 4, **WAVE, **SMALL},
     "lifting_log_stft": {
@@ -43,9 +44,11 @@ FLOWS: dict[str, dict[str, Any]] = {
     },
     "nice_log_mel": {"kind": "nice", "squeeze": 2, **MEL, **TINY, **FILM, "num_steps": 4},
     "nice_log_stft": {"kind": "nice", "squeeze": 2, **SPECTRAL, **TINY, "num_steps": 4, "network": "wavenet"},
+    "nice_wave_ordered": {"kind": "nice", "squeeze": 4, **WAVE, **TINY, "num_steps": 4, "ordered": True},
     "nice_wave": {"kind": "nice", "squeeze": 4, **WAVE, **TINY, "num_steps": 4},
     "realnvp_log_mel": {"kind": "realnvp", "squeeze": 2, **MEL, **SMALL, "num_levels": 1, "num_steps": 3},
     "realnvp_log_stft": {"kind": "realnvp", "squeeze": 2, **SPECTRAL, **SMALL, "num_steps": 3},
+    "realnvp_wave_ordered": {"kind": "realnvp", "squeeze": 4, **WAVE, **SMALL, "num_levels": 1, "ordered": True},
     "realnvp_wave": {"kind": "realnvp", "squeeze": 4, **WAVE, **SMALL, "num_steps": 3},
     "spectral_realnvp_wave": {
         **{"kind": "spectral_realnvp", **WAVE, "num_levels": 2, "width": 8, "num_blocks": 1, "lower_width": 4},

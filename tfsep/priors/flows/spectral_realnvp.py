@@ -56,12 +56,11 @@ from tfsep.audio.front_end import FrontEnd
 from tfsep.axes import Sigma, TensorLike
 from tfsep.networks.layer_arguments import LayerArguments
 from tfsep.networks.spectral_predictor import SpectralPredictor, neighbours
-from tfsep.priors.flows.flow import FlowPrior
+from tfsep.priors.flows.flow import SCORES, FlowPrior
 from tfsep.priors.flows.flow_layers import FlowLayer, SqueezeLayer
 from tfsep.priors.flows.periodic_template import NUM_FEATURES, PeriodicTemplate, Template
 from tfsep.priors.flows.settings import FlowSettings
 
-SCORES = ("gradient", "conditionals")
 # Of the mean power: where one batch shows none, a smaller one would stop the gradients of the log-ratios.
 _SMALLEST_POWER = 1e-3
 _SMOOTHED_BINS = 9
@@ -202,11 +201,6 @@ class SpectralRealNVP(FlowPrior):
         if not isinstance(layer, SpectralCouplingLayer):
             raise TypeError(f"the first level must be a spectral coupling, got {type(layer).__name__}")
         return layer.step(condition, mirrored)
-
-    def describe(self) -> str:
-        """Return one line; see :class:`tfsep.priors.base.Prior`."""
-        meaning = "of conditionals (pseudo-likelihood)" if self.score_of == "conditionals" else "the gradient"
-        return f"{super().describe()}, score {meaning}"
 
     def _condition(self, sigma: tf.Tensor) -> tf.Tensor:
         """Embed sigma over data_std, with its value in front, which the bijectors need: (batch, 1 + width)."""
