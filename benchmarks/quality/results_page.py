@@ -64,12 +64,12 @@ Other pages have tables of their own: [the priors themselves](priors.md), [wheth
 sources apart](prior_test.md), [speed](speed.md), [training with and without guards](training.md),
 [three successes and three failures, with sound](cases/cases.md). The card of each model has its
 metrics and the commands that trained it: [toy](../models/toy/card.md),
-[toy-free](../models/toy-free/card.md), [toy-score](../models/toy-score/card.md),
-[songs](../models/songs/card.md).
+[toy-flow](../models/toy-flow/card.md), [toy-free](../models/toy-free/card.md),
+[toy-score](../models/toy-score/card.md), [songs](../models/songs/card.md).
 """
 
 QUALITY = """\
-python -m benchmarks.quality --model=toy --model=toy-free --model=songs --model=runs/toy_mean_field_exchanged/model \\
+python -m benchmarks.quality --model=toy --model=toy-flow --model=toy-free --model=songs --model=runs/toy_mean_field_exchanged/model \\
     --model=runs/toy_refined/model --model=runs/toy_both/model --priors=toy-score --priors=runs/lifting_wave/model \\
     --priors=runs/nice_wave/model --priors=runs/template_wave/model --priors=runs/retrieval_wave/model \\
     --supervised=runs/toy_supervised/model --model=runs/songs_unpaired/model --supervised=runs/songs_supervised/model \\
@@ -90,6 +90,7 @@ SECTIONS = (
             "the masks of `toy`. *ideal* is the density of the toy generator itself.",
             "*score* is a denoiser (the bundled `toy-score`), *score (retrieval)* one that compares with kept "
             "spectra (`gin/ablations/retrieval_wave.gin`).",
+            "*spectral_realnvp* is the flow of the bundled `toy-flow`, whose score is that of conditionals.",
             "*lifting* and *nice* are flows (`gin/lifting_wave.gin`, `gin/ablations/nice_wave.gin`). Their densities "
             "are good, but their gradients lead nowhere from noise, whatever the sampler.",
             "*mean_field* is `gin/ablations/toy_mean_field_exchanged.gin`, a posterior trained on the evidence lower "
@@ -223,7 +224,7 @@ CHOSEN = (
     Chosen(
         "toy", "toy", "score", "composition", "toy, piano keys", "the same start, then deep denoisers (`toy-score`)"
     ),
-    Chosen("toy", "sampler", "nice", "composition", "toy, piano keys", "the same start, then flow priors (NICE)"),
+    Chosen("toy", "toy-flow", "spectral_realnvp", "composition", "toy, piano keys", "`toy-flow`: networks, then flows"),
     Chosen("toy-free", "toy-free", "wavetable", "gibbs", "toy, any pitch", "`toy-free`: wavetable priors, from noise"),
     Chosen("rendered", "songs", "-", "amortised", "rendered songs, new tunes", "`songs`: its networks, no priors"),
     Chosen("rendered", "songs", "score", "gibbs", "rendered songs, new tunes", "`songs`: its denoisers, `gibbs`"),

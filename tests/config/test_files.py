@@ -30,6 +30,7 @@ LATER = {
     "nice_ordered.gin",
     "realnvp_ordered.gin",
     "score_matched_wave.gin",
+    "spectral_pitches.gin",
     "spectral_wave.gin",
     "toy_flow.gin",
 }

@@ -1,5 +1,6 @@
 """Separate bundled input and measure the stems: eight toy mixtures and ten seconds of a real song.
 
+The toy mixtures are separated twice: by flow priors (the model toy-flow), then by wavetable priors (toy).
 Writes the toy mixtures and all stems below OUTPUT and prints, for both, SI-SDR per source beside the mixture as the
 estimate and an ideal ratio mask. The songs model was trained on isolated stems of this song, and never on the song.
 """
@@ -15,6 +16,7 @@ from tfsep.cli import runner, separate
 from tfsep.errors import JobError
 
 NUM_MIXTURES = 8
+TOY_MODELS = ("toy-flow", "toy")
 
 
 def parser() -> argparse.ArgumentParser:
@@ -43,21 +45,25 @@ def _demo(argv: Sequence[str]) -> int:
         from tfsep.evaluation import separation
         from tfsep.separation.separator import Separator
     output = Path(args.output)
-    toys = Separator.load("toy")
-    length = toys.segment
-    mixture, _ = toy.mixtures(NUM_MIXTURES, length, toys.sample_rate, args.seed)
+    toys = [Separator.load(name) for name in TOY_MODELS]
+    rate = toys[0].sample_rate
+    mixture, _ = toy.mixtures(NUM_MIXTURES, toys[0].segment, rate, args.seed)
     inputs = [output / "inputs" / f"toy_{number}.wav" for number in range(1, NUM_MIXTURES + 1)]
     for path, wave in zip(inputs, mixture, strict=True):
-        with files.Writer(path, toys.sample_rate, 1) as writer:
+        with files.Writer(path, rate, 1) as writer:
             writer.write(wave[None])
     common = ["--output", str(output), "--overwrite"]
-    code = separate.main([*map(str, inputs), "--model", "toy", *common])
+    code = 0
+    for name in TOY_MODELS:
+        code = separate.main([*map(str, inputs), "--model", name, *common]) or code
     code = separate.main([*map(str, songs), "--model", "songs", *common]) or code
-    settings = separation.EvaluationSettings("toy", num_mixtures=NUM_MIXTURES, seed=args.seed)
-    print("\n" + separation.as_text(separation.evaluate(toys, settings)))
+    for each in toys:
+        settings = separation.EvaluationSettings("toy", num_mixtures=NUM_MIXTURES, seed=args.seed)
+        print("\n" + separation.as_text(separation.evaluate(each, settings)))
     settings = separation.EvaluationSettings(str(examples), seed=args.seed, name="examples")
     print("\n" + separation.as_text(separation.evaluate(Separator.load("songs"), settings)))
-    print(f"\nListen: {output / 'toy'} and {output / 'songs'}; the toy mixtures are in {output / 'inputs'}.")
+    folders = " and ".join(str(output / name) for name in (*TOY_MODELS, "songs"))
+    print(f"\nListen: {folders}; the toy mixtures are in {output / 'inputs'}.")
     return code
 
 
