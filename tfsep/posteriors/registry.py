@@ -29,6 +29,8 @@ KINDS = {
     "gibbs": ("gibbs", "Gibbs"),
     "langevin": ("langevin", "Langevin"),
     "latent": ("latent", "Latent"),
+    "spectral_langevin": ("spectral_langevin", "SpectralLangevin"),
+    "spectral_latent": ("spectral_latent", "SpectralLatent"),
     "stochastic_gibbs": ("stochastic_gibbs", "StochasticGibbs"),
 }
 _OF_THE_MODEL = ("gains", "num_sources", "segment")
