@@ -11,13 +11,14 @@ import tensorflow as tf
 
 from tfsep import mixing, posteriors, priors
 from tfsep.errors import InputError
-from tfsep.posteriors.kinds import LEARNED
+from tfsep.posteriors.kinds import LEARNED, SPECTRAL
 from tfsep.posteriors.stochastic_gibbs import noise_factors
 
-SAMPLERS = sorted(set(posteriors.KINDS) - {*LEARNED, "composition"})
+SAMPLERS = sorted(set(posteriors.KINDS) - {*LEARNED, *SPECTRAL, "composition"})
 SHORT: dict[str, dict[str, Any]] = {
     "latent": {"num_levels": 2, "num_steps": 3},
     "langevin": {"num_levels": 2, "num_steps": 3, "metropolis": True, "delta": 1e-5},
+    "particles": {"num_levels": 3, "block_levels": 2, "polish_levels": 1, "num_particles": 3},
 }
 
 
@@ -32,7 +33,10 @@ def test_any_number_of_sources_and_any_gains_are_taken(kind: str, num_sources: i
     rng = np.random.default_rng(0)
     gains = tuple(rng.uniform(0.3, 1.0, num_sources) * np.where(rng.uniform(size=num_sources) < 0.5, -1, 1))
     mixture = rng.normal(size=(3, 6)).astype(np.float32)
-    sampler = posteriors.build(kind, gaussians(num_sources), gains=gains, **SHORT.get(kind, {"num_levels": 3}))
+    settings = SHORT.get(kind, {"num_levels": 3})
+    if kind == "particles" and num_sources > 6:
+        settings = {**settings, "reassign": False}
+    sampler = posteriors.build(kind, gaussians(num_sources), gains=gains, **settings)
     drawn = tf.function(lambda wave, seed: sampler.sample(wave, 2, seed))(tf.constant(mixture), tf.constant([1, 2]))
     assert drawn.shape == (2, 3, num_sources, 6) and np.isfinite(drawn).all()
     np.testing.assert_allclose(mixing.mix(drawn, gains), np.stack([mixture] * 2), atol=1e-4)

@@ -142,13 +142,14 @@ def test_a_sampler_draws_the_exact_posterior(name: str) -> None:
         {"kind": "gibbs", "update": "jacobi", **LADDER},
         {"kind": "latent", "update": "optimise", "num_levels": 2, "num_steps": 20},
         {"kind": "diffusion", **DIFFUSION, "num_corrections": 0},
+        {"kind": "particles", **LADDER, "num_particles": 4, "polish_levels": 0},
     ],
 )
 def test_a_heuristic_is_labelled_so_and_has_another_spread(settings: dict[str, Any]) -> None:
     heuristic = posteriors.build(**{"priors": gaussians(), "gains": GAINS, **settings})
     assert not heuristic.is_sampler
     drawn = heuristic.sample(MIXTURE, 500, (0, 0)).numpy().reshape(500, 2 * TIME)
-    name = {"gibbs": "gibbs", "latent": "latent", "diffusion": "projection"}[settings["kind"]]
+    name = {"particles": "gibbs", "diffusion": "projection"}.get(settings["kind"], settings["kind"])
     assert errors(drawn, name)[1] > 0.12
 
 

@@ -21,6 +21,7 @@ SCHEDULES = {
     "diffusion": (8.0, 0.02, 50, None),
     "gibbs": (8.0, 0.1, 20, None),
     "langevin": (1.0, 0.01, 10, None),
+    "particles": (4.0, 0.05, 16, None),
     "stochastic_gibbs": (8.0, 0.1, 20, None),
 }
 

@@ -10,11 +10,11 @@ import pytest
 
 from tfsep import mixing, posteriors, priors
 from tfsep.errors import InputError
-from tfsep.posteriors.kinds import LEARNED
+from tfsep.posteriors.kinds import LEARNED, SPECTRAL
 from tfsep.posteriors.noise_schedule import geometric, warm
 
 Priors = Callable[..., list[Any]]
-SAMPLERS = sorted(set(posteriors.KINDS) - {*LEARNED, "composition"})
+SAMPLERS = sorted(set(posteriors.KINDS) - {*LEARNED, *SPECTRAL, "composition"})
 
 
 def test_the_warm_schedule_is_the_start_and_what_lies_below() -> None:
@@ -28,7 +28,7 @@ def test_the_warm_schedule_is_the_start_and_what_lies_below() -> None:
             warm(sigmas, outside)
 
 
-@pytest.mark.parametrize("kind", sorted({*SAMPLERS} - {"latent"}))
+@pytest.mark.parametrize("kind", sorted({*SAMPLERS} - {"latent", "particles"}))
 def test_a_start_is_kept_where_a_cold_one_is_lost(coin_priors: Priors, kind: str) -> None:
     """Two equal coins that fall apart cancel: only the start can say which one is up."""
     coins = coin_priors((1.0, 1.0), 8)

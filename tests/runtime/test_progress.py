@@ -17,6 +17,7 @@ KINDS: dict[str, dict[str, Any]] = {
     "langevin": {"num_steps": 2, "smallest_sigma": 0.1, "delta": 1e-3},
     "diffusion": {"num_corrections": 1, "churn": 0.5},
     "gibbs": {"num_restarts": 2},
+    "particles": {"num_particles": 3, "block_levels": 2, "polish_levels": 0},
     "stochastic_gibbs": {},
 }
 

@@ -206,7 +206,7 @@ class Annealed(Posterior):
 
     def chains(self, mixture: TensorLike, num: int, seed: Seed, start: TensorLike | None = None) -> tf.Tensor:
         """Run ``num`` chains for each mixture; return their ends, (num, batch, source, segment), not projected."""
-        mixture, seed = tf.convert_to_tensor(mixture, tf.float32), tf.cast(seed, tf.int32)
+        mixture, seed = check_mixture(self.kind, mixture, self.segment), tf.cast(seed, tf.int32)
         mixtures = tf.tile(mixture, [num, 1])
         shape = tf.stack([tf.shape(mixtures)[0], self.num_sources, self.segment])
         noise = normal(shape, seed)
@@ -226,6 +226,21 @@ class Annealed(Posterior):
         ends = self.chains(mixture, self.chains_of(num_samples), seed, start)
         shape = [num_samples, self.annealing.num_chains, -1, self.num_sources, self.segment]
         return mixing.project(mixture, tf.reduce_mean(tf.reshape(ends, shape), axis=1), self.gains)
+
+
+def check_mixture(kind: str, mixture: TensorLike, segment: int) -> Waves:
+    """Return mixtures as float32 (batch, segment).
+
+    Raises:
+        InputError: if their shape is known to be another.
+    """
+    mixture = tf.convert_to_tensor(mixture, tf.float32)
+    if not mixture.shape.is_compatible_with([None, segment]):
+        raise InputError(
+            f"the mixture of {kind!r} must be (batch, segment) = (None, {segment}), the length of its priors' events, "
+            f"got {mixture.shape}; tfsep.Separator takes recordings of any length"
+        )
+    return mixture
 
 
 def check_start(kind: str, mixture: Waves, start: TensorLike, num_sources: int) -> Sources:

@@ -147,8 +147,8 @@ def needs_score(kind: str, priors: Sequence[Prior]) -> None:
             raise InputError(f"{rule}, and {learned}; use posterior 'gibbs'")
 
 
-def needs_log_prob(kind: str, what: str, priors: Sequence[Prior]) -> None:
-    """Check that every prior has a log-density, which ``what`` needs.
+def needs_log_prob(kind: str, what: str, priors: Sequence[Prior], instead: str) -> None:
+    """Check that every prior has a log-density, which ``what`` needs; ``instead`` would do without.
 
     Raises:
         InputError: for a prior that has only a score.
@@ -156,4 +156,4 @@ def needs_log_prob(kind: str, what: str, priors: Sequence[Prior]) -> None:
     for prior in priors:
         if not prior.has_log_prob:
             missing = f"prior {prior.kind!r} has only a score"
-            raise InputError(f"posterior {kind!r}: {what} needs log-densities, and {missing}")
+            raise InputError(f"posterior {kind!r}: {what} needs log-densities, and {missing}; use {instead}")

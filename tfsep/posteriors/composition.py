@@ -11,6 +11,8 @@ The same choice can be made for each mixture, without knowing the sources (``cho
 estimates of all stages, each of which explains the mixture, the one with the highest joint density
 :math:`\sum_k \log p_{k,\sigma}(s_k)`, or the one whose denoised sources leave the smallest
 residual, :math:`\lVert m - \sum_k a_k D_k(s_k, \sigma) \rVert^2`, where a prior has no density.
+Neither is the default: learned densities rank what one method found well, and can rank what
+different methods found badly, so it is validation that chooses between methods.
 """
 
 from __future__ import annotations

@@ -24,7 +24,7 @@ import numpy as np
 import tensorflow as tf
 
 from tfsep import mixing
-from tfsep.axes import Seed, Sources, TensorLike, Waves
+from tfsep.axes import Seed, Sigma, Sources, TensorLike, Waves
 from tfsep.errors import InputError
 from tfsep.posteriors import gibbs_sweep
 from tfsep.posteriors.annealed import Annealed, AnnealingSettings, log_prob_of_all
@@ -105,7 +105,7 @@ class Gibbs(Annealed):
             annealing = dataclasses.replace(annealing, jit_compile=False)
         super().__init__(priors, gains, annealing, sigmas, limits)
         if choice == "density":
-            needs_log_prob(self.kind, "the choice by density", self.priors)
+            needs_log_prob(self.kind, "the choice by density", self.priors, "choice 'residual'")
 
     def cold(self, mixture: Waves, noise: Sources) -> Sources:
         """Return standard normal noise, whose level denoisers are trained on, or silence.
@@ -147,20 +147,32 @@ class Gibbs(Annealed):
             return level + 1, sources + self.damping * (self.denoised(target, sigmas[level]) - sources)
 
         def gibbs(level: tf.Tensor, sources: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-            if is_portable():
-                update_all = functools.partial(self.denoised, sigma=sigmas[level])
-                return level + 1, gibbs_sweep.sweep_in_groups(
-                    mixture, sources, self.gains, update_all, fold(seed, level)
-                )
-
-            def update_source(k: int, target: tf.Tensor, position: tf.Tensor) -> tf.Tensor:
-                del position
-                return self.bounded(self.priors[k].denoise(target[..., tf.newaxis], sigmas[level])[..., 0])
-
-            return level + 1, gibbs_sweep.sweep_in_any_order(
-                mixture, sources, self.gains, update_source, fold(seed, level)
-            )
+            return level + 1, denoising_sweep(self, mixture, sources, sigmas[level], fold(seed, level))
 
         sweep = gibbs if self.update == "gibbs" else jacobi
         begin = (levels[0], sources)
         return tf.while_loop(lambda level, _: level < levels[1], sweep, begin, parallel_iterations=1)[1]
+
+
+def denoising_sweep(sampler: Annealed, mixture: Waves, sources: Sources, sigma: Sigma, seed: tf.Tensor) -> Sources:
+    """Update every source of each chain once, in random order, by denoising what the others leave unexplained.
+
+    Args:
+        sampler: whose priors, gains and bounds hold.
+        mixture: (chain, segment).
+        sources: (chain, source, segment).
+        sigma: the noise level, a scalar.
+        seed: two int32, of the orders.
+
+    Returns:
+        (chain, source, segment).
+    """
+    if is_portable():
+        update_all = functools.partial(sampler.denoised, sigma=sigma)
+        return gibbs_sweep.sweep_in_groups(mixture, sources, sampler.gains, update_all, seed)
+
+    def update_source(k: int, target: tf.Tensor, position: tf.Tensor) -> tf.Tensor:
+        del position
+        return sampler.bounded(sampler.priors[k].denoise(target[..., tf.newaxis], sigma)[..., 0])
+
+    return gibbs_sweep.sweep_in_any_order(mixture, sources, sampler.gains, update_source, seed)

@@ -18,6 +18,7 @@ ITERATIONS = {
     "gibbs": "num_levels",
     "langevin": "num_steps",
     "latent": "num_steps",
+    "particles": "num_levels",
     "spectral_langevin": "num_steps",
     "spectral_latent": "num_steps",
     "stochastic_gibbs": "num_levels",

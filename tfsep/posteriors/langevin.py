@@ -88,7 +88,7 @@ class Langevin(Annealed):
         self.likelihood_ratio, self.exact, self.final_denoise = likelihood_ratio, exact, final_denoise
         self.preconditioned, self.metropolis = preconditioned, metropolis
         if metropolis:
-            needs_log_prob(self.kind, "the Metropolis-adjusted step", self.priors)
+            needs_log_prob(self.kind, "the Metropolis-adjusted step", self.priors, "metropolis = False")
         if not 0.0 < self.stability() < 2.0:
             raise InputError(
                 "the Langevin step is stable only while eta (1/sigma^2 + |a|^2/gamma^2) lies in 0..2, "

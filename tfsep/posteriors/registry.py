@@ -29,6 +29,7 @@ KINDS = {
     "gibbs": ("gibbs", "Gibbs"),
     "langevin": ("langevin", "Langevin"),
     "latent": ("latent", "Latent"),
+    "particles": ("particles", "Particles"),
     "spectral_langevin": ("spectral_langevin", "SpectralLangevin"),
     "spectral_latent": ("spectral_latent", "SpectralLatent"),
     "stochastic_gibbs": ("stochastic_gibbs", "StochasticGibbs"),

@@ -40,7 +40,7 @@ from tfsep import mixing
 from tfsep.audio.front_end import SpectralFrontEnd
 from tfsep.axes import Seed, Sigma, Sources, TensorLike, Waves
 from tfsep.errors import InputError
-from tfsep.posteriors.annealed import AnnealingSettings, check_start
+from tfsep.posteriors.annealed import AnnealingSettings, check_mixture, check_start
 from tfsep.posteriors.base import Posterior
 from tfsep.priors.base import Prior
 from tfsep.runtime import progress
@@ -201,9 +201,7 @@ class Spectral(Posterior):
 
     def sample(self, mixture: TensorLike, num_samples: int, seed: Seed, start: TensorLike | None = None) -> tf.Tensor:
         """Return the best of ``num_restarts`` starts, ``num_samples`` times over; see :class:`Posterior`."""
-        mixture, seed = tf.convert_to_tensor(mixture, tf.float32), tf.cast(seed, tf.int32)
-        if not mixture.shape.is_compatible_with([None, self.segment]):
-            raise InputError(f"mixtures of {self.kind!r} must have {self.segment} samples, got shape {mixture.shape}")
+        mixture, seed = check_mixture(self.kind, mixture, self.segment), tf.cast(seed, tf.int32)
         num = self.chains_of(num_samples)
         weights, features = self.run_chains(mixture, num, seed, start)
         magnitudes = weights[..., tf.newaxis, tf.newaxis] * self.magnitudes(features)

@@ -125,12 +125,11 @@ class SpectralLangevin(Spectral):
 
     def run(self, observed: tf.Tensor, state: State, sigmas: tf.Tensor, seed: tf.Tensor, levels: tf.Tensor) -> State:
         """Run all steps of each level; see :class:`Spectral`."""
-        magnitudes = self.magnitudes(observed)
 
         def move(step: tf.Tensor, values: tf.Tensor, weights: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
             sigma = sigmas[step // self.num_steps]
             means = self.denoised(values, observed, weights, sigma)
-            weights = self.updated_weights(magnitudes, weights, self.magnitudes(means))
+            weights = self.fitted_weights(observed, weights, self.magnitudes(means))
             centre = means if self.guidance == "denoised" else values
             gamma = self.likelihood_ratio * sigma
             gradient, curvature = self.likelihood_gradient(observed, centre, weights)
@@ -156,6 +155,28 @@ class SpectralLangevin(Spectral):
         """Denoise each source, within the bounds that the mixture sets: (chain, source, frame, bin) -> the same."""
         return self.bounded(self.means(values, sigma), observed, weights)
 
+    def fitted_weights(self, observed: tf.Tensor, weights: tf.Tensor, magnitudes: tf.Tensor) -> tf.Tensor:
+        """Return the weights, where they are free, after a step towards the largest likelihood.
+
+        Args:
+            observed: features of the mixtures, (chain, frame, bin).
+            weights: (chain, source).
+            magnitudes: of the sources, (chain, source, frame, bin).
+        """
+        if self.likelihood == "poisson" or self.front_end.level is None:
+            return self.updated_weights(self.magnitudes(observed), weights, magnitudes)
+        share, error = self._shares_and_error(observed, weights, magnitudes)
+        step = tf.reduce_sum(share * error[:, tf.newaxis], [2, 3]) / tf.reduce_sum(share, [2, 3])
+        return weights * tf.exp(self.front_end.scale * step)
+
+    def _shares_and_error(
+        self, observed: tf.Tensor, weights: tf.Tensor, magnitudes: tf.Tensor
+    ) -> tuple[tf.Tensor, tf.Tensor]:
+        """Return w_k (chain, source, frame, bin) and f(M) - f(P) (chain, frame, bin)."""
+        parts = weights[..., tf.newaxis, tf.newaxis] * (magnitudes + self.front_end.floor)
+        found = self.front_end.to_features(explained(weights, magnitudes))[..., 0]
+        return parts / tf.reduce_sum(parts, axis=1, keepdims=True), observed - found
+
     def likelihood_gradient(
         self, observed: tf.Tensor, centre: tf.Tensor, weights: tf.Tensor
     ) -> tuple[tf.Tensor, tf.Tensor]:
@@ -171,13 +192,11 @@ class SpectralLangevin(Spectral):
             scalar.
         """
         each = self.magnitudes(self.bounded(centre, observed, weights))
-        found = explained(weights, each)
-        parts = weights[..., tf.newaxis, tf.newaxis] * (each + self.front_end.floor)
         if self.likelihood == "log_normal":
-            share = parts / tf.reduce_sum(parts, axis=1, keepdims=True)
-            error = observed - self.front_end.to_features(found)[..., 0]
+            share, error = self._shares_and_error(observed, weights, each)
             return share * error[:, tf.newaxis], tf.constant(1.0)
-        scale, magnitudes = self.front_end.scale, self.magnitudes(observed)
-        ratio = (magnitudes + self.front_end.floor) / (found + self.front_end.floor)
-        curvature = scale**2 * (magnitudes + self.front_end.floor)
-        return scale * parts * (ratio - 1.0)[:, tf.newaxis], curvature[:, tf.newaxis]
+        front_end, magnitudes = self.front_end, self.magnitudes(observed)
+        ratio = (magnitudes + front_end.floor) / (explained(weights, each) + front_end.floor)
+        parts = weights[..., tf.newaxis, tf.newaxis] * (each + front_end.floor)
+        curvature = front_end.scale**2 * (magnitudes + front_end.floor)
+        return front_end.scale * parts * (ratio - 1.0)[:, tf.newaxis], curvature[:, tf.newaxis]
