@@ -47,7 +47,8 @@ def test_it_descends_from_zero(flows: list[Any], mixtures: tuple[np.ndarray, np.
     again = sampler.run_chains(tf.constant(mixture), 1, tf.constant([5, 6]), None)[1]
     np.testing.assert_array_equal(features, again)
     latents = tf.stack(
-        [flow.encode(each, sampler.level)[0][..., 0] for flow, each in zip(flows, _events(features), strict=True)], axis=1
+        [flow.encode(each, sampler.level)[0][..., 0] for flow, each in zip(flows, _events(features), strict=True)],
+        axis=1,
     )
     assert np.all(objective(sampler, mixture, latents) < 0.5 * objective(sampler, mixture, start))
     np.testing.assert_allclose(weights, np.full((4, 2), 0.5))
