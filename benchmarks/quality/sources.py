@@ -1,17 +1,22 @@
 """Any number of sources from the priors given: two, four and eight of them, and a source that is not there.
 
-    python -m benchmarks.quality.sources [--model=toy] [--num_mixtures=64] [--seed=0] [--only=WORD] [--output=DIR]
+    python -m benchmarks.quality.sources [--model=toy] [--posterior=KIND] [--num_mixtures=64] [--seed=0]
+        [--only=WORD] [--output=DIR]
 
-Nothing is trained for it: the priors of one model are handed to Gibbs updates in other numbers.
-Eight sources are two families of four, the lower and the upper half of the piano; each family's
-prior is the model's with the pitches of the other half given no weight. Where a source is absent,
-its stem should be near silence: its level under the mixture is what counts. Writes
+Nothing is trained for it: the priors of one model are handed to a sampler in other numbers, which
+are Gibbs updates from noise, or with ``--posterior`` one of the model's own posteriors, of the
+model without the other sources. Eight sources are two families of four, the lower and the upper
+half of the piano; each family's prior is the model's with the pitches of the other half given no
+weight, which only wavetable priors allow. Where a source is absent, its stem should be near
+silence: its level under the mixture is what counts. Rows that a model cannot give are left out,
+which is said. Seconds are those of the CPU, the compilation of the graph included. Writes
 ``benchmarks/results/sources.json`` and ``sources.md``.
 """
 
 from __future__ import annotations
 
 import argparse
+import itertools
 import sys
 import time
 from collections.abc import Sequence
@@ -26,10 +31,11 @@ from tfsep.errors import InputError
 if TYPE_CHECKING:
     import numpy as np
 
-    from tfsep.priors.wavetable.prior import WavetablePrior
+    from tfsep.posteriors.base import Posterior
+    from tfsep.priors.base import Prior
 
 SETTINGS: Record = {"largest_sigma": 8.0, "num_levels": 16, "polish_levels": 6, "polish_sigma": 0.02}
-_HALF = 44
+_HALF, _KEYS = 44, 88
 _BATCH = 16
 
 
@@ -49,15 +55,19 @@ class Row:
     absent: int = 0
     settings: Record = field(default_factory=dict)
 
+    @property
+    def own(self) -> bool:
+        """Tell whether any model of these classes can separate it: of all keys, and every source sounds."""
+        return not self.absent and all(keys == [0, _KEYS] for _, *keys in self.sources)
 
-def _all(*kinds: str, first: int = 0, last: int = 88) -> tuple[tuple[str, int, int], ...]:
+
+def _all(*kinds: str, first: int = 0, last: int = _KEYS) -> tuple[tuple[str, int, int], ...]:
     return tuple((kind, first, last) for kind in kinds)
 
 
 FOUR = ("sine", "sawtooth", "square", "triangle")
 ROWS = (
-    Row("two sources: sine, square", _all("sine", "square")),
-    Row("two sources: sawtooth, triangle", _all("sawtooth", "triangle")),
+    *(Row(f"two sources: {', '.join(pair)}", _all(*pair)) for pair in itertools.combinations(FOUR, 2)),
     Row("four sources", _all(*FOUR)),
     Row("eight sources, two families", _all(*FOUR, last=_HALF) + _all(*FOUR, first=_HALF)),
     Row("four sources, the first absent", _all(*FOUR), 1, {"silence_probability": 0.1}),
@@ -71,24 +81,40 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _measure(argv: Sequence[str]) -> int:
     parse = runner.Parser(prog="sources", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parse.add_argument("--model", default="toy", metavar="NAME|DIR", help="wavetable priors of the grid (default: toy)")
+    parse.add_argument("--model", default="toy", metavar="NAME|DIR", help="priors of the toy (default: toy)")
+    parse.add_argument("--posterior", metavar="KIND", help="the model's own of this kind (default: gibbs, from noise)")
     parse.add_argument("--num_mixtures", type=int, default=64, metavar="N", help="of each row (default: 64)")
     parse.add_argument("--seed", type=int, default=0, metavar="N", help="of the mixtures and the sampler")
     parse.add_argument("--only", metavar="WORD", help="rows whose name contains this word")
     parse.add_argument("--output", default=str(RESULTS), metavar="DIR", help="where the two files go")
     args = parse.parse_args(argv)
     runner.start_tensorflow()
+    chosen = [row for row in ROWS if not args.only or args.only in row.name]
+    left_out = [row.name for row in chosen if not (row.own or _flexible(args.model, args.posterior))]
+    for name in left_out:
+        print(f"{name}: left out, as it needs wavetable priors and no --posterior", file=sys.stderr, flush=True)
     records = []
-    for row in ROWS:
-        if not args.only or args.only in row.name:
-            records.append(measure(row, args.model, args.num_mixtures, args.seed))
+    for row in chosen:
+        if row.name not in left_out:
+            records.append(measure(row, args.model, args.posterior, args.num_mixtures, args.seed))
             print(f"{row.name}: done", file=sys.stderr, flush=True)
-    print(results.keep(args.output, "sources", records, ("name",), table))
+    print(results.keep(args.output, "sources", records, ("name", "model", "posterior"), table))
     return 0
 
 
-def prior_of(model: str, kind: str, first: int, last: int) -> WavetablePrior:
-    """Load a model's prior of one class, its pitches confined to the keys ``first`` to ``last`` - 1."""
+def _flexible(model: str, posterior: str | None) -> bool:
+    """Tell whether sources can be confined to some keys, or be absent."""
+    from tfsep.models import store
+
+    return posterior is None and {entry["kind"] for entry in store.describe(model)["priors"].values()} == {"wavetable"}
+
+
+def prior_of(model: str, kind: str, first: int, last: int) -> Prior:
+    """Load a model's prior of one class, its pitches confined to the keys ``first`` to ``last`` - 1.
+
+    Raises:
+        InputError: for some of the keys only, and a prior that is no wavetable.
+    """
     import numpy as np
 
     import tfsep
@@ -96,14 +122,31 @@ def prior_of(model: str, kind: str, first: int, last: int) -> WavetablePrior:
     from tfsep.priors.wavetable.prior import WavetablePrior
 
     prior = tfsep.load_prior(model, kind)
-    if not isinstance(prior, WavetablePrior):
-        raise InputError(f"--model must have wavetable priors, {model} has a prior of kind {prior.kind!r}")
     if (first, last) != (0, toy.NUM_KEYS):
+        if not isinstance(prior, WavetablePrior):
+            raise InputError(f"only wavetable priors can be confined to some keys, {model} has a {prior.kind!r}")
         edges = toy.LOWEST_KEY * 2.0 ** ((np.array([first, last]) - 0.5) / 12.0)
         frequency, weight = prior.frequency.numpy(), prior.pitch_weight.numpy()
         weight = np.where((frequency > edges[0]) & (frequency < edges[1]), weight, 0.0)
         prior.pitch_weight.assign(weight / weight.sum())
     return prior
+
+
+def sampler_of(row: Row, model: str, posterior: str | None) -> tuple[Posterior, int]:
+    """Return what separates a row, and the sample rate in Hz; see :func:`measure`."""
+    from tfsep import posteriors
+    from tfsep.models import store
+
+    described = store.describe(model)
+    if posterior is None:
+        priors = [prior_of(model, *source) for source in row.sources]
+        return posteriors.build("gibbs", priors, **SETTINGS, **row.settings), described["sample_rate"]
+    absent = [name for name in described["sources"] if name not in [kind for kind, *_ in row.sources]]
+    loaded = store.load_model(model, posterior, without=absent)
+    order = [loaded.sources.index(kind) for kind, *_ in row.sources]
+    if order != sorted(order) or len(set(loaded.gains)) > 1:
+        raise InputError(f"--model must mix {', '.join(loaded.sources)} by their mean, in the order of the toy")
+    return loaded.posterior, loaded.sample_rate
 
 
 def examples(row: Row, num: int, length: int, sample_rate: int, seed: int) -> np.ndarray:
@@ -123,27 +166,27 @@ def examples(row: Row, num: int, length: int, sample_rate: int, seed: int) -> np
     return sources
 
 
-def measure(row: Row, model: str, num: int, seed: int) -> Record:
+def measure(row: Row, model: str, posterior: str | None, num: int, seed: int) -> Record:
     """Separate ``num`` mixtures of a row; SI-SDRi in dB, over the mixture as the estimate.
 
     Args:
         row: the sources.
         model: whose priors are used.
+        posterior: kind of one of the model's posteriors; None is Gibbs updates from noise.
         num: mixtures.
         seed: of the mixtures and the sampler.
     """
     import numpy as np
 
-    from tfsep import posteriors
     from tfsep.metrics.si_sdr import si_sdr, si_sdri
+    from tfsep.models.listing import find_model, label
 
-    each = [prior_of(model, *source) for source in row.sources]
-    sampler = posteriors.build("gibbs", each, **SETTINGS, **row.settings)
-    sources = examples(row, num, each[0].event_shape[0], each[0].sample_rate, seed)
+    sampler, rate = sampler_of(row, model, posterior)
+    sources = examples(row, num, sampler.segment, rate, seed)
     mixture = sources.mean(axis=1)
-    began = time.monotonic()
+    began = time.process_time()
     parts = [sampler.sample(mixture[i : i + _BATCH], 1, (seed, i))[0].numpy() for i in range(0, num, _BATCH)]
-    estimate, seconds = np.concatenate(parts), time.monotonic() - began
+    estimate, seconds = np.concatenate(parts), time.process_time() - began
     audible = slice(row.absent, None)
     gained = np.clip(si_sdri(estimate, sources, mixture[:, np.newaxis])[:, audible], -100.0, 100.0)
     power = np.mean(estimate[:, : row.absent] ** 2, axis=-1) / np.mean(mixture**2, axis=-1, keepdims=True)
@@ -151,6 +194,8 @@ def measure(row: Row, model: str, num: int, seed: int) -> Record:
     power /= len(row.sources) ** 2
     return {
         "name": row.name,
+        "model": label(find_model(model)),
+        "posterior": posterior or "gibbs, from noise",
         "num_mixtures": num,
         "seed": seed,
         "mean_si_sdri": float(gained.mean()),
@@ -163,20 +208,19 @@ def measure(row: Row, model: str, num: int, seed: int) -> Record:
 
 
 def table(records: Sequence[Record]) -> str:
-    """Write the records as a Markdown table; metrics in dB, seconds with the compilation of the graph."""
+    """Write the records as a Markdown table; metrics in dB, seconds of the CPU with the compilation of the graph."""
     lines = [
-        "| sources | mixtures | SI-SDRi mean | median | sources > 10 dB | per source, keys | absent stem, median level "
-        "under the mixture | seconds a mixture |",
-        "|---|---|---|---|---|---|---|---|",
+        "| sources | priors of | posterior | mixtures | SI-SDRi mean | median | sources > 10 dB | per source, keys "
+        "| absent stem, median level under the mixture | CPU-seconds a mixture |",
+        "|---|---|---|---|---|---|---|---|---|---|",
     ]
     for record in records:
         each = ", ".join(f"{name} {value:.1f}" for name, value in record["sources"].items())
         level = record["absent_level_db"]
-        lines.append(
-            f"| {record['name']} | {record['num_mixtures']} | {record['mean_si_sdri']:.1f} "
-            f"| {record['median_si_sdri']:.1f} | {100 * record['fraction_above_10db']:.0f} % | {each} "
-            f"| {'-' if level is None else f'{level:.0f} dB'} | {record['seconds_per_mixture']:.2f} |"
-        )
+        cells = [record["name"], record["model"], record["posterior"], str(record["num_mixtures"])]
+        cells += [f"{record[key]:.1f}" for key in ("mean_si_sdri", "median_si_sdri")]
+        cells += [f"{100 * record['fraction_above_10db']:.0f} %", each, "-" if level is None else f"{level:.0f} dB"]
+        lines.append("| " + " | ".join([*cells, f"{record['seconds_per_mixture']:.2f}"]) + " |")
     return "\n".join(lines)
 
 

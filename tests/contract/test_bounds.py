@@ -36,18 +36,18 @@ def test_untrained_priors_keep_gibbs_bound(density64: Any, sigma: float) -> None
 
 
 @pytest.mark.parametrize("spread", [0.01, 1.0])
-def test_a_flow_initialised_on_noise_nearly_reaches_the_bound(flow_case: Any, spread: float) -> None:
+def test_a_flow_initialised_on_noise_nearly_reaches_the_bound(clean_case: Any, spread: float) -> None:
     """With its couplings still the identity it is that very Gaussian, so the bound is not met by being useless."""
-    flow = flow_case.build(dtype="float64", sigma_range=None)
+    flow = clean_case.build(dtype="float64", sigma_range=None)
     flow.initialise(spread * np.random.default_rng(0).normal(size=(512, *flow.event_shape)))
     mean, error = excess(flow, np.array([spread]), None)
     assert -0.05 <= mean[0] <= 4.0 * error[0]
 
 
 def test_the_bound_notices_a_log_determinant_that_is_left_out(
-    flow_case: Any, noise_events: Callable[..., np.ndarray]
+    clean_case: Any, noise_events: Callable[..., np.ndarray]
 ) -> None:
-    flow = flow_case.build(dtype="float64", sigma_range=None)
+    flow = clean_case.build(dtype="float64", sigma_range=None)
     flow.initialise(5.0 * noise_events(flow, 512))
 
     class WithoutLogDet:

@@ -105,18 +105,18 @@ def test_a_density_over_the_plane_integrates_to_one(name: str, sigma: float, cas
 
 @pytest.mark.parametrize("factor", [0.01, 3.0])
 def test_a_change_of_units_moves_a_clean_density_by_its_jacobian(
-    flow_case: Any, noise_events: Events, factor: float
+    clean_case: Any, noise_events: Events, factor: float
 ) -> None:
-    flow = flow_case.scrambled(dtype="float64", sigma_range=None)
+    flow = clean_case.scrambled(dtype="float64", sigma_range=None)
     x = noise_events(flow, 4)
     before = flow.log_prob(x)
     flow.data_std.assign(factor * flow.data_std.numpy())
     np.testing.assert_allclose(flow.log_prob(factor * x), before - flow.dimensions * np.log(factor), rtol=1e-10)
 
 
-def test_a_change_of_units_moves_a_noised_density_by_its_jacobian(flow_case: Any, noise_events: Events) -> None:
+def test_a_change_of_units_moves_a_noised_density_by_its_jacobian(clean_case: Any, noise_events: Events) -> None:
     """At a given sigma the first layer divides by sqrt(data_std^2 + sigma^2); make that twice as large."""
-    flow = flow_case.scrambled(dtype="float64")
+    flow = clean_case.scrambled(dtype="float64")
     x, sigma = noise_events(flow, 4), 0.5
     before, std = flow.log_prob(x, sigma), flow.data_std.numpy()
     flow.data_std.assign(np.sqrt(4.0 * (std**2 + sigma**2) - sigma**2))

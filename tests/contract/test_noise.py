@@ -52,8 +52,8 @@ def test_a_sigma_that_is_not_positive_is_refused(prior: Any, noise_events: Event
             method(x, sigma)
 
 
-def test_a_clean_flow_refuses_sigma(flow_case: Any, noise_events: Events) -> None:
-    flow = flow_case.build(sigma_range=None)
+def test_a_clean_flow_refuses_sigma(clean_case: Any, noise_events: Events) -> None:
+    flow = clean_case.build(sigma_range=None)
     x = noise_events(flow, 3)
     assert flow.log_prob(x).shape == (3,) and flow.sample(2, (0, 1)).shape == (2, *flow.event_shape)
     for method in (flow.log_prob, flow.score, flow.denoise, flow.encode, flow.decode):

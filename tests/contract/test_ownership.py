@@ -114,4 +114,4 @@ def test_an_exported_graph_gives_the_same_numbers(some_case: Any, noise_events: 
 def test_a_file_of_another_flow_is_refused(flow_case: Any, flow: Any, tmp_path: Path) -> None:
     weights.save(flow, tmp_path / "prior.safetensors")
     with pytest.raises(InputError, match="the weights are of another model"):
-        weights.load(flow_case.build(num_steps=5), tmp_path / "prior.safetensors")
+        weights.load(flow_case.build(width=5), tmp_path / "prior.safetensors")

@@ -23,7 +23,7 @@ SETTINGS: dict[str, dict[str, Any]] = {
 
 
 def test_kinds_are_all_priors() -> None:
-    flows = ["flowavenet", "glow", "lifting", "nice", "realnvp", "waveglow"]
+    flows = ["flowavenet", "glow", "lifting", "nice", "realnvp", "spectral_realnvp", "waveglow"]
     assert sorted(KINDS) == sorted([*flows, "gaussian", "ideal_toy", "score", "template", "wavetable"])
 
 
@@ -105,6 +105,12 @@ def test_gin_may_give_lists() -> None:
         ),
         ({"kind": "lifting", "event_shape": (8, 2)}, r"a density over events \(time, 1\) or .*, got \(8, 2\)"),
         ({"kind": "lifting", "domain": "log_stft", "length": 4096}, r"squeeze factors \(16, 16\) must divide"),
+        ({"kind": "spectral_realnvp", "length": 40}, "samples must be a multiple of 16, at least twice"),
+        ({"kind": "spectral_realnvp", "length": 64, "num_levels": 0}, "num_levels must be at least 1, got 0"),
+        ({"kind": "spectral_realnvp", "length": 64, "context": 0}, "context of a spectral predictor must be at least"),
+        ({"kind": "spectral_realnvp", "length": 64, "sigma_range": None}, "noise is the floor of every variance"),
+        ({"kind": "spectral_realnvp", "length": 64, "score_of": "both"}, "score_of must be one of gradient, cond"),
+        ({"kind": "spectral_realnvp", "domain": "log_stft", "length": 4096}, "a density over waves"),
         ({"kind": "template", "length": 32, "num_templates": 0}, "num_templates must be at least 1"),
         ({"kind": "template", "length": 32, "unexplained": 1.5}, "within 0..1, got 192 and 1.5"),
         ({"kind": "template", "domain": "log_stft", "length": 4096}, "a density over waves"),

@@ -19,6 +19,7 @@ from tfsep.priors.flows.lifting import LiftingSettings
 from tfsep.priors.flows.nice import NiceSettings
 from tfsep.priors.flows.realnvp import RealNVPSettings
 from tfsep.priors.flows.settings import FlowSettings
+from tfsep.priors.flows.spectral_realnvp import SpectralRealNVPSettings
 from tfsep.priors.flows.waveglow import WaveGlowSettings
 from tfsep.priors.gaussian import GaussianPrior
 from tfsep.priors.ideal_toy import IdealToyPrior
@@ -36,6 +37,7 @@ NETWORK_KINDS: dict[str, type[FlowSettings] | type[DenoiserSettings]] = {
     "nice": NiceSettings,
     "realnvp": RealNVPSettings,
     "score": DenoiserSettings,
+    "spectral_realnvp": SpectralRealNVPSettings,
     "waveglow": WaveGlowSettings,
 }
 #: Kinds in closed form, whose settings are what their class takes behind the front end and the event shape.

@@ -1,0 +1,305 @@
+r"""Spectral RealNVP: the study's prior over STFT magnitudes, made an exact density of waveforms.
+
+The whole event is one frame. Its orthonormal Fourier transform X
+(:mod:`tfsep.bijectors.real_fourier`) has log-determinant zero, so a density of the complex bins is
+one of the samples. A multiscale RealNVP along frequency factorises it, here with two levels,
+
+.. math:: p_\sigma(X) = p(X_{odd} | X_{even})\; p(X_{2\,mod\,4} | X_{0\,mod\,4})\; p(X_{0\,mod\,4}),
+
+each factor a product of :math:`\mathcal{N}(t_b, v_b)` over its bins, in each real coordinate, with
+:math:`v_b = \sigma^2 (1 + e^{a_b})`: noise is a floor of every variance
+(:mod:`tfsep.bijectors.spectral_coupling`). Shifts t are weighted sums of the nearest given bins.
+Weights and log-ratios a depend on the **magnitudes** of the given bins only
+(:mod:`tfsep.networks.spectral_predictor`), as do the study's densities of magnitudes; phases are
+uniform by construction. The log-ratios begin at :math:`P_b / \sigma^2` with the mean power P of the
+source's bins, which makes the untrained conditional a Wiener filter. The bins that are given to no
+other level are Gaussian with variance :math:`\sigma^2 + P_b`.
+
+**Two orderings.** The density above, ordering A, ends with the odd bins. The first level's network
+also predicts the even bins from the odd ones (a flag in its condition tells which), ordering B.
+Training maximises :math:`\log p_\sigma(X) + \log p_B(X_{even} | X_{odd})`.
+
+**Two scores.** ``score_of="gradient"`` differentiates the log-density. ``"conditionals"``, the
+default, takes every half from the ordering in which it comes last,
+
+.. math:: (\nabla_{X_{odd}} \log p_A(X_{odd} | X_{even}),\ \nabla_{X_{even}} \log p_B(X_{even} | X_{odd})),
+
+which needs no derivative of a network: in each real coordinate it is :math:`(t_b - X_b) / v_b`, and
+by Tweedie's formula the denoiser is :math:`D_b = t_b + (1 - \sigma^2 / v_b)(X_b - t_b)`. The two
+agree where both orderings describe one density; else the second is the gradient of a
+pseudo-likelihood (Besag 1975), and is no gradient of any one density.
+
+Sources: Dinh et al. 2017 (RealNVP), sections 3.4 and 3.6; Besag 1975 (pseudo-likelihood).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import ClassVar, Unpack
+
+import numpy as np
+import tensorflow as tf
+
+from tfsep import bijectors
+from tfsep.audio.front_end import FrontEnd
+from tfsep.axes import Sigma, TensorLike
+from tfsep.networks.layer_arguments import LayerArguments
+from tfsep.networks.spectral_predictor import SpectralPredictor, neighbours
+from tfsep.priors.flows.flow import SCORES, FlowPrior
+from tfsep.priors.flows.flow_layers import FlowLayer, SqueezeLayer
+from tfsep.priors.flows.settings import FlowSettings
+
+# Of the mean power: where one batch shows none, a smaller one would stop the gradients of the log-ratios.
+_SMALLEST_POWER = 1e-3
+_SMOOTHED_BINS = 9
+
+
+@dataclass(frozen=True, kw_only=True)
+class SpectralRealNVPSettings(FlowSettings):
+    """Settings of a spectral RealNVP over waves (time, 1), time a multiple of 2^(num_levels + 1).
+
+    Attributes:
+        num_levels: levels that predict every other bin from those between, at least 1.
+        width: hidden units of the first level's network.
+        num_blocks: residual blocks of the first level's network.
+        lower_width: hidden units of the other levels' networks.
+        lower_blocks: residual blocks of the other levels' networks.
+        num_neighbours: given bins in a weighted sum, at least 1.
+        context: numbers that a network leaves for every bin, at least 1.
+        local_width: hidden units of a network at every bin, at least 1.
+        sigma_range: smallest and largest noise level, in units of amplitude.
+        score_of: what the score, and so the denoiser, is taken from: "conditionals" or "gradient".
+    """
+
+    kind: ClassVar[str] = "spectral_realnvp"
+    squeeze: int = field(default=1, init=False)
+    num_steps: int = field(default=1, init=False)
+    bound: float | None = field(default=None, init=False)
+    num_levels: int = 3
+    width: int = 160
+    num_blocks: int = 2
+    lower_width: int = 48
+    lower_blocks: int = 1
+    num_neighbours: int = 6
+    context: int = 4
+    local_width: int = 32
+    sigma_range: tuple[float, float] | None = (0.02, 8.0)
+    score_of: str = "conditionals"
+
+    def layers(self, event_shape: tuple[int, ...]) -> list[FlowLayer]:
+        """Build the layers; see :meth:`FlowSettings.layers`.
+
+        Raises:
+            ValueError: for events that are no waves, or that the levels cannot halve.
+        """
+        if len(event_shape) != 2 or event_shape[-1] != 1:
+            raise ValueError(f"a spectral RealNVP is a density over waves (time, 1), got {event_shape}")
+        if self.num_levels < 1:
+            raise ValueError(f"num_levels must be at least 1, got {self.num_levels}")
+        groups, rest = divmod(event_shape[0], 2 ** (self.num_levels + 1))
+        if rest or groups < 2:
+            raise ValueError(
+                f"the number of samples must be a multiple of {2 ** (self.num_levels + 1)}, at least twice, "
+                f"for {self.num_levels} levels, got {event_shape[0]}"
+            )
+        num_bins = event_shape[0] // 2
+        levels: list[FlowLayer] = []
+        for level in range(self.num_levels):
+            network = SpectralPredictor(
+                num_bins >> (level + 1),
+                self.num_neighbours,
+                self.lower_width if level else self.width,
+                self.lower_blocks if level else self.num_blocks,
+                self.context,
+                self.local_width,
+                self.condition_width,
+                dtype=self.dtype,
+            )
+            levels.append(SpectralCouplingLayer(network, 2 << level, dtype=self.dtype))
+        last = SpectralScaleLayer(num_bins >> self.num_levels, 1 << self.num_levels, dtype=self.dtype)
+        return [
+            RealFourierLayer(2, dtype=self.dtype),
+            *levels,
+            last,
+            SqueezeLayer((2,), reverse=True, dtype=self.dtype),
+        ]
+
+    def build(self, front_end: FrontEnd, event_shape: tuple[int, ...]) -> SpectralRealNVP:
+        """Build the untrained flow; see :meth:`FlowSettings.build`."""
+        if self.sigma_range is None:
+            raise ValueError("sigma_range must be two noise levels, as noise is the floor of every variance; got None")
+        if self.score_of not in SCORES:
+            raise ValueError(f"score_of must be one of {', '.join(SCORES)}, got {self.score_of!r}")
+        return SpectralRealNVP(front_end, event_shape, self)
+
+
+class SpectralRealNVP(FlowPrior):
+    """The flow with its two orderings; see the module's text.
+
+    Args:
+        front_end: from waveforms to events.
+        event_shape: (time, 1).
+        settings: of the flow.
+
+    Raises:
+        ValueError: for what the settings' layers refuse.
+    """
+
+    def __init__(self, front_end: FrontEnd, event_shape: tuple[int, ...], settings: SpectralRealNVPSettings) -> None:
+        """Create all weights; the untrained flow is Gaussian."""
+        layers = settings.layers(event_shape)
+        arguments = (settings.sigma_range, settings.condition_width, settings.dtype)
+        super().__init__(settings.kind, front_end, event_shape, lambda: layers, *arguments)
+        self.score_of = settings.score_of
+
+    def _first(self, condition: tf.Tensor, mirrored: bool) -> bijectors.SpectralCoupling:
+        """Return the coupling of the first level, odd bins given even ones, or mirrored."""
+        layer = self.flow.layers[1]
+        if not isinstance(layer, SpectralCouplingLayer):
+            raise TypeError(f"the first level must be a spectral coupling, got {type(layer).__name__}")
+        return layer.step(condition, mirrored)
+
+    def _condition(self, sigma: tf.Tensor) -> tf.Tensor:
+        """Embed sigma over data_std, with its value in front, which the bijectors need: (batch, 1 + width)."""
+        relative = sigma / tf.convert_to_tensor(self.data_std)
+        return tf.concat([relative[:, tf.newaxis], super()._condition(relative)], axis=-1)
+
+    def _scale(self, sigma: tf.Tensor) -> bijectors.Step:
+        std = tf.convert_to_tensor(self.data_std)
+        return bijectors.NoiseScale(std, tf.zeros_like(sigma), len(self.event_shape), self.tf_dtype)
+
+    def _bins(self, x: tf.Tensor) -> tf.Tensor:
+        """Transform events to bins in units of data_std: (batch, bin, 2)."""
+        return bijectors.RealFourier(self.tf_dtype).inverse_and_log_det(x / tf.convert_to_tensor(self.data_std))[0]
+
+    def training_terms(self, x: TensorLike, sigma: Sigma | None = None) -> tuple[tf.Tensor, tf.Tensor]:
+        """Compute the log-density and log p_B(even bins | odd bins), in nats; see :class:`tfsep.priors.base.Prior`."""
+        x = self._events(x)
+        level = self._sigma(sigma, x)
+        first = self._first(self._condition(level), mirrored=True)
+        units = 0.5 * self.dimensions * tf.math.log(tf.convert_to_tensor(self.data_std))
+        return self.log_prob(x, level), first.conditional_log_prob(self._bins(x)) - units
+
+    def score(self, x: TensorLike, sigma: Sigma | None = None) -> tf.Tensor:
+        """Compute the gradient of the log-density, or the scores of the conditionals: (batch,) + event_shape."""
+        if self.score_of == "gradient":
+            return super().score(x, sigma)
+        x = self._events(x)
+        condition, bins = self._condition(self._sigma(sigma, x)), self._bins(x)
+        halves = [self._first(condition, mirrored).conditional_score(bins) for mirrored in (True, False)]
+        score = tf.reshape(tf.stack(halves, axis=2), [-1, *bins.shape[1:]])
+        wave = bijectors.RealFourier(self.tf_dtype).forward_and_log_det(score)[0]
+        return wave / tf.convert_to_tensor(self.data_std)
+
+
+class RealFourierLayer(FlowLayer):
+    """Keras layer for :class:`tfsep.bijectors.RealFourier`; it has no weights."""
+
+    def step(self, condition: tf.Tensor | None) -> bijectors.Step:
+        """Return the bijector; the condition has no influence."""
+        return bijectors.RealFourier(self.tf_dtype)
+
+
+class SpectralCouplingLayer(FlowLayer):
+    """Keras layer for :class:`tfsep.bijectors.SpectralCoupling`: a network and the mean powers of the bins.
+
+    Args:
+        network: predicts one half of the bins of this level from the other.
+        stride: distance of the bins of each half.
+    """
+
+    def __init__(self, network: SpectralPredictor, stride: int, **kwargs: Unpack[LayerArguments]) -> None:
+        """Create the powers of both halves, or of the half that is predicted; only the first level mirrors."""
+        super().__init__(2, **kwargs)
+        self.network, self.stride, self.mirrors = network, stride, stride == 2
+        self.log_power = self.free_weight("log_power", np.zeros((1 + self.mirrors, network.num_bins, 2)))
+        width = network.get_config()["condition_width"]
+        self.flag = self.free_weight("flag", np.zeros(width)) if self.mirrors else None
+
+    def step(self, condition: tf.Tensor | None, mirrored: bool = False) -> bijectors.SpectralCoupling:
+        """Return the bijector at the noise level that is the first entry of the condition (batch, 1 + condition_width).
+
+        Args:
+            condition: sigma and its embedding.
+            mirrored: predict the first half from the second; of the first level only.
+        """
+        sigma, embedded = split_condition(condition)
+        if self.flag is not None:
+            flag = tf.convert_to_tensor(self.flag)
+            embedded = embedded + (-flag if mirrored else flag)
+        target, given = (0, self.stride // 2) if mirrored else (self.stride // 2, 0)
+        num = self.network.num_neighbours
+        first = -(num // 2) if mirrored else 1 - (num + 1) // 2
+        log_power = tf.convert_to_tensor(self.log_power)[int(mirrored)]
+
+        def predict(bins: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+            weights, log_ratio = self.network(bins, sigma, embedded)
+            shift = tf.reduce_sum(weights[..., tf.newaxis] * neighbours(bins, num, first), axis=2)
+            return shift, log_ratio[..., tf.newaxis] + relative_power(log_power, sigma)
+
+        return bijectors.SpectralCoupling(predict, self.stride, target, given, sigma, self.tf_dtype)
+
+    def initialise(self, y: tf.Tensor, condition: tf.Tensor | None) -> tf.Tensor:
+        """Set the powers from bins y (batch, bin, 2) at the noise level that is the first entry of the condition."""
+        power = mean_power(y, split_condition(condition)[0])
+        places = (self.stride // 2, 0) if self.mirrors else (self.stride // 2,)
+        self.log_power.assign(tf.math.log(tf.stack([power[place :: self.stride] for place in places])))
+        return y
+
+
+class SpectralScaleLayer(FlowLayer):
+    r"""Keras layer of the last bins, independent with variance :math:`\sigma^2 + P_b` in each real coordinate."""
+
+    def __init__(self, num_bins: int, stride: int, **kwargs: Unpack[LayerArguments]) -> None:
+        """Create the powers of ``num_bins`` bins, one in ``stride``."""
+        super().__init__(2, **kwargs)
+        self.stride, self.log_power = stride, self.free_weight("log_power", np.zeros((num_bins, 2)))
+
+    def step(self, condition: tf.Tensor | None) -> bijectors.SpectralCoupling:
+        """Return the bijector at the noise level that is the first entry of the condition."""
+        sigma, log_power = split_condition(condition)[0], tf.convert_to_tensor(self.log_power)
+
+        def predict(bins: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+            return tf.zeros_like(bins), relative_power(log_power, sigma)
+
+        return bijectors.SpectralCoupling(predict, self.stride, 0, 0, sigma, self.tf_dtype)
+
+    def initialise(self, y: tf.Tensor, condition: tf.Tensor | None) -> tf.Tensor:
+        """Set the powers from bins y (batch, bin, 2) at the noise level that is the first entry of the condition."""
+        self.log_power.assign(tf.math.log(mean_power(y, split_condition(condition)[0])[:: self.stride]))
+        return y
+
+
+def split_condition(condition: tf.Tensor | None) -> tuple[tf.Tensor, tf.Tensor]:
+    """Return the noise levels (batch,) and their embedding (batch, width) of a condition (batch, 1 + width).
+
+    Raises:
+        ValueError: without a condition.
+    """
+    if condition is None:
+        raise ValueError("a spectral RealNVP needs noise levels, got no condition")
+    return condition[:, 0], condition[:, 1:]
+
+
+def relative_power(log_power: tf.Tensor, sigma: tf.Tensor) -> tf.Tensor:
+    """Compute log(P / sigma^2) of log-powers (bin, 2) at noise levels (batch,): (batch, bin, 2)."""
+    return log_power - 2.0 * tf.math.log(sigma)[:, tf.newaxis, tf.newaxis]
+
+
+def mean_power(bins: tf.Tensor, sigma: tf.Tensor) -> tf.Tensor:
+    """Estimate the mean power of every bin, in each real coordinate, less that of the noise: (bin, 2).
+
+    Both coordinates of a bin, and a few neighbouring bins, are averaged, as a batch has few
+    pitches; the two of bin 0 are two frequencies and stay apart. Examples are weighted by the
+    inverse of the square of their power, the noise included.
+
+    Args:
+        bins: (batch, bin, 2).
+        sigma: their noise levels, (batch,).
+    """
+    energy = bins**2 - sigma[:, tf.newaxis, tf.newaxis] ** 2
+    weights = 1.0 / (sigma**2 + tf.reduce_mean(tf.maximum(energy, 0.0))) ** 2
+    mean = tf.reduce_sum(weights[:, tf.newaxis, tf.newaxis] * energy, axis=0) / tf.reduce_sum(weights)
+    inner = tf.reduce_mean(mean[1:], axis=-1)
+    near = tf.nn.avg_pool1d(inner[tf.newaxis, :, tf.newaxis], _SMOOTHED_BINS, 1, "SAME")[0]
+    return tf.maximum(tf.concat([mean[:1], tf.tile(near, [1, 2])], axis=0), _SMALLEST_POWER)
