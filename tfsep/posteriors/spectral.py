@@ -135,8 +135,11 @@ class Spectral(Posterior):
         observed = self.observe(mixture)
         values, weights, *rest = self.run(observed, state, sigmas, seed, levels)
         last = levels[1] >= tf.shape(sigmas)[0]
-        values = tf.cond(last, lambda: self.clean((values, weights, *rest), sigmas[-1]), lambda: values)
-        return (values, weights, *rest)
+
+        def clean() -> tf.Tensor:
+            return self.bounded(self.clean((values, weights, *rest), sigmas[-1]), observed, weights)
+
+        return (tf.cond(last, clean, lambda: values), weights, *rest)
 
     def observe(self, wave: Waves) -> tf.Tensor:
         """Return the features of waveforms, (batch, segment) -> (batch, frame, bin)."""
@@ -207,6 +210,7 @@ class Spectral(Posterior):
         magnitudes = weights[..., tf.newaxis, tf.newaxis] * self.magnitudes(features)
         observed = tf.tile(self.magnitudes(self.observe(mixture)), [num, 1, 1])
         cost = divergence(observed, tf.reduce_sum(magnitudes, axis=1), self.front_end.floor)
+        cost = tf.where(tf.math.is_finite(cost), cost, cost.dtype.max)
         best = tf.argmin(tf.reshape(cost, [num_samples, self.num_restarts, -1]), axis=1)
         shape = [num_samples, self.num_restarts, -1, self.num_sources, *self.event_shape]
         by_mixture = tf.transpose(tf.reshape(magnitudes, shape), [0, 2, 1, 3, 4, 5])
@@ -246,8 +250,9 @@ class Spectral(Posterior):
         Returns:
             (num, batch, source, segment), which sum to the mixture under the gains.
         """
-        loudest = tf.reduce_max(magnitudes, [2, 3, 4], keepdims=True)
-        shares = self.front_end.to_bins(tf.math.divide_no_nan(magnitudes, loudest)) ** self.mask_exponent + _TINY
+        bins = self.front_end.to_bins(magnitudes)
+        relative = tf.math.divide_no_nan(bins, tf.reduce_max(bins, axis=2, keepdims=True))
+        shares = relative**self.mask_exponent + _TINY
         masks = shares / tf.reduce_sum(shares, axis=2, keepdims=True)
         spectrum = self.front_end.spectrum(mixture)[tf.newaxis, :, tf.newaxis]
         masked = tf.cast(masks, spectrum.dtype) * spectrum

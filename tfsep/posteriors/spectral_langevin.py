@@ -103,7 +103,7 @@ class SpectralLangevin(Spectral):
             )
         annealing = annealing or self.annealing_defaults
         limits = [annealing.largest_sigma, annealing.smallest_sigma]
-        sigmas = geometric(*limits, annealing.num_levels)
+        sigmas = geometric(annealing.largest_sigma, annealing.smallest_sigma, annealing.num_levels)
         warm_sigmas = warm(sigmas, annealing.start_sigma)
         super().__init__(priors, gains, annealing, sigmas, warm_sigmas, limits, num_restarts, mask_exponent)
         needs_score(self.kind, self.priors)
