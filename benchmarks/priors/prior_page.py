@@ -21,6 +21,7 @@ import re
 import shutil
 import sys
 import tempfile
+import textwrap
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -54,10 +55,10 @@ TRAINED = {
 }
 #: The figures that the page shows, of those that a record gives.
 SHOWN = {
-    "toy": ("histograms", "path_line", "curvature"),
+    "toy": ("histograms", "path_line", "curvature", "heat_equation"),
     "toy_stft": ("without_log_det",),
     "rendered": ("histograms", "without_log_det", "path_line", "path_latent"),
-    "stems": ("histograms",),
+    "stems": ("histograms", "heat_equation"),
 }
 #: The table of songs, the only one of several records; the others are those of ``tfsep.prior_test.tables``.
 LEFT_OUT = "left_out"
@@ -170,14 +171,15 @@ def _link(figure: Path) -> str:
 
 
 def _caption(record: Record, table: str) -> str:
-    """Say in a line what a table is about."""
+    """Say in a sentence what a table is about."""
     kinds = ", ".join(dict.fromkeys(record["kinds"].values()))
     sigma = "no noise" if record["sigma"] is None else f"sigma {record['sigma']:g}"
-    num = record["num_small"] if table in ("curvature", "single", "shifts") else record["num_examples"]
-    return (
+    num = record["num_small"] if table in ("curvature", "heat_equation", "single", "shifts") else record["num_examples"]
+    text = (
         f"Model `{record['model']}` ({kinds}) on {record['data']}, {num} excerpts a source, seed "
         f"{record['seed']}, domain {record['domain']}, headline at {sigma}."
     )
+    return textwrap.fill(text, 100, break_on_hyphens=False)
 
 
 if __name__ == "__main__":

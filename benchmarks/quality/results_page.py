@@ -144,7 +144,7 @@ SECTIONS = (
             "*songs_supervised* was trained on true pairs and *songs_unpaired* on none: the same network, songs "
             "and 1,500 steps.",
             "Intervals that should hold 90 % of the truth hold 86 %.",
-            "The row *score*, *gibbs* uses denoisers alone, one prior a source.",
+            "The songs model uses no priors but in the row *score*, *gibbs*: denoisers alone, one a source.",
             "The flute of [add an instrument](add_an_instrument.md) was trained by itself, and so were the "
             "drums and the bass beside it. Together they give 8.1 dB on eight rendered mixtures of the three, "
             "and 11.5 dB on the flute.",
@@ -225,8 +225,8 @@ CHOSEN = (
     ),
     Chosen("toy", "sampler", "nice", "composition", "toy, piano keys", "the same start, then flow priors (NICE)"),
     Chosen("toy-free", "toy-free", "wavetable", "gibbs", "toy, any pitch", "`toy-free`: wavetable priors, from noise"),
-    Chosen("rendered", "songs", "-", "amortised", "rendered songs, new tunes", "`songs`"),
-    Chosen("rendered", "songs", "score", "gibbs", "rendered songs, new tunes", "`songs`: its denoisers alone"),
+    Chosen("rendered", "songs", "-", "amortised", "rendered songs, new tunes", "`songs`: its networks, no priors"),
+    Chosen("rendered", "songs", "score", "gibbs", "rendered songs, new tunes", "`songs`: its denoisers, `gibbs`"),
 )
 
 

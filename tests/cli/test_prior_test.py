@@ -54,6 +54,7 @@ def test_record_of_a_toy_model(call: Run, tmp_path: Path) -> None:
     assert set(found["log_prob"]) == set(found["auroc"]) == set(found["accuracy_per_source"]) == set(PAIR)
     assert all(value <= bound + 1e-3 for row in found["gibbs_bound"].values() for _, value, bound in row)
     assert {"accuracy", "auroc"} <= set(found["scores"]["score_norms"]) and found["domain"] == "wave"
+    assert set(found["heat_residual"]) == set(PAIR) and found["heat_equation"]["num_probes"] == 4
     assert found["level"] == pytest.approx(0.55, abs=0.3) and "ideal" not in found
     assert out.startswith("pair on toy-free: 4 excerpts a source, seed 2, domain wave, sigma 0.1\n")
 
@@ -83,6 +84,10 @@ def unsound(tmp_path_factory: pytest.TempPathFactory) -> Path:
         (["--model=pair", "--data=nowhere"], "--data must be toy, toy-free or a folder, got 'nowhere'"),
         (["--model=pair", "--data=toy", "--num_examples=1"], "--num_examples must be at least 2"),
         (["--model=pair", "--data=toy", "--num_small=0"], "--num_small must be at least 1"),
+        (
+            ["--model=pair", "--data=toy", "--num_probes=1"],
+            "--num_probes must be 0 or at least 2 and below 2^31",
+        ),
         (["--model=pair", "--data=toy", "--sigma=loud"], "--sigma must be 'clean' or a number above 0, got 'loud'"),
         (["--model=pair", "--data=toy", "--sigma=9"], "sigma must be in 0.01..8 for the prior of 'sine', got 9"),
         (["--model=pair", "--data=toy", "--seconds=0.001"], "events (64, 1) of 64 samples, an excerpt of 'toy' has 16"),

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
+from safetensors import safe_open
+from safetensors.numpy import load_file, save_file
 
+from tfsep.audio import files
 from tfsep.models import store
+from tfsep.separation.separator import Separator
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 MODELS = ("songs", "toy", "toy-free")
@@ -66,6 +71,28 @@ def test_the_songs_model_beats_the_mixture_on_the_bundled_song(tmp_path: Path) -
     gained = {name: row["si_sdri"] for name, row in record["sources"].items()}
     assert min(gained.values()) > 0.0, gained
     assert abs(record["baselines"]["mixture"]["mean_si_sdri"]) < 1e-6
+
+
+@pytest.mark.slow
+def test_which_posteriors_of_the_songs_model_use_its_priors(tmp_path: Path) -> None:
+    """Its card and the README say so: with all weights of the priors set to zero, stems are the same or are not."""
+    (song,) = (REPOSITORY / "examples" / "test").glob("*/mixture.flac")
+    mixture, rate = files.read(song)
+    mixture = mixture[:, : 2 * rate]
+    zeroed = tmp_path / "zeroed"
+    shutil.copytree(REPOSITORY / "models" / "songs", zeroed)
+    weights = sorted((zeroed / "priors").glob("*.safetensors"))
+    assert len(weights) == 9
+    for file in weights:
+        with safe_open(file, "np") as header:
+            metadata = header.metadata()
+        save_file({name: np.zeros_like(value) for name, value in load_file(file).items()}, file, metadata)
+    for posterior, uses_priors in ((None, False), ("full", False), ("gibbs", True)):
+        stems, without = (
+            Separator.load(model, posterior=posterior)(mixture, sample_rate=rate) for model in ("songs", zeroed)
+        )
+        changed = [name for name, stem in stems.items() if not np.array_equal(stem, without[name])]
+        assert changed == (list(stems) if uses_priors else []), posterior
 
 
 def test_the_songs_model_beats_the_mixture_on_held_out_rendered_songs(tmp_path: Path, shared_data: Path) -> None:

@@ -32,6 +32,7 @@ def record() -> dict[str, Any]:
         "kinds": dict.fromkeys(PAIR, "glow"), "accuracy": 0.5, "mean_auroc": None, **row(0.1),
         "by_sigma": [row(None), row(0.1), row(0.2)],
         "histograms": {p: {"edges": [0.0, 1.0, 2.0], "counts": dict.fromkeys(PAIR, [1, 1])} for p in PAIR},
+        "heat_residual": {p: [[0.1, -0.1, 0.2], [0.5, -0.2, -0.2]] for p in PAIR},
         "without_log_det": {"by_weight": [{"weight": w, "accuracy": 0.5, "log_prob": matrix(w)} for w in (0, 1)]},
         "curvature": {"priors": rows, "ideal": rows, "mean_curvature": {"priors": [[0.1, 3.0]], "ideal": [[0.1, 1.0]]}},
     }  # fmt: skip
@@ -41,7 +42,8 @@ def test_every_part_is_drawn(tmp_path: Path) -> None:
     paths = figures.write(record(), tmp_path / "new")
     names = {path.stem for path in paths}
     assert names == {
-        "cross_likelihood", "histograms", "accuracy", "without_log_det", "path_line", "path_delay", "curvature"
+        "cross_likelihood", "histograms", "accuracy", "heat_equation", "without_log_det", "path_line", "path_delay",
+        "curvature",
     }  # fmt: skip
     assert all(path.read_bytes()[:4] == b"\x89PNG" and path.stat().st_size > 4000 for path in paths)
     events = EventAccumulator(str(tmp_path / "new"))
@@ -58,9 +60,17 @@ def test_paths_are_drawn_below_their_top() -> None:
     ]
 
 
+def test_both_sides_of_the_heat_equation_are_drawn() -> None:
+    panel = figures._sides(record())["prior of square"]
+    assert [(list(curve.at), list(curve.values), curve.dashed) for curve in panel.values()] == [
+        ([0.1, 0.5], [-0.1, -0.2], False),
+        ([0.1, 0.5], [0.2, -0.2], True),
+    ]
+
+
 def test_priors_without_density_and_studies_leave_nothing_to_draw(tmp_path: Path) -> None:
     bare = {name: value for name, value in record().items() if name not in ("without_log_det", "curvature")}
-    assert figures.write({**bare, "log_prob": {}}, tmp_path) == []
+    assert figures.write({**bare, "log_prob": {}, "heat_residual": {}}, tmp_path) == []
 
 
 def test_a_folder_that_cannot_be_written(tmp_path: Path) -> None:

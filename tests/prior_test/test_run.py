@@ -15,7 +15,7 @@ from tfsep.errors import InputError, JobError
 from tfsep.evaluation import excerpts
 from tfsep.evaluation.prior_scorer import PriorScorer, noise_like, scorers_of
 from tfsep.evaluation.prior_set import PriorSet
-from tfsep.prior_test import cross_likelihood, run, tables, without_log_det
+from tfsep.prior_test import cross_likelihood, heat_equation, run, tables, without_log_det
 from tfsep.prior_test.record import STUDIES
 from tfsep.prior_test.run import PriorTestSettings
 
@@ -72,6 +72,18 @@ def test_silence_under_a_gaussian_is_its_likeliest_input(record: dict[str, Any])
     assert record["scores"]["ratio_with_silence"]["silence_is_likelier"] == []
 
 
+def test_gaussians_obey_the_heat_equation(record: dict[str, Any], gaussians: PriorSet, data: Any) -> None:
+    study = record["heat_equation"]
+    assert study["num_events"] == study["num_probes"] == 4 and study["left_out"] == []
+    means, relative = heat_equation.study(gaussians, scorers_of(gaussians.priors), data, 4, 4)
+    assert record["heat_residual"] == means and study["relative"] == relative["relative"]
+    assert all(found < 4.0 * error for rows in study["relative"].values() for _, found, error in rows)
+    text = tables.as_text(record)
+    assert "residual of the heat equation" in text and "left out" not in text
+    without = run.run(gaussians, data, PriorTestSettings(num_examples=4, num_probes=0, with_ideal=False))
+    assert "heat_residual" not in without and "heat equation" not in tables.as_text(without)
+
+
 @pytest.mark.slow
 def test_the_ideal_prior_is_tested_too(gaussians: PriorSet, data: Any) -> None:
     record = run.run(gaussians, data, PriorTestSettings(num_examples=6, sigmas=[0.1]))
@@ -112,6 +124,8 @@ def test_priors_with_only_a_score_are_named_and_scored(data: Any, gaussians: Pri
     assert "ideal" not in found and found["level"] == 0.5
     text = tables.as_text(found)
     assert "only a score, no density: sine, square" in text and "score_norms" in text
+    assert found["heat_residual"] == {} and found["heat_equation"]["left_out"] == list(PAIR)
+    assert "left out, for want of a log-density or of noise levels: sine, square" in text
 
 
 def test_clean_priors_are_compared_without_noise_levels(data: Any, gaussians: PriorSet, kinds: Any) -> None:

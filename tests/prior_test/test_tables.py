@@ -53,6 +53,11 @@ def record() -> dict[str, Any]:
         "without_log_det": {"by_weight": [{"weight": 0.25, "gibbs_excess": {"sine": -1.0, "square": 0.5}, **SHARES}]},
         "curvature": {"priors": [row], "ideal": [], "mean_curvature": {"priors": [[0.1, 2.0]], "ideal": []}},
         "single": {"rows": [{"sigma": s, "tweedie": 6.0 * s, "langevin": 3.0, "wiener": 5.0} for s in (1.0, 0.5)]},
+        "heat_residual": {"sine": [[0.1, -0.004, 0.3], [0.5, -0.01, -0.01]]},
+        "heat_equation": {
+            "num_events": 4, "num_probes": 4, "relative": {"sine": [[0.1, 0.98, 0.01], [0.5, 0.0, 0.02]]},
+            "left_out": ["square"],
+        },
         "reference_classifier": {"excerpts": SHARES, "posterior": "gibbs", "stems": SHARES},
     }  # fmt: skip
 
@@ -73,6 +78,10 @@ def test_every_table_says_what_the_record_holds() -> None:
         "denoising": "| prior | 0.4 (4.0 x) | 0.3 (3.0 x) |\n| wiener | 0.6 | 0.4 |\n| ideal | 0.1 | 0.1 |",
         "without_log_det": "| 0.25 | 75.0 % | 0.900 | +0.500 |",
         "curvature": "| priors | 0.1 | 2 | 0.5 | - |",
+        "heat_equation": (
+            "| sine | 0.1 | -0.00400 | +0.30000 | 0.980 | 0.010 |\n"
+            "| sine | 0.5 | -0.01000 | -0.01000 | 0.000 | 0.020 |\n| square | - | - | - | - | - |"
+        ),
         "single": "| 1 | 6.0 | 3.0 | 5.0 |",
         "confusion": "| sine | 3 | 1 |\n| square | 3 | 1 |",
         "shifts": "| 5 samples later | 3.5 |\n| 5 cents higher | 3.5 |\n| 5 dB louder | 3.5 |",
@@ -143,7 +152,7 @@ def test_figures_are_shown_where_they_have_been_drawn(tmp_path: Path) -> None:
     found = prior_page.filled(mark, tmp_path, tmp_path / "page")
     assert "![toy curvature](page/toy_curvature.png)" in found
     assert prior_page.filled(found, tmp_path, tmp_path / "page") == found
-    with pytest.raises(InputError, match="must be one of histograms, path_line, curvature, got 'accuracy'"):
+    with pytest.raises(InputError, match="path_line, curvature, heat_equation, got 'accuracy'"):
         prior_page.filled(mark.replace("curvature", "accuracy"), tmp_path, tmp_path / "page")
 
 

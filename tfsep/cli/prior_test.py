@@ -48,6 +48,13 @@ def parser() -> argparse.ArgumentParser:
         "--num_small", type=int, default=16, metavar="N", help="excerpts of each source in costly studies (default: 16)"
     )
     add(
+        "--num_probes",
+        type=int,
+        default=4,
+        metavar="N",
+        help="random directions for each Laplacian of the heat equation, at least 2; 0 leaves it out (default: 4)",
+    )
+    add(
         "--seconds", type=float, metavar="S", help="length of an excerpt (default: 1 s of a folder, one event of a toy)"
     )
     add("--sigma", action="append", metavar="S", help="noise level or 'clean', repeatable; the first is the headline")
@@ -87,6 +94,7 @@ def _test(argv: Sequence[str]) -> int:
     settings = run.PriorTestSettings(
         num_examples=args.num_examples,
         num_small=args.num_small,
+        num_probes=args.num_probes,
         sigmas=sigmas,
         with_ideal=not args.no_ideal,
         studies=run.suited(args.study or (), tested),
@@ -128,6 +136,8 @@ def _check(args: argparse.Namespace) -> list[float | None] | None:
         value = getattr(args, name)
         if not lowest <= value < 2**31:
             raise InputError(f"--{name} must be at least {lowest} and below 2^31, got {value}")
+    if args.num_probes != 0 and not 2 <= args.num_probes < 2**31:
+        raise InputError(f"--num_probes must be 0 or at least 2 and below 2^31, got {args.num_probes}")
     if args.seconds is not None and not 0.0 < args.seconds <= 60.0:
         raise InputError(f"--seconds must be above 0 and at most 60, got {args.seconds}")
     if args.data not in TOY_DATA and not Path(args.data).is_dir():

@@ -30,6 +30,7 @@ class PriorScorer:
         self.name, self.prior = name, prior
         self.knows_noise = prior.largest_sigma > 0.0
         self.has_log_prob = prior.has_log_prob
+        self._dtype: tf.DType = getattr(prior, "tf_dtype", tf.float32)
         self._graphs: dict[str, Callable[..., tf.Tensor]] = {}
 
     def covers(self, sigma: float | None) -> bool:
@@ -56,7 +57,7 @@ class PriorScorer:
 
         Args:
             name: of the function.
-            function: of events (num,) + event_shape and noise levels (num,).
+            function: of events (num,) + event_shape and noise levels (num,), of the prior's dtype.
             events: (num,) + event_shape.
             sigma: noise level of all; None is the prior's smallest.
 
@@ -64,13 +65,13 @@ class PriorScorer:
             JobError: if it gives nan.
         """
         if name not in self._graphs:
-            signature = [tf.TensorSpec((None, *self.prior.event_shape)), tf.TensorSpec((None,))]
+            signature = [tf.TensorSpec(shape, self._dtype) for shape in ((None, *self.prior.event_shape), (None,))]
             given = function if self.knows_noise else lambda x, sigma: function(x, None)
             self._graphs[name] = tf.function(given, input_signature=signature, autograph=False)
         parts = []
         for start in range(0, len(events), _BATCH):
-            part = events[start : start + _BATCH].astype(np.float32)
-            level = np.full(len(part), self.prior.smallest_sigma if sigma is None else sigma, np.float32)
+            part = events[start : start + _BATCH].astype(self._dtype.as_numpy_dtype)
+            level = np.full(len(part), self.prior.smallest_sigma if sigma is None else sigma, part.dtype)
             parts.append(self._graphs[name](part, level).numpy().astype(np.float64))
         found = np.concatenate(parts)
         if np.isnan(found).any():

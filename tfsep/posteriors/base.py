@@ -132,7 +132,7 @@ def residual_energy(mixture: Waves, sources: Sources, gains: Sequence[float]) ->
 
 
 def needs_score(kind: str, priors: Sequence[Prior]) -> None:
-    """Check that every prior has the score of a noised density.
+    """Check that the score of every prior was learned as that of a density under white noise.
 
     Raises:
         InputError: for a denoiser that was trained to separate its source from other sounds.

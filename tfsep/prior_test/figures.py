@@ -67,6 +67,8 @@ def pictures(record: Record) -> dict[str, Figure]:
         )
         found["histograms"] = histograms(record["histograms"], "log-density in nats per dimension")
         found["accuracy"] = curves(_accuracies(record), "sigma", "accuracy")
+    if record.get("heat_residual"):
+        found["heat_equation"] = curves(_sides(record), "sigma", "nats per dimension, times sigma^2")
     if "without_log_det" in record:
         by_weight = {
             f"log-determinant x {each['weight']:g}: accuracy {each['accuracy']:.2f}": each["log_prob"]
@@ -100,6 +102,18 @@ def _accuracies(record: Record) -> dict[str, dict[str, Curve]]:
     for source in record["log_prob"]:
         found[source] = Curve(sigmas, [row["accuracy_per_source"][source] for _, row in rows])
     return {"argmax accuracy": found}
+
+
+def _sides(record: Record) -> dict[str, dict[str, Curve]]:
+    """Give both sides of the heat equation against noise level, a panel for each prior; they meet where it holds."""
+    found = {}
+    for prior, rows in record["heat_residual"].items():
+        sigmas, left, right = ([row[column] for row in rows] for column in range(3))
+        found[f"prior of {prior}"] = {
+            "change with the noise": Curve(sigmas, left),
+            "asked by its shape": Curve(sigmas, right, dashed=True),
+        }
+    return found
 
 
 def _paths(study: CurvatureStudy, path: str) -> dict[str, dict[str, Curve]]:

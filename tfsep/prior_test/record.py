@@ -155,6 +155,19 @@ class DenoisingTable(TypedDict, total=False):
     ratio_to_ideal: dict[str, list[float | None]]
 
 
+class HeatEquation(TypedDict):
+    """How far priors are from the heat equation, beside the means of its sides in ``heat_residual``.
+
+    ``relative`` is {prior: rows [sigma, relative residual, its standard error by the probes]};
+    ``left_out`` names priors without a log-density or without noise levels.
+    """
+
+    num_events: int
+    num_probes: int
+    relative: dict[str, list[list[float]]]
+    left_out: list[str]
+
+
 class Record(TypedDict, total=False):
     """A whole record. Priors without densities lack what is read off log-densities; studies are there on demand."""
 
@@ -183,6 +196,8 @@ class Record(TypedDict, total=False):
     silence_is_likelier: list[str] | None
     histograms: dict[str, Histogram]
     gibbs_bound: dict[str, list[list[float]]]
+    heat_residual: dict[str, list[list[float]]]
+    heat_equation: HeatEquation
     scores: dict[str, DetectionScore]
     ideal: IdealCrossLikelihood
     denoising: DenoisingTable

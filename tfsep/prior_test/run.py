@@ -1,8 +1,8 @@
 """The prior test: can the priors of a model discriminate its sources, and how sharp are they?
 
 One record of numbers: cross-likelihoods at several noise levels, out-of-distribution inputs, Gibbs'
-bound, detection scores, denoising errors, and the ideal prior where the data are the toy's grid;
-further studies on demand. Priors that only have a score take part in what needs a score and are
+bound, the heat equation, detection scores, denoising errors, and the ideal prior where the data are
+the toy's grid; further studies on demand. Priors that only have a score take part in what needs a score and are
 named under ``without_density``; clean priors, which have no noise level, in what needs a density,
 and are named under ``without_noise``.
 """
@@ -22,7 +22,15 @@ from tfsep.evaluation.excerpts import IsolatedExcerpts
 from tfsep.evaluation.prior_scorer import PriorScorer, covered, scorers_of
 from tfsep.evaluation.prior_set import PriorSet, ideal
 from tfsep.models import store
-from tfsep.prior_test import cross_likelihood, curvature, denoising, detection_scores, single_signals, without_log_det
+from tfsep.prior_test import (
+    cross_likelihood,
+    curvature,
+    denoising,
+    detection_scores,
+    heat_equation,
+    single_signals,
+    without_log_det,
+)
 from tfsep.prior_test.cross_likelihood import SILENCE, Table
 from tfsep.prior_test.gibbs_bound import gibbs_rows
 from tfsep.prior_test.record import (
@@ -41,7 +49,7 @@ from tfsep.separation.separator import Separator
 SIGMAS: tuple[float | None, ...] = (None, 0.01, 0.02, 0.027, 0.077, 0.129, 0.359)
 HEADLINE_SIGMA = 0.02
 _SCORE_SIGMAS = (0.03, 0.1, 0.3, 1.0)
-_OUT_OF_DISTRIBUTION, _SCORED, _CLASSIFIED, _STEMS = 32, 64, 256, 64
+_OUT_OF_DISTRIBUTION, _SCORED, _CLASSIFIED, _STEMS, _HEATED = 32, 64, 256, 64, 4
 Report = Callable[[str], object]
 
 
@@ -53,6 +61,8 @@ class PriorTestSettings:
         num_examples: held-out excerpts of each source.
         num_small: held-out excerpts of each source for curvature and single signals, which evaluate
             each many times.
+        num_probes: directions in which each event of the heat equation is probed, at least 2; 0
+            leaves it out.
         sigmas: noise levels, the first being that of the headline; None takes those of
             :data:`SIGMAS` that every prior supports, and the one nearest to 0.02 for the headline.
         with_ideal: test the ideal prior too, where the data are the toy's grid; it takes longer
@@ -64,6 +74,7 @@ class PriorTestSettings:
 
     num_examples: int = 256
     num_small: int = 16
+    num_probes: int = 4
     sigmas: Sequence[float | None] | None = None
     with_ideal: bool = True
     studies: Sequence[str] = ()
@@ -135,6 +146,10 @@ def run(
         record["scores"] = {**record.get("scores", {}), **_from_scores(noisy)}
     if dense is None:
         record |= _headline_of_scores(record.get("scores", {}))
+    if settings.num_probes:
+        report("heat equation")
+        size = (min(settings.num_small, _HEATED), settings.num_probes)
+        record["heat_residual"], record["heat_equation"] = heat_equation.study(tested, scorers, data, *size)
     if settings.with_ideal and data.name == "toy" and data.level is None:
         report("ideal prior")
         best = ideal(tested)

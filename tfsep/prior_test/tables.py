@@ -25,6 +25,7 @@ def as_text(record: Record) -> str:
     if record["gibbs_bound"]:
         worst = max(value - bound for rows in record["gibbs_bound"].values() for _, value, bound in rows)
         lines.append(f"Gibbs' bound: nearest {worst:+.3f} nats per dimension (above 0 is no density)")
+    lines += _heat_equation(record)
     return "\n".join([*lines, f"{record['seconds']:.0f} s"])
 
 
@@ -66,6 +67,26 @@ def _denoising(record: Record) -> list[str]:
         lines.append(_line(name, [number(value) for value in values]))
     for name, values in table.get("ratio_to_ideal", {}).items():
         lines.append(_line(f"{name} / ideal", [number(value) for value in values]))
+    return lines
+
+
+def _heat_equation(record: Record) -> list[str]:
+    """List the relative residuals of every prior, and the priors that have none."""
+    if "heat_equation" not in record:
+        return []
+    study = record["heat_equation"]
+    sigmas = sorted({row[0] for rows in study["relative"].values() for row in rows})
+    lines = [
+        "",
+        "residual of the heat equation: 0 for densities that are noised versions of one another, at most 1",
+    ]
+    if sigmas:
+        lines.append(_line("prior", [f"sigma {sigma:g}" for sigma in sigmas]))
+    for name, rows in study["relative"].items():
+        known = {sigma: relative for sigma, relative, _ in rows}
+        lines.append(_line(name, [number(known.get(sigma)) for sigma in sigmas]))
+    if study["left_out"]:
+        lines.append(f"left out, for want of a log-density or of noise levels: {', '.join(study['left_out'])}")
     return lines
 
 
@@ -224,6 +245,19 @@ def single(record: Record) -> str:
     return grid(["sigma", "Tweedie", "Langevin draw", "Wiener filter"], found)
 
 
+def heat_equation(record: Record) -> str:
+    """Tabulate both sides of the heat equation times sigma^2 / D, and the relative residual with its standard error."""
+    study = record["heat_equation"]
+    rows = []
+    for prior, means in record["heat_residual"].items():
+        for (sigma, left, right), (_, relative, error) in zip(means, study["relative"][prior], strict=True):
+            sides = [f"{left:+.5f}", f"{right:+.5f}"]
+            rows.append([prior, f"{sigma:g}", *sides, f"{relative:.3f}", f"{error:.3f}"])
+    rows += [[name, *["-"] * 5] for name in study["left_out"]]
+    heads = ["left: change with the noise", "right: asked by its shape", "relative residual", "of it by the probes"]
+    return grid(["prior", "sigma", *heads], rows)
+
+
 def stems(record: Record) -> str:
     """Tabulate which source separated stems are classified as."""
     study = record["reference_classifier"]
@@ -275,6 +309,7 @@ TABLES: dict[str, Callable[[Record], str]] = {
     "denoising": denoising,
     "without_log_det": without_log_det,
     "curvature": curvature,
+    "heat_equation": heat_equation,
     "single": single,
     "stems": stems,
     "confusion": confusion,

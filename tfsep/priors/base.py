@@ -5,7 +5,10 @@ Every number belongs to a domain, the features over which the density is defined
 
 A noised density is :math:`p_\sigma(y) = \int p(x)\, \mathcal{N}(y; x, \sigma^2 I)\, dx`; its score
 is :math:`\nabla_y \log p_\sigma(y)` and its denoiser, by Tweedie's formula,
-:math:`D(y, \sigma) = E[x|y] = y + \sigma^2 \nabla_y \log p_\sigma(y)`.
+:math:`D(y, \sigma) = E[x|y] = y + \sigma^2 \nabla_y \log p_\sigma(y)`. Closed forms are noised
+densities. A network is trained at all noise levels to come near to them, and nothing makes its
+densities at two levels noised versions of one another: its D is a mean of a posterior only as far
+as they are (:mod:`tfsep.prior_test.heat_equation`).
 """
 
 from __future__ import annotations

@@ -4,8 +4,10 @@ With g the map from data to latent at noise level sigma,
 
 .. math:: \log p_\sigma(y) = \log \mathcal{N}(g_\sigma(y); 0, I) + \log|\det \partial g_\sigma / \partial y|,
 
-all of it, weight 1, in nats over the prior's domain. One set of networks serves every sigma: log
-sigma is embedded and given to each coupling. A clean flow has no sigma and refuses one.
+all of it, weight 1, in nats over the prior's domain. One set of networks is trained at all noise
+levels, log sigma being embedded and given to each coupling. Each density is normalised, but nothing
+forces it to be a noised version of the one at a lower level; :mod:`tfsep.prior_test.heat_equation`
+measures how far it is from that. A clean flow has no sigma and refuses one.
 """
 
 from __future__ import annotations
