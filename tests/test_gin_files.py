@@ -60,6 +60,8 @@ SLOW = (
     "ablations/songs_supervised.gin",
     "ablations/stems_background.gin",
     "ablations/toy_both.gin",
+    "ablations/toy_flow_both.gin",
+    "ablations/toy_flow_pairs.gin",
     "ablations/toy_free_masks.gin",
     "ablations/toy_langevin.gin",
     "ablations/toy_mean_field.gin",

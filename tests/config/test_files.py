@@ -23,7 +23,14 @@ wavetable_wave data/musdb18 data/sounds data/stems data/toy data/toy_free paper/
 paper/flowavenet_wave_clean paper/glow_mel paper/glow_mel_16 paper/toy
 """.split()
 # Files that were written after that time.
-LATER = {"jacobi_from_silence.gin", "spectral_wave.gin", "toy_flow.gin"}
+LATER = {
+    "jacobi_from_silence.gin",
+    "spectral_free.gin",
+    "spectral_wave.gin",
+    "toy_flow.gin",
+    "toy_flow_both.gin",
+    "toy_flow_pairs.gin",
+}
 
 
 @pytest.fixture(autouse=True)
