@@ -60,6 +60,7 @@ SLOW = (
     "ablations/songs_supervised.gin",
     "ablations/stems_background.gin",
     "ablations/toy_both.gin",
+    "ablations/toy_elbo_two.gin",
     "ablations/toy_flow_both.gin",
     "ablations/toy_flow_pairs.gin",
     "ablations/toy_free_masks.gin",

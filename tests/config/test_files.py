@@ -27,6 +27,7 @@ LATER = {
     "jacobi_from_silence.gin",
     "spectral_free.gin",
     "spectral_wave.gin",
+    "toy_elbo_two.gin",
     "toy_flow.gin",
     "toy_flow_both.gin",
     "toy_flow_pairs.gin",
