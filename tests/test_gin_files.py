@@ -54,8 +54,12 @@ LIKE_GLOW = ("flowavenet_wave.gin", "ablations/nice_wave.gin", "ablations/wavegl
 # Their parts are those of other experiments, or take as long; they are left to the whole suite.
 SLOW = (
     *LIKE_GLOW,
+    "ablations/glow_ordered.gin",
+    "ablations/lifting_conditionals.gin",
     "ablations/lifting_sharp.gin",
     "ablations/musdb18_songs.gin",
+    "ablations/nice_ordered.gin",
+    "ablations/realnvp_ordered.gin",
     "ablations/retrieval_wave.gin",
     "ablations/songs_supervised.gin",
     "ablations/stems_background.gin",
@@ -127,7 +131,9 @@ def test_a_file_is_read_strictly_and_says_what_it_is(path: Path) -> None:
 @pytest.mark.parametrize("path", [path for path in FILES if path not in EXPERIMENTS + PAPER], ids=name_of)
 def test_a_part_is_included_by_an_experiment_or_is_data(path: Path) -> None:
     includes = "\n".join(each.read_text(encoding="utf-8") for each in FILES)
-    standing_alone = path.parent.name == "data" or re.search(r"(?m)^(fine_tune|refine)\.model =", full_text(path))
+    standing_alone = path.parent.name == "data" or re.search(
+        r"(?m)^(fine_tune|match_scores|refine)\.model =", full_text(path)
+    )
     assert standing_alone or f"include '{name_of(path)}'" in includes
 
 

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tfsep.bijectors.masks import KINDS, Mask
+from tfsep.bijectors import Coupling
+from tfsep.bijectors.masks import KINDS, GivenMask, Mask
 
 SHAPES = [(8, 4), (6, 8, 2)]
 
@@ -79,3 +80,38 @@ def test_bad_masks_are_refused() -> None:
     for kind in ("checkerboard", "half"):
         with pytest.raises(ValueError, match=f"{kind} mask halves axis -2"):
             Mask(kind).part_shape((7, 4))
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("swap", [False, True])
+@pytest.mark.parametrize("shape", SHAPES)
+def test_a_given_half_stands_beside_what_is_kept(
+    kind: str, swap: bool, shape: tuple[int, ...], make_events: Callable[..., tf.Tensor]
+) -> None:
+    mask, mapped, given = GivenMask(kind, swap), make_events(shape, 1), make_events(shape, 2)
+    both = tf.concat([mapped, given], axis=-1)
+    kept, changed = mask.split(both)
+    assert changed.shape[1:] == mask.part_shape(tuple(both.shape[1:])) == Mask(kind).part_shape(shape)
+    assert kept.shape[-1] == mask.kept_channels(tuple(both.shape[1:])) == 3 * changed.shape[-1]
+    np.testing.assert_array_equal(changed, Mask(kind, swap).split(mapped)[1])
+    np.testing.assert_array_equal(
+        kept, tf.concat([Mask(kind, swap).split(mapped)[0], *Mask(kind, swap).split(given)], -1)
+    )
+    np.testing.assert_array_equal(mask.merge(kept, changed), both)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_coupling_leaves_the_given_half_as_it_is(
+    kind: str,
+    make_events: Callable[..., tf.Tensor],
+    make_conditioner: Callable[..., Callable[[tf.Tensor], tf.Tensor]],
+    assert_bijective: Callable[..., None],
+) -> None:
+    mask, x = GivenMask(kind), make_events((4, 8))
+    changed = mask.part_shape((4, 8))[-1]
+    coupling = Coupling(make_conditioner(3 * changed, 2 * changed), mask, 2, tf.float64)
+    assert_bijective(coupling, (4, 8))
+    latent = coupling.inverse(x)
+    np.testing.assert_array_equal(latent[..., 4:], x[..., 4:])
+    other = coupling.inverse(tf.concat([x[..., :4], 1.0 + x[..., 4:]], axis=-1))
+    assert np.abs(other[..., :4] - latent[..., :4]).max() > 0.01

@@ -24,7 +24,12 @@ paper/flowavenet_wave_clean paper/glow_mel paper/glow_mel_16 paper/toy
 """.split()
 # Files that were written after that time.
 LATER = {
+    "glow_ordered.gin",
     "jacobi_from_silence.gin",
+    "lifting_conditionals.gin",
+    "nice_ordered.gin",
+    "realnvp_ordered.gin",
+    "score_matched_wave.gin",
     "spectral_free.gin",
     "spectral_wave.gin",
     "toy_elbo_two.gin",

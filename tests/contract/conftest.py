@@ -28,6 +28,7 @@ FILM = {"conditioning": "film"}
 FLOWS: dict[str, dict[str, Any]] = {
     "flowavenet_wave": {"kind": "flowavenet", "split_every": 1, **WAVE, **SMALL, "num_steps": 2},
     "glow_log_mel": {"kind": "glow", "squeeze": 2, **MEL, **SMALL, **FILM},
+    "glow_log_stft_ordered": {"kind": "glow", "squeeze": (1, 2), **SPECTRAL, **SMALL, "ordered": True},
     "glow_log_stft": {"kind": "glow", "squeeze": 2, **SPECTRAL, **SMALL},
     "glow_wave": {"kind": "glow", "squeeze": 4, **WAVE, **SMALL},
     "lifting_log_stft": {
@@ -43,14 +44,21 @@ FLOWS: dict[str, dict[str, Any]] = {
     },
     "nice_log_mel": {"kind": "nice", "squeeze": 2, **MEL, **TINY, **FILM, "num_steps": 4},
     "nice_log_stft": {"kind": "nice", "squeeze": 2, **SPECTRAL, **TINY, "num_steps": 4, "network": "wavenet"},
+    "nice_wave_ordered": {"kind": "nice", "squeeze": 4, **WAVE, **TINY, "num_steps": 4, "ordered": True},
     "nice_wave": {"kind": "nice", "squeeze": 4, **WAVE, **TINY, "num_steps": 4},
     "realnvp_log_mel": {"kind": "realnvp", "squeeze": 2, **MEL, **SMALL, "num_levels": 1, "num_steps": 3},
     "realnvp_log_stft": {"kind": "realnvp", "squeeze": 2, **SPECTRAL, **SMALL, "num_steps": 3},
+    "realnvp_wave_ordered": {"kind": "realnvp", "squeeze": 4, **WAVE, **SMALL, "num_levels": 1, "ordered": True},
     "realnvp_wave": {"kind": "realnvp", "squeeze": 4, **WAVE, **SMALL, "num_steps": 3},
     "spectral_realnvp_wave": {
         **{"kind": "spectral_realnvp", **WAVE, "num_levels": 2, "width": 8, "num_blocks": 1, "lower_width": 4},
         **{"context": 2, "local_width": 4, "num_neighbours": 3, "condition_width": 8, "sigma_range": (0.01, 8.0)},
         "score_of": "gradient",
+    },
+    "spectral_realnvp_with_pitches": {
+        **{"kind": "spectral_realnvp", **WAVE, "num_levels": 2, "width": 8, "num_blocks": 1, "lower_width": 4},
+        **{"context": 2, "local_width": 12, "num_neighbours": 3, "condition_width": 8, "sigma_range": (0.01, 8.0)},
+        **{"score_of": "gradient", "num_pitches": 5, "pitch_range": (1200.0, 4000.0), "num_partials": 12},
     },
     "waveglow_wave": {"kind": "waveglow", "early_every": 2, **WAVE, **TINY, **FILM, "num_steps": 3},
 }
@@ -76,9 +84,9 @@ CASES = {
 FAST = ("glow_log_stft", "glow_wave", "ideal_toy_wave", "realnvp_log_stft", "realnvp_wave", "score_wave")
 CORE = (*FAST, "flowavenet_wave", "lifting_wave", "nice_wave", "spectral_realnvp_wave", "waveglow_wave")
 # Noise is the floor of their variances, in units of their own, so they have no clean variant.
-NEVER_CLEAN = ("spectral_realnvp_wave",)
-# What a kind needs to learn the Gaussian: steps of the flow, where it has them, and of the training; other events
-# (see lifting.py).
+NEVER_CLEAN = ("spectral_realnvp_wave", "spectral_realnvp_with_pitches")
+# What a kind, or a case, needs to learn the Gaussian: steps of the flow, where it has them, and of the training;
+# other events (see lifting.py).
 TO_LEARN = {
     "flowavenet": (6, 1200),
     "glow": (2, 450),
@@ -86,6 +94,7 @@ TO_LEARN = {
     "nice": (8, 1200),
     "realnvp": (4, 450),
     "spectral_realnvp": (None, 450),
+    "spectral_realnvp_with_pitches": (None, 900),
     "waveglow": (4, 900),
 }
 LEARNED_OVER = {"lifting_log_stft": {"length": None, "event_shape": (1, 16, 1)}}
@@ -151,7 +160,7 @@ class GaussianTraining:
     """Maximum likelihood of a flow on noised Gaussian events whose density is known at every noise level."""
 
     def __init__(self, case: Case, batch: int = 128) -> None:
-        num_steps, self.enough = TO_LEARN[CASES[case.name]["kind"]]
+        num_steps, self.enough = TO_LEARN.get(case.name) or TO_LEARN[CASES[case.name]["kind"]]
         self.batch, self.steps, over = batch, 0, LEARNED_OVER.get(case.name, {})
         depth = {} if num_steps is None else {"num_steps": num_steps}
         self.prior = case.build(**depth, **over)

@@ -11,6 +11,7 @@ from scipy.stats import norm
 
 from tfsep import priors
 from tfsep.audio.front_end import WaveFrontEnd
+from tfsep.errors import InputError
 from tfsep.priors.base import Prior, broadcast_to_event, per_example_sigma
 from tfsep.training import prior_objectives
 
@@ -150,3 +151,51 @@ def test_a_flow_is_initialised_from_events_that_carry_noise() -> None:
     assert float(tf.convert_to_tensor(flow.data_std)) == pytest.approx(0.2, rel=0.1)
     latent, _ = flow.encode(*prior_objectives.noised(flow, wave, tf.constant(SEED)))
     assert np.std(latent) == pytest.approx(1.0, abs=0.05)
+
+
+def test_matching_gradients_weighs_the_likelihood_beside_the_logarithm_of_the_error() -> None:
+    """Of N(0, I): the gradient's denoiser is y / (1 + sigma^2), whose error is sigma^2 / (1 + sigma^2)."""
+    prior, sigma = White(50, (0.5, 0.5001)), 0.5
+    loss, metrics = prior_objectives.gradient_matching(0.3)(prior, waves(2000), tf.constant(SEED))
+    error = 1.0 / (1.0 + sigma**2)
+    assert float(metrics["log_error_wave"]) == pytest.approx(np.log(error + 0.002), abs=0.03)
+    assert float(metrics["nats_per_dim_wave"]) == pytest.approx(-0.5 * np.log(2.0 * np.pi * np.e * 1.25), abs=0.01)
+    expected = metrics["log_error_wave"] - 0.3 * metrics["nats_per_dim_wave"]
+    np.testing.assert_allclose(loss, expected, rtol=1e-6)
+    with pytest.raises(InputError, match="at least 0, got -1"):
+        prior_objectives.gradient_matching(-1.0)
+    with pytest.raises(InputError, match="a clean prior"):
+        prior_objectives.gradient_matching()(White(50), waves(2), tf.constant(SEED))
+
+
+@pytest.mark.parametrize(
+    ("kind", "settings"),
+    [
+        ("glow", {"squeeze": 4, "num_levels": 2, "num_layers": 1}),
+        ("realnvp", {"squeeze": 4, "num_layers": 1, "ordered": True, "score_of": "conditionals"}),
+        ("lifting", {"squeeze": 4, "num_levels": 1, "local_width": 4, "trunk": {"width": 4, "num_layers": 1}}),
+    ],
+)
+def test_second_derivatives_of_flows_are_right(kind: str, settings: dict[str, Any]) -> None:
+    """The slope of the loss along a direction of the weights, against differences."""
+    flow: Any = priors.build(kind, length=64, num_steps=2, width=4, sigma_range=(0.1, 1.0), dtype="float64", **settings)
+    rng = np.random.default_rng(0)
+    flow.set_weights([weight + 0.2 * rng.normal(size=weight.shape) for weight in flow.get_weights()])
+    flow.data_std.assign(0.5)
+    direction = [rng.normal(size=weight.shape) for weight in flow.trainable_variables]
+    objective, wave = prior_objectives.gradient_matching(), tf.cast(waves(4, 64), tf.float64)
+
+    def loss(step: float) -> Any:
+        for weight, change in zip(flow.trainable_variables, direction, strict=True):
+            weight.assign_add(step * change)
+        with tf.GradientTape() as tape:
+            value = objective(flow, wave, tf.constant(SEED))[0]
+        gradients = tape.gradient(value, [weight.value for weight in flow.trainable_variables])
+        for weight, change in zip(flow.trainable_variables, direction, strict=True):
+            weight.assign_sub(step * change)
+        assert all(gradient is not None for gradient in gradients)
+        return float(value), sum(np.sum(g * change) for g, change in zip(gradients, direction, strict=True))
+
+    step = 1e-5
+    rise = (loss(step)[0] - loss(-step)[0]) / (2.0 * step)
+    assert abs(rise) > 1e-3 and loss(0.0)[1] == pytest.approx(rise, rel=1e-4)

@@ -4,6 +4,7 @@ from tfsep.bijectors.actnorm import ActNorm
 from tfsep.bijectors.autoregressive import InverseAutoregressive
 from tfsep.bijectors.coupling import Coupling
 from tfsep.bijectors.diagonal_scale import DiagonalScale
+from tfsep.bijectors.halves import Halves
 from tfsep.bijectors.invertible_conv import InvertibleConv
 from tfsep.bijectors.multiscale import Multiscale
 from tfsep.bijectors.noise_scale import NoiseScale
@@ -18,6 +19,7 @@ __all__ = [
     "Composition",
     "Coupling",
     "DiagonalScale",
+    "Halves",
     "InverseAutoregressive",
     "InvertibleConv",
     "Multiscale",

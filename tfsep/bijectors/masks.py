@@ -7,6 +7,8 @@ of half the size rather than one with holes.
 ``channel``: the two halves of the channels. ``checkerboard``: alternate positions along the last
 spatial axis, shifted by one on every other row when there are two (Dinh et al. 2017, figure 3).
 ``half``: the two halves of the last spatial axis. ``swap`` exchanges the two parts.
+
+A :class:`GivenMask` divides one half of an event while another half is given.
 """
 
 from __future__ import annotations
@@ -51,6 +53,10 @@ class Mask:
         shape[axis] //= 2
         return tuple(shape)
 
+    def kept_channels(self, event_shape: tuple[int, ...]) -> int:
+        """Return the channels of the part that conditions."""
+        return self.part_shape(event_shape)[-1]
+
     def split(self, x: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         """Divide (batch, ..., channel) into (kept, changed), both of :meth:`part_shape`."""
         if self.kind == "checkerboard":
@@ -78,3 +84,32 @@ class Mask:
             return first, second
         odd_row = (tf.range(first.shape[1]) % 2 == 1)[:, tf.newaxis, tf.newaxis]
         return tf.where(odd_row, second, first), tf.where(odd_row, first, second)
+
+
+@dataclass(frozen=True)
+class GivenMask(Mask):
+    """A mask within the first half of the channels; the second half is given and conditions, too.
+
+    The part that changes has the shape of :meth:`Mask.part_shape` for the first half. The part that
+    is kept stands beside both parts of the given half at the same positions, in three times as many
+    channels.
+    """
+
+    def part_shape(self, event_shape: tuple[int, ...]) -> tuple[int, ...]:
+        """Return the shape of the part that changes, for an event (..., 2 channel)."""
+        return super().part_shape((*event_shape[:-1], event_shape[-1] // 2))
+
+    def kept_channels(self, event_shape: tuple[int, ...]) -> int:
+        """Return the channels of the part that conditions, those of the given half included."""
+        return 3 * self.part_shape(event_shape)[-1]
+
+    def split(self, x: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        """Divide (batch, ..., 2 channel) into what conditions and what changes."""
+        mapped, given = tf.split(x, 2, axis=-1)
+        kept, changed = super().split(mapped)
+        return tf.concat([kept, *super().split(given)], axis=-1), changed
+
+    def merge(self, kept: tf.Tensor, changed: tf.Tensor) -> tf.Tensor:
+        """Undo :meth:`split`."""
+        kept, *given = tf.split(kept, 3, axis=-1)
+        return tf.concat([super().merge(kept, changed), super().merge(*given)], axis=-1)

@@ -1,4 +1,4 @@
-"""Train priors and posteriors as gin files describe, fine-tune a model, or add to it (train, fine_tune, refine).
+"""Train a model as gin files describe, train its priors further, or add to it (train, fine_tune, match_scores, refine).
 
 Everything goes to SAVE_DIR: checkpoints, training curves and TensorBoard events in one folder per
 model, the gin configuration in use as config.gin, and run.json, by which a later call knows the run
@@ -68,7 +68,7 @@ def _train(argv: Sequence[str]) -> int:
         _write_config(save_dir)
         try:
             bound = {name.partition(".")[0] for name in config.bindings()}
-            run = next((name for name in ("fine_tune", "refine") if name in bound), "train")
+            run = next((name for name in ("fine_tune", "match_scores", "refine") if name in bound), "train")
             config.call(run, lambda: _write_config(save_dir), save_dir=save_dir, seed=args.seed, resume=args.resume)
         finally:
             _write_config(save_dir)

@@ -88,6 +88,7 @@ TABLE = (
     Entry("objective", "tfsep.training.posterior_objectives", "ObjectiveSettings"),
     Entry("train", "tfsep.recipes.train", "train", closed=_RUN),
     Entry("fine_tune", "tfsep.recipes.fine_tuning", "fine_tune", closed=_RUN),
+    Entry("match_scores", "tfsep.recipes.score_matching", "match_scores", closed=_RUN),
     Entry("refine", "tfsep.recipes.add_priors", "refine", closed=_RUN),
 )
 #: What has been imported so far, by name.

@@ -5,9 +5,9 @@ sharpened by a Hann window (each less half of the mean of its two neighbours), t
 :math:`\log(1 + u)` and :math:`\log(1 + (w / 4)^2)`; noise alone hardly moves the second. A residual
 perceptron reads the features of all bins at once, since partials far apart belong together, and
 leaves a few numbers for every place. A second perceptron, the same at every place, joins them with
-the features of the nearest bins, and gives the weights and a log-ratio. The network sees magnitudes
-only, so turning all phases of the input turns its predictions. All outputs are zero when
-initialised.
+the features of the nearest bins, and with further features of the place where the caller has some,
+and gives the weights and a log-ratio. Of the bins the network sees magnitudes only, so turning all
+phases of the input turns its predictions. All outputs are zero when initialised.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _LOUD = 4.0
 
 @keras.saving.register_keras_serializable("tfsep")
 class SpectralPredictor(keras.layers.Layer):
-    """Map given bins (batch, bin, 2) to weights (batch, bin, neighbour) and log-ratios (batch, bin).
+    """Map given bins (batch, bin, 2) to weights (batch, bin, weight) and log-ratios (batch, bin).
 
     Args:
         num_bins: given bins, at least 2, and as many that are predicted.
@@ -37,6 +37,8 @@ class SpectralPredictor(keras.layers.Layer):
         context: numbers that it leaves for every place, at least 1.
         local_width: hidden units of the perceptron at every place, at least 1.
         condition_width: size of the condition vector, at least 1.
+        num_features: further features of every place, at least 0.
+        num_gates: further weights of every place, after those of the neighbours, at least 0.
 
     Raises:
         ValueError: for a size below its smallest.
@@ -51,6 +53,8 @@ class SpectralPredictor(keras.layers.Layer):
         context: int = 4,
         local_width: int = 32,
         condition_width: int = 32,
+        num_features: int = 0,
+        num_gates: int = 0,
         **kwargs: Unpack[LayerArguments],
     ) -> None:
         """Build the weights."""
@@ -64,12 +68,17 @@ class SpectralPredictor(keras.layers.Layer):
             "context": context,
             "local_width": local_width,
             "condition_width": condition_width,
+            "num_features": num_features,
+            "num_gates": num_gates,
         }
         if num_bins < 2:
             raise ValueError(f"a spectral predictor needs at least 2 given bins, got {num_bins}")
         for name in ("num_neighbours", "context", "local_width", "condition_width"):
             if self._settings[name] < 1:
                 raise ValueError(f"{name} of a spectral predictor must be at least 1, got {self._settings[name]}")
+        for name in ("num_features", "num_gates"):
+            if self._settings[name] < 0:
+                raise ValueError(f"{name} of a spectral predictor must be at least 0, got {self._settings[name]}")
         policy, dense = self.dtype_policy, keras.layers.Dense
         self.num_bins, self.num_neighbours, self.context = num_bins, num_neighbours, context
         self.first = dense(width, dtype=policy)
@@ -80,28 +89,40 @@ class SpectralPredictor(keras.layers.Layer):
         self.places = dense(num_bins * context, dtype=policy)
         self.places.build((None, width))
         self.join = dense(local_width, dtype=policy)
-        self.join.build((None, context + 2 * num_neighbours))
+        self.join.build((None, context + 2 * num_neighbours + num_features))
         self.join_condition = dense(local_width, use_bias=False, dtype=policy)
         self.join_condition.build((None, condition_width))
-        self.last = dense(num_neighbours + 1, kernel_initializer="zeros", dtype=policy)
+        self.last = dense(num_neighbours + num_gates + 1, kernel_initializer="zeros", dtype=policy)
         self.last.build((None, local_width))
 
     def call(
-        self, given: tf.Tensor, sigma: tf.Tensor, condition: tf.Tensor, first: int = 0
+        self,
+        given: tf.Tensor,
+        sigma: tf.Tensor,
+        condition: tf.Tensor,
+        first: int = 0,
+        features: tf.Tensor | None = None,
     ) -> tuple[tf.Tensor, tf.Tensor]:
-        """Predict; ``sigma`` is (batch,), ``condition`` (batch, width), ``first`` the offset of the first neighbour."""
+        """Predict.
+
+        Args:
+            given: (batch, bin, 2).
+            sigma: noise levels, (batch,).
+            condition: (batch, width).
+            first: offset of the first neighbour whose features a place sees.
+            features: further ones of every place, (batch, bin, num_features), where there are any.
+        """
         noise = 2.0 * sigma[:, tf.newaxis] ** 2
         sharp = 0.5 * given - 0.25 * tf.reduce_sum(neighbours(given, 3, -1)[:, :, ::2], axis=2)
         energy = tf.reduce_sum(given**2, axis=-1) / noise
         sharp_energy = tf.reduce_sum(sharp**2, axis=-1) / (0.375 * noise)
-        features = _SCALE * tf.math.log1p(tf.stack([energy, (sharp_energy / _LOUD) ** 2], axis=-1))
-        hidden = self.first(tf.reshape(features, [-1, 2 * self.num_bins]))
+        seen = _SCALE * tf.math.log1p(tf.stack([energy, (sharp_energy / _LOUD) ** 2], axis=-1))
+        hidden = self.first(tf.reshape(seen, [-1, 2 * self.num_bins]))
         hidden = tf.nn.silu(self.norm(self.blocks(hidden, condition)))
         places = tf.reshape(self.places(hidden), [-1, self.num_bins, self.context])
-        near = tf.reshape(
-            neighbours(features, self.num_neighbours, first), [-1, self.num_bins, 2 * self.num_neighbours]
-        )
-        joined = self.join(tf.concat([places, near], axis=-1)) + self.join_condition(condition)[:, tf.newaxis]
+        near = tf.reshape(neighbours(seen, self.num_neighbours, first), [-1, self.num_bins, 2 * self.num_neighbours])
+        inputs = [places, near] if features is None else [places, near, features]
+        joined = self.join(tf.concat(inputs, axis=-1)) + self.join_condition(condition)[:, tf.newaxis]
         output = self.last(tf.nn.silu(joined))
         return output[..., :-1], output[..., -1]
 

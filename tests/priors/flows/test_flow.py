@@ -51,8 +51,9 @@ def test_initialisation_whitens_every_channel_of_the_latents(kind: str, where: d
 def test_it_describes_what_its_numbers_belong_to() -> None:
     """Keras' own words would hide the domain."""
     noisy, clean = build("glow", WAVE), build("nice", PLANE, sigma_range=None)
-    assert repr(noisy) == str(noisy) == "<glow over wave events (16, 1), 16 dimensions, noise 0.01 to 1>"
-    assert repr(clean) == "<nice over log_stft events (4, 8, 1), 32 dimensions, clean>"
+    about = "glow over wave events (16, 1), 16 dimensions, noise 0.01 to 1, score the gradient"
+    assert repr(noisy) == str(noisy) == f"<{about}>"
+    assert repr(clean) == "<nice over log_stft events (4, 8, 1), 32 dimensions, clean, score the gradient>"
 
 
 def test_initialisation_reaches_the_inner_levels() -> None:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from tfsep import priors
-from tfsep.priors.flows.lifting import halving
+from tfsep.priors.flows.orderings import halving_of
 
 SETTINGS: dict[str, Any] = {
     **{"squeeze": 2, "num_steps": 1, "sigma_range": None, "trunk": {"width": 8, "num_layers": 1}},
@@ -74,7 +74,7 @@ PLANE: dict[str, Any] = {
     [((16, 1), (2,)), ((4, 8, 1), (2, 1)), ((1, 8, 1), (1, 2)), ((3, 8, 1), (1, 2)), ((6, 7, 1), (2, 1))],
 )
 def test_frames_are_halved_before_bins(shape: tuple[int, ...], factors: tuple[int, ...]) -> None:
-    assert halving(shape) == factors
+    assert halving_of(shape) == factors
 
 
 def test_over_a_spectrogram_each_frame_that_is_split_off_is_predicted_from_all_that_are_kept() -> None:

@@ -16,6 +16,7 @@ SMALL: dict[str, Any] = {
     **{"length": 32, "num_levels": 2, "width": 8, "num_blocks": 1, "lower_width": 4, "context": 2, "local_width": 4},
     **{"num_neighbours": 3, "condition_width": 8, "sigma_range": (0.01, 8.0), "dtype": "float64"},
 }
+PITCHES = {"num_pitches": 4, "pitch_range": (1000.0, 5000.0), "num_partials": 12}
 SIGMAS = np.array([0.05, 0.3, 2.0])
 
 
@@ -27,9 +28,9 @@ def scrambled(**changes: Any) -> Any:
     return flow
 
 
-@pytest.fixture(scope="module")
-def flow() -> Any:
-    return scrambled()
+@pytest.fixture(scope="module", params=[0, 4], ids=["neighbours", "pitches"])
+def flow(request: pytest.FixtureRequest) -> Any:
+    return scrambled(**(PITCHES if request.param else {}))
 
 
 @pytest.fixture
@@ -95,7 +96,7 @@ def test_they_differ_in_general(flow: Any, waves: tf.Tensor) -> None:
 
 
 def test_units_of_sound_and_noise_move_the_density_by_their_jacobian(flow: Any, waves: tf.Tensor) -> None:
-    louder = scrambled()
+    louder = scrambled(**(PITCHES if flow.flow.layers[1].template else {}))
     louder.data_std.assign(3.0 * flow.data_std.numpy())
     terms = zip(louder.training_terms(3.0 * waves, 3.0 * SIGMAS), flow.training_terms(waves, SIGMAS), strict=True)
     for (new, old), dimensions in zip(terms, (32, 16), strict=True):

@@ -56,6 +56,7 @@ GLIDING = {"pitches": "continuous", "decay_range": (5e-4, 5e-3), "num_decays": 2
     ("settings", "fine", "accuracy"),
     [
         ({}, (256, 1, 1), 2e-3),
+        ({"table_size": 4096}, (4096, 1, 1), 3e-3),
         pytest.param(
             {**GLIDING, "num_pitches": 12, "num_refined": 96, "num_rounds": 2}, (64, 4, 4), 5e-2, marks=pytest.mark.slow
         ),
@@ -72,6 +73,23 @@ def test_agrees_with_a_dense_grid(settings: dict[str, Any], fine: tuple[int, int
             expected, mean = dense(prior, y[i, :, 0], sigma, *fine)
             assert abs(found[i] - expected) < accuracy
             np.testing.assert_allclose(clean[i, :, 0], mean, atol=accuracy)
+
+
+def test_parts_of_a_large_table_are_read_at_its_nearest_points() -> None:
+    """Against interpolation: off by half a point at most. The last round and narrow parts have no such table."""
+    prior = wavetable(24, table_size=8192, num_phases=16, num_rounds=3)
+    table, grid = tf.convert_to_tensor(prior.table), prior.grid
+    shifted = grid.shifted_tables(table)
+    assert [each is not None for each in shifted] == [True, True, False]
+    assert grid.shifted_tables(table[::32]) == (None, None, None)
+    frequency, phase = tf.constant([441.0, 1234.5], tf.float64), tf.constant([0.999, 0.25], tf.float64)
+    for number, each in enumerate(shifted[:2]):
+        assert each is not None
+        phases = phase[:, tf.newaxis] + grid.offsets(number)[:, 1]
+        expected = grid.play(grid.interpolation_table(table), tf.repeat(frequency[:, tf.newaxis], 16, 1), phases)
+        found = grid.play_parts(each, frequency, phase)
+        assert found.shape == (2, 16, 24)
+        assert 0.0 < np.abs(found - expected).max() < 1.01 * math.pi / 8192
 
 
 @pytest.mark.parametrize("settings", [{"num_refined": 1, "num_rounds": 1}, {"num_rounds": 3, **GLIDING}])

@@ -29,6 +29,8 @@ from tfsep.priors.base import Prior, per_example_sigma
 from tfsep.priors.flows.flow_layers import FlowLayer, SequenceLayer
 from tfsep.priors.stacked import Stackable
 
+#: What a score is taken from.
+SCORES = ("gradient", "conditionals")
 _SMALLEST_VARIANCE = 1e-6
 
 
@@ -49,6 +51,8 @@ class FlowPrior(keras.Model, Stackable):
         recompute: what the gradient of the log-density recomputes instead of keeping it; see
             :meth:`set_recompute`.
         recompute_kept: steps at the latents' end for which nothing is recomputed.
+        score_of: what :meth:`score` is: "gradient" of the log-density, or "conditionals", of flows
+            with two orderings (:mod:`tfsep.priors.flows.orderings`).
 
     Raises:
         ValueError: for a ``sigma_range`` out of order, or what the layers refuse. Methods of a
@@ -58,6 +62,7 @@ class FlowPrior(keras.Model, Stackable):
     has_latents = True
     recompute: str = "none"
     recompute_kept: int = 0
+    score_of: str = "gradient"
 
     def __init__(
         self,
@@ -81,11 +86,15 @@ class FlowPrior(keras.Model, Stackable):
         self.flow = SequenceLayer(make_layers(), len(self.event_shape), dtype=dtype)
         self.data_std = self.flow.free_weight("data_std", 1.0, trainable=False)
         self.tf_dtype = self.flow.tf_dtype
-        # Keras 3 hides layers in lists from tf.train.Checkpoint, which would silently save nearly nothing.
-        self.checkpointed = tf.train.Checkpoint(weights=[weight.value for weight in self.weights])
+        self.checkpointed = track_weights(self)
         self.built = True
 
     __repr__ = __str__ = Prior.__repr__
+
+    def describe(self) -> str:
+        """Return one line, what the score is included; see :class:`tfsep.priors.base.Prior`."""
+        meaning = "of conditionals (pseudo-likelihood)" if self.score_of == "conditionals" else "the gradient"
+        return f"{Prior.describe(self)}, score {meaning}"
 
     def set_recompute(self, mode: str, num_kept: int = 0) -> None:
         """Choose what gradients of the log-density recompute; before any graph is traced.
@@ -198,6 +207,11 @@ class FlowPrior(keras.Model, Stackable):
     def call(self, x: tf.Tensor, sigma: tf.Tensor | None = None) -> tf.Tensor:
         """Compute the log-density, as Keras' call."""
         return self.log_prob(x, sigma)
+
+
+def track_weights(model: keras.Model) -> tf.train.Checkpoint:
+    """Return what saves all weights: Keras 3 hides layers in lists from tf.train.Checkpoint, which would lose them."""
+    return tf.train.Checkpoint(weights=[weight.value for weight in model.weights])
 
 
 def clean_variance(x: tf.Tensor, sigma: tf.Tensor) -> tf.Tensor:

@@ -149,7 +149,7 @@ class CouplingLayer(FlowLayer):
         super().__init__(len(event_shape), **kwargs)
         self.mask, self.additive, self.bound = mask, additive, bound
         channels = mask.part_shape(event_shape)[-1]
-        self.network = make_network(channels, channels if additive else 2 * channels)
+        self.network = make_network(mask.kept_channels(event_shape), channels if additive else 2 * channels)
 
     def step(self, condition: tf.Tensor | None) -> bijectors.Step:
         """Return the bijector under ``condition``."""
@@ -178,6 +178,33 @@ class SqueezeLayer(FlowLayer):
     def step(self, condition: tf.Tensor | None) -> bijectors.Step:
         """Return the bijector; the condition has no influence."""
         return bijectors.Squeeze(self.squeeze_factors, self.tf_dtype, self.reverse)
+
+
+class HalvesLayer(FlowLayer):
+    """Keras layer for :class:`tfsep.bijectors.Halves`; it has no weights.
+
+    Args:
+        halving: 2 for the axis that is halved, 1 for the others.
+        factors: of the squeeze of each half.
+        mirrored: map the even positions given the odd ones.
+        reverse: restore the event.
+    """
+
+    def __init__(
+        self,
+        halving: tuple[int, ...],
+        factors: tuple[int, ...],
+        mirrored: bool = False,
+        reverse: bool = False,
+        **kwargs: Unpack[LayerArguments],
+    ) -> None:
+        super().__init__(len(halving) + 1, **kwargs)
+        self.halving, self.squeeze_factors = tuple(halving), tuple(factors)
+        self.mirrored, self.reverse = mirrored, reverse
+
+    def step(self, condition: tf.Tensor | None) -> bijectors.Step:
+        """Return the bijector; the condition has no influence."""
+        return bijectors.Halves(self.halving, self.squeeze_factors, self.tf_dtype, self.mirrored, self.reverse)
 
 
 class SequenceLayer(FlowLayer):

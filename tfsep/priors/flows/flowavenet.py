@@ -32,6 +32,10 @@ class FloWaveNetSettings(CouplingFlowSettings):
     """
 
     kind: ClassVar[str] = "flowavenet"
+    without_conditionals: ClassVar[str] = (
+        "its couplings change both halves of an event in turn, so that neither has a conditional in "
+        "closed form; lifting and spectral_realnvp have, and nice, realnvp and glow with ordered=True"
+    )
     squeeze: int = field(default=2, init=False)
     num_levels: int = 4
     split_every: int = 2

@@ -20,6 +20,9 @@ what is kept fixes the rest but for the noise, as of one tone, nor for a Markov 
 halved axis. Of a Gaussian over several frames whose bins are correlated too, the model misses the
 correlation within the frames that are split off.
 
+With ``score_of="conditionals"`` a second network predicts the even half from the odd one, for the
+score (:mod:`tfsep.priors.flows.orderings`); the density is the same.
+
 Sources: Sweldens 1998 (lifting scheme), section 3; Dinh et al. 2017 (RealNVP), section 3.6 for the
 multiscale density; Kingma and Dhariwal 2018 (Glow), table 1.
 """
@@ -37,9 +40,17 @@ from tfsep.bijectors.squeeze import squeezed_shape
 from tfsep.networks.spectral_gain import SpectralGain
 from tfsep.networks.spectrogram_dense import SpectrogramDense
 from tfsep.priors.flows.conditioners import NetworkSettings, network_arguments, network_dtype
-from tfsep.priors.flows.flow_layers import FlowLayer, MultiscaleLayer, NetworkFactory, SequenceLayer, SqueezeLayer
+from tfsep.priors.flows.flow_layers import (
+    FlowLayer,
+    HalvesLayer,
+    MultiscaleLayer,
+    NetworkFactory,
+    SequenceLayer,
+    SqueezeLayer,
+)
 from tfsep.priors.flows.glow import glow_steps
 from tfsep.priors.flows.multiscale import first_factors
+from tfsep.priors.flows.orderings import Orderings, halving_of
 from tfsep.priors.flows.settings import FlowSettings
 from tfsep.signatures import keyword_parameters, refuse_unknown
 
@@ -92,6 +103,30 @@ class LiftingSettings(FlowSettings):
             ValueError: for events of several channels, or of a shape that the levels cannot halve,
                 or a precision that the networks do not compute in.
         """
+        return self._layers_from(event_shape, 0, self._trunk_networks(event_shape))
+
+    def orderings(self, event_shape: tuple[int, ...]) -> Orderings:
+        """Build the layers of both orderings; the first level's network has a mirrored one beside it.
+
+        Raises:
+            ValueError: as :meth:`layers`.
+        """
+        networks, halving = self._trunk_networks(event_shape), halving_of(event_shape)
+        *positions, _ = squeezed_shape(event_shape, halving)
+        rank, dtype = len(event_shape), self.dtype
+
+        def predicted(odd: bool) -> list[FlowLayer]:
+            identity = SequenceLayer([], rank, dtype=dtype)
+            # The block that a Multiscale maps is the last one, here that of the half which Halves is told is given.
+            ends = [HalvesLayer(halving, (1,) * (rank - 1), odd, reverse, dtype=dtype) for reverse in (False, True)]
+            level = MultiscaleLayer(identity, 1, 1, self._predictor(tuple(positions)), self.bound, dtype=dtype)
+            return [ends[0], level, ends[1]]
+
+        last, rest = predicted(odd=True), self._layers_from((*positions, 1), 1, networks)
+        return Orderings(halving, last, predicted(odd=False), rest)
+
+    def _trunk_networks(self, event_shape: tuple[int, ...]) -> NetworkFactory:
+        """Check the settings and return the factory of the Glow steps' networks; see :meth:`layers`."""
         if len(event_shape) not in (2, 3) or event_shape[-1] != 1:
             raise ValueError(f"a lifting flow is a density over events (time, 1) or (frame, bin, 1), got {event_shape}")
         if self.num_levels < 1 or self.num_steps < 1:
@@ -103,8 +138,7 @@ class LiftingSettings(FlowSettings):
         trunk = {"precision": self.precision, **(self.trunk or {})}
         refuse_unknown("the trunk of prior 'lifting'", trunk, keyword_parameters(NetworkSettings))
         make_settings: Callable[..., NetworkSettings] = NetworkSettings
-        networks = make_settings(**trunk).network_factory(event_shape, self.network_condition, self.dtype)
-        return self._layers_from(event_shape, 0, networks)
+        return make_settings(**trunk).network_factory(event_shape, self.network_condition, self.dtype)
 
     def _layers_from(self, shape: tuple[int, ...], level: int, networks: NetworkFactory) -> list[FlowLayer]:
         """Build the layers from ``level`` on, for events of ``shape`` at its entrance."""
@@ -114,7 +148,7 @@ class LiftingSettings(FlowSettings):
             inside = squeezed_shape(shape, factors)
             steps = glow_steps(inside, self.num_steps, networks, self.bound, self.seed, dtype)
         else:
-            factors = halving(shape)
+            factors = halving_of(shape)
             *positions, _ = squeezed_shape(shape, factors)
             inner = SequenceLayer(self._layers_from((*positions, 1), level + 1, networks), len(shape), dtype=dtype)
             steps = [MultiscaleLayer(inner, 1, 1, self._predictor(tuple(positions)), self.bound, dtype=dtype)]
@@ -133,14 +167,3 @@ class LiftingSettings(FlowSettings):
             return layer(*shape, out_channels, condition_width=condition, dtype=policy, **arguments)
 
         return make
-
-
-def halving(shape: tuple[int, ...]) -> tuple[int, ...]:
-    """Return factors that halve time, or frames while their number is even, and bins after that.
-
-    Args:
-        shape: (time, 1) or (frame, bin, 1).
-    """
-    if len(shape) == 2:
-        return (2,)
-    return (2, 1) if shape[0] % 2 == 0 else (1, 2)

@@ -9,8 +9,9 @@ from typing import ClassVar
 
 from tfsep.audio.front_end import FrontEnd
 from tfsep.priors.flows.conditioners import NetworkSettings
-from tfsep.priors.flows.flow import FlowPrior
+from tfsep.priors.flows.flow import SCORES, FlowPrior
 from tfsep.priors.flows.flow_layers import FlowLayer, NetworkFactory
+from tfsep.priors.flows.orderings import OrderedFlow, Orderings
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,9 +28,14 @@ class FlowSettings(abc.ABC):
         condition_width: size of the embedded noise level, at least 1.
         bound: soft clamp of log-scales in nats, above 0; None for none.
         dtype: "float32", or "float64" for more precise densities.
+        score_of: what the score, and so the denoiser, is taken from: "gradient" of the log-density,
+            or "conditionals" (:mod:`tfsep.priors.flows.orderings`), where one half of an event is
+            mapped before the other.
     """
 
     kind: ClassVar[str]
+    #: Why no half is mapped before the other, and what serves instead.
+    without_conditionals: ClassVar[str] = ""
     squeeze: int | Sequence[int] = 16
     num_levels: int = 2
     num_steps: int = 4
@@ -37,6 +43,7 @@ class FlowSettings(abc.ABC):
     condition_width: int = 32
     bound: float | None = 3.0
     dtype: str = "float32"
+    score_of: str = "gradient"
 
     @abc.abstractmethod
     def layers(self, event_shape: tuple[int, ...]) -> list[FlowLayer]:
@@ -54,21 +61,29 @@ class FlowSettings(abc.ABC):
         """Return the size of the condition that the networks receive: 0 for a clean flow."""
         return self.condition_width if self.sigma_range else 0
 
+    def orderings(self, event_shape: tuple[int, ...]) -> Orderings:
+        """Build the layers of both orderings, of a kind that has them.
+
+        Args:
+            event_shape: (time, 1) or (frame, bin, 1).
+
+        Raises:
+            ValueError: for a kind that has none, or events or settings that it cannot take.
+        """
+        raise ValueError(f"score_of of {self.kind} must be 'gradient', got 'conditionals': {self.without_conditionals}")
+
     def build(self, front_end: FrontEnd, event_shape: tuple[int, ...]) -> FlowPrior:
         """Build the untrained flow over the front end's features.
 
         Raises:
             ValueError: for events or settings that the kind cannot take.
         """
-        return FlowPrior(
-            self.kind,
-            front_end,
-            event_shape,
-            lambda: self.layers(event_shape),
-            self.sigma_range,
-            self.condition_width,
-            self.dtype,
-        )
+        if self.score_of not in SCORES:
+            raise ValueError(f"score_of must be one of {', '.join(SCORES)}, got {self.score_of!r}")
+        arguments = (self.sigma_range, self.condition_width, self.dtype)
+        if self.score_of == "conditionals":
+            return OrderedFlow(self.kind, front_end, event_shape, self.orderings(event_shape), *arguments)
+        return FlowPrior(self.kind, front_end, event_shape, lambda: self.layers(event_shape), *arguments)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -15,6 +15,17 @@ uniform by construction. The log-ratios begin at :math:`P_b / \sigma^2` with the
 source's bins, which makes the untrained conditional a Wiener filter. The bins that are given to no
 other level are Gaussian with variance :math:`\sigma^2 + P_b`.
 
+**Phases of partials.** With pitches (``num_pitches`` above 0) the first level also finds the note of
+a learned period in its given bins (:mod:`tfsep.priors.flows.periodic_template`), whose bins T join
+the shift,
+
+.. math:: t_b = g_b T_b + \sum_j w_{bj} (X_j - g_b T_j),
+
+with a gate g in 0..1 at every place, a half at first. So partials far apart follow one phase and one
+pitch, and their side lobes the partials; the sum predicts what the note leaves. The network then
+also sees how well the note fits. Turning all phases is no longer an invariance: that of a delay
+takes its place, by multiples of each partial's frequency.
+
 **Two orderings.** The density above, ordering A, ends with the odd bins. The first level's network
 also predicts the even bins from the odd ones (a flag in its condition tells which), ordering B.
 Training maximises :math:`\log p_\sigma(X) + \log p_B(X_{even} | X_{odd})`.
@@ -45,14 +56,17 @@ from tfsep.audio.front_end import FrontEnd
 from tfsep.axes import Sigma, TensorLike
 from tfsep.networks.layer_arguments import LayerArguments
 from tfsep.networks.spectral_predictor import SpectralPredictor, neighbours
-from tfsep.priors.flows.flow import FlowPrior
+from tfsep.priors.flows.flow import SCORES, FlowPrior
 from tfsep.priors.flows.flow_layers import FlowLayer, SqueezeLayer
+from tfsep.priors.flows.periodic_template import NUM_FEATURES, PeriodicTemplate, Template
 from tfsep.priors.flows.settings import FlowSettings
 
-SCORES = ("gradient", "conditionals")
 # Of the mean power: where one batch shows none, a smaller one would stop the gradients of the log-ratios.
 _SMALLEST_POWER = 1e-3
 _SMOOTHED_BINS = 9
+_NEAR_BINS = 15
+# A gate must come within noise over signal of 0 or 1.
+_GATE_STEEPNESS = 4.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,6 +84,11 @@ class SpectralRealNVPSettings(FlowSettings):
         local_width: hidden units of a network at every bin, at least 1.
         sigma_range: smallest and largest noise level, in units of amplitude.
         score_of: what the score, and so the denoiser, is taken from: "conditionals" or "gradient".
+        num_pitches: pitches of the period in the first level's shifts; 0 for shifts without one.
+        pitch_range: lowest and highest pitch in Hz; those between are evenly spaced in log-pitch.
+            All are trained, but none moves far.
+        num_partials: partials of the period, at least 1.
+        sample_rate: Hz; pitches alone depend on it.
     """
 
     kind: ClassVar[str] = "spectral_realnvp"
@@ -86,6 +105,10 @@ class SpectralRealNVPSettings(FlowSettings):
     local_width: int = 32
     sigma_range: tuple[float, float] | None = (0.02, 8.0)
     score_of: str = "conditionals"
+    num_pitches: int = 0
+    pitch_range: tuple[float, float] = (27.5, 4186.009)
+    num_partials: int = 4096
+    sample_rate: int = 16000
 
     def layers(self, event_shape: tuple[int, ...]) -> list[FlowLayer]:
         """Build the layers; see :meth:`FlowSettings.layers`.
@@ -104,8 +127,10 @@ class SpectralRealNVPSettings(FlowSettings):
                 f"for {self.num_levels} levels, got {event_shape[0]}"
             )
         num_bins = event_shape[0] // 2
+        template = self.template(event_shape[0]) if self.num_pitches else None
         levels: list[FlowLayer] = []
         for level in range(self.num_levels):
+            joins = template is not None and level == 0
             network = SpectralPredictor(
                 num_bins >> (level + 1),
                 self.num_neighbours,
@@ -114,9 +139,11 @@ class SpectralRealNVPSettings(FlowSettings):
                 self.context,
                 self.local_width,
                 self.condition_width,
+                num_features=self.num_neighbours + 3 + NUM_FEATURES if joins else 0,
+                num_gates=int(joins),
                 dtype=self.dtype,
             )
-            levels.append(SpectralCouplingLayer(network, 2 << level, dtype=self.dtype))
+            levels.append(SpectralCouplingLayer(network, 2 << level, template if joins else None, dtype=self.dtype))
         last = SpectralScaleLayer(num_bins >> self.num_levels, 1 << self.num_levels, dtype=self.dtype)
         return [
             RealFourierLayer(2, dtype=self.dtype),
@@ -124,6 +151,21 @@ class SpectralRealNVPSettings(FlowSettings):
             last,
             SqueezeLayer((2,), reverse=True, dtype=self.dtype),
         ]
+
+    def template(self, length: int) -> PeriodicTemplate:
+        """Build the learned period of events of some length, in samples.
+
+        Raises:
+            ValueError: for pitches that are none, or that the template refuses.
+        """
+        low, high = self.pitch_range
+        if self.num_pitches < 1 or not 0.0 < low < high < self.sample_rate / 2:
+            raise ValueError(
+                f"num_pitches must be at least 1 and pitch_range ascend within 0..{self.sample_rate / 2:g} Hz, "
+                f"got {self.num_pitches} and {self.pitch_range}"
+            )
+        pitches = np.geomspace(low, high, self.num_pitches) * (length / self.sample_rate)
+        return PeriodicTemplate(length, pitches, self.num_partials, dtype=self.dtype)
 
     def build(self, front_end: FrontEnd, event_shape: tuple[int, ...]) -> SpectralRealNVP:
         """Build the untrained flow; see :meth:`FlowSettings.build`."""
@@ -159,11 +201,6 @@ class SpectralRealNVP(FlowPrior):
         if not isinstance(layer, SpectralCouplingLayer):
             raise TypeError(f"the first level must be a spectral coupling, got {type(layer).__name__}")
         return layer.step(condition, mirrored)
-
-    def describe(self) -> str:
-        """Return one line; see :class:`tfsep.priors.base.Prior`."""
-        meaning = "of conditionals (pseudo-likelihood)" if self.score_of == "conditionals" else "the gradient"
-        return f"{super().describe()}, score {meaning}"
 
     def _condition(self, sigma: tf.Tensor) -> tf.Tensor:
         """Embed sigma over data_std, with its value in front, which the bijectors need: (batch, 1 + width)."""
@@ -212,12 +249,20 @@ class SpectralCouplingLayer(FlowLayer):
     Args:
         network: predicts one half of the bins of this level from the other.
         stride: distance of the bins of each half.
+        template: the period that joins the shifts; the network then has one gate and the features
+            of :func:`fit_features` and the template.
     """
 
-    def __init__(self, network: SpectralPredictor, stride: int, **kwargs: Unpack[LayerArguments]) -> None:
+    def __init__(
+        self,
+        network: SpectralPredictor,
+        stride: int,
+        template: PeriodicTemplate | None = None,
+        **kwargs: Unpack[LayerArguments],
+    ) -> None:
         """Create the powers of both halves, or of the half that is predicted; only the first level mirrors."""
         super().__init__(2, **kwargs)
-        self.network, self.stride, self.mirrors = network, stride, stride == 2
+        self.network, self.stride, self.mirrors, self.template = network, stride, stride == 2, template
         self.log_power = self.free_weight("log_power", np.zeros((1 + self.mirrors, network.num_bins, 2)))
         width = network.get_config()["condition_width"]
         self.flag = self.free_weight("flag", np.zeros(width)) if self.mirrors else None
@@ -238,9 +283,20 @@ class SpectralCouplingLayer(FlowLayer):
         first = -(num // 2) if mirrored else 1 - (num + 1) // 2
         log_power = tf.convert_to_tensor(self.log_power)[int(mirrored)]
 
+        template = self.template
+
         def predict(bins: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-            weights, log_ratio = self.network(bins, sigma, embedded)
-            shift = tf.reduce_sum(weights[..., tf.newaxis] * neighbours(bins, num, first), axis=2)
+            if template is None:
+                weights, log_ratio = self.network(bins, sigma, embedded)
+                shift = weighted_sum(weights, bins, first)
+            else:
+                note = template.fit(bins, self.stride, given, sigma)
+                here, there = note.bins[:, target :: self.stride], note.bins[:, given :: self.stride]
+                features = fit_features(note, bins - there, here, sigma, (num, first))
+                outputs, log_ratio = self.network(bins, sigma, embedded, first=first, features=features)
+                gate, weights = tf.sigmoid(_GATE_STEEPNESS * outputs[..., -1:]), outputs[..., :-1]
+                rest = weighted_sum(weights, bins, first) - gate * weighted_sum(weights, there, first)
+                shift = gate * here + rest
             return shift, log_ratio[..., tf.newaxis] + relative_power(log_power, sigma)
 
         return bijectors.SpectralCoupling(predict, self.stride, target, given, sigma, self.tf_dtype)
@@ -285,6 +341,40 @@ def split_condition(condition: tf.Tensor | None) -> tuple[tf.Tensor, tf.Tensor]:
     if condition is None:
         raise ValueError("a spectral RealNVP needs noise levels, got no condition")
     return condition[:, 0], condition[:, 1:]
+
+
+def weighted_sum(weights: tf.Tensor, bins: tf.Tensor, first: int) -> tf.Tensor:
+    """Sum the bins (batch, bin, 2) first, first + 1, ... relative to each place with weights (batch, bin, weight)."""
+    return tf.reduce_sum(weights[..., tf.newaxis] * neighbours(bins, weights.shape[-1], first), axis=2)
+
+
+def fit_features(
+    note: Template, rest: tf.Tensor, here: tf.Tensor, sigma: tf.Tensor, near: tuple[int, int]
+) -> tf.Tensor:
+    """Describe at every place how well a note fits the given bins, and how loud it is where bins are predicted.
+
+    Args:
+        note: the note, of a batch of events.
+        rest: given bins less those of the note, (batch, bin, 2).
+        here: the note's bins to be predicted, (batch, bin, 2).
+        sigma: noise levels, (batch,).
+        near: number and first offset of the nearest given bins.
+
+    Returns:
+        (batch, bin, number + 3 + 4): log-energies in units of the noise, of the rest in the nearest
+        bins, of the note here, of the rest on average around here and over all bins; then the
+        features of the note.
+    """
+    noise, count = 2.0 * sigma[:, tf.newaxis, tf.newaxis] ** 2, rest.shape[1]
+    left, loud = (0.5 * tf.math.log1p(tf.reduce_sum(each**2, axis=-1, keepdims=True) / noise) for each in (rest, here))
+    overall = tf.concat([2.0 * tf.reduce_mean(left, axis=1), note.features], axis=-1)
+    features = [
+        tf.reshape(neighbours(left, *near), [-1, count, near[0]]),
+        loud,
+        2.0 * tf.nn.avg_pool1d(left, min(_NEAR_BINS, count), 1, "SAME"),
+        tf.tile(overall[:, tf.newaxis], [1, count, 1]),
+    ]
+    return tf.concat(features, axis=-1)
 
 
 def relative_power(log_power: tf.Tensor, sigma: tf.Tensor) -> tf.Tensor:

@@ -39,6 +39,10 @@ class WaveGlowSettings(CouplingFlowSettings):
     """
 
     kind: ClassVar[str] = "waveglow"
+    without_conditionals: ClassVar[str] = (
+        "its 1x1 convolutions mix both halves of an event, so that neither has a conditional in "
+        "closed form; lifting and spectral_realnvp have, and nice, realnvp and glow with ordered=True"
+    )
     squeeze: int = 8
     num_levels: int = field(default=1, init=False)
     num_steps: int = 12

@@ -15,6 +15,7 @@ from __future__ import annotations
 import math
 from typing import NamedTuple
 
+import numpy as np
 import tensorflow as tf
 
 from tfsep.priors.positive_amplitude import log_evidence, log_likelihood
@@ -34,6 +35,8 @@ class Voice(NamedTuple):
         harmonics: (num_phases / 2,) of the period.
         bins: (pitch, num_phases / 2), where they lie in a spectrum.
         energy: (decay, pitch, phase) of the cells' waves.
+        interpolation: (point + 1,) the period's table for interpolation.
+        shifted: for each round its shifted table or None (:meth:`ParameterGrid.shifted_tables`).
     """
 
     table: tf.Tensor
@@ -45,6 +48,8 @@ class Voice(NamedTuple):
     harmonics: tf.Tensor
     bins: tf.Tensor
     energy: tf.Tensor
+    interpolation: tf.Tensor
+    shifted: tuple[tf.Tensor | None, ...]
 
 
 class EventInference(NamedTuple):
@@ -87,7 +92,8 @@ def voice_of(
     squared = tf.signal.rfft(period**2)[: grid.num_phases // 2] / fine
     energy = tf.maximum(grid.inner_products(envelopes**2, squared, bins), 1e-6)
     log_weight = tf.math.log(weight / grid.num_phases)[..., tf.newaxis]
-    return Voice(table, amplitude, frequency, log_rate, log_weight, envelopes, harmonics, bins, energy)
+    played = grid.interpolation_table(table), grid.shifted_tables(table)
+    return Voice(table, amplitude, frequency, log_rate, log_weight, envelopes, harmonics, bins, energy, *played)
 
 
 def _notes(grid: ParameterGrid, voice: Voice, cell: tf.Tensor) -> tf.Tensor:
@@ -106,15 +112,15 @@ def _likeliest(joint: tf.Tensor, count: int) -> tf.Tensor:
     return tf.gather(row, index // rows.shape[1]) * rows.shape[1] + index % rows.shape[1]
 
 
-def _divide(
-    grid: ParameterGrid, interpolation: tf.Tensor, notes: tf.Tensor, number: int
-) -> tuple[tf.Tensor, tf.Tensor]:
+def _divide(grid: ParameterGrid, voice: Voice, notes: tf.Tensor, number: int) -> tuple[tf.Tensor, tf.Tensor]:
     """Divide cells (cell, 3) of round ``number``; return notes (cell * part, 3) and waves (cell * part, time)."""
-    offsets = grid.offsets(number, notes.dtype)
-    parts = notes[:, tf.newaxis] + offsets
+    parts = notes[:, tf.newaxis] + tf.constant(grid.offsets(number), notes.dtype)
+    if (shifted := voice.shifted[number]) is not None:
+        wave = grid.play_parts(shifted, notes[:, 0], notes[:, 1])
+        return tf.reshape(parts, [-1, 3]), tf.reshape(wave, [-1, grid.length])
     decays = grid.parts[2]
     # The decay runs fastest: parts that differ in nothing else share what is played, and parts of a cell few envelopes.
-    wave = grid.play(interpolation, parts[:, ::decays, 0], parts[:, ::decays, 1])
+    wave = grid.play(voice.interpolation, parts[:, ::decays, 0], parts[:, ::decays, 1])
     if grid.decay_width:
         wave = wave[:, :, tf.newaxis] * grid.envelopes(parts[:, :decays, 2])[:, tf.newaxis]
     return tf.reshape(parts, [-1, 3]), tf.reshape(wave, [-1, grid.length])
@@ -124,13 +130,13 @@ def _refine(grid: ParameterGrid, voice: Voice, y: tf.Tensor, variance: tf.Tensor
     """Divide the likeliest cells of the first grid, of log joint densities (decay, pitch, phase), in rounds."""
     chosen = _likeliest(joint, grid.num_refined)
     log_weight = tf.gather(tf.reshape(tf.repeat(voice.log_weight, grid.num_phases, axis=-1), [-1]), chosen)
-    notes, interpolation = _notes(grid, voice, chosen), grid.interpolation_table(voice.table)
+    notes = _notes(grid, voice, chosen)
     divided = tf.fill([grid.num_refined], tf.cast(-math.inf, y.dtype))
     cells = LeafCells([tf.reshape(joint, [-1])], [], [], [])
     parts = math.prod(grid.parts)
     for number in range(grid.num_rounds):
         cells.joint[-1] = tf.tensor_scatter_nd_update(cells.joint[-1], chosen[:, tf.newaxis], divided)
-        parted, waves = _divide(grid, interpolation, notes, number)
+        parted, waves = _divide(grid, voice, notes, number)
         log_weight = tf.repeat(log_weight - math.log(parts), parts)
         likelihood, level = log_likelihood(y, waves, variance, voice.amplitude)
         cells.joint.append(log_weight + likelihood)
@@ -163,8 +169,14 @@ def integrate(
     peak = tf.stop_gradient(tf.reduce_max(tf.stack([tf.reduce_max(each) for each in cells.joint])))
     shares = [tf.exp(each - peak) for each in cells.joint]
     total = tf.add_n([tf.reduce_sum(share) for share in shares])
+    left = tf.reduce_sum(shares[0]) / total
     first = tf.reshape(shares[0] / total, joint.shape) * level
-    clean = tape.gradient(inner, y, output_gradients=first)
+    # At low noise nothing is left in cells that were not divided.
+    clean = tf.cond(
+        left > np.finfo(y.dtype.as_numpy_dtype).eps,
+        lambda: tape.gradient(inner, y, output_gradients=first),
+        lambda: tf.zeros_like(y),
+    )
     for share, level, waves in zip(shares[1:], cells.level, cells.waves, strict=True):
         clean += tf.linalg.matvec(waves, share / total * level, transpose_a=True)
     likeliest = tf.gather(cells.notes[-1], tf.argmax(cells.joint[-1]))

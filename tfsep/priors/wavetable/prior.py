@@ -49,6 +49,7 @@ class WavetablePrior(LearnedAtOnce):
         num_phases: phase cells of each pitch; half as many harmonics find cells.
         num_refined: cells divided in each round, per example.
         num_rounds: how often cells are divided.
+        padding: length of the padded event whose spectrum finds cells, in events.
         smallest_sigma: what ``sigma=None`` means.
         dtype: "float32" or "float64".
 
@@ -74,6 +75,7 @@ class WavetablePrior(LearnedAtOnce):
         num_phases: int = 64,
         num_refined: int = 4,
         num_rounds: int = 3,
+        padding: int = 16,
         smallest_sigma: float = 0.01,
         dtype: str = "float32",
     ) -> None:
@@ -85,7 +87,11 @@ class WavetablePrior(LearnedAtOnce):
             raise ValueError(f"pitch_range must ascend within 0..{sample_rate / 2:g} Hz, got {pitch_range}")
         if decay_range is not None and not 0.0 < decay_range[0] < decay_range[1]:
             raise ValueError(f"decay_range must be two positive numbers in ascending order, got {decay_range}")
-        if min(num_pitches, num_decays, num_refined, num_rounds) < 1 or num_phases < 8 or table_size < num_phases:
+        if (
+            min(num_pitches, num_decays, num_refined, num_rounds, padding) < 1
+            or num_phases < 8
+            or table_size < num_phases
+        ):
             raise ValueError("counts must be at least 1, num_phases at least 8 and table_size at least num_phases")
         low, high = pitch_range
         self.sample_rate, self.pitches = sample_rate, pitches
@@ -104,6 +110,7 @@ class WavetablePrior(LearnedAtOnce):
             decay_width=decay_width,
             num_refined=num_refined,
             num_rounds=num_rounds,
+            padding=padding,
         )
         self.log_rate = tf.constant(log_rate, self.tf_dtype)
         self.table = self._weight("table", np.sin(math.tau * np.arange(table_size) / table_size))

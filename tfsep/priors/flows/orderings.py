@@ -1,0 +1,161 @@
+r"""Two orderings of a flow's halves, and the score that takes each half from the ordering in which it comes last.
+
+An event x falls into two halves of an orthonormal transform, here the even positions e and the odd
+ones o of one axis. **Ordering A** is the flow itself: layers that map o, given e, to standard normal
+latents, and then layers on e alone,
+
+.. math:: \log p_A(x) = \log p_A(o | e) + \log p_A(e).
+
+**Ordering B** has the mirrored half only, :math:`\log p_B(e | o)`, by layers of its own. Training
+maximises :math:`\log p_A(x) + \log p_B(e | o)`.
+
+Two scores follow. ``score_of="gradient"`` differentiates :math:`\log p_A(x)`, through what the
+networks read as well. ``"conditionals"`` is
+
+.. math:: (\nabla_o \log p_A(o | e),\ \nabla_e \log p_B(e | o)),
+
+which differentiates no network in the half that it conditions on: what is given is held fixed. The
+two agree where both orderings describe one density. Else the second is the gradient of a
+pseudo-likelihood (Besag 1975), and of no one density; the log-density stays that of ordering A.
+
+A flow has conditionals only if one half is done while the other has not been touched. So have the
+levels of a lifting flow; couplings do with ``ordered=True``
+(:mod:`tfsep.priors.flows.ordered_couplings`). Masks that alternate between both halves, and 1x1 convolutions
+across them, leave no half as it is: there the conditional of a half is known up to a normaliser
+only.
+
+Sources: Besag 1975 (pseudo-likelihood); Dinh et al. 2017 (RealNVP), sections 3.4 and 3.6.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import tensorflow as tf
+
+from tfsep import bijectors
+from tfsep.audio.front_end import FrontEnd
+from tfsep.axes import Sigma, TensorLike
+from tfsep.bijectors.halves import merge_halves, split_halves
+from tfsep.priors.flows.flow import FlowPrior, track_weights
+from tfsep.priors.flows.flow_layers import FlowLayer, MultiscaleLayer, SequenceLayer, SqueezeLayer
+
+
+@dataclass(frozen=True)
+class Orderings:
+    """The layers of a flow with two orderings.
+
+    Attributes:
+        halving: factor 2 for the axis that is halved, 1 for the others.
+        last: layers on whole events that map the odd half given the even one and leave that as it
+            is.
+        mirrored: the same with the halves exchanged.
+        rest: layers on the even half alone, (..., 1).
+    """
+
+    halving: tuple[int, ...]
+    last: Sequence[FlowLayer]
+    mirrored: Sequence[FlowLayer]
+    rest: Sequence[FlowLayer]
+
+    def layers(self, dtype: str) -> list[FlowLayer]:
+        """Return the layers of ordering A, from the data's side to the latents'."""
+        rank = len(self.halving) + 1
+        inner = MultiscaleLayer(SequenceLayer(self.rest, rank, dtype=dtype), 1, 1, None, None, dtype=dtype)
+        ends = [SqueezeLayer(self.halving, reverse, dtype=dtype) for reverse in (False, True)]
+        return [*self.last, ends[0], inner, ends[1]]
+
+
+class OrderedFlow(FlowPrior):
+    """A flow with the mirrored conditional beside it, and the score of conditionals; see the module's text.
+
+    Args:
+        kind, front_end, event_shape, sigma_range, condition_width, dtype: as of :class:`FlowPrior`.
+        orderings: the layers.
+    """
+
+    score_of = "conditionals"
+
+    def __init__(
+        self,
+        kind: str,
+        front_end: FrontEnd,
+        event_shape: tuple[int, ...],
+        orderings: Orderings,
+        sigma_range: tuple[float, float] | None,
+        condition_width: int,
+        dtype: str = "float32",
+    ) -> None:
+        """Create all weights; couplings start as the identity."""
+        arguments = (sigma_range, condition_width, dtype)
+        super().__init__(kind, front_end, event_shape, lambda: orderings.layers(dtype), *arguments)
+        self.halving, self.num_last = orderings.halving, len(orderings.last)
+        self.mirrored = SequenceLayer(orderings.mirrored, len(event_shape), dtype=dtype)
+        self.checkpointed = track_weights(self)
+
+    def _conditional(self, events: tf.Tensor, condition: tf.Tensor | None, mirrored: bool) -> tf.Tensor:
+        """Compute log p(last half | other half) of scaled events in nats, (batch,)."""
+        layers = self.mirrored.layers if mirrored else self.flow.layers[: self.num_last]
+        steps = [layer.step(condition) for layer in layers]
+        latents, log_det = bijectors.Composition(steps, len(self.event_shape), self.tf_dtype).inverse_and_log_det(
+            events
+        )
+        even, odd = split_halves(latents, self.halving)
+        axes = list(range(1, latents.shape.rank))
+        normal = -0.5 * tf.reduce_sum((even if mirrored else odd) ** 2, axes)
+        return normal + log_det - 0.25 * self.dimensions * math.log(2.0 * math.pi)
+
+    def conditional_log_prob(self, x: TensorLike, sigma: Sigma | None = None, mirrored: bool = False) -> tf.Tensor:
+        """Compute the log-density of the odd half given the even one in nats, or of the even half given the odd one.
+
+        Args:
+            x: whole events, (batch,) + event_shape.
+            sigma: as in :meth:`log_prob`.
+            mirrored: the even half given the odd one.
+
+        Returns:
+            (batch,), summed over the half.
+        """
+        x = self._events(x)
+        level = self._sigma(sigma, x)
+        scaled, log_det = self._scale(level).inverse_and_log_det(x)
+        return self._conditional(scaled, self._condition(level), mirrored) + 0.5 * log_det
+
+    def training_terms(self, x: TensorLike, sigma: Sigma | None = None) -> tuple[tf.Tensor, tf.Tensor]:
+        """Compute the log-density and log p_B(even half | odd half), in nats; see :class:`tfsep.priors.base.Prior`."""
+        return self.log_prob(x, sigma), self.conditional_log_prob(x, sigma, mirrored=True)
+
+    def score(self, x: TensorLike, sigma: Sigma | None = None) -> tf.Tensor:
+        """Compute the scores of the conditionals, or the gradient of the log-density: (batch,) + event_shape."""
+        if self.score_of == "gradient":
+            return super().score(x, sigma)
+        x = self._events(x)
+        level = self._sigma(sigma, x)
+        condition = self._condition(level)
+        with tf.GradientTape(watch_accessed_variables=False) as tape:
+            tape.watch(x)
+            even, odd = split_halves(self._scale(level).inverse_and_log_det(x)[0], self.halving)
+            of_odd = self._conditional(merge_halves(tf.stop_gradient(even), odd, self.halving), condition, False)
+            of_even = self._conditional(merge_halves(even, tf.stop_gradient(odd), self.halving), condition, True)
+            total = tf.reduce_sum(of_odd + of_even)
+        return tape.gradient(total, x)
+
+    def initialise(self, x: TensorLike, sigma: Sigma | None = None) -> None:
+        """Set the data-dependent weights of both orderings; see :class:`FlowPrior`."""
+        super().initialise(x, sigma)
+        x = self._events(x)
+        level = self._sigma(sigma, x)
+        self.mirrored.initialise(self._scale(level).inverse_and_log_det(x)[0], self._condition(level))
+
+
+def halving_of(shape: tuple[int, ...]) -> tuple[int, ...]:
+    """Return factors that halve time, or frames while their number is even, and bins after that.
+
+    Args:
+        shape: (time, 1) or (frame, bin, 1).
+    """
+    if len(shape) == 2:
+        return (2,)
+    return (2, 1) if shape[0] % 2 == 0 else (1, 2)

@@ -1,0 +1,292 @@
+r"""A periodic template: what some bins of a note say about all the others, the mutual phases of its partials included.
+
+A note over L samples, time t counted from the middle of the event in units of it, is
+
+.. math:: u(t) = a\, w(f t + \varphi), \qquad
+          w(c) = \mathrm{Re} \sum_{k=1}^{K} c_k e^{2 \pi i k c},
+
+with learned partials :math:`c_k` and a learned set of pitches f, in periods per event. Partials
+above half the sample rate fold as those of a naive oscillator do. Given are the bins
+:math:`G = \{o, o + s, o + 2 s, \dots\}` of the event, with noise of deviation sigma, and the note is
+found from these alone.
+
+**Search.** Partial k of a note reaches bin b with the real weight
+:math:`D(k f - b) \sqrt{L / 2}`, :math:`D(d) = \sin(\pi d) / (L \sin(\pi d / L))`
+(:mod:`tfsep.bijectors.real_fourier`). With y the two given bins next to every partial, weighted so
+and summed, a note of pitch f and phase :math:`\varphi` has the correlation
+:math:`m = \mathrm{Re} \sum_k \bar c_k y_k e^{-2 \pi i k \varphi}` and the energy
+:math:`n = \sum_k |c_k|^2 \sum D^2 L / 2`. The amplitude is normal about 1 with a learned deviation
+:math:`\tau`, so :math:`\hat a = (m + \sigma^2 / \tau^2) / (n + \sigma^2 / \tau^2)` and the
+log-likelihood ratio is
+
+.. math:: g = (\hat a m - \tfrac12 \hat a^2 n) / \sigma^2 - (\hat a - 1)^2 / 2 \tau^2.
+
+All pitches and a grid of phases are tried with the lowest partials.
+
+**Refinement.** In the likeliest pitches, Gauss-Newton steps move phase and amplitude together, each
+with more partials than the one before, weighted by :math:`e^{-k^2 / 2 K_i^2}`. The part of a wave in
+the given bins is read off a folded wave, the sum or the alternating sum of its s pieces, over
+:math:`\sqrt s`: its L / s samples are orthonormal coordinates of that part.
+
+**Template.** With all partials, m, n and :math:`\hat a` are computed again, and the template is the
+mean of the notes under their posterior probabilities, which are proportional to :math:`e^g`.
+
+A template is a function of the given bins only, so a coupling that uses it stays a bijection.
+Partials, pitches and :math:`\tau` are learned by gradients through the last stage; the search and the
+refinement take them as they are. Gradients in the given bins pass through all stages, and the
+choice of pitch and of the phase's cell is piecewise constant.
+
+Sources: the matched filter and Gauss-Newton steps are textbook (Kay 1993, Fundamentals of
+Statistical Signal Processing I, sections 7.7 and 8.9).
+"""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple, Unpack
+
+import numpy as np
+import tensorflow as tf
+
+from tfsep import bijectors
+from tfsep.networks.layer_arguments import LayerArguments
+from tfsep.priors.flows.flow_layers import FlowLayer
+
+#: Numbers that describe how well a template fits.
+NUM_FEATURES = 4
+_TAPERS = (6.0, 24.0, 96.0)
+_PHASES_PER_PARTIAL = 8
+_POINTS_PER_PARTIAL = 4
+# Steps of the optimiser are of one size for all weights, so these choose what a step means.
+_PARTIAL_UNIT = 10.0
+_TUNING_UNIT = 1e-3
+_FIRST_LOG_SPREAD = -1.0
+
+
+class Template(NamedTuple):
+    """Templates of a batch of events.
+
+    Attributes:
+        bins: all their bins, (batch, bin, 2).
+        features: squashed log-likelihood ratio, probability of the likeliest note, log-pitch, and
+            log-energy in the given bins, (batch, 4).
+    """
+
+    bins: tf.Tensor
+    features: tf.Tensor
+
+
+class Notes(NamedTuple):
+    """Notes (batch, note): index of the pitch, phase in periods at the middle of the event, amplitude."""
+
+    index: tf.Tensor
+    phase: tf.Tensor
+    amplitude: tf.Tensor
+
+
+class PeriodicTemplate(FlowLayer):
+    """The weights of a template, and how it is found; see the module's text.
+
+    Args:
+        length: samples of an event, even.
+        pitches: fundamentals at first, in periods per event, each above 1 and below half the
+            length.
+        num_partials: partials of the period, at least 1; the first one alone sounds at first.
+        num_searched: partials that the search looks at, at most all.
+        num_notes: likeliest pitches that are refined, at least 1.
+
+    Raises:
+        ValueError: for a size or pitch out of its range.
+    """
+
+    def __init__(
+        self,
+        length: int,
+        pitches: np.ndarray,
+        num_partials: int = 4096,
+        num_searched: int = 16,
+        num_notes: int = 2,
+        **kwargs: Unpack[LayerArguments],
+    ) -> None:
+        """Create a sine at the given pitches."""
+        super().__init__(2, **kwargs)
+        if num_partials < 1:
+            raise ValueError(f"a periodic template needs at least 1 partial, got {num_partials}")
+        if len(pitches) < 1:
+            raise ValueError("a periodic template needs at least 1 pitch, got none")
+        low, high = float(np.min(pitches)), float(np.max(pitches))
+        if not 1.0 < low <= high < length / 2:
+            raise ValueError(
+                f"pitches of a periodic template must lie within 1..{length // 2} periods of its {length} samples, "
+                f"got {low:g} to {high:g}"
+            )
+        self.length, self.pitches, self.num_partials = length, np.asarray(pitches, np.float64), num_partials
+        self.num_searched, self.num_notes = min(num_searched, num_partials), min(num_notes, len(pitches))
+        partials = np.zeros((num_partials, 2))
+        partials[0, 0] = 1.0 / _PARTIAL_UNIT
+        self.partials = self.free_weight("partials", partials)
+        self.tuning = self.free_weight("tuning", np.zeros(len(pitches)))
+        self.log_spread = self.free_weight("log_spread", _FIRST_LOG_SPREAD)
+        self.time = (np.arange(length) - (length - 1) / 2) / length
+
+    def coefficients(self) -> tf.Tensor:
+        """Return the complex amplitudes of the partials at amplitude 1: (partial,)."""
+        order = np.arange(1, self.num_partials + 1)[:, np.newaxis]
+        value = tf.convert_to_tensor(self.partials) * tf.constant(_PARTIAL_UNIT / order, self.tf_dtype)
+        return tf.complex(value[:, 0], value[:, 1])
+
+    def tuned_pitches(self) -> tf.Tensor:
+        """Return the learned pitches in periods per event: (pitch,)."""
+        return tf.constant(self.pitches, self.tf_dtype) * tf.exp(_TUNING_UNIT * tf.convert_to_tensor(self.tuning))
+
+    def fit(self, given: tf.Tensor, stride: int, offset: int, sigma: tf.Tensor) -> Template:
+        """Find the template of events of which some bins are given.
+
+        Args:
+            given: bins offset, offset + stride, ..., as (batch, bin / stride, 2).
+            stride: divides the number of bins.
+            offset: 0, or half the stride.
+            sigma: noise levels, (batch,).
+
+        Raises:
+            ValueError: for another offset.
+        """
+        if offset not in (0, stride // 2):
+            raise ValueError(f"the offset of given bins must be 0 or half the stride {stride}, got {offset}")
+        parts = [tf.zeros_like(given)] * stride
+        parts[offset] = given
+        whole = tf.reshape(tf.stack(parts, axis=2), [-1, self.length // 2, 2])
+        fourier = bijectors.RealFourier(self.tf_dtype)
+        folded = self._fold(fourier.forward_and_log_det(whole)[0][..., 0], stride, offset)[:, tf.newaxis]
+        variance = sigma[:, tf.newaxis] ** 2
+        partials, spread = self.coefficients(), tf.exp(2.0 * tf.convert_to_tensor(self.log_spread))
+        fixed, ridge = tf.stop_gradient(partials), variance / tf.stop_gradient(spread)
+        notes = self._search(given, stride, offset, fixed, variance, ridge)
+        pitch = tf.gather(self.tuned_pitches(), notes.index)
+        for taper in _TAPERS:
+            notes = self._refine(
+                notes, tf.stop_gradient(pitch), folded, (stride, offset), _tapered(fixed, taper), ridge
+            )
+        wave = _read([self._table(partials)], self._cycles(notes.phase, pitch))[0]
+        part, ridge = self._fold(wave, stride, offset), variance / spread
+        correlation, energy = tf.reduce_sum(folded * part, -1), tf.reduce_sum(part**2, -1)
+        amplitude, gain = _amplitude_and_gain(correlation, energy, variance, ridge)
+        probability = tf.nn.softmax(gain, axis=-1)
+        mean = tf.reduce_sum((probability * amplitude)[..., tf.newaxis] * wave, axis=1)
+        features = [
+            tf.asinh(0.1 * tf.reduce_max(gain, -1)),
+            tf.reduce_max(probability, -1),
+            tf.math.log(tf.reduce_sum(probability * pitch, -1)),
+            tf.math.log(tf.reduce_sum(probability * energy, -1) / self.length + 1e-4),
+        ]
+        bins = fourier.inverse_and_log_det(mean[..., tf.newaxis])[0]
+        return Template(bins, 0.25 * tf.stack(features, axis=-1))
+
+    def _fold(self, wave: tf.Tensor, stride: int, offset: int) -> tf.Tensor:
+        """Return orthonormal coordinates of the part of waves (..., time) in the given bins: (..., time / stride)."""
+        size = self.length // stride
+        signs = [(-1.0 if offset and piece % 2 else 1.0) / math.sqrt(stride) for piece in range(stride)]
+        return tf.add_n([sign * wave[..., at * size : (at + 1) * size] for at, sign in enumerate(signs)])
+
+    def _cycles(self, phase: tf.Tensor, pitch: tf.Tensor) -> tf.Tensor:
+        return pitch[..., tf.newaxis] * tf.constant(self.time, self.tf_dtype) + phase[..., tf.newaxis]
+
+    def _table(self, partials: tf.Tensor, derivative: bool = False) -> tf.Tensor:
+        """Sample the period, or its derivative, of partials (partial,): (point,)."""
+        count = partials.shape[0]
+        size = max(16, _POINTS_PER_PARTIAL * count)
+        if derivative:
+            partials = partials * tf.constant(2j * np.pi * np.arange(1, count + 1), partials.dtype)
+        return tf.signal.irfft(tf.pad(partials, [[1, size // 2 - count]]) * (size / 2), [size])
+
+    def _search(
+        self,
+        given: tf.Tensor,
+        stride: int,
+        offset: int,
+        partials: tf.Tensor,
+        variance: tf.Tensor,
+        ridge: tf.Tensor,
+    ) -> Notes:
+        """Find the likeliest pitches with their phases on a grid."""
+        weights, places = self._reach(stride, offset)
+        order = np.arange(1, self.num_searched + 1)
+        num_phases = _PHASES_PER_PARTIAL * self.num_searched
+        turns = np.exp(-2j * np.pi * np.outer(order, np.arange(num_phases) / num_phases))
+        lowest = partials[: self.num_searched]
+        near = tf.gather(tf.transpose(given, [1, 2, 0]), places.reshape(-1))
+        near = tf.reshape(near, [*places.shape, 2, -1]) * tf.constant(
+            weights[..., np.newaxis, np.newaxis], self.tf_dtype
+        )
+        found = tf.transpose(tf.reduce_sum(near, axis=2), [3, 0, 1, 2])
+        turned = tf.reshape(tf.complex(found[..., 0], found[..., 1]) * tf.math.conj(lowest), [-1, self.num_searched])
+        match = tf.matmul(tf.math.real(turned), tf.constant(turns.real, self.tf_dtype))
+        match -= tf.matmul(tf.math.imag(turned), tf.constant(turns.imag, self.tf_dtype))
+        match = tf.reshape(match, [-1, len(self.pitches), num_phases])
+        energy = tf.linalg.matvec(tf.constant((weights**2).sum(-1), self.tf_dtype), tf.abs(lowest) ** 2)
+        amplitude, gain = _amplitude_and_gain(tf.reduce_max(match, -1), energy[tf.newaxis], variance, ridge)
+        index = tf.math.top_k(gain, self.num_notes).indices
+        phase = tf.cast(tf.gather(tf.argmax(match, -1), index, batch_dims=1), self.tf_dtype) / num_phases
+        return Notes(index, phase, tf.gather(amplitude, index, batch_dims=1))
+
+    def _reach(self, stride: int, offset: int) -> tuple[np.ndarray, np.ndarray]:
+        """Return how partials reach the two given bins next to them, and where: (pitch, partial, 2) both."""
+        frequency = (self.pitches[:, np.newaxis] * np.arange(1, self.num_searched + 1))[..., np.newaxis]
+        below = np.floor((frequency - offset) / stride)
+        places = np.concatenate([below, below + 1], axis=-1)
+        bins = offset + stride * places
+        distance, top = frequency - bins, self.length // 2
+        inside = (frequency < top) & (bins >= 1) & (bins < top)
+        kernel = np.sinc(distance) / np.sinc(distance / self.length) * math.sqrt(self.length / 2)
+        return np.where(inside, kernel, 0.0), np.where(inside, places, 0).astype(np.int32)
+
+    def _refine(
+        self,
+        notes: Notes,
+        pitch: tf.Tensor,
+        folded: tf.Tensor,
+        given: tuple[int, int],
+        partials: tf.Tensor,
+        ridge: tf.Tensor,
+    ) -> Notes:
+        """Take one Gauss-Newton step in phase and amplitude."""
+        tables = [self._table(partials), self._table(partials, derivative=True)]
+        wave, slope = _read(tables, self._cycles(notes.phase, pitch))
+        amplitude = notes.amplitude
+        part, slope = self._fold(wave, *given), self._fold(slope, *given) * amplitude[..., tf.newaxis]
+        rest = folded - amplitude[..., tf.newaxis] * part
+        energy, mixed = tf.reduce_sum(part**2, -1) + ridge, tf.reduce_sum(part * slope, -1)
+        # The damping keeps the step finite where the given bins say nothing of the phase.
+        steepness = 1.0001 * tf.reduce_sum(slope**2, -1) + 1e-3
+        of_amplitude = tf.reduce_sum(part * rest, -1) + ridge * (1.0 - amplitude)
+        of_phase = tf.reduce_sum(slope * rest, -1)
+        determinant = energy * steepness - mixed**2
+        furthest = 1.0 / max(6.0, partials.shape[0] / 4.0)
+        moved = tf.clip_by_value((energy * of_phase - mixed * of_amplitude) / determinant, -furthest, furthest)
+        louder = amplitude + (steepness * of_amplitude - mixed * of_phase) / determinant
+        return Notes(notes.index, notes.phase + moved, tf.clip_by_value(louder, 0.3, 3.0))
+
+
+def _tapered(partials: tf.Tensor, taper: float) -> tf.Tensor:
+    """Fade partials out about number ``taper``; those beyond four times as many are dropped."""
+    kept = partials[: int(4 * taper)]
+    return kept * tf.constant(np.exp(-0.5 * (np.arange(1, kept.shape[0] + 1) / taper) ** 2), kept.dtype)
+
+
+def _read(tables: list[tf.Tensor], cycles: tf.Tensor) -> list[tf.Tensor]:
+    """Interpolate periods (point,) linearly at phases in periods, of any shape."""
+    size = tables[0].shape[0]
+    place = (cycles - tf.floor(cycles)) * size
+    below = tf.floor(place)
+    columns = [column for table in tables for column in (table, tf.roll(table, -1, 0) - table)]
+    read = tf.gather(tf.stack(columns, axis=-1), tf.cast(below, tf.int32) % size)
+    return [read[..., 2 * i] + (place - below) * read[..., 2 * i + 1] for i in range(len(tables))]
+
+
+def _amplitude_and_gain(
+    correlation: tf.Tensor, energy: tf.Tensor, variance: tf.Tensor, ridge: tf.Tensor
+) -> tuple[tf.Tensor, tf.Tensor]:
+    """Return the likeliest amplitude under its prior, and the log-likelihood ratio of the note to silence."""
+    amplitude = (correlation + ridge) / (energy + ridge)
+    fit = amplitude * correlation - 0.5 * amplitude**2 * energy - 0.5 * ridge * (amplitude - 1.0) ** 2
+    return amplitude, fit / variance
