@@ -21,8 +21,7 @@ import tensorflow as tf
 
 from tfsep.axes import Sources
 from tfsep.errors import InputError
-from tfsep.posteriors.base import needs_score, wave_priors
-from tfsep.posteriors.particles import MOST_ASSIGNED
+from tfsep.posteriors.base import MOST_ASSIGNED, needs_score, wave_priors
 from tfsep.priors.base import Prior
 from tfsep.training import mean_field
 from tfsep.training.evidence_lower_bound import negative_elbo
