@@ -28,7 +28,7 @@ FILM = {"conditioning": "film"}
 FLOWS: dict[str, dict[str, Any]] = {
     "flowavenet_wave": {"kind": "flowavenet", "split_every": 1, **WAVE, **SMALL, "num_steps": 2},
     "glow_log_mel": {"kind": "glow", "squeeze": 2, **MEL, **SMALL, **FILM},
-    "glow_log_stft_ordered": {"kind": "glow", "squeeze": (1, 2), **SPECTRAL, **SMALL, "ordered": True},
+    "glow_log_stft_ordered": {"kind": "glow", "squeeze": (1, 2), **SPECTRAL, **SMALL, "num_levels": 1, "ordered": True},
     "glow_log_stft": {"kind": "glow", "squeeze": 2, **SPECTRAL, **SMALL},
     "glow_wave": {"kind": "glow", "squeeze": 4, **WAVE, **SMALL},
     "lifting_log_stft": {
