@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -10,7 +11,8 @@ import pytest
 import tensorflow as tf
 
 from tfsep import priors
-from tfsep.audio.front_end import WaveFrontEnd
+from tfsep.audio.front_end import SpectralFrontEnd, WaveFrontEnd
+from tfsep.data import toy
 from tfsep.data.oscillators import KINDS
 from tfsep.priors.base import Prior, broadcast_to_event, per_example_sigma
 
@@ -84,6 +86,58 @@ class RunawayPrior(WavePrior):
 
     def score(self, x: Any, sigma: Any = None) -> tf.Tensor:
         return x / tf.cast(sigma, x.dtype) ** 2
+
+
+class SpectraPrior(Prior):
+    """A mixture of equal Gaussians around the features of known sounds, over log-magnitude spectra."""
+
+    kind = "spectra"
+
+    def __init__(self, front_end: SpectralFrontEnd, sounds: np.ndarray, deviation: float = 0.05) -> None:
+        self.front_end, self.domain, self.length = front_end, front_end.domain, sounds.shape[-1]
+        self.events = self.analyse(tf.constant(sounds, tf.float32))
+        self.event_shape = tuple(self.events.shape[1:])
+        self.deviation, self.smallest_sigma, self.largest_sigma = deviation, 0.01, 100.0
+
+    def _log_weights(self, x: tf.Tensor, sigma: tf.Tensor) -> tf.Tensor:
+        known, x = tf.reshape(self.events, [len(self.events), -1]), tf.reshape(x, [tf.shape(x)[0], -1])
+        distance = tf.reduce_sum((x[:, tf.newaxis] - known) ** 2, axis=-1)
+        return -0.5 * distance / (sigma**2 + self.deviation**2)[:, tf.newaxis]
+
+    def log_prob(self, x: Any, sigma: Any = None) -> tf.Tensor:
+        sigma = per_example_sigma(self.smallest_sigma if sigma is None else sigma, x)
+        peak = 0.5 * self.dimensions * tf.math.log(math.tau * (sigma**2 + self.deviation**2))
+        return tf.reduce_logsumexp(self._log_weights(x, sigma), axis=-1) - math.log(len(self.events)) - peak
+
+    def score(self, x: Any, sigma: Any = None) -> tf.Tensor:
+        sigma = per_example_sigma(self.smallest_sigma if sigma is None else sigma, x)
+        nearest = tf.tensordot(tf.nn.softmax(self._log_weights(x, sigma)), self.events, axes=1)
+        return (nearest - x) / broadcast_to_event(sigma**2 + self.deviation**2, x)
+
+    def sample(self, num: int, seed: Any, sigma: Any = None) -> tf.Tensor:
+        raise NotImplementedError
+
+
+#: Notes that the priors of ``spectra_priors`` know, in Hz.
+NOTES = (220.0, 330.0, 495.0, 740.0)
+
+
+def notes(kind: str, num: int, length: int, seed: int) -> np.ndarray:
+    """Draw ``num`` sounds of a toy class (num, length) at :data:`NOTES` and at any phase, at 16 kHz."""
+    rng = np.random.default_rng(seed)
+    frequency = rng.choice(NOTES, num)
+    wave = toy.render(kind, frequency, rng.uniform(size=num), rng.uniform(0.8, 1.0, num), length, 16000)
+    return wave.numpy().astype(np.float32)
+
+
+@pytest.fixture(scope="session")
+def spectra_priors() -> Callable[..., list[SpectraPrior]]:
+    """Make priors over the spectra of toy classes: spectra_priors(kinds, front_end)."""
+
+    def make(kinds: Sequence[str], front_end: SpectralFrontEnd, length: int = 1024) -> list[SpectraPrior]:
+        return [SpectraPrior(front_end, notes(kind, 96, length, seed)) for seed, kind in enumerate(kinds, 1)]
+
+    return make
 
 
 @pytest.fixture

@@ -11,10 +11,10 @@ import tensorflow as tf
 
 from tfsep import mixing, posteriors, priors
 from tfsep.errors import InputError
-from tfsep.posteriors.kinds import LEARNED
+from tfsep.posteriors.kinds import LEARNED, SPECTRAL
 from tfsep.posteriors.stochastic_gibbs import noise_factors
 
-SAMPLERS = sorted(set(posteriors.KINDS) - {*LEARNED, "composition"})
+SAMPLERS = sorted(set(posteriors.KINDS) - {*LEARNED, *SPECTRAL, "composition"})
 SHORT: dict[str, dict[str, Any]] = {
     "latent": {"num_levels": 2, "num_steps": 3},
     "langevin": {"num_levels": 2, "num_steps": 3, "metropolis": True, "delta": 1e-5},

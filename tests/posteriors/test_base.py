@@ -11,11 +11,11 @@ import tensorflow as tf
 from tfsep import posteriors, priors
 from tfsep.errors import InputError
 from tfsep.posteriors.base import denoise_each, residual_energy, wave_priors
-from tfsep.posteriors.kinds import LEARNED
+from tfsep.posteriors.kinds import LEARNED, SPECTRAL
 from tfsep.priors.base import Prior
 
 Priors = Callable[..., list[Prior]]
-SAMPLERS = sorted(set(posteriors.KINDS) - {*LEARNED, "composition"})
+SAMPLERS = sorted(set(posteriors.KINDS) - {*LEARNED, *SPECTRAL, "composition"})
 
 
 @pytest.mark.parametrize("kind", SAMPLERS)

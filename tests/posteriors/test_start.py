@@ -10,11 +10,11 @@ import pytest
 
 from tfsep import mixing, posteriors, priors
 from tfsep.errors import InputError
-from tfsep.posteriors.kinds import LEARNED
+from tfsep.posteriors.kinds import LEARNED, SPECTRAL
 from tfsep.posteriors.noise_schedule import geometric, warm
 
 Priors = Callable[..., list[Any]]
-SAMPLERS = sorted(set(posteriors.KINDS) - {*LEARNED, "composition"})
+SAMPLERS = sorted(set(posteriors.KINDS) - {*LEARNED, *SPECTRAL, "composition"})
 
 
 def test_the_warm_schedule_is_the_start_and_what_lies_below() -> None:

@@ -20,6 +20,7 @@ from __future__ import annotations
 import abc
 import dataclasses
 import functools
+import math
 from typing import ClassVar
 
 import numpy as np
@@ -44,6 +45,11 @@ class FrontEnd(abc.ABC):
     """A map between waveforms and the features of one domain."""
 
     domain: ClassVar[str]
+
+    @property
+    def silence(self) -> float:
+        """Return the value that every feature of a silent waveform has."""
+        return 0.0
 
     def settings(self) -> dict[str, object]:
         """Return the arguments that make this front end again, for JSON: ``build(front_end.domain, **settings)``."""
@@ -128,6 +134,19 @@ class SpectralFrontEnd(FrontEnd):
             raise ValueError(f"level must be positive or None, got {self.level}")
 
     @property
+    def silence(self) -> float:
+        """Return the feature of the magnitude 0, (log(floor) - offset) / scale."""
+        return (math.log(self.floor) - self.offset) / self.scale
+
+    @abc.abstractmethod
+    def to_bins(self, magnitude: tf.Tensor) -> tf.Tensor:
+        """Spread magnitudes (..., frame, feature) of the domain over all bins of the transform, (..., frame, num_bins).
+
+        None becomes negative, and a sum is spread as the sum of what its parts are spread to: the
+        shares of sources stay shares.
+        """
+
+    @property
     def num_bins(self) -> int:
         """Return the bins of the transform, 0 Hz and half the sample rate included."""
         return check_framing(self.frame_length, self.frame_step, self.fft_length) // 2 + 1
@@ -182,6 +201,10 @@ class LogStftFrontEnd(SpectralFrontEnd):
         """Return (num_frames, num_bins - 1, 1)."""
         return (int(self.num_frames(length)), self.num_bins - 1, 1)
 
+    def to_bins(self, magnitude: tf.Tensor) -> tf.Tensor:
+        """Return the magnitudes with the last bin once more, for the one at half the sample rate."""
+        return tf.concat([magnitude, magnitude[..., -1:]], axis=-1)
+
     def analyse(self, wave: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor | None]:
         """Return the log magnitudes of waveforms (batch, time), and the phase (batch, num_frames, num_bins - 1)."""
         spectrum = self.spectrum(self.levelled(wave))[..., :-1]
@@ -220,6 +243,10 @@ class LogMelFrontEnd(SpectralFrontEnd):
     def event_shape(self, length: int) -> tuple[int, ...]:
         """Return (num_frames, num_mels, 1)."""
         return (int(self.num_frames(length)), self.num_mels, 1)
+
+    def to_bins(self, magnitude: tf.Tensor) -> tf.Tensor:
+        """Return the bands' magnitudes through the transposed filter bank; bins that no band holds are zero."""
+        return gather(magnitude, np.ascontiguousarray(self.matrix.T))
 
     def analyse(self, wave: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor | None]:
         """Return the log band magnitudes of waveforms (batch, time), and the phase (batch, num_frames, num_bins)."""

@@ -33,7 +33,7 @@ class AnnealingSettings:
     A kind's own defaults are its ``annealing_defaults``.
 
     Attributes:
-        largest_sigma: first noise level of the schedule, in units of amplitude.
+        largest_sigma: first noise level of the schedule, in units of the priors' features.
         smallest_sigma: last noise level of the schedule, above 0 and at most ``largest_sigma``.
         num_levels: number of noise levels, at least 1.
         start_sigma: noise level at which a warm start begins; None is the middle of the schedule.

@@ -14,6 +14,7 @@ import tensorflow as tf
 from tfsep import mixing
 from tfsep.axes import Events, Seed, Sigma, Sources, TensorLike, Waves
 from tfsep.errors import InputError
+from tfsep.posteriors.kinds import SPECTRAL
 from tfsep.priors.base import Prior, evaluate_priors
 
 #: Sources up to which all assignments to priors are tried; 7 would have 5,040.
@@ -97,7 +98,9 @@ def wave_priors(kind: str, priors: Sequence[Prior] | None, sigmas: Sequence[floa
         raise InputError(f"posterior {kind!r} needs a prior for each source, and this model has none")
     for prior in priors:
         if prior.domain != "wave":
-            raise InputError(f"posterior {kind!r} needs priors over 'wave', got {prior.kind!r} over {prior.domain!r}")
+            got = f"got {prior.kind!r} over {prior.domain!r}"
+            instead = " or ".join(map(repr, SPECTRAL))
+            raise InputError(f"posterior {kind!r} needs priors over 'wave', {got}; use {instead}")
         if prior.event_shape != priors[0].event_shape:
             raise InputError(f"priors must share one event shape, got {prior.event_shape}, {priors[0].event_shape}")
         if min(sigmas) < prior.smallest_sigma or max(sigmas) > prior.largest_sigma:

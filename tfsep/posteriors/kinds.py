@@ -10,6 +10,8 @@ from tfsep.errors import InputError
 COMPOSITION = "composition"
 #: Kinds that need trained weights of their own.
 LEARNED = ("amortised",)
+#: Kinds for priors over magnitudes; all others that use priors need them over waves.
+SPECTRAL = ("spectral_langevin", "spectral_latent")
 #: The parameter that counts the iterations of an iterative kind.
 ITERATIONS = {
     "diffusion": "num_levels",
@@ -17,6 +19,8 @@ ITERATIONS = {
     "langevin": "num_steps",
     "latent": "num_steps",
     "particles": "num_levels",
+    "spectral_langevin": "num_steps",
+    "spectral_latent": "num_steps",
     "stochastic_gibbs": "num_levels",
 }
 

@@ -24,6 +24,7 @@ import tensorflow as tf
 from tfsep import mixing
 from tfsep.axes import Sources, Waves
 from tfsep.errors import InputError
+from tfsep.posteriors.adam import adam_step
 from tfsep.posteriors.annealed import Annealed, AnnealingSettings
 from tfsep.posteriors.base import events_of
 from tfsep.posteriors.noise_schedule import geometric
@@ -31,7 +32,6 @@ from tfsep.priors.base import Prior
 from tfsep.runtime.stateless_random import fold
 
 UPDATES = ("optimise", "sample")
-_FIRST_DECAY, _SECOND_DECAY, _EPSILON = 0.9, 0.999, 1e-8
 
 
 class Latent(Annealed):
@@ -119,11 +119,8 @@ class Latent(Annealed):
                 eta = self.step_size / (1.0 + sum(gain**2 for gain in self.gains) / gamma**2)
                 noise = tf.random.stateless_normal(tf.shape(latents), fold(seed, step), alg="philox")
                 return step + 1, latents + eta * gradient + tf.sqrt(2.0 * eta) * noise, first, second
-            first = _FIRST_DECAY * first + (1.0 - _FIRST_DECAY) * gradient
-            second = _SECOND_DECAY * second + (1.0 - _SECOND_DECAY) * gradient**2
-            count = tf.cast(step + 1, tf.float32)
-            size = tf.sqrt(second / (1.0 - _SECOND_DECAY**count)) + _EPSILON
-            return step + 1, latents + self.step_size * first / (1.0 - _FIRST_DECAY**count) / size, first, second
+            change, first, second = adam_step(gradient, first, second, step, self.step_size)
+            return step + 1, latents + change, first, second
 
         none = tf.zeros_like(latents)
         begin = (0, latents, none, none)

@@ -30,6 +30,8 @@ KINDS = {
     "langevin": ("langevin", "Langevin"),
     "latent": ("latent", "Latent"),
     "particles": ("particles", "Particles"),
+    "spectral_langevin": ("spectral_langevin", "SpectralLangevin"),
+    "spectral_latent": ("spectral_latent", "SpectralLatent"),
     "stochastic_gibbs": ("stochastic_gibbs", "StochasticGibbs"),
 }
 _OF_THE_MODEL = ("gains", "num_sources", "segment")

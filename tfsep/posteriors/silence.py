@@ -1,12 +1,14 @@
-r"""Silence as part of the model: the density of a source that may be absent has a point mass at zero.
+r"""Silence as part of the model: the density of a source that may be absent has a point mass at silence.
 
-.. math:: p'_\sigma(y) = (1 - \pi)\, p_\sigma(y) + \pi\, \mathcal{N}(y; 0, \sigma^2 I), \qquad
-          D'(y, \sigma) = (1 - \rho)\, D(y, \sigma), \qquad
-          \rho = \frac{\pi\, \mathcal{N}(y; 0, \sigma^2 I)}{p'_\sigma(y)}.
+With u the features of a silent waveform, 0 over waves,
+
+.. math:: p'_\sigma(y) = (1 - \pi)\, p_\sigma(y) + \pi\, \mathcal{N}(y; u, \sigma^2 I), \qquad
+          D'(y, \sigma) = (1 - \rho)\, D(y, \sigma) + \rho\, u, \qquad
+          \rho = \frac{\pi\, \mathcal{N}(y; u, \sigma^2 I)}{p'_\sigma(y)}.
 
 The responsibility rho weighs how well silence explains a noised event against how well the prior
 does; it needs a true log-density, so priors that have only a score are refused. An absent source
-then ends near zero because that is likelier, not because a threshold says so.
+then ends near silence because that is likelier, not because a threshold says so.
 """
 
 from __future__ import annotations
@@ -41,14 +43,15 @@ class SilencePrior(Prior):
         self.prior, self.probability = prior, probability
         self.kind, self.domain, self.event_shape = prior.kind, prior.domain, prior.event_shape
         self.front_end, self.has_posterior_sample = prior.front_end, prior.has_posterior_sample
+        self.length, self.silent = prior.length, prior.front_end.silence
         self.smallest_sigma, self.largest_sigma = prior.smallest_sigma, prior.largest_sigma
 
     def _shares(self, x: TensorLike, sigma: Sigma | None) -> tuple[Nats, Nats]:
-        """Return the logarithms of (1 - pi) p_sigma(x) and of pi N(x; 0, sigma^2 I), both (batch,)."""
+        """Return the logarithms of (1 - pi) p_sigma(x) and of pi N(x; u, sigma^2 I), both (batch,)."""
         sounding = self.prior.log_prob(x, sigma) + math.log1p(-self.probability)
         x = tf.cast(tf.convert_to_tensor(x), sounding.dtype)
         sigma = per_example_sigma(self.smallest_sigma if sigma is None else sigma, x)
-        power = tf.reduce_sum(x**2, list(range(1, x.shape.rank)))
+        power = tf.reduce_sum((x - self.silent) ** 2, list(range(1, x.shape.rank)))
         silent = -0.5 * (power / sigma**2 + self.dimensions * tf.math.log(math.tau * sigma**2))
         return sounding, silent + math.log(self.probability)
 
@@ -62,9 +65,9 @@ class SilencePrior(Prior):
         return tf.reduce_logsumexp(tf.stack(self._shares(x, sigma)), axis=0)
 
     def denoise(self, x: TensorLike, sigma: Sigma | None) -> Events:
-        """Return the prior's denoised event times the probability of presence: (batch,) + event_shape -> the same."""
-        clean = self.prior.denoise(x, sigma)
-        return clean * (1.0 - broadcast_to_event(self.responsibility(x, sigma), clean))
+        """Return the mean of the prior's denoised event and of silence: (batch,) + event_shape -> the same."""
+        clean = self.prior.denoise(x, sigma) - self.silent
+        return self.silent + clean * (1.0 - broadcast_to_event(self.responsibility(x, sigma), clean))
 
     def score(self, x: TensorLike, sigma: Sigma | None = None) -> Events:
         """Return (denoise(x) - x) / sigma^2: (batch,) + event_shape -> the same."""
@@ -83,7 +86,7 @@ class SilencePrior(Prior):
         drawn = self.prior.posterior_sample(y, sigma, seeds[0])
         silent = self.responsibility(y, sigma)
         chance = tf.random.stateless_uniform(tf.shape(silent), seeds[1], dtype=silent.dtype, alg="philox")
-        return tf.where(broadcast_to_event(chance < silent, drawn), tf.zeros_like(drawn), drawn)
+        return tf.where(broadcast_to_event(chance < silent, drawn), self.silent * tf.ones_like(drawn), drawn)
 
     def sample(self, num: int, seed: Seed, sigma: Sigma | None = None) -> Events:
         """Draw ``num`` events, some of them nothing but noise of level ``sigma``: (num,) + event_shape."""
@@ -92,9 +95,10 @@ class SilencePrior(Prior):
         noise = tf.random.stateless_normal(tf.shape(drawn), seeds[1], dtype=drawn.dtype, alg="philox")
         level = per_example_sigma(self.smallest_sigma if sigma is None else sigma, drawn)
         silent = tf.random.stateless_uniform([num], seeds[2], alg="philox") < self.probability
-        return tf.where(broadcast_to_event(silent, drawn), broadcast_to_event(level, drawn) * noise, drawn)
+        alone = self.silent + broadcast_to_event(level, drawn) * noise
+        return tf.where(broadcast_to_event(silent, drawn), alone, drawn)
 
 
 def with_silence(priors: Sequence[Prior], probability: float) -> list[Prior]:
-    """Return each prior with a point mass of the given probability at zero."""
+    """Return each prior with a point mass of the given probability at silence."""
     return [SilencePrior(prior, probability) for prior in priors]

@@ -51,6 +51,8 @@ class Prior(abc.ABC):
         largest_sigma: the highest noise level the prior supports.
         sigma_range: noise levels on which the prior is trained, None for a clean one.
         front_end: from waveforms to the features.
+        length: samples of the waveform that gives one event; None where the prior was built from the
+            shape of its events alone.
         settings: what :func:`tfsep.priors.build` built it from; None for one that was built
             otherwise.
     """
@@ -59,6 +61,7 @@ class Prior(abc.ABC):
     domain: str
     event_shape: tuple[int, ...]
     front_end: FrontEnd
+    length: int | None = None
     has_log_prob: bool = True
     has_score: bool = True
     score_of: str = "gradient"

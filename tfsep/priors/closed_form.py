@@ -15,6 +15,7 @@ class ClosedForm(Prior):
     """A density over waves (time, 1) that is known at every noise level."""
 
     tf_dtype: tf.DType
+    length: int
 
     def _over_waves(self, front_end: FrontEnd, event_shape: tuple[int, ...], smallest_sigma: float, dtype: str) -> None:
         """Set what every such prior has.
@@ -28,6 +29,7 @@ class ClosedForm(Prior):
         if not smallest_sigma > 0.0:
             raise ValueError(f"smallest_sigma must be positive, got {smallest_sigma}")
         self.front_end, self.domain, self.event_shape = front_end, front_end.domain, tuple(event_shape)
+        self.length = self.event_shape[0]
         self.smallest_sigma, self.tf_dtype = smallest_sigma, tf.as_dtype(dtype)
 
 

@@ -144,6 +144,7 @@ def build(
             )
     except (TypeError, ValueError) as error:
         raise InputError(f"prior {kind!r} over {domain!r} events {shape}: {error}") from error
+    prior.length = shape[0] if domain == "wave" else length
     where = {"kind": kind, "domain": domain, "event_shape": shape, "front_end": dict(front_end or {})}
     kept = {"recompute_kept": recompute_kept} if recompute_kept else {}
     prior.settings = {**where, "recompute": recompute, **kept, **settings}

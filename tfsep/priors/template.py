@@ -60,7 +60,7 @@ class TemplatePrior(LearnedAtOnce):
         if num_templates < 1 or not 0.0 < unexplained < 1.0:
             given = f"{num_templates} and {unexplained:g}"
             raise ValueError(f"num_templates must be at least 1 and unexplained within 0..1, got {given}")
-        self.unexplained, self.length, self.num_templates = unexplained, self.event_shape[0], num_templates
+        self.unexplained, self.num_templates = unexplained, num_templates
         self.recordings = self._weight("recordings", np.zeros((num_templates, 2 * self.length)))
         self.amplitude = self._weight("amplitude", [1.0, 0.2])
         self.residual = self._weight("residual", 0.05)

@@ -23,11 +23,12 @@ graph.
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
-from tfsep.axes import Seed, Sources, Waves
+from tfsep.axes import Seed, Waves
 from tfsep.errors import InputError
 from tfsep.runtime.stateless_random import portable
 from tfsep.runtime.trace_context import XLA_LOOP, entering
@@ -37,16 +38,18 @@ LEAST_WORK = 2_000_000
 
 
 class Programs:
-    """One sampler's loop, run(mixture, sources, sigmas, seed, levels), as a plain graph and as programs of XLA.
+    """One sampler's loop, run(mixture, state, sigmas, seed, levels), as a plain graph and as programs of XLA.
 
     Args:
-        run: of (chain, segment), (chain, source, segment), (level,) float32, two int32 and two
-            int32.
+        run: of (chain, segment), the state of the chains, (level,) float32, two int32 and two int32;
+            it returns the state.
         num_sources: N.
         segment: samples.
         jit_compile: True compiles every call, False none; None those whose work reaches
             :data:`LEAST_WORK`. Calls from within a graph are never compiled: the outer graph
             decides.
+        state: what the state of the chains is, a structure of tensor specifications whose first axes
+            are the chains; None is the sources, (chain, source, segment).
 
     Attributes:
         compiled: the program, a tf.function of the same arguments.
@@ -55,20 +58,22 @@ class Programs:
         InputError: if jit_compile is something else.
     """
 
-    def __init__(self, run: Callable[..., Sources], num_sources: int, segment: int, jit_compile: bool | None) -> None:
+    def __init__(
+        self, run: Callable[..., Any], num_sources: int, segment: int, jit_compile: bool | None, state: Any = None
+    ) -> None:
         """Check the setting; nothing is traced before the first call."""
         if jit_compile is not None and not isinstance(jit_compile, bool):
             raise InputError(f"jit_compile must be None, True or False, got {jit_compile!r}")
         self.jit_compile, self.segment = jit_compile, segment
         signature = [
             tf.TensorSpec([None, segment], tf.float32),
-            tf.TensorSpec([None, num_sources, segment], tf.float32),
+            tf.TensorSpec([None, num_sources, segment], tf.float32) if state is None else state,
             tf.TensorSpec([None], tf.float32),
             tf.TensorSpec([2], tf.int32),
             tf.TensorSpec([2], tf.int32),
         ]
 
-        def run_portable(*arguments: tf.Tensor) -> tf.Tensor:
+        def run_portable(*arguments: Any) -> Any:
             with portable(), entering(XLA_LOOP):
                 return run(*arguments)
 
@@ -89,19 +94,19 @@ class Programs:
         self,
         evaluations: int,
         mixture: Waves,
-        sources: Sources,
+        state: Any,
         sigmas: np.ndarray | tf.Tensor,
         seed: Seed,
         levels: tuple[int, int],
-    ) -> Sources:
-        """Run levels of the loop, (chain, source, segment); it is compiled once for each number of chains and levels.
+    ) -> Any:
+        """Run levels of the loop and return the state; it is compiled once for each number of chains and levels.
 
         Args:
             evaluations: of each prior in the whole loop.
-            mixture, sources, sigmas, seed: see :meth:`tfsep.posteriors.annealed.Annealed.run`.
+            mixture, state, sigmas, seed: see :meth:`tfsep.posteriors.annealed.Annealed.run`.
             levels: the first to run, and the one at which to stop.
         """
-        arguments = (mixture, sources, tf.convert_to_tensor(sigmas, tf.float32), seed, tf.constant(levels))
+        arguments = (mixture, state, tf.convert_to_tensor(sigmas, tf.float32), seed, tf.constant(levels))
         if not tf.inside_function() and self.compiles(evaluations, int(mixture.shape[0])):
             return self.compiled(*arguments)
         return self._plain(*arguments)
