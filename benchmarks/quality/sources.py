@@ -1,15 +1,16 @@
 """Any number of sources from the priors given: two, four and eight of them, and a source that is not there.
 
     python -m benchmarks.quality.sources [--model=toy] [--posterior=KIND] [--num_mixtures=64] [--seed=0]
-        [--only=WORD] [--output=DIR]
+        [--free] [--only=WORD] [--output=DIR]
 
 Nothing is trained for it: the priors of one model are handed to a sampler in other numbers, which
 are Gibbs updates from noise, or with ``--posterior`` one of the model's own posteriors, of the
 model without the other sources. Eight sources are two families of four, the lower and the upper
 half of the piano; each family's prior is the model's with the pitches of the other half given no
 weight, which only wavetable priors allow. Where a source is absent, its stem should be near
-silence: its level under the mixture is what counts. Rows that a model cannot give are left out,
-which is said. Seconds are those of the CPU, the compilation of the graph included. Writes
+silence: its level under the mixture is what counts. With ``--free`` the sources are those of the
+toy data of free pitch, for models of these. Rows that a model cannot give are left out, which is
+said. Seconds are those of the CPU, the compilation of the graph included. Writes
 ``benchmarks/results/sources.json`` and ``sources.md``.
 """
 
@@ -85,28 +86,30 @@ def _measure(argv: Sequence[str]) -> int:
     parse.add_argument("--posterior", metavar="KIND", help="the model's own of this kind (default: gibbs, from noise)")
     parse.add_argument("--num_mixtures", type=int, default=64, metavar="N", help="of each row (default: 64)")
     parse.add_argument("--seed", type=int, default=0, metavar="N", help="of the mixtures and the sampler")
+    parse.add_argument("--free", action="store_true", help="sources of any pitch with a decay, of all rows that sound")
     parse.add_argument("--only", metavar="WORD", help="rows whose name contains this word")
     parse.add_argument("--output", default=str(RESULTS), metavar="DIR", help="where the two files go")
     args = parse.parse_args(argv)
     runner.start_tensorflow()
     chosen = [row for row in ROWS if not args.only or args.only in row.name]
-    left_out = [row.name for row in chosen if not (row.own or _flexible(args.model, args.posterior))]
+    left_out = [row.name for row in chosen if not (row.own or _flexible(args.model, args.posterior, args.free))]
     for name in left_out:
-        print(f"{name}: left out, as it needs wavetable priors and no --posterior", file=sys.stderr, flush=True)
+        print(f"{name}: left out, as it needs wavetables of keys and no --posterior", file=sys.stderr, flush=True)
     records = []
     for row in chosen:
         if row.name not in left_out:
-            records.append(measure(row, args.model, args.posterior, args.num_mixtures, args.seed))
+            records.append(measure(row, args.model, args.posterior, args.num_mixtures, args.seed, args.free))
             print(f"{row.name}: done", file=sys.stderr, flush=True)
     print(results.keep(args.output, "sources", records, ("name", "model", "posterior"), table))
     return 0
 
 
-def _flexible(model: str, posterior: str | None) -> bool:
+def _flexible(model: str, posterior: str | None, free: bool) -> bool:
     """Tell whether sources can be confined to some keys, or be absent."""
     from tfsep.models import store
 
-    return posterior is None and {entry["kind"] for entry in store.describe(model)["priors"].values()} == {"wavetable"}
+    kinds = {entry["kind"] for entry in store.describe(model)["priors"].values()}
+    return posterior is None and not free and kinds == {"wavetable"}
 
 
 def prior_of(model: str, kind: str, first: int, last: int) -> Prior:
@@ -149,12 +152,14 @@ def sampler_of(row: Row, model: str, posterior: str | None) -> tuple[Posterior, 
     return loaded.posterior, loaded.sample_rate
 
 
-def examples(row: Row, num: int, length: int, sample_rate: int, seed: int) -> np.ndarray:
-    """Draw held-out sources (num, source, time) of a row, the absent ones silent."""
+def examples(row: Row, num: int, length: int, sample_rate: int, seed: int, free: bool = False) -> np.ndarray:
+    """Draw held-out sources (num, source, time) of a row, the absent ones silent; of any pitch where ``free``."""
     import numpy as np
 
     from tfsep.data import toy
 
+    if free:
+        return np.stack([toy.examples(kind, num, length, sample_rate, seed, free) for kind, *_ in row.sources], axis=1)
     rng = np.random.default_rng([seed, 8])
     waves = []
     for kind, first, last in row.sources:
@@ -166,7 +171,7 @@ def examples(row: Row, num: int, length: int, sample_rate: int, seed: int) -> np
     return sources
 
 
-def measure(row: Row, model: str, posterior: str | None, num: int, seed: int) -> Record:
+def measure(row: Row, model: str, posterior: str | None, num: int, seed: int, free: bool = False) -> Record:
     """Separate ``num`` mixtures of a row; SI-SDRi in dB, over the mixture as the estimate.
 
     Args:
@@ -175,6 +180,7 @@ def measure(row: Row, model: str, posterior: str | None, num: int, seed: int) ->
         posterior: kind of one of the model's posteriors; None is Gibbs updates from noise.
         num: mixtures.
         seed: of the mixtures and the sampler.
+        free: whether the sources are of any pitch, with a decay.
     """
     import numpy as np
 
@@ -182,7 +188,7 @@ def measure(row: Row, model: str, posterior: str | None, num: int, seed: int) ->
     from tfsep.models.listing import find_model, label
 
     sampler, rate = sampler_of(row, model, posterior)
-    sources = examples(row, num, sampler.segment, rate, seed)
+    sources = examples(row, num, sampler.segment, rate, seed, free)
     mixture = sources.mean(axis=1)
     began = time.process_time()
     parts = [sampler.sample(mixture[i : i + _BATCH], 1, (seed, i))[0].numpy() for i in range(0, num, _BATCH)]
@@ -190,10 +196,11 @@ def measure(row: Row, model: str, posterior: str | None, num: int, seed: int) ->
     audible = slice(row.absent, None)
     gained = np.clip(si_sdri(estimate, sources, mixture[:, np.newaxis])[:, audible], -100.0, 100.0)
     power = np.mean(estimate[:, : row.absent] ** 2, axis=-1) / np.mean(mixture**2, axis=-1, keepdims=True)
-    names = [f"{kind} {first + 1}-{last}" for kind, first, last in row.sources[audible]]
+    keys = "" if free else " {}-{}"
+    names = [kind + keys.format(first + 1, last) for kind, first, last in row.sources[audible]]
     power /= len(row.sources) ** 2
     return {
-        "name": row.name,
+        "name": row.name + (", any pitch" if free else ""),
         "model": label(find_model(model)),
         "posterior": posterior or "gibbs, from noise",
         "num_mixtures": num,

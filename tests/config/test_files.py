@@ -30,9 +30,13 @@ LATER = {
     "nice_ordered.gin",
     "realnvp_ordered.gin",
     "score_matched_wave.gin",
+    "spectral_free.gin",
     "spectral_pitches.gin",
     "spectral_wave.gin",
+    "toy_elbo_two.gin",
     "toy_flow.gin",
+    "toy_flow_both.gin",
+    "toy_flow_pairs.gin",
 }
 
 

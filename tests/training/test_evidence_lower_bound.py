@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 import pytest
@@ -70,3 +71,26 @@ def test_a_score_moves_a_posterior_as_its_density_does() -> None:
         found.append(tape.gradient(loss, [model.share.value, model.log_spread.value]))
     for one, other in zip(*found, strict=True):
         np.testing.assert_allclose(one, other, rtol=1e-4)
+
+
+class Conditional(Gaussian):
+    """A Gaussian whose score is another one's, as that of conditionals may be."""
+
+    score_of = "conditionals"
+
+    def score(self, x: Any, sigma: Any = None) -> tf.Tensor:
+        return 3.0 * super().score(x, sigma)
+
+
+def test_a_score_of_conditionals_moves_draws_and_leaves_the_bound_as_it_is() -> None:
+    model, found = Free(), []
+    for kind, has_log_prob in ((Gaussian, True), (Conditional, True), (Conditional, False)):
+        priors = [kind(1.0, has_log_prob), kind(4.0, has_log_prob)]
+        with tf.GradientTape() as tape:
+            loss, metrics = negative_elbo(model, priors, sources(), tf.constant(SIGMA), tf.constant(BETA), SEED)
+        found.append((metrics["elbo_per_dim"], tape.gradient(loss, [model.share.value, model.log_spread.value])))
+    (exact, gradient), (same, moved), (_, by_score) = found
+    assert float(same) == pytest.approx(float(exact), rel=1e-6)
+    for own, one, other in zip(gradient, moved, by_score, strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-5)
+        assert np.abs(one - own).max() > 0.1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from typing import Any
 
@@ -122,7 +123,7 @@ def test_a_pair_is_exchanged_where_that_raises_the_bound(gaussians: list[Any]) -
     observed = tf.constant(np.stack([np.where(np.arange(40)[:, None] % 2, loud, quiet), quiet], axis=1))
     sigmas = mean_field.levels(GAINS, sigma)[1]
     means = mean_field.means_of(gaussians, observed, sigmas)
-    found, moved = mean_field.exchanged(gaussians, mixture, observed, means, GAINS, sigma, (0, 1))
+    kept, found, moved = mean_field.exchanged(gaussians, mixture, observed, means, GAINS, sigma, (0, 1))
     other = observed[:, ::-1]
     before = mean_field.bound(gaussians, mixture, observed, GAINS, sigma)
     after = mean_field.bound(gaussians, mixture, other, GAINS, sigma)
@@ -130,6 +131,42 @@ def test_a_pair_is_exchanged_where_that_raises_the_bound(gaussians: list[Any]) -
     assert 0 < int(tf.reduce_sum(tf.cast(moved, tf.int32))) < 40
     expected = tf.where(moved[:, None, None], mean_field.means_of(gaussians, other, sigmas), means)
     np.testing.assert_allclose(found, expected, rtol=1e-10)
+    np.testing.assert_allclose(kept, tf.where(moved[:, None, None], other, observed))
+
+
+def test_the_assignment_of_the_highest_bound_is_kept() -> None:
+    three = [priors.build("gaussian", event_shape=(TIME, 1), variances=v, dtype="float64") for v in (0.01, 1.0, 100.0)]
+    gains, sigma = (0.5, -0.25, 0.2), tf.constant(0.3, "float64")
+    rng = np.random.default_rng(0)
+    levels = rng.permuted(np.tile([10.0, 1.0, 0.1], (30, 1)), axis=1)[..., np.newaxis]
+    observed = tf.constant(levels * rng.normal(size=(30, 3, TIME)))
+    column = np.array(gains)[:, np.newaxis]
+    mixture = tf.reduce_sum(column * observed, axis=1)
+    orders = list(itertools.permutations(range(3)))
+    offers = [tf.gather(column * observed, order, axis=1) / column for order in orders]
+    bounds = np.stack([mean_field.bound(three, mixture, offer, gains, sigma) for offer in offers], axis=1)
+    best = bounds.argmax(axis=1)
+    assert len(set(best)) == len(orders)
+    kept, means, moved = mean_field.reassigned(three, mixture, observed, gains, sigma)
+    np.testing.assert_allclose(kept, np.stack(offers)[best, np.arange(30)])
+    np.testing.assert_allclose(means, mean_field.means_of(three, kept, mean_field.levels(gains, sigma)[1]))
+    np.testing.assert_array_equal(moved, best > 0)
+
+
+def test_after_many_rounds_the_network_follows_the_fixed_point() -> None:
+    batch = tf.cast(sources(), tf.float32)
+    mixture, model = mixing.mix(batch, GAINS).numpy(), Free()
+    single = [priors.build("gaussian", event_shape=(TIME, 1), variances=v) for v in VARIANCES]
+    shares = model(mixture)[0].numpy()
+    error = np.array(GAINS)[:, np.newaxis] * fixed_point(mixture) - shares
+    expected = np.mean(error**2 / np.mean(mixture**2, axis=-1)[:, np.newaxis, np.newaxis])
+    seed, found = tf.constant([0, 0]), []
+    for rounds in (1, 40):
+        how = (model, single, batch, tf.constant(SIGMA), seed, [(0, 1)])
+        _, metrics = mean_field.natural_gradient(*how, rounds=rounds)
+        found.append(float(metrics["offer_mse"]))
+    assert found[1] == pytest.approx(expected, rel=1e-3)
+    assert abs(found[0] / expected - 1.0) > 0.1
 
 
 def test_every_pair_gets_its_turn() -> None:
@@ -144,7 +181,7 @@ def test_every_pair_gets_its_turn() -> None:
         def exchange(pair: tuple[int, int]) -> Any:
             return mean_field.exchanged(three, mixture, observed, means, gains, sigma, pair)
 
-        found, moved = mean_field.any_pair(3, tf.constant([seed, 0]), exchange)
+        _, found, moved = mean_field.any_pair(3, tf.constant([seed, 0]), exchange)
         assert bool(tf.reduce_any(moved))
         changed.add(tuple(np.abs(found - means).max(axis=(0, 2)) > 1e-9))
     assert changed == {(True, True, False), (True, False, True), (False, True, True)}
@@ -175,6 +212,15 @@ def test_pairs_that_are_none_are_refused(pairs: Any) -> None:
         posterior_objectives.build(ObjectiveSettings(kind="mean_field", exchanges=pairs), single)
 
 
-def test_exchanges_belong_to_this_objective() -> None:
-    with pytest.raises(InputError, match="objective.exchanges are for kind 'mean_field', got 'elbo'"):
-        ObjectiveSettings(kind="elbo", exchanges=((0, 1),))
+@pytest.mark.parametrize(("name", "value"), [("exchanges", ((0, 1),)), ("reassign", True), ("rounds", 2)])
+def test_exchanges_and_rounds_belong_to_this_objective(name: str, value: Any) -> None:
+    with pytest.raises(InputError, match=f"objective.{name} is for kind 'mean_field', got 'elbo'"):
+        ObjectiveSettings(kind="elbo", **{name: value})
+
+
+def test_more_assignments_than_can_be_tried_are_refused() -> None:
+    seven = [priors.build("gaussian", event_shape=(TIME, 1), variances=1.0)] * 7
+    with pytest.raises(InputError, match=r"every assignment, of at most 6 sources, got 7; set it to False"):
+        posterior_objectives.build(ObjectiveSettings(kind="mean_field", reassign=True), seven)
+    with pytest.raises(InputError, match="tries all exchanges; set objective.exchanges to"):
+        ObjectiveSettings(kind="mean_field", reassign=True, exchanges=((0, 1),))

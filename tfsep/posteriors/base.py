@@ -17,6 +17,9 @@ from tfsep.errors import InputError
 from tfsep.posteriors.kinds import SPECTRAL
 from tfsep.priors.base import Prior, evaluate_priors
 
+#: Sources up to which all assignments to priors are tried; 7 would have 5,040.
+MOST_ASSIGNED = 6
+
 
 class Posterior(abc.ABC):
     """The interface of every posterior.

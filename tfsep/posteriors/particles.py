@@ -40,14 +40,12 @@ from tfsep import mixing
 from tfsep.axes import Nats, Seed, Sources, TensorLike, Waves
 from tfsep.errors import InputError
 from tfsep.posteriors.annealed import Annealed, AnnealingSettings, check_mixture, check_start
-from tfsep.posteriors.base import events_of, needs_log_prob
+from tfsep.posteriors.base import MOST_ASSIGNED, events_of, needs_log_prob
 from tfsep.posteriors.gibbs import denoising_sweep
 from tfsep.posteriors.noise_schedule import geometric, warm
 from tfsep.priors.base import Prior
 from tfsep.runtime.stateless_random import fold, normal, shape_of, split
 
-#: Sources up to which all assignments to priors are tried; 7 would have 5,040.
-MOST_ASSIGNED = 6
 #: Nats by which another assignment must be likelier than the one that stands; rounding makes less.
 _MARGIN = 1.0
 _IMPOSSIBLE = -1e30

@@ -40,6 +40,8 @@ class Prior(abc.ABC):
         has_log_prob: False for a prior that only has a score.
         has_score: False for a denoiser trained among other sounds, whose :meth:`score` is no
             gradient of a density.
+        score_of: "gradient" where :meth:`score` is the gradient of :meth:`log_prob`, "conditionals"
+            where it is that of a pseudo-likelihood (:mod:`tfsep.priors.flows.spectral_realnvp`).
         has_posterior_sample: whether :meth:`posterior_sample` draws.
         has_latents: whether :meth:`encode` and :meth:`decode` map events to standard normal
             latents.
@@ -62,6 +64,7 @@ class Prior(abc.ABC):
     length: int | None = None
     has_log_prob: bool = True
     has_score: bool = True
+    score_of: str = "gradient"
     has_posterior_sample: bool = False
     has_latents: bool = False
     full_precision: bool = False
@@ -112,7 +115,7 @@ class Prior(abc.ABC):
 
     @abc.abstractmethod
     def score(self, x: TensorLike, sigma: Sigma | None = None) -> tf.Tensor:
-        """Compute the gradient of :meth:`log_prob` in x: (batch,) + event_shape -> the same."""
+        """Compute the gradient of :meth:`log_prob` in x, or see ``score_of``: (batch,) + event_shape -> the same."""
 
     @abc.abstractmethod
     def sample(self, num: int, seed: Seed, sigma: Sigma | None = None) -> tf.Tensor:

@@ -7,6 +7,10 @@ It needs mixtures and no sources, and is estimated by reparameterised draws. A n
 source plus noise of level sigma, so the mixture of noised sources misses m by noise of level
 :math:`\gamma = r \sigma \|a\|`, with r = 1.
 
+A prior whose score is taken from conditionals (``score_of``) gives the bound its exact log-density,
+and moves draws by that score: the gradient of a pseudo-likelihood, not of the bound. A flow's own
+gradient is next to useless for moving waves, as it goes through the networks that it conditions on.
+
 Source: Kingma and Welling 2014 (reparameterisation).
 """
 
@@ -25,21 +29,22 @@ from tfsep.training.task import Loss
 
 
 def log_density(prior: Prior, events: Events, sigma: tf.Tensor) -> Nats:
-    """Return log p_sigma of events in nats; without a density, zero with the score as gradient.
+    """Return log p_sigma of events in nats, whose gradient in the events is the prior's score.
 
     Args:
-        prior: the prior.
+        prior: the prior; without a density the value is zero.
         events: (batch,) + event_shape.
         sigma: noise level, a scalar or (batch,).
 
     Returns:
         (batch,).
     """
-    if prior.has_log_prob:
+    if prior.has_log_prob and prior.score_of == "gradient":
         return prior.log_prob(events, sigma)
-    score = tf.stop_gradient(prior.score(events, sigma))
-    product = score * (events - tf.stop_gradient(events))
-    return tf.reduce_sum(product, axis=list(range(1, len(prior.event_shape) + 1)))
+    fixed = tf.stop_gradient(events)
+    product = tf.stop_gradient(prior.score(fixed, sigma)) * (events - fixed)
+    moved = tf.reduce_sum(product, axis=list(range(1, len(prior.event_shape) + 1)))
+    return moved + tf.stop_gradient(prior.log_prob(fixed, sigma)) if prior.has_log_prob else moved
 
 
 def negative_elbo(

@@ -23,13 +23,23 @@ That direction is a local one: two sources that are swapped explain the mixture 
 stay swapped. So at each step an exchange of pairs of pseudo-observations is proposed; where it
 raises the bound, the network is trained on the update from there. If a pair is tried in some steps
 only, the network has two conflicting targets and keeps the more frequent one: pairs that are known
-to be swapped belong into every step.
+to be swapped belong into every step. With ``reassign`` all N! assignments of pseudo-observations to
+sources are tried in each step, and the one of the highest bound is kept; contributions
+:math:`a_j u_j` change hands, as in :mod:`tfsep.posteriors.particles`.
+
+With more than one ``round`` the network follows the end of so many updates of the
+pseudo-observations: all but the last go half of the way to :math:`o_k`, as a full Jacobi update of
+N sources overshoots.
+
+The closed form is exact where D is the posterior mean of :math:`p_{k,\sigma}`. With a trained flow
+it is as good as the flow; with one whose score is taken from conditionals, D and the log-density
+belong to two models of one source.
 
 The noise level falls during training as in :mod:`tfsep.training.posterior_objectives`.
 
 Sources: Khan and Lin 2017 (conjugate-computation variational inference), section 3, for natural
 gradients as gradients in expectation parameters; Robbins 1956 for D; Ueda et al. 2000 (split and
-merge EM) for proposals.
+merge EM) for proposals; Kim et al. 2018 (semi-amortised variational inference) for rounds.
 """
 
 from __future__ import annotations
@@ -104,8 +114,8 @@ def exchanged(
     gains: Sequence[float],
     sigma: tf.Tensor,
     pair: tuple[int, int],
-) -> tuple[Sources, tf.Tensor]:
-    """Return the means D_k, with a pair of pseudo-observations exchanged if that raises the bound.
+) -> tuple[Sources, Sources, tf.Tensor]:
+    """Return pseudo-observations and means D_k, with a pair exchanged if that raises the bound.
 
     Args:
         priors, mixture, observed, gains, sigma: as of :func:`bound`.
@@ -113,20 +123,59 @@ def exchanged(
         pair: indices of two sources.
 
     Returns:
-        The means (batch, source, time), and whether each example's pair was exchanged, (batch,).
+        The pseudo-observations and their means, (batch, source, time), and whether each example's
+        pair was exchanged, (batch,).
     """
     gamma, sigmas = levels(gains, sigma)
-    new = list(tf.unstack(means, axis=1))
+    kept, new = list(tf.unstack(observed, axis=1)), list(tf.unstack(means, axis=1))
     gain = tf.zeros_like(mixture[:, 0])
     for k, other in (pair, pair[::-1]):
-        offered = observed[:, other]
+        kept[k] = offered = observed[:, other]
         new[k] = priors[k].denoise(offered[..., tf.newaxis], sigmas[k])[..., 0]
         gain += divergence(priors[k], observed[:, k], means[:, k], sigmas[k])
         gain -= divergence(priors[k], offered, new[k], sigmas[k])
     proposed = tf.stack(new, axis=1)
     gain += mixing.log_likelihood(mixture, proposed, gamma, gains)
     better = gain > mixing.log_likelihood(mixture, means, gamma, gains)
-    return tf.where(better[:, tf.newaxis, tf.newaxis], proposed, means), better
+    chosen = better[:, tf.newaxis, tf.newaxis]
+    return tf.where(chosen, tf.stack(kept, axis=1), observed), tf.where(chosen, proposed, means), better
+
+
+def reassigned(
+    priors: Sequence[Prior], mixture: Waves, observed: Sources, gains: Sequence[float], sigma: tf.Tensor
+) -> tuple[Sources, Sources, tf.Tensor]:
+    """Return pseudo-observations and means D_k in the assignment to sources that has the highest bound.
+
+    Args:
+        priors, mixture, observed, gains, sigma: as of :func:`bound`; all N! assignments are tried.
+
+    Returns:
+        The pseudo-observations and their means, (batch, source, time), and whether each example's
+        assignment is another than the given one, (batch,).
+    """
+    gamma, sigmas = levels(gains, sigma)
+    num = len(priors)
+    offers, means, divergences = [], [], []
+    for k, prior in enumerate(priors):
+        offered = observed * tf.constant([gain / gains[k] for gain in gains], observed.dtype)[:, tf.newaxis]
+        flat = tf.reshape(offered, [-1, offered.shape[-1]])
+        mean = prior.denoise(flat[..., tf.newaxis], sigmas[k])[..., 0]
+        offers.append(offered)
+        means.append(tf.reshape(mean, tf.shape(offered)))
+        divergences.append(tf.reshape(divergence(prior, flat, mean, sigmas[k]), [-1, num]))
+    every = list(itertools.permutations(range(num)))
+    bounds = []
+    for order in every:
+        chosen = tf.stack([means[k][:, j] for k, j in enumerate(order)], axis=1)
+        divergent = tf.add_n([divergences[k][:, j] for k, j in enumerate(order)])
+        bounds.append(mixing.log_likelihood(mixture, chosen, gamma, gains) - divergent)
+    best = tf.argmax(tf.stack(bounds, axis=1), axis=1)
+    places = tf.gather(tf.constant(every), best)
+
+    def pick(each: list[Sources]) -> Sources:
+        return tf.stack([tf.gather(each[k], places[:, k], axis=1, batch_dims=1) for k in range(num)], axis=1)
+
+    return pick(offers), pick(means), best > 0
 
 
 def any_pair(num_sources: int, seed: tf.Tensor, exchange: Callable[[tuple[int, int]], T]) -> T:
@@ -136,6 +185,30 @@ def any_pair(num_sources: int, seed: tf.Tensor, exchange: Callable[[tuple[int, i
     return tf.switch_case(chosen, [functools.partial(exchange, pair) for pair in pairs])
 
 
+def after_exchanges(
+    priors: Sequence[Prior],
+    mixture: Waves,
+    observed: Sources,
+    means: Sources,
+    gains: Sequence[float],
+    sigma: tf.Tensor,
+    seed: tf.Tensor,
+    pairs: Sequence[tuple[int, int]],
+) -> tuple[Sources, Sources, tf.Tensor]:
+    """Return what :func:`exchanged` does after all ``pairs``, or one drawn by ``seed`` where there are none."""
+
+    def exchange(pair: tuple[int, int]) -> tuple[Sources, Sources, tf.Tensor]:
+        return exchanged(priors, mixture, observed, means, gains, sigma, pair)
+
+    swapped = tf.zeros_like(mixture[:, 0], tf.bool)
+    if len(priors) > 1 and not pairs:
+        return any_pair(len(priors), seed, exchange)
+    for pair in pairs:
+        observed, means, accepted = exchanged(priors, mixture, observed, means, gains, sigma, pair)
+        swapped |= accepted
+    return observed, means, swapped
+
+
 def natural_gradient(
     posterior: pair_objectives.LearnedPosterior,
     priors: Sequence[Prior],
@@ -143,6 +216,8 @@ def natural_gradient(
     sigma: tf.Tensor,
     seed: tf.Tensor,
     pairs: Sequence[tuple[int, int]] = (),
+    reassign: bool = False,
+    rounds: int = 1,
 ) -> Loss:
     """Return a loss whose gradient in a network's u_k is the natural gradient of minus the bound.
 
@@ -157,6 +232,8 @@ def natural_gradient(
         seed: two integers, for the pair that may be exchanged.
         pairs: indices of sources that may be exchanged in every step, none twice; if empty, one
             pair, drawn at random.
+        reassign: try all assignments instead of pairs.
+        rounds: updates of the pseudo-observations that the network follows, at least 1.
 
     Raises:
         InputError: for a posterior of another family than "gaussian", whose flow nothing here would
@@ -170,21 +247,21 @@ def natural_gradient(
     shares, spread = posterior(mixture)
     _, sigmas = levels(gains, sigma)
     observed = tf.stop_gradient(shares / column)
-    means = tf.stop_gradient(means_of(priors, observed, sigmas))
-    missed = (tf.stop_gradient(shares) - column * means) ** 2
-
-    def exchange(pair: tuple[int, int]) -> tuple[tf.Tensor, tf.Tensor]:
-        return exchanged(priors, mixture, observed, means, gains, sigma, pair)
-
-    swapped = tf.zeros_like(mixture[:, 0], tf.bool)
-    if len(priors) > 1 and not pairs:
-        means, swapped = any_pair(len(priors), seed, exchange)
-    for pair in pairs:
-        means, accepted = exchange(pair)
-        swapped |= accepted
-    means = tf.stop_gradient(means)
+    if reassign:
+        observed, means, swapped = reassigned(priors, mixture, observed, gains, sigma)
+        own = means
+    else:
+        own = means_of(priors, observed, sigmas)
+        observed, means, swapped = after_exchanges(priors, mixture, observed, own, gains, sigma, seed, pairs)
+    missed = tf.stop_gradient(shares - column * own) ** 2
     left = mixing.residual(mixture, means, gains)
-    offered = tf.stop_gradient(means + left[:, tf.newaxis] / column)
+    offered = means + left[:, tf.newaxis] / column
+    for _ in range(rounds - 1):
+        observed += 0.5 * (offered - observed)
+        means = means_of(priors, observed, sigmas)
+        left = mixing.residual(mixture, means, gains)
+        offered = means + left[:, tf.newaxis] / column
+    offered = tf.stop_gradient(offered)
     _, power, relative, profile = pair_objectives.errors_of_means(gains, mixture, offered, shares)
     missed += 1e-6 * power[:, tf.newaxis, tf.newaxis]
     nll = 0.5 * missed * tf.exp(-2.0 * spread) + spread - 0.5 * tf.math.log(power)[:, tf.newaxis, tf.newaxis]

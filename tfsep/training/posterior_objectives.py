@@ -21,7 +21,7 @@ import tensorflow as tf
 
 from tfsep.axes import Sources
 from tfsep.errors import InputError
-from tfsep.posteriors.base import needs_score, wave_priors
+from tfsep.posteriors.base import MOST_ASSIGNED, needs_score, wave_priors
 from tfsep.priors.base import Prior
 from tfsep.training import mean_field
 from tfsep.training.evidence_lower_bound import negative_elbo
@@ -50,6 +50,8 @@ class ObjectiveSettings:
         likelihood_ratio: r = gamma / (sigma |a|), above 0.
         exchanges: pairs of indices of sources that "mean_field" tries to exchange in every step; if
             empty, one pair a step is drawn at random.
+        reassign: try all N! assignments in every step of "mean_field" instead, N at most 6.
+        rounds: updates by the bound that "mean_field" makes before the network follows, at least 1.
     """
 
     kind: str = "simulated_pairs"
@@ -64,6 +66,8 @@ class ObjectiveSettings:
     warmed_up: float = 0.1
     likelihood_ratio: float = 1.0
     exchanges: Sequence[Sequence[int]] = ()
+    reassign: bool = False
+    rounds: int = 1
 
     def __post_init__(self) -> None:
         """Check every range.
@@ -81,7 +85,7 @@ class ObjectiveSettings:
         for name in ("annealed", "first_beta", "warmed_up"):
             if not 0.0 <= getattr(self, name) <= 1.0:
                 raise InputError(f"objective.{name} must lie in 0..1, got {getattr(self, name):g}")
-        for name in ("pairs_weight", "elbo_weight", "likelihood_ratio", "num_samples"):
+        for name in ("pairs_weight", "elbo_weight", "likelihood_ratio", "num_samples", "rounds"):
             if not getattr(self, name) > 0:
                 raise InputError(f"objective.{name} must be above 0, got {getattr(self, name):g}")
         indices = [index for pair in self.exchanges for index in pair]
@@ -90,8 +94,14 @@ class ObjectiveSettings:
             raise InputError(
                 f"objective.exchanges must be pairs of indices of sources, none twice, got {self.exchanges!r}"
             )
-        if self.exchanges and self.kind != "mean_field":
-            raise InputError(f"objective.exchanges are for kind 'mean_field', got {self.kind!r}")
+        used = {"exchanges": bool(self.exchanges), "reassign": self.reassign, "rounds": self.rounds != 1}
+        for name in used:
+            if used[name] and self.kind != "mean_field":
+                raise InputError(f"objective.{name} is for kind 'mean_field', got {self.kind!r}")
+        if self.exchanges and self.reassign:
+            raise InputError(
+                "objective.reassign tries all exchanges; set objective.exchanges to (), or reassign to False"
+            )
 
     @property
     def needs_priors(self) -> bool:
@@ -113,6 +123,11 @@ def build(settings: ObjectiveSettings, priors: Sequence[Prior] | None) -> Callab
     known = wave_priors("amortised (elbo)", priors, (settings.smallest_sigma, settings.largest_sigma))
     if any(index >= len(known) for pair in swaps for index in pair):
         raise InputError(f"objective.exchanges are indices of {len(known)} sources, got {settings.exchanges!r}")
+    if settings.reassign and len(known) > MOST_ASSIGNED:
+        raise InputError(
+            f"objective.reassign tries every assignment, of at most {MOST_ASSIGNED} sources, got {len(known)}; "
+            "set it to False, or give objective.exchanges"
+        )
     if settings.kind != "mean_field":
         needs_score("amortised (elbo)", known)
 
@@ -120,7 +135,8 @@ def build(settings: ObjectiveSettings, priors: Sequence[Prior] | None) -> Callab
         sources, progress = batch
         sigma, beta = annealed(progress[0], settings)
         if settings.kind == "mean_field":
-            return mean_field.natural_gradient(posterior, known, sources, sigma, seed, swaps)
+            how = swaps, settings.reassign, settings.rounds
+            return mean_field.natural_gradient(posterior, known, sources, sigma, seed, *how)
         parts: list[tuple[float, Loss]] = []
         if settings.kind != "simulated_pairs":
             weight = settings.elbo_weight if settings.kind == "both" else 1.0
