@@ -69,7 +69,8 @@ metrics and the commands that trained it: [toy](../models/toy/card.md),
 """
 
 QUALITY = """\
-python -m benchmarks.quality --model=toy --model=toy-flow --model=toy-free --model=songs --model=runs/toy_mean_field_exchanged/model \\
+python -m benchmarks.quality --model=toy --model=toy-flow --model=toy-free --model=songs \\
+    --model=runs/toy_mean_field_exchanged/model \\
     --model=runs/toy_refined/model --model=runs/toy_both/model --priors=toy-score --priors=runs/lifting_wave/model \\
     --priors=runs/nice_wave/model --priors=runs/template_wave/model --priors=runs/retrieval_wave/model \\
     --supervised=runs/toy_supervised/model --model=runs/songs_unpaired/model --supervised=runs/songs_supervised/model \\
