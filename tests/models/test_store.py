@@ -268,7 +268,8 @@ def test_steps_are_levels_of_gibbs_and_steps_of_langevin() -> None:
 def test_steps_out_of_place_are_refused() -> None:
     assert refusal(lambda: load_model("toy", steps=7)) == (
         "posterior 'amortised' has no steps to set; "
-        "those of diffusion, gibbs, langevin, latent, particles, stochastic_gibbs can be"
+        "those of diffusion, gibbs, langevin, latent, particles, spectral_langevin, spectral_latent, stochastic_gibbs "
+        "can be"
     )
     assert "must be at least 1, got 0" in refusal(lambda: load_model("toy", "langevin", steps=0))
     assert "0 levels" in refusal(lambda: load_model("toy", "gibbs", steps=0))

@@ -14,7 +14,7 @@ from tfsep.bijectors import RealFourier
 from tfsep.priors.flows.periodic_template import NUM_FEATURES, PeriodicTemplate
 
 LENGTH = 256
-# None near a bin, where one half of the bins would hear nothing of the first partial.
+# None near a bin, where one half of the bins would hold nothing of the first partial.
 PITCHES = np.array([5.3, 7.4, 11.6, 19.4])
 HALVES = [(2, 0), (2, 1), (4, 0), (4, 2)]
 SIGMA = 0.01
