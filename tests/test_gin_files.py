@@ -64,7 +64,7 @@ SLOW = (
     "ablations/songs_supervised.gin",
     "ablations/stems_background.gin",
     "ablations/toy_both.gin",
-    "ablations/toy_elbo_two.gin",
+    "ablations/toy_elbo_four.gin",
     "ablations/toy_flow_both.gin",
     "ablations/toy_flow_pairs.gin",
     "ablations/toy_free_masks.gin",

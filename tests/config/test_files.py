@@ -33,7 +33,7 @@ LATER = {
     "spectral_free.gin",
     "spectral_pitches.gin",
     "spectral_wave.gin",
-    "toy_elbo_two.gin",
+    "toy_elbo_four.gin",
     "toy_flow.gin",
     "toy_flow_both.gin",
     "toy_flow_pairs.gin",
