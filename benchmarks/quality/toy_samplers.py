@@ -31,6 +31,7 @@ SAMPLERS: dict[str, Record] = {
     "diffusion": {"kind": "diffusion", "num_levels": 30},
     "stochastic_gibbs": {"kind": "stochastic_gibbs"},
     "latent": {"kind": "latent", "num_steps": 20},
+    "particles": {"kind": "particles"},
     "composition": {"kind": "composition", "stages": ["amortised", {**_WARM, "num_restarts": 2}]},
 }
 _LOUDEST = 1.0
@@ -54,11 +55,11 @@ def loaded(name: str, toy_model: str) -> list[Prior]:
 
 
 def suits(sampler: str, priors: Sequence[Prior]) -> bool:
-    """Return whether a sampler can run on priors: latents need flows, a true Gibbs sampler exact draws."""
+    """Return whether a sampler can run on priors: latents need flows, Gibbs sampling draws, particles densities."""
     if any(prior.domain != "wave" for prior in priors):
         return False
-    needed = {"latent": "has_latents", "stochastic_gibbs": "has_posterior_sample"}.get(sampler)
-    return needed is None or all(getattr(prior, needed, False) for prior in priors)
+    rules = {"latent": "has_latents", "stochastic_gibbs": "has_posterior_sample", "particles": "has_log_prob"}
+    return sampler not in rules or all(getattr(prior, rules[sampler], False) for prior in priors)
 
 
 def fitted(entry: Setting, priors: Sequence[Prior]) -> Record:
@@ -66,8 +67,12 @@ def fitted(entry: Setting, priors: Sequence[Prior]) -> Record:
     low = max(prior.smallest_sigma for prior in priors)
     high = min(prior.largest_sigma for prior in priors)
     found = dict(entry)
-    if found["kind"] in ("gibbs", "langevin", "diffusion"):
+    if found["kind"] in ("gibbs", "langevin", "diffusion", "particles"):
         found["largest_amplitude"] = _LOUDEST
+    if found["kind"] == "particles":
+        levels = {"largest_sigma": 4.0, "smallest_sigma": 0.05, "test_sigma": 0.2}
+        levels |= {"polish_from": 0.2, "polish_sigma": 0.02}
+        found |= {name: min(max(found.get(name, level), low), high) for name, level in levels.items()}
     if found["kind"] == "gibbs":
         found.setdefault("largest_sigma", 8.0)
     if found["kind"] in ("diffusion", "stochastic_gibbs"):

@@ -26,9 +26,12 @@ def ideal() -> Any:
     return priors.build("ideal_toy", source="sine", **IDEAL)
 
 
-def test_latents_need_flows_and_gibbs_sampling_exact_draws(flow: Any, ideal: Any) -> None:
-    assert [toy_samplers.suits(name, [flow]) for name in ("latent", "stochastic_gibbs", "gibbs")] == [True, False, True]
-    assert [toy_samplers.suits(name, [ideal]) for name in ("latent", "stochastic_gibbs")] == [False, True]
+def test_latents_need_flows_gibbs_sampling_exact_draws_and_particles_densities(flow: Any, ideal: Any) -> None:
+    names = ("latent", "stochastic_gibbs", "gibbs", "particles")
+    assert [toy_samplers.suits(name, [flow]) for name in names] == [True, False, True, True]
+    assert [toy_samplers.suits(name, [ideal]) for name in names] == [False, True, True, True]
+    score = priors.build("score", length=64, width=4, num_blocks=1, local_width=0, sigma_range=(0.01, 8.0))
+    assert [toy_samplers.suits(name, [score]) for name in names] == [False, False, True, False]
     plane = priors.build("glow", "log_stft", event_shape=(4, 8, 1), squeeze=2, num_levels=1, num_steps=1, width=8)
     assert not toy_samplers.suits("gibbs", [plane])
 
