@@ -87,8 +87,9 @@ SECTIONS = (
         "toy",
         (
             "The bundled model alone is `bin/evaluate --model toy --data toy`.",
-            "*sampler* rows start a sampler from noise with the named priors; their *composition* starts from "
-            "the masks of `toy`. *ideal* is the density of the toy generator itself.",
+            "*sampler* rows start a sampler from noise with the named priors; their *composition*, Gibbs updates, "
+            "and *langevin_from_masks* start from the masks of `toy`. *langevin_soft* is Langevin dynamics with the "
+            "published soft constraint. *ideal* is the density of the toy generator itself.",
             "*score* is a denoiser (the bundled `toy-score`), *score (retrieval)* one that compares with kept "
             "spectra (`gin/ablations/retrieval_wave.gin`).",
             "*spectral_realnvp* is the flow of the bundled `toy-flow`, whose score is that of conditionals.",
@@ -159,13 +160,21 @@ SECTIONS = (
         "sources",
     ),
     Section(
-        "Samplers with the ideal prior",
-        "Each sampler with the density of the toy generator itself, 512 samples a mixture. The last columns "
-        "are diagnostics of the chains at the last noise level (`tfsep.posteriors.diagnostics`). From noise "
-        "each chain stays in a mode of its own, R-hat is far above 1, and none of the chains is right. "
-        "Around the truth they agree.",
-        "python -m benchmarks.quality.samplers",
+        "Samplers",
+        "Each sampler with the *ideal* prior, the density of the toy generator itself, 512 samples a mixture, "
+        "and Langevin dynamics and Gibbs updates with learned priors, 2,048 samples a mixture. The last columns "
+        "are diagnostics of the chains at the last noise level (`tfsep.posteriors.diagnostics`).",
+        "python -m benchmarks.quality.samplers\n"
+        "python -m benchmarks.quality.samplers --model=toy-score --num_mixtures=48\n"
+        "python -m benchmarks.quality.samplers --model=toy --num_mixtures=12",
         "samplers",
+        notes=(
+            "*Langevin* is the posterior `langevin` with its defaults: the exact constraint, long steps with "
+            "consistent noise, four restarts from noise. *Soft as published* is BASIS, 1,000 steps.",
+            "From noise each chain of four sources stays in a mode of its own, R-hat is far above 1, and none of "
+            "the chains is right. Around the truth they agree. Two sources are found from noise.",
+            "Rows of two sources are the mean of all six pairs.",
+        ),
     ),
     Section(
         "Priors of the toy",

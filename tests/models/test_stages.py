@@ -81,6 +81,37 @@ def test_what_a_composition_needs_follows_from_the_stages_it_keeps() -> None:
     assert stages.is_learned(MASKS, known) and stages.needs_priors(GIBBS, known)
 
 
+def test_a_sampler_with_a_start_is_a_composition(tmp_path: Path) -> None:
+    """It has a name of its own, ``--posterior langevin``, and is a composition in everything else."""
+    warm = {"kind": "langevin", "start": "gibbs", "num_levels": 3}
+    folder = write(tmp_path / "pair", ("sine", "square"), {**warm, "priors": {}}, GIBBS)
+    model = load_model(folder, "langevin", steps=5, silence=0.1)
+    assert model.posterior.describe() == "gibbs > langevin" and model.posterior.stages[1].num_steps == 5
+    assert load_model(folder).posterior.describe() == "gibbs > langevin"
+    mixture = np.random.default_rng(0).normal(size=(2, SEGMENT)).astype(np.float32)
+    found = model.posterior.sample(mixture, 2, (0, 0)).numpy()
+    np.testing.assert_allclose(found.mean(2), np.stack([mixture] * 2), atol=1e-5)
+    assert "posterior 'gibbs > langevin'" in repr(Separator(model))
+
+
+def test_what_a_start_needs_counts(tmp_path: Path) -> None:
+    warm = {"kind": "langevin", "start": "amortised"}
+    known = {"amortised": MASKS, "gibbs": GIBBS, "langevin": warm}
+    assert stages.is_learned(warm, known) and stages.needs_priors(warm, known)
+    assert stages.expanded(warm) == {"kind": "composition", "stages": ["amortised", {"kind": "langevin"}]}
+    assert stages.expanded({**GIBBS, "start": None}) == GIBBS
+    # Behind another stage it starts there instead; as the first it would begin at noise, which is not what it says.
+    assert stages.used_stages({"stages": ["gibbs", "langevin"]}, known) == [GIBBS, {"kind": "langevin"}]
+    with pytest.raises(InputError, match="first stage starts at none, and 'langevin' starts at 'amortised': name that"):
+        stages.used_stages({"stages": ["langevin", "gibbs"]}, known)
+    with pytest.raises(InputError, match=r"one of the model's posteriors \(amortised, gibbs, langevin\), got 'masks'"):
+        stages.is_learned({**warm, "start": "masks"}, known)
+    folder = write(tmp_path / "pair", ("sine", "square"), MASKS, warm, GIBBS)
+    other = write(tmp_path / "other", ("triangle",))
+    with pytest.raises(InputError, match="no posterior that needs only priors of kind 'langevin'; it has gibbs"):
+        load_model(folder, "langevin", {"triangle": str(other)})
+
+
 @pytest.mark.parametrize(
     ("given", "rule"),
     [

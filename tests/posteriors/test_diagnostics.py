@@ -20,6 +20,7 @@ ADJUSTED = {
     "num_steps": 20,
     "final_denoise": False,
     "metropolis": True,
+    "exact": False,
     "preconditioned": True,
 }
 

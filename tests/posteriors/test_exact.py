@@ -25,15 +25,21 @@ LADDER = {"largest_sigma": 1.0, "smallest_sigma": SIGMA, "num_levels": 2}
 LANGEVIN = {**LADDER, "num_steps": 150, "delta": 0.04 * SIGMA**2, "likelihood_ratio": 0.8, "final_denoise": False}
 DIFFUSION = {**LADDER, "num_levels": 8, "num_corrections": 25, "correction_step": 0.05}
 SAMPLERS: dict[str, dict[str, Any]] = {
-    "soft": {"kind": "langevin", **LANGEVIN, "delta": 0.02 * SIGMA**2, "num_steps": 450},
-    "preconditioned": {"kind": "langevin", **LANGEVIN, "preconditioned": True},
-    "exact": {"kind": "langevin", **LANGEVIN, "exact": True},
-    "adjusted": {"kind": "langevin", **LANGEVIN, "metropolis": True, "delta": 0.12 * SIGMA**2, "num_steps": 60},
+    "soft": {"kind": "langevin", **LANGEVIN, "exact": False, "delta": 0.02 * SIGMA**2, "num_steps": 450},
+    "published": {
+        **{"kind": "langevin", **LANGEVIN, "exact": False, "consistent": False},
+        **{"delta": 0.02 * SIGMA**2, "num_steps": 450},
+    },
+    "preconditioned": {"kind": "langevin", **LANGEVIN, "exact": False, "preconditioned": True},
+    "exact": {"kind": "langevin", **LANGEVIN},
+    "adjusted": {
+        **{"kind": "langevin", **LANGEVIN, "exact": False, "metropolis": True},
+        **{"delta": 0.12 * SIGMA**2, "num_steps": 60},
+    },
     "adjusted_exact": {
         "kind": "langevin",
         **LANGEVIN,
         "metropolis": True,
-        "exact": True,
         "delta": 0.3 * SIGMA**2,
         "num_steps": 40,
     },
@@ -41,6 +47,7 @@ SAMPLERS: dict[str, dict[str, Any]] = {
         "kind": "langevin",
         **LANGEVIN,
         "metropolis": True,
+        "exact": False,
         "preconditioned": True,
         "delta": 0.3 * SIGMA**2,
         "num_steps": 40,

@@ -10,6 +10,7 @@ import pytest
 from tfsep import posteriors
 from tfsep.errors import InputError
 from tfsep.posteriors.annealed import AnnealingSettings
+from tfsep.posteriors.composition import Composition
 from tfsep.posteriors.diffusion import Diffusion
 from tfsep.posteriors.gibbs import Gibbs
 from tfsep.posteriors.kinds import LEARNED
@@ -20,7 +21,7 @@ from tfsep.posteriors.stochastic_gibbs import StochasticGibbs
 SCHEDULES = {
     "diffusion": (8.0, 0.02, 50, None),
     "gibbs": (8.0, 0.1, 20, None),
-    "langevin": (1.0, 0.01, 10, None),
+    "langevin": (2.0, 0.02, 24, None),
     "particles": (4.0, 0.05, 16, None),
     "stochastic_gibbs": (8.0, 0.1, 20, None),
 }
@@ -33,6 +34,7 @@ def test_parameters_are_keywords_without_what_the_model_gives(kind: str) -> None
     assert not {"self", "priors", "gains", "num_sources", "segment", "annealing"} & set(found)
     assert all(parameter.annotation is not inspect.Parameter.empty for parameter in found.values())
     assert ("silence_probability" in found) == (kind not in LEARNED)
+    assert ("start" in found) == (kind not in (*LEARNED, "composition"))
 
 
 @pytest.mark.parametrize("kind", sorted(KINDS))
@@ -59,9 +61,23 @@ def test_parameters_of_a_kind_are_all_that_it_uses() -> None:
         "num_chains",
         "num_sweeps",
         "silence_probability",
+        "start",
     ]
     assert parameters("composition")["stages"].default is inspect.Parameter.empty
-    assert parameters("langevin")["delta"].default == 3e-5
+    assert parameters("langevin")["num_steps"].default == 2
+
+
+def test_a_start_and_a_sampler_are_posteriors_in_sequence(gaussian_priors: type) -> None:
+    pair = gaussian_priors(2, 5)
+    first = posteriors.build("gibbs", pair, num_levels=2)
+    built = posteriors.build("langevin", pair, start=first, num_levels=3)
+    assert isinstance(built, Composition) and built.describe() == "gibbs > langevin"
+    assert built.stages[0] is first and isinstance(built.stages[1], Langevin)
+    with pytest.raises(InputError, match="start 'gibbs' is a name in a model folder; give the posterior itself"):
+        posteriors.build("langevin", pair, start="gibbs")
+    for kind, settings in (("composition", {"stages": [first]}), ("amortised", {"num_sources": 2, "segment": 8})):
+        with pytest.raises(InputError, match=f"posterior '{kind}' has no start; a sampler has"):
+            posteriors.build(kind, pair, start=first, **settings)
 
 
 def test_a_misspelt_parameter_is_refused_with_the_nearest_one() -> None:

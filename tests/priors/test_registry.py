@@ -111,6 +111,15 @@ def test_gin_may_give_lists() -> None:
         ({"kind": "spectral_realnvp", "length": 64, "sigma_range": None}, "noise is the floor of every variance"),
         ({"kind": "spectral_realnvp", "length": 64, "score_of": "both"}, "score_of must be one of gradient, cond"),
         ({"kind": "spectral_realnvp", "domain": "log_stft", "length": 4096}, "a density over waves"),
+        ({"kind": "spectral_realnvp", "length": 64, "num_pitches": -1}, "num_pitches must be at least 0, got -1"),
+        (
+            {"kind": "spectral_realnvp", "length": 64, "num_pitches": 2, "pitch_range": (900.0, 300.0)},
+            r"pitch_range must ascend within 0..8000 Hz, got \(900.0, 300.0\)",
+        ),
+        (
+            {"kind": "spectral_realnvp", "length": 64, "num_pitches": 2, "pitch_range": (27.5, 300.0)},
+            "pitches of a periodic template must lie within 1..32 periods of its 64 samples, got 0.11 to 1.2",
+        ),
         ({"kind": "template", "length": 32, "num_templates": 0}, "num_templates must be at least 1"),
         ({"kind": "template", "length": 32, "unexplained": 1.5}, "within 0..1, got 192 and 1.5"),
         ({"kind": "template", "domain": "log_stft", "length": 4096}, "a density over waves"),

@@ -28,6 +28,7 @@ GLOW = dict(
 )
 MASKS = dict(kind="amortised", network_settings={"width": 8, "num_blocks": 1})
 GIBBS = dict(kind="gibbs", num_levels=2, num_restarts=1)
+LANGEVIN = dict(kind="langevin", num_levels=2, num_steps=1)
 FIT = FitSettings(
     num_steps=4, batch_size=4, warmup_steps=0, checkpoint_every=2, log_every=2, preview_every=4, deterministic=False
 )
@@ -191,7 +192,7 @@ def test_what_is_shown_of_a_posterior_while_it_trains(data: ToyData) -> None:
 def test_a_denoiser_trained_among_other_sounds_says_so(tmp_path: Path) -> None:
     score = dict(kind="score", domain="wave", width=4, num_blocks=1, local_width=0, sigma_range=(0.01, 8.0))
     given = {"prior": score, "background": ToyData(RATE), "prior_fit": replace(FIT, num_steps=1)}
-    rule = refusal(tmp_path, posteriors=[dict(kind="langevin", num_levels=2, num_steps=1)], **given)
+    rule = refusal(tmp_path, posteriors=[LANGEVIN], **given)
     assert "posterior 'langevin' follows scores" in rule and "background" in rule
     train(tmp_path / "run", posteriors=[GIBBS], **given)
     model = tmp_path / "run" / "model"
@@ -237,6 +238,8 @@ def test_validation_data_of_another_kind_are_refused(tmp_path: Path) -> None:
         ),
         ({"posteriors": ({**MASKS, "network": "frames"},)}, "the network must be one of frame, temporal, got 'frames'"),
         ({"posteriors": (MASKS, {"kind": "oracle"})}, "the posterior must be one of .*, got 'oracle'"),
+        ({"posteriors": (GIBBS, {**LANGEVIN, "start": "amortised"})}, r"model's posteriors \(gibbs\), got 'amortised'"),
+        ({"posteriors": (MASKS, {**LANGEVIN, "start": "amortised", "num_stepz": 1})}, "num_stepz"),
         ({"prior": None}, "posterior 'gibbs' needs a prior for each source, and this model has none"),
     ],
 )
@@ -250,6 +253,17 @@ def test_a_spectral_prior_says_how_long_its_excerpts_are(tmp_path: Path) -> None
     shape = {"domain": "log_stft", "event_shape": (16, 32, 1), "squeeze": 2}
     message = refusal(tmp_path, prior={**GLOW, **shape}, posteriors=())
     assert message == "a prior over 'log_stft' needs prior.length, the samples of an excerpt, to be trained"
+
+
+def test_a_sampler_that_starts_at_another_posterior_is_written_as_such(run: Path, tmp_path: Path) -> None:
+    shutil.copytree(run, tmp_path / "run")
+    open_choice = {**GIBBS, "start": "langevin", "choice": "validation"}
+    train(tmp_path / "run", posteriors=({**LANGEVIN, "start": "amortised"}, MASKS), num_validation=2)
+    model = load_model(tmp_path / "run" / "model")
+    assert model.posterior.describe() == "amortised > langevin"
+    train(tmp_path / "run", posteriors=(open_choice, LANGEVIN), num_validation=2)
+    model = load_model(tmp_path / "run" / "model")
+    assert model.posterior.describe() == "langevin > gibbs" and model.posterior.stages[1].choice != "validation"
 
 
 def test_gibbs_updates_choose_among_their_restarts_by_what_wins_on_validation_mixtures(

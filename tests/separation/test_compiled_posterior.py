@@ -17,7 +17,7 @@ from tfsep.separation.separator import Separator
 def around(jit_compile: bool | None) -> Separator:
     """A separator of two Gaussian sources that takes two segments of 16 samples at once."""
     each = [priors.build("gaussian", length=16, variances=variance) for variance in (0.3, 1.0)]
-    few = {"num_levels": 2, "num_steps": 2, "smallest_sigma": 0.1, "delta": 1e-3}
+    few = {"num_levels": 2, "num_steps": 2, "smallest_sigma": 0.1, "delta": 1e-3, "num_restarts": 1}
     sampler: Any = posteriors.build("langevin", each, jit_compile=jit_compile, **few)
     names: dict[str, Any] = {"name": "two", "sources": ("low", "high"), "sample_rate": 8000, "settings": {}}
     model = SimpleNamespace(**names, posterior=sampler, segment=sampler.segment, gains=sampler.gains)

@@ -129,7 +129,7 @@ def settings(
     part = f"from {args.start:g} s" + (f", {args.duration:g} s" if args.duration else " to the end")
     return {
         "Model": f"{separator.name}: {', '.join(separator.sources)}; {separator.sample_rate} Hz",
-        "Posterior": separator.model.posterior.kind,
+        "Posterior": separator.model.posterior.describe(),
         "Samples": str(args.num_samples),
         "Seed": str(args.seed),
         "Segments": f"{segment}, overlap {overlap}",

@@ -57,8 +57,8 @@ class SeparationJob:
         posterior = self.separator.model.posterior
         if args.num_samples > 1 and not posterior.has_spread and not args.quiet:
             print(
-                f"note: draws of {posterior.kind!r} are estimates from several random starts, and their spread is no "
-                "measure of uncertainty",
+                f"note: draws of {posterior.describe()!r} are estimates from several random starts, and their spread "
+                "is no measure of uncertainty",
                 file=sys.stderr,
             )
         piped = args.output == "-"
@@ -110,7 +110,8 @@ class SeparationJob:
         references = self.pages.prepare(track, info, page) if self.pages else {}
         if args.verbose:
             kind = f"{info.format} {info.subtype}, {info.sample_rate} Hz, {info.channels} channels"
-            print(f"{track.label}: {kind} -> {self.separator.sample_rate} Hz, {self.separator.name}", file=sys.stderr)
+            how = f"{self.separator.name}, {self.separator.model.posterior.describe()}"
+            print(f"{track.label}: {kind} -> {self.separator.sample_rate} Hz, {how}", file=sys.stderr)
         with (
             stems,
             _progress(track.name, frames, info.sample_rate, args.quiet) as bar,

@@ -80,6 +80,7 @@ def select(
         from tfsep.models.segment_length import resized_segment
 
         samples = resized_segment(entry, segment, description["sample_rate"])
+    entry = dict(stages.expanded(entry))
     found: dict[str, tuple[str | Path, str]] = {}
     if stages.needs_priors(entry, known):
         own: Mapping[str, str] = entry.get("priors", {})

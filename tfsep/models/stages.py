@@ -2,7 +2,9 @@
 
 A composition's ``stages`` are a list; each is the kind of another posterior of the same model (its
 settings and, where it is learned, its weights are used), or the arguments of a posterior that needs
-only priors, with settings of its own.
+only priors, with settings of its own. A sampler with a ``start``, the kind of another posterior of
+the model, is the composition of the two (:func:`expanded`); as a stage it starts at the stage before
+it instead.
 """
 
 from __future__ import annotations
@@ -23,12 +25,25 @@ __all__ = [
     "built_stages",
     "by_kind",
     "chosen",
+    "expanded",
     "is_learned",
     "needs_priors",
     "used_stages",
     "with_silence",
 ]
 FULL = "full"
+
+
+def expanded(entry: Entry) -> Entry:
+    """Return the composition that a sampler with a ``start`` is; any other entry as it is.
+
+    What a composition needs besides its stages, the names of its priors, stays beside them.
+    """
+    if entry.get("start") is None:
+        return {name: value for name, value in entry.items() if name != "start"}
+    outer = {name: entry[name] for name in ("priors",) if name in entry}
+    sampler = {name: value for name, value in entry.items() if name not in ("start", *outer)}
+    return {"kind": COMPOSITION, "stages": [entry["start"], sampler], **outer}
 
 
 def used_stages(entry: Entry, known: Mapping[str, Entry]) -> list[Entry]:
@@ -39,19 +54,22 @@ def used_stages(entry: Entry, known: Mapping[str, Entry]) -> list[Entry]:
         known: the model's posteriors by kind.
 
     Raises:
-        InputError: for a stage that is no posterior of the model, a composition, or learned without
-            being the model's.
+        InputError: for a stage that is no posterior of the model, a composition, learned without being
+            the model's, or first and with a start of its own.
     """
     stages = entry.get("stages")
     if isinstance(stages, str) or not isinstance(stages, Sequence):
         raise InputError(f"stages of a composition must be a list of posteriors, got {stages!r}")
     found: list[Entry] = []
-    for stage in stages[: kept(len(stages), entry.get("keep"))]:
+    for index, stage in enumerate(stages[: kept(len(stages), entry.get("keep"))]):
         if isinstance(stage, str):
             if stage not in known or stage == COMPOSITION:
                 names = ", ".join(kind for kind in known if kind != COMPOSITION) or "none"
                 raise InputError(f"a stage must be one of the model's posteriors ({names}), got {stage!r}")
-            found.append(known[stage])
+            own = known[stage].get("start")
+            if own is not None and index == 0:
+                raise InputError(f"a first stage starts at none, and {stage!r} starts at {own!r}: name that first")
+            found.append(expanded({**known[stage], "start": None}))
         elif not isinstance(stage, Mapping) or stage.get("kind") in (None, COMPOSITION, *LEARNED):
             raise InputError(f"a stage with its own settings must be a posterior that needs only priors, got {stage}")
         else:
@@ -60,7 +78,8 @@ def used_stages(entry: Entry, known: Mapping[str, Entry]) -> list[Entry]:
 
 
 def is_learned(entry: Entry, known: Mapping[str, Entry]) -> bool:
-    """Tell whether a posterior uses trained weights of its own, by itself or in one of its stages."""
+    """Tell whether a posterior uses trained weights of its own, by itself, in one of its stages or in its start."""
+    entry = expanded(entry)
     if entry["kind"] != COMPOSITION:
         return entry["kind"] in LEARNED
     return any(stage["kind"] in LEARNED for stage in used_stages(entry, known))
@@ -68,6 +87,7 @@ def is_learned(entry: Entry, known: Mapping[str, Entry]) -> bool:
 
 def needs_priors(entry: Entry, known: Mapping[str, Entry]) -> bool:
     """Tell whether a posterior uses priors, by itself, in one of its stages or in its choice."""
+    entry = expanded(entry)
     if entry["kind"] != COMPOSITION:
         return entry["kind"] not in LEARNED
     chosen = entry.get("choice", "last") != "last"
@@ -93,6 +113,7 @@ def with_silence(entry: Entry, known: Mapping[str, Entry], probability: float) -
     """
     if not 0.0 <= probability < 1.0:
         raise InputError(f"silence must be a probability from 0 to below 1, got {probability:g}")
+    entry = expanded(entry)
     if entry["kind"] == COMPOSITION:
         found = [
             stage["kind"] if stage["kind"] in LEARNED else {**stage, "silence_probability": probability}

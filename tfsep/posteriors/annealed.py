@@ -183,8 +183,9 @@ class Annealed(Posterior):
         """Return how often a chain evaluates each prior in so many levels."""
         return num_levels
 
-    def chains_of(self, num_samples: int) -> int:
-        """Return the number of chains of a mixture for so many samples."""
+    def chains_of(self, num_samples: int, started: bool = False) -> int:
+        """Return the number of chains of a mixture for so many samples, from noise or ``started`` at an estimate."""
+        del started
         return num_samples * self.annealing.num_chains
 
     def memory(self, num_samples: int) -> int:
@@ -198,7 +199,7 @@ class Annealed(Posterior):
     def compiles(self, num_samples: int, batch: int, started: bool = False) -> bool:
         """Tell whether :meth:`sample` is compiled by XLA outside graphs; see :class:`Posterior`."""
         evaluations = self.evaluations(len(self.warm_sigmas if started else self.sigmas))
-        return self.programs.compiles(evaluations, self.chains_of(num_samples) * batch)
+        return self.programs.compiles(evaluations, self.chains_of(num_samples, started) * batch)
 
     def cold(self, mixture: Waves, noise: Sources) -> Sources:
         """Return where chains begin without a start, from standard normal noise: (chain, source, segment)."""
@@ -223,7 +224,7 @@ class Annealed(Posterior):
 
     def sample(self, mixture: TensorLike, num_samples: int, seed: Seed, start: TensorLike | None = None) -> tf.Tensor:
         """Run ``num_samples`` x ``num_chains`` chains; see :class:`Posterior`."""
-        ends = self.chains(mixture, self.chains_of(num_samples), seed, start)
+        ends = self.chains(mixture, num_samples * self.annealing.num_chains, seed, start)
         shape = [num_samples, self.annealing.num_chains, -1, self.num_sources, self.segment]
         return mixing.project(mixture, tf.reduce_mean(tf.reshape(ends, shape), axis=1), self.gains)
 

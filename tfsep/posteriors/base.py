@@ -42,6 +42,10 @@ class Posterior(abc.ABC):
     segment: int
     gains: tuple[float, ...]
 
+    def describe(self) -> str:
+        """Return its kind, of posteriors in sequence all kinds in their order."""
+        return self.kind
+
     @property
     def has_spread(self) -> bool:
         """Return whether draws differ as much as the posterior is uncertain; a sampler's do."""

@@ -87,6 +87,10 @@ class Composition(Posterior):
                     f"choice 'density' needs priors with a density, got {without_density[0]!r}; use 'residual'"
                 )
 
+    def describe(self) -> str:
+        """Return the kinds of its stages in their order, such as "amortised > gibbs"."""
+        return " > ".join(stage.describe() for stage in self.stages)
+
     @property
     def has_spread(self) -> bool:
         """Return that of its last stage, where no stage is chosen for each mixture."""

@@ -116,8 +116,9 @@ class Gibbs(Annealed):
         """
         return noise if self.beginning == "noise" else tf.zeros_like(noise)
 
-    def chains_of(self, num_samples: int) -> int:
+    def chains_of(self, num_samples: int, started: bool = False) -> int:
         """Return the number of restarts of all samples, each of them a chain."""
+        del started
         return num_samples * self.num_restarts
 
     def sample(self, mixture: TensorLike, num_samples: int, seed: Seed, start: TensorLike | None = None) -> tf.Tensor:

@@ -3,21 +3,41 @@ r"""Annealed stochastic gradient Langevin dynamics with noise-conditional priors
 For noise levels :math:`\sigma_1 > \dots > \sigma_L` and T steps at each,
 
 .. math:: s \leftarrow s + \eta_i P\,[\nabla \log p_{\sigma_i}(s) + \nabla_s \log p_{\gamma_i}(m|s)]
-          + \sqrt{2 \eta_i P}\,\epsilon, \qquad \eta_i = \delta\,\sigma_i^2 / \sigma_L^2, \quad \gamma_i = r\,\sigma_i.
+          + \sqrt{\nu\,\eta_i P}\,\epsilon, \qquad \eta_i = \rho\,\sigma_i^2, \quad
+          \rho = \delta / \sigma_L^2, \quad \gamma_i = r\,\sigma_i.
 
-P acts on the source axis. It is the identity as published; preconditioned it is :math:`(I + a a^T /
-r^2)^{-1}`, which shortens steps only along the gains a, where the likelihood is stiff; its limit r
--> 0 projects on the directions that leave the mixture alone, which is the exact constraint: the
-likelihood disappears and the state is projected too. Near a mode the curvature is at most :math:`(I
-+ a a^T / r^2) / \sigma_i^2`, so a step is stable only while :math:`\eta_i (1/\sigma_i^2 +
-\|a\|^2/\gamma_i^2) < 2`, without the second term where P cancels it. It is the same number at every
-level, and settings that break it are refused. The Metropolis-adjusted step accepts or rejects each
-proposal by the ratio of densities and proposal densities, so its length no longer biases the draws.
-A last Tweedie step removes the noise of the final level.
+**The noise of a step.** As published :math:`\nu = 2`, which is right for short steps: where a prior
+knows its source, the score is :math:`(x - s)/\sigma_i^2`, and sources settle at a noise of variance
+:math:`\sigma_i^2 / (1 - \rho/2)`, above the level that the priors are asked about. With
+:math:`\nu = 2 - \rho` (``consistent``) they settle at :math:`\sigma_i^2` exactly, however long the
+steps, and :math:`\rho = 1` denoises each source and noises it anew. Where a prior is much wider than
+the noise its draws then have :math:`1 - \rho/2` of the variance. Both err less as
+:math:`\rho \to 0`, and both draw the posterior in that limit.
+
+**The mixture.** P acts on the source axis. It is the identity as published; preconditioned it is
+:math:`(I + a a^T / r^2)^{-1}`, which shortens steps only along the gains a, where the likelihood is
+stiff; its limit r -> 0 projects on the directions that leave the mixture alone, which is the exact
+constraint: the likelihood disappears and the state is projected too.
+
+**Stability.** Near a mode the curvature is at most :math:`(I + a a^T / r^2) / \sigma_i^2`, so a step is
+stable only while :math:`\eta_i (1/\sigma_i^2 + \|a\|^2/\gamma_i^2) < 2`, without the second term where
+P cancels it. It is the same number at every level, and settings that break it are refused.
+
+The Metropolis-adjusted step accepts or rejects each proposal by the ratio of densities and proposal
+densities, so its length no longer biases the draws; its proposals have the published noise. A last
+Tweedie step removes the noise of the final level.
+
+**Modes.** A step gives every source 1/N of what the others leave unexplained, so chains seldom leave
+a mode. With two sources one of a few chains from noise mostly finds the right one; it is told by the
+residual of its denoised sources (``num_restarts``). With more sources start from an estimate:
+``start`` in a model folder, or the stage before it in a composition.
+
+The published sampler (BASIS) is ``exact=False, consistent=False, largest_sigma=1,
+smallest_sigma=0.01, num_levels=10, num_steps=100, delta=3e-5, num_restarts=1``.
 
 Sources: Welling and Teh 2011; Song and Ermon 2019, algorithm 1; Jayaram and Thickstun 2020 (BASIS),
-algorithm 1; Roberts and Tweedie 1996 (adjusted steps); Girolami and Calderhead 2011
-(preconditioning).
+algorithm 1; Jolicoeur-Martineau et al. 2021, section 3 (consistent noise); Roberts and Tweedie 1996
+(adjusted steps); Girolami and Calderhead 2011 (preconditioning).
 """
 
 from __future__ import annotations
@@ -28,10 +48,10 @@ from collections.abc import Callable, Sequence
 import tensorflow as tf
 
 from tfsep import mixing
-from tfsep.axes import Nats, Sigma, Sources, Waves
+from tfsep.axes import Nats, Seed, Sigma, Sources, TensorLike, Waves
 from tfsep.errors import InputError
 from tfsep.posteriors.annealed import Annealed, AnnealingSettings, log_prob_of_all
-from tfsep.posteriors.base import needs_log_prob, needs_score
+from tfsep.posteriors.base import needs_log_prob, needs_score, residual_energy
 from tfsep.posteriors.noise_schedule import geometric
 from tfsep.priors.base import Prior
 from tfsep.runtime.stateless_random import fold, normal, shape_of, split, uniform
@@ -40,17 +60,27 @@ from tfsep.runtime.stateless_random import fold, normal, shape_of, split, unifor
 class Langevin(Annealed):
     """Annealed SGLD over waveforms, one compiled loop.
 
+    The defaults serve from noise, for two sources, and from an estimate of any number of sources, where
+    the chain begins at the middle of the schedule, sigma 0.2.
+
     Args:
         priors: one per source, over waves, with a score.
         gains: mixing gains; None is the mean.
         annealing: the schedule, which is geometric, and the chains; None is the kind's defaults.
-        num_steps: steps T at each level.
-        delta: step size at the last level, in units of variance.
-        likelihood_ratio: r = gamma / sigma of the soft constraint.
+        num_steps: steps T at each level, at least 1.
+        delta: step size at the last level, in units of variance; None is ``smallest_sigma`` squared, a
+            step as long as the noise.
+        likelihood_ratio: r = gamma / sigma of the soft constraint, above 0.
         exact: project on the mixture instead of the soft constraint.
         preconditioned: shorten the steps of the soft constraint along the gains.
-        metropolis: adjust steps; needs priors with a log-density.
+        metropolis: adjust steps; needs priors with a log-density, and steps far shorter than the
+            default.
         final_denoise: end with a Tweedie step; the exact projection that ends every run follows it.
+        consistent: noise of a step that keeps sources at the noise of their level; False is the
+            published noise, which needs short steps. Adjusted steps always have the published noise.
+        num_restarts: independent starts from noise of the single estimate, at least 1; the mean of
+            those ``num_chains`` is kept whose denoised sources leave the smallest residual. Draws
+            (more than one sample) and warm starts are not chosen.
 
     Raises:
         InputError: for priors that cannot serve, a setting out of its range, or steps that are not
@@ -59,24 +89,27 @@ class Langevin(Annealed):
 
     kind = "langevin"
     is_sampler = True
-    annealing_defaults = AnnealingSettings(largest_sigma=1.0, smallest_sigma=0.01, num_levels=10)
+    annealing_defaults = AnnealingSettings(largest_sigma=2.0, smallest_sigma=0.02, num_levels=24)
 
     def __init__(
         self,
         priors: Sequence[Prior] | None,
         gains: Sequence[float] | None = None,
         annealing: AnnealingSettings | None = None,
-        num_steps: int = 100,
-        delta: float = 3e-5,
+        num_steps: int = 2,
+        delta: float | None = None,
         likelihood_ratio: float = 1.0,
-        exact: bool = False,
+        exact: bool = True,
         preconditioned: bool = False,
         metropolis: bool = False,
         final_denoise: bool = True,
+        consistent: bool = True,
+        num_restarts: int = 4,
     ) -> None:
         """Check the settings, the stability of the step among them."""
-        if num_steps < 1:
-            raise InputError(f"num_steps must be at least 1, got {num_steps}")
+        if num_steps < 1 or num_restarts < 1:
+            name, value = ("num_steps", num_steps) if num_steps < 1 else ("num_restarts", num_restarts)
+            raise InputError(f"{name} must be at least 1, got {value}")
         if not likelihood_ratio > 0.0:
             raise InputError(f"likelihood_ratio must be above 0 (exact is its limit), got {likelihood_ratio:g}")
         annealing = self.settings_or_defaults(annealing)
@@ -84,7 +117,9 @@ class Langevin(Annealed):
         sigmas = geometric(annealing.largest_sigma, smallest_sigma, annealing.num_levels)
         super().__init__(priors, gains, annealing, sigmas, [annealing.largest_sigma, smallest_sigma])
         needs_score(self.kind, self.priors)
+        delta = smallest_sigma**2 if delta is None else delta
         self.num_steps, self.relative_step = num_steps, delta / smallest_sigma**2
+        self.consistent, self.num_restarts = consistent, num_restarts
         self.likelihood_ratio, self.exact, self.final_denoise = likelihood_ratio, exact, final_denoise
         self.preconditioned, self.metropolis = preconditioned, metropolis
         if metropolis:
@@ -112,6 +147,31 @@ class Langevin(Annealed):
         """Return eta_i (1/sigma_i^2 + |a|^2/gamma_i^2), less what P cancels; below 2 the dynamics are stable."""
         cancelled = self.exact or self.preconditioned
         return self.relative_step * (1.0 if cancelled else 1.0 + self._stiffness)
+
+    @property
+    def _noise_share(self) -> float:
+        """Return nu, the variance of a step's noise over its length."""
+        return 2.0 - self.relative_step if self.consistent and not self.metropolis else 2.0
+
+    def chains_of(self, num_samples: int, started: bool = False) -> int:
+        """Return the number of chains, of a single estimate from noise those of all restarts; see :class:`Annealed`."""
+        restarts = self.num_restarts if num_samples == 1 and not started else 1
+        return restarts * super().chains_of(num_samples, started)
+
+    def sample(self, mixture: TensorLike, num_samples: int, seed: Seed, start: TensorLike | None = None) -> tf.Tensor:
+        """Return draws, or the best restarts where one estimate from noise is asked for; see :class:`Posterior`."""
+        if num_samples > 1 or start is not None or self.num_restarts == 1:
+            return super().sample(mixture, num_samples, seed, start)
+        ends = self.chains(mixture, self.chains_of(1), seed)
+        means = ends
+        if not self.final_denoise:
+            flat = tf.reshape(ends, [-1, self.num_sources, self.segment])
+            means = tf.reshape(self.denoised(flat, tf.constant(self.sigmas[-1])), tf.shape(ends))
+        residual = residual_energy(tf.cast(mixture, tf.float32), means, self.gains)
+        residual = tf.where(tf.math.is_finite(residual), residual, tf.float32.max)
+        kept = tf.math.top_k(-tf.transpose(residual), self.annealing.num_chains)[1]
+        best = tf.gather(tf.transpose(ends, [1, 0, 2, 3]), kept, axis=1, batch_dims=1)
+        return mixing.project(mixture, tf.reduce_mean(best, axis=1), self.gains)[tf.newaxis]
 
     def evaluations(self, num_levels: int) -> int:
         """One a step, with the density for adjusted ones, and the last step's; see :class:`Annealed`."""
@@ -184,7 +244,7 @@ class Langevin(Annealed):
         eta = self.relative_step * sigma**2
         noise = normal(shape_of(sources), seed)
         jump = self._along_gains(noise, math.sqrt(self._shortening))
-        moved = sources + eta * self._along_gains(gradient, self._shortening) + tf.sqrt(2.0 * eta) * jump
+        moved = sources + eta * self._along_gains(gradient, self._shortening) + tf.sqrt(self._noise_share * eta) * jump
         return mixing.project(mixture, moved, self.gains) if self.exact else moved
 
     def _log_kernel(self, here: tf.Tensor, there: tf.Tensor, gradient: tf.Tensor, sigma: tf.Tensor) -> tf.Tensor:
@@ -192,7 +252,7 @@ class Langevin(Annealed):
         eta = self.relative_step * sigma**2
         rest = there - here - eta * self._along_gains(gradient, self._shortening)
         white = self._along_gains(rest, 0.0 if self.exact else 1.0 / math.sqrt(self._shortening))
-        return -tf.reduce_sum(white**2, [1, 2]) / (4.0 * eta)
+        return -tf.reduce_sum(white**2, [1, 2]) / (2.0 * self._noise_share * eta)
 
     def _along_gains(self, direction: tf.Tensor, factor: float) -> tf.Tensor:
         """Scale the part of a move of the sources that changes the mixture."""

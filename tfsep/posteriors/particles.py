@@ -137,8 +137,9 @@ class Particles(Annealed):
         """
         return noise
 
-    def chains_of(self, num_samples: int) -> int:
+    def chains_of(self, num_samples: int, started: bool = False) -> int:
         """Return the number of particles of all samples, each of them a chain."""
+        del started
         return num_samples * self.num_particles
 
     def evaluations(self, num_levels: int) -> int:

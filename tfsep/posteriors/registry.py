@@ -78,6 +78,8 @@ def parameters(kind: str) -> dict[str, inspect.Parameter]:
     found = _annealing_parameters(target) | found
     if kind not in LEARNED:
         found |= keyword_parameters(build, without=("kind", "priors"))
+    if kind == COMPOSITION:
+        del found["start"]
     return found
 
 
@@ -96,7 +98,11 @@ def describe_parameters(kind: str) -> dict[str, str]:
 
 
 def build(
-    kind: str, priors: Sequence[Prior] | None = None, silence_probability: float = 0.0, **settings: Any
+    kind: str,
+    priors: Sequence[Prior] | None = None,
+    silence_probability: float = 0.0,
+    start: Posterior | str | None = None,
+    **settings: Any,
 ) -> Posterior:
     """Build a posterior; a learned one (:data:`LEARNED`) still needs its weights.
 
@@ -105,12 +111,20 @@ def build(
         priors: one per source, for the kinds that sample with them.
         silence_probability: probability that a source is absent from a mixture, from 0 (never) to
             below 1 (:mod:`tfsep.posteriors.silence`).
+        start: the posterior near whose estimate a sampler starts, instead of at noise: both in sequence
+            are a composition. In a model folder and in gin files it is the kind of another of the
+            model's posteriors, such as "amortised".
         settings: the kind's own (:func:`parameters`), and ``gains``; of a learned kind
             ``num_sources`` and ``segment``.
 
     Raises:
-        InputError: for an unknown kind, a setting the kind does not have, or priors it cannot use.
+        InputError: for an unknown kind, a setting the kind does not have, priors it cannot use, or a
+            start that is only named.
     """
+    if start is not None and "start" not in parameters(kind):
+        raise InputError(f"posterior {kind!r} has no start; a sampler has, and the first stage of a composition is one")
+    if isinstance(start, str):
+        raise InputError(f"posterior {kind!r}: start {start!r} is a name in a model folder; give the posterior itself")
     refuse_unknown(f"posterior {kind!r}", settings, [*parameters(kind), *_OF_THE_MODEL])
     if silence_probability and kind in LEARNED:
         raise InputError(f"posterior {kind!r} models silence by its training data and has no silence_probability")
@@ -124,7 +138,8 @@ def build(
             given = {name: settings.pop(name) for name in annealed.annealing_fields if name in settings}
             if given:
                 settings["annealing"] = dataclasses.replace(annealed.annealing_defaults, **given)
-        return target(priors=priors, **settings)
+        built = target(priors=priors, **settings)
+        return built if start is None else composition([start, built])
     except (TypeError, ValueError) as error:
         raise InputError(f"posterior {kind!r}: {error}") from error
 

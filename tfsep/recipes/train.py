@@ -157,8 +157,13 @@ def train(
 
 
 def building_order(entries: Sequence[Entry]) -> list[int]:
-    """Return the indices of posteriors in the order in which they are built: compositions after their stages."""
-    return sorted(range(len(entries)), key=lambda index: (entries[index]["kind"] == stages.COMPOSITION, index))
+    """Return the indices of posteriors in the order in which they are built: behind their starts and stages."""
+
+    def rank(index: int) -> tuple[bool, bool, int]:
+        entry = entries[index]
+        return entry["kind"] == stages.COMPOSITION, entry.get("start") is not None, index
+
+    return sorted(range(len(entries)), key=rank)
 
 
 def build_composition(
@@ -245,9 +250,11 @@ def check_parts(
         entry, model = entries[index], None
         if entry["kind"] in LEARNED:
             model = posteriors.build(**{**entry, "num_sources": len(names), "segment": segment, "gains": gains})
-        elif entry["kind"] == stages.COMPOSITION:
-            build_composition(entry, ready, built or [], gains)
         else:
             later = {"choice": "residual"} if (entry["kind"], entry.get("choice")) == ("gibbs", VALIDATION) else {}
-            posteriors.build(**{**entry, **later, "priors": built, "gains": gains})
+            whole = stages.expanded({**entry, **later})
+            if whole["kind"] == stages.COMPOSITION:
+                build_composition(whole, ready, built or [], gains)
+            else:
+                posteriors.build(**{**whole, "priors": built, "gains": gains})
         ready.append((entry, model))

@@ -161,6 +161,8 @@ def choose_restarts(
 ) -> Entry:
     """Choose the criterion for restarts of Gibbs updates that wins on ``num`` validation mixtures, and print it.
 
+    They start from noise, whatever ``start`` they have: from an estimate restarts differ little.
+
     Args:
         entry: arguments of the updates.
         trained: priors, one per source.
@@ -174,7 +176,7 @@ def choose_restarts(
         The arguments with the choice.
     """
     criteria = CHOICES if all(prior.has_log_prob for prior in trained) else CHOICES[:1]
-    arguments = {**entry, "priors": trained, "gains": gains}
+    arguments = {**entry, "start": None, "priors": trained, "gains": gains}
     samplers = {choice: posteriors.build(**{**arguments, "choice": choice}) for choice in criteria}
     segment = samplers[criteria[0]].segment
     mixture, scaled = validation_mixtures(data, names, gains, segment, num, seed, _VALIDATION_STEP)

@@ -76,7 +76,8 @@ class Separator:
 
     def __repr__(self) -> str:
         """Return two lines: the model with its sources and rate, and how it is applied."""
-        kind = getattr(self.model.posterior, "kind", type(self.model.posterior).__name__)
+        posterior = self.model.posterior
+        kind = posterior.describe() if hasattr(posterior, "describe") else type(posterior).__name__
         return (
             f"<Separator {self.name!r}: {', '.join(self.sources)} at {self.sample_rate} Hz,\n"
             f" posterior {kind!r}, segments of {self.segment / self.sample_rate:.3g} s, "

@@ -48,9 +48,10 @@ def langevin(
 
 
 def one_level(known: Sequence[FlowPrior], sigma: float, steps: int, **posterior: Any) -> Langevin:
-    """Build SGLD of so many steps at one noise level."""
+    """Build SGLD of so many steps at one noise level, in the published form."""
     levels: Record = {"largest_sigma": sigma, "smallest_sigma": sigma, "num_levels": 1, "num_steps": steps}
-    built = posteriors.build("langevin", known, **levels, delta=1e-4 * sigma**2, final_denoise=False, **posterior)
+    published: Record = {"exact": False, "consistent": False, "num_restarts": 1, "final_denoise": False}
+    built = posteriors.build("langevin", known, **levels, delta=1e-4 * sigma**2, **{**published, **posterior})
     assert isinstance(built, Langevin)
     return built
 

@@ -120,6 +120,8 @@ class SpectralRealNVPSettings(FlowSettings):
             raise ValueError(f"a spectral RealNVP is a density over waves (time, 1), got {event_shape}")
         if self.num_levels < 1:
             raise ValueError(f"num_levels must be at least 1, got {self.num_levels}")
+        if self.num_pitches < 0:
+            raise ValueError(f"num_pitches must be at least 0, got {self.num_pitches}")
         groups, rest = divmod(event_shape[0], 2 ** (self.num_levels + 1))
         if rest or groups < 2:
             raise ValueError(
@@ -156,14 +158,11 @@ class SpectralRealNVPSettings(FlowSettings):
         """Build the learned period of events of some length, in samples.
 
         Raises:
-            ValueError: for pitches that are none, or that the template refuses.
+            ValueError: for a range that does not ascend, or pitches that the template refuses.
         """
         low, high = self.pitch_range
-        if self.num_pitches < 1 or not 0.0 < low < high < self.sample_rate / 2:
-            raise ValueError(
-                f"num_pitches must be at least 1 and pitch_range ascend within 0..{self.sample_rate / 2:g} Hz, "
-                f"got {self.num_pitches} and {self.pitch_range}"
-            )
+        if not 0.0 < low < high < self.sample_rate / 2:
+            raise ValueError(f"pitch_range must ascend within 0..{self.sample_rate / 2:g} Hz, got {self.pitch_range}")
         pitches = np.geomspace(low, high, self.num_pitches) * (length / self.sample_rate)
         return PeriodicTemplate(length, pitches, self.num_partials, dtype=self.dtype)
 
