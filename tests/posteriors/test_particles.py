@@ -158,6 +158,59 @@ def test_a_polish_follows_the_schedule_cold_and_warm() -> None:
     np.testing.assert_allclose(sampler.warm_sigmas, [2.0, 1.0, 0.25, 0.2, 0.02], rtol=1e-6)
 
 
+def test_each_copy_exchanges_another_pair_and_contributions_stay() -> None:
+    """Three sources, three pairs; the kept particle stays, with unequal gains the mixture does too."""
+    gains = (0.5, -1.0, 0.25)
+    sampler = particles(gaussians(3), gains=gains, num_particles=4, survivors=0.25, exchange=True)
+    sources = np.random.default_rng(0).normal(size=(4, 2, 3, 6)).astype(np.float32)
+    found = sampler.exchanged(tf.constant(sources.reshape(-1, 3, 6))).numpy().reshape(sources.shape)
+    column = np.array(gains, np.float32)[:, np.newaxis]
+    for copy, order in enumerate([(0, 1, 2), (1, 0, 2), (2, 1, 0), (0, 2, 1)]):
+        expected = sources[copy][:, list(order)] * column[list(order)] / column
+        np.testing.assert_allclose(found[copy], expected, rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(mixing.mix(found, gains), mixing.mix(sources, gains), atol=1e-5)
+
+
+@pytest.mark.parametrize("jit_compile", [False, True])
+def test_exchanged_starts_find_what_sweeps_alone_cannot(jit_compile: bool) -> None:
+    """Two sources exchanged, at a noise level too low for a sweep to move them, and no assignment by density."""
+    settings = {"largest_sigma": 0.02, "smallest_sigma": 0.02, "num_levels": 2, "polish_levels": 0, "reassign": False}
+    truth = np.array([[[0.0] * 6, [2.0] * 6]], np.float32)
+    ends = [
+        particles(
+            gaussians(2), **settings, num_particles=2, survivors=0.5, exchange=exchange, jit_compile=jit_compile
+        ).sample(truth.mean(1), 1, (0, 0), start=truth[:, ::-1])[0]
+        for exchange in (True, False)
+    ]
+    np.testing.assert_allclose(ends[0], truth, atol=0.2)
+    assert np.abs(ends[1] - truth).max() > 0.5
+
+
+@pytest.mark.parametrize("in_graph", [False, True])
+def test_a_finished_start_is_returned_as_it_is_and_the_others_are_searched(in_graph: bool) -> None:
+    """Three mixtures, the second with its sources exchanged, so that denoising by the wrong priors leaves a rest."""
+    truth = np.array([[[0.0] * 6, [2.0] * 6], [[0.0] * 6, [2.6] * 6], [[0.1] * 6, [2.0] * 6]], np.float32)
+    start = truth.copy()
+    start[1] = truth[1, ::-1]
+    sampler = particles(gaussians(2), num_particles=2, exchange=True, finished_residual=1e-3)
+    sample = tf.function(sampler.sample) if in_graph else sampler.sample
+    mixture = truth.mean(1)
+    found = sample(mixture, 2, tf.constant([0, 0]), start=tf.constant(start)).numpy()
+    assert found.shape == (2, 3, 2, 6)
+    np.testing.assert_allclose(found[:, [0, 2]], np.stack([truth[[0, 2]]] * 2), atol=1e-5)
+    np.testing.assert_allclose(found[:, 1], np.stack([truth[1]] * 2), atol=0.4)
+    np.testing.assert_allclose(found.mean(2), np.stack([mixture] * 2), atol=1e-5)
+    nothing_left = sample(mixture, 2, tf.constant([0, 0]), start=tf.constant(truth * [[1.0], [1.0]])).numpy()
+    np.testing.assert_allclose(nothing_left[:, [0, 2]], np.stack([truth[[0, 2]]] * 2), atol=1e-5)
+
+
+def test_a_start_stays_where_nothing_likelier_is_found() -> None:
+    """Every start counts as unfinished, and the likeliest sources that explain the mixture are the start."""
+    sampler = particles(gaussians(2), finished_residual=1e-9)
+    start = np.array([[[0.1] * 6, [2.1] * 6]], np.float32)
+    np.testing.assert_allclose(sampler.sample(start.mean(1), 1, (0, 0), start=start)[0], start, atol=1e-5)
+
+
 def test_it_is_a_stage_of_a_composition() -> None:
     """With a start that is right but for two sources, which are handed back."""
     each = gaussians(2)
@@ -183,6 +236,7 @@ def test_memory_grows_with_particles_and_bounds_what_densities_need() -> None:
         ({"survivors": 0.0}, "survivors must lie above 0 up to 1 and kick be at least 0, got 0, 0.5"),
         ({"survivors": 1.5}, "survivors must lie above 0 up to 1 .* got 1.5, 0.5"),
         ({"kick": -1.0}, "kick be at least 0, got 0.5, -1"),
+        ({"finished_residual": -0.1}, "finished_residual must be at least 0, got -0.1"),
         ({"num_levels": 0}, "at least one level, got .* 0 levels"),
         ({"polish_sigma": 0.3}, "0 < smallest <= largest .* got largest 0.2, smallest 0.3, 2 levels"),
         ({"test_sigma": 0.001}, "noise levels of 'particles' must lie in the 0.01..inf .*, got 0.001..4"),

@@ -16,12 +16,21 @@ and one fixed test level :math:`\sigma_t`, the same for all blocks so that densi
 2. **resample**: of the particles of a mixture the share with the highest joint densities replaces
    all of them, the best first where it does not divide their number.
 3. **kick**: the next block begins with noise of ``kick`` times its first level, so that copies part.
+4. **exchange**, where asked for: in each copy of a kept particle, and in the copies of a start, two
+   sources change places before the block begins, another pair in each copy. Every source of a wrong
+   pair can be a sound of its class (a sine and a triangle with each other's pitches); then no
+   permutation fits better at once, and the sweeps that follow must find the rest.
 
 A polish, more sweeps without steps 1 to 3, sharpens the ends, and the particle whose projection has
 the highest joint density is the estimate. This is sequential Monte Carlo in form, with weights that
 are no importance ratios: it finds modes, and its draws are no sample of the posterior. Densities
 compare particles of one mixture with each other and nothing else; that particles are better than
 another posterior is for validation mixtures to say.
+
+As a later stage, particles can leave alone what needs no search. A mixture keeps its start, and
+costs one evaluation of each prior, where the denoised start leaves at most a share f of its energy,
+
+.. math:: \lVert m - \sum_k a_k D_k(s_k, \sigma_t) \rVert^2 \le f\, \lVert m \rVert^2.
 
 Source: Del Moral, Doucet and Jasra 2006 (sequential Monte Carlo), without its weights.
 """
@@ -40,11 +49,11 @@ from tfsep import mixing
 from tfsep.axes import Nats, Seed, Sources, TensorLike, Waves
 from tfsep.errors import InputError
 from tfsep.posteriors.annealed import Annealed, AnnealingSettings, check_mixture, check_start
-from tfsep.posteriors.base import MOST_ASSIGNED, events_of, needs_log_prob
+from tfsep.posteriors.base import MOST_ASSIGNED, events_of, needs_log_prob, residual_energy
 from tfsep.posteriors.gibbs import denoising_sweep
 from tfsep.posteriors.noise_schedule import geometric, warm
 from tfsep.priors.base import Prior
-from tfsep.runtime.stateless_random import fold, normal, shape_of, split
+from tfsep.runtime.stateless_random import fold, is_portable, normal, shape_of, split
 
 #: Nats by which another assignment must be likelier than the one that stands; rounding makes less.
 _MARGIN = 1.0
@@ -72,6 +81,11 @@ class Particles(Annealed):
         polish_from: first noise level of the polish.
         polish_sigma: last noise level of the polish.
         polish_levels: number of noise levels of the polish; 0 for none.
+        exchange: begin each block with two sources exchanged in every copy of a particle; with
+            ``num_particles`` 1 + N (N - 1) / 2 and one survivor, each pair once.
+        finished_residual: share of a mixture's energy, at least 0. A start whose denoised sources
+            leave no more is returned as it is, projected on the mixture, and so is one than which
+            nothing likelier is found. 0 searches for every mixture, and drops its start.
 
     Raises:
         InputError: for priors that cannot serve, more sources than can be reassigned, or a setting
@@ -96,6 +110,8 @@ class Particles(Annealed):
         polish_from: float = 0.2,
         polish_sigma: float = 0.02,
         polish_levels: int = 6,
+        exchange: bool = False,
+        finished_residual: float = 0.0,
     ) -> None:
         """Check the settings."""
         if num_particles < 1 or block_levels < 1 or polish_levels < 0:
@@ -105,6 +121,8 @@ class Particles(Annealed):
             )
         if not 0.0 < survivors <= 1.0 or not kick >= 0.0:
             raise InputError(f"survivors must lie above 0 up to 1 and kick be at least 0, got {survivors:g}, {kick:g}")
+        if not finished_residual >= 0.0:
+            raise InputError(f"finished_residual must be at least 0, got {finished_residual:g}")
         annealing = self.settings_or_defaults(annealing)
         if annealing.jit_compile is None:
             annealing = dataclasses.replace(annealing, jit_compile=False)
@@ -125,8 +143,12 @@ class Particles(Annealed):
         self.num_particles, self.block_levels, self.reassign = num_particles, block_levels, reassign
         self.num_survivors = math.ceil(survivors * num_particles)
         self.kick, self.test_sigma, self.polish_levels = kick, test_sigma, polish_levels
+        self.exchange, self.finished_residual = exchange, finished_residual
         signature = [tf.TensorSpec([None, self.num_sources, self.segment], tf.float32)]
         self._density = tf.function(self.density, input_signature=signature, autograph=False)
+        self._denoised = tf.function(
+            lambda sources: self.denoised(sources, tf.constant(test_sigma)), input_signature=signature, autograph=False
+        )
 
     def cold(self, mixture: Waves, noise: Sources) -> Sources:
         """Return standard normal noise, whose level denoisers are trained on.
@@ -150,15 +172,53 @@ class Particles(Annealed):
     def sample(self, mixture: TensorLike, num_samples: int, seed: Seed, start: TensorLike | None = None) -> tf.Tensor:
         """Return the best of ``num_particles`` particles, ``num_samples`` times over; see :class:`Posterior`."""
         mixture = check_mixture(self.kind, mixture, self.segment)
+        if start is not None:
+            start = check_start(self.kind, mixture, start, self.num_sources)
+        if start is None or not self.finished_residual:
+            return self._searched(mixture, num_samples, seed, start)
+        rest = residual_energy(mixture, self._denoised(start), self.gains)
+        unfinished = rest > self.finished_residual * tf.reduce_mean(mixture**2, axis=-1)
+        projected = mixing.project(mixture, start, self.gains)
+        begun = tf.tile(projected[tf.newaxis], [num_samples, 1, 1, 1])
+        if is_portable():  # Shapes must be known: all are searched, and some results dropped.
+            found = self._likelier(begun, self._searched(mixture, num_samples, seed, start))
+            return tf.where(unfinished[:, tf.newaxis, tf.newaxis], found, begun)
+        rows = tf.where(unfinished)
+
+        def search() -> tf.Tensor:
+            mine, first = tf.gather_nd(mixture, rows), tf.gather_nd(start, rows)
+            found = self._searched(mine, num_samples, seed, first)
+            found = self._likelier(tf.gather(begun, rows[:, 0], axis=1), found)
+            by_mixture = tf.tensor_scatter_nd_update(
+                tf.transpose(begun, [1, 0, 2, 3]), rows, tf.transpose(found, [1, 0, 2, 3])
+            )
+            return tf.transpose(by_mixture, [1, 0, 2, 3])
+
+        return tf.cond(tf.shape(rows)[0] > 0, search, lambda: begun)
+
+    def _likelier(self, begun: tf.Tensor, found: tf.Tensor) -> tf.Tensor:
+        """Return the likelier of two estimates, both (num, batch, source, segment), for each mixture."""
+        flat = [-1, self.num_sources, self.segment]
+        before, after = (self._density(tf.reshape(each, flat)) for each in (begun, found))
+        better = tf.reshape(after > before, tf.shape(begun)[:2])
+        return tf.where(better[..., tf.newaxis, tf.newaxis], found, begun)
+
+    def _searched(self, mixture: Waves, num_samples: int, seed: Seed, start: Sources | None) -> tf.Tensor:
+        """Return what :meth:`sample` does where every mixture is searched."""
         mixtures = tf.tile(mixture, [num_samples, 1])
         if start is not None:
-            start = tf.tile(check_start(self.kind, mixture, start, self.num_sources), [num_samples, 1, 1])
+            start = tf.tile(start, [num_samples, 1, 1])
         ends = self.chains(mixtures, self.num_particles, seed, start)
         projected = mixing.project(mixtures, ends, self.gains)
         density = self._density(tf.reshape(projected, [-1, self.num_sources, self.segment]))
         best = tf.argmax(tf.reshape(density, [self.num_particles, -1]))
         kept = tf.gather(tf.transpose(projected, [1, 0, 2, 3]), best, axis=1, batch_dims=1)
         return tf.reshape(kept, [num_samples, -1, self.num_sources, self.segment])
+
+    def enter(self, mixture: Waves, sources: Sources) -> Sources:
+        """Exchange sources of the copies of a start, where asked for; see :class:`Annealed`."""
+        del mixture
+        return self.exchanged(sources) if self.exchange else sources
 
     def run(
         self, mixture: tf.Tensor, sources: tf.Tensor, sigmas: tf.Tensor, seed: tf.Tensor, levels: tf.Tensor
@@ -170,8 +230,12 @@ class Particles(Annealed):
             seeds = split(fold(seed, level), 2)
             begins = (level > 0) & (level < last) & (level % self.block_levels == 0)
             noise = self.kick * sigmas[level]
-            sources = tf.cond(begins, lambda: sources + noise * normal(shape_of(sources), seeds[0]), lambda: sources)
-            swept = denoising_sweep(self, mixture, sources, sigmas[level], seeds[1])
+
+            def parted() -> tf.Tensor:
+                copies = self.exchanged(sources) if self.exchange else sources
+                return copies + noise * normal(shape_of(sources), seeds[0])
+
+            swept = denoising_sweep(self, mixture, tf.cond(begins, parted, lambda: sources), sigmas[level], seeds[1])
             ends = (level + 1 == last) | ((level < last) & ((level + 1) % self.block_levels == 0))
             return level + 1, tf.cond(ends, lambda: self.select(mixture, swept), lambda: swept)
 
@@ -197,6 +261,24 @@ class Particles(Annealed):
         copied = tf.gather(order, tf.range(self.num_particles) % self.num_survivors)
         batch = tf.shape(copied)[1]
         return tf.gather(sources, tf.reshape(copied * batch + tf.range(batch), [-1]))
+
+    def exchanged(self, sources: Sources) -> Sources:
+        """Exchange the contributions of two sources in every copy of a kept particle, another pair in each.
+
+        Args:
+            sources: (particle * batch, source, segment), the kept particles first.
+
+        Returns:
+            The same, the kept particles as they were.
+        """
+        orders = np.tile(np.arange(self.num_sources, dtype=np.int32), (self.num_particles, 1))
+        pairs = itertools.cycle(itertools.combinations(range(self.num_sources), 2))
+        for copy, (one, other) in zip(range(self.num_survivors, self.num_particles), pairs, strict=False):
+            orders[copy, [one, other]] = other, one
+        gains = tf.constant(self.gains)[:, tf.newaxis]
+        contributions = tf.reshape(sources * gains, [self.num_particles, -1, self.num_sources, self.segment])
+        exchanged = tf.gather(contributions, tf.constant(orders), axis=2, batch_dims=1)
+        return tf.reshape(exchanged, tf.shape(sources)) / gains
 
     def reassigned(self, sources: Sources, projected: Sources) -> tuple[Sources, Nats]:
         """Hand the sources of each particle to the priors that fit their projections best.
