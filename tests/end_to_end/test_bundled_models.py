@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import ast
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -49,6 +51,16 @@ def test_every_source_has_a_trained_prior(name: str) -> None:
         prior = store.load_prior(name, source)
         event = prior.sample(2, (0, 0))
         assert np.isfinite(prior.log_prob(event)).all()
+
+
+def test_the_default_of_the_toy_model_has_the_stages_of_its_gin_file() -> None:
+    entry = store.describe("toy")["posteriors"][0]
+    masks, *samplers = entry["stages"]
+    assert (entry["kind"], masks, entry["keep"]) == ("composition", "amortised", 3)
+    text = (REPOSITORY / "gin" / "toy.gin").read_text(encoding="utf-8")
+    for scope, kind, found in zip(("warm", "search"), ("gibbs", "particles"), samplers, strict=True):
+        bound = re.findall(rf"^{scope}/{kind}\.(\w+) = (.+)$", text, flags=re.MULTILINE)
+        assert found == {"kind": kind, **{name: ast.literal_eval(value) for name, value in bound}}
 
 
 def test_the_toy_model_beats_the_mixture_for_every_source(tmp_path: Path) -> None:
