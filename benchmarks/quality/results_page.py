@@ -99,8 +99,9 @@ SECTIONS = (
             "bound alone. It gives 10.6 dB by its masks and 64.7 dB as a start for Gibbs updates. Without "
             "exchanges of sources while it trains it gives 6.8 dB, and with one random pair a step 8.9 dB.",
             "*toy_refined* puts a waveform refinement and a conditional flow behind the masks of `toy`. *toy_both* "
-            "trains them on simulated pairs and on the evidence lower bound together. *toy_refined* and *mean_field* "
-            "have 13 levels of Gibbs updates, twice, and no particles, as `toy` had before.",
+            "trains them on simulated pairs and on the evidence lower bound together. The compositions of "
+            "`toy` with wavetables, *toy_refined* and *mean_field* were measured with 13 levels of Gibbs updates, "
+            "twice, and no particles, the default of `toy` at the time.",
             "*toy_supervised* is the amortised network trained on true pairs (`gin/ablations/toy_supervised.gin`). The "
             "toy's sources are independent, so true pairs teach what simulated ones do.",
             "Intervals that should hold 90 % of the truth hold 91 % for *amortised* of `toy`, and 87 % for "
