@@ -13,7 +13,7 @@ from tfsep import priors
 from tfsep.data import toy
 
 SEGMENT = 64
-SHORT = {"num_levels": 2, "num_restarts": 1}
+SHORT = {"num_levels": 2, "num_restarts": 1, "jit_compile": False}
 
 
 def test_every_pair_gets_its_share_of_the_mixtures() -> None:
@@ -27,7 +27,9 @@ def test_every_pair_gets_its_share_of_the_mixtures() -> None:
     np.testing.assert_array_equal(everything[1], sources)
 
 
-def test_a_row_says_what_was_measured() -> None:
+@pytest.mark.slow
+def test_a_row_says_what_was_measured(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(samplers, "_TRACE", {"num_draws": 4, "num_chains": 2, "thin": 1})
     row = Row("Langevin", "langevin", SHORT, num_sources=2)
     found = samplers.measure(row, "ideal", "toy", 6, SEGMENT, 0)
     assert (found["priors"], found["num_sources"], found["start"], found["num_mixtures"]) == ("ideal", 2, NOISE, 6)
