@@ -9,7 +9,8 @@ fixed seed; each posterior of a model that uses priors once more with the priors
 every ``--priors`` folder and with the *ideal prior*, the toy generator's own density, which is the
 upper bound of what a prior can do there. The mixture as the estimate, the ideal ratio mask, which
 is computed from the true sources, and further baselines have rows of their own for each data set
-that has what they need, measured with the most mixtures of any row. Posteriors that run priors are
+that has what they need, measured with the most mixtures of any row. Mixtures of a toy model with
+fewer than four sources are a data set of their own, as they are easier. Posteriors that run priors are
 slow: they get ``--limit`` mixtures, and the count is printed. Writes
 ``benchmarks/results/quality.json`` and ``quality.md``; rows that were measured before and are not
 asked for stay in them.
@@ -189,7 +190,7 @@ def measure(row: Row, args: argparse.Namespace, seen: Sequence[str]) -> Record:
     from tfsep.evaluation import separation
 
     separator = row.load()
-    label = Path(row.data).name
+    label = data_label(row.data, separator.sources)
     names = [name for name in args.baselines.split(",") if name and label not in seen and applies(name, row.data)]
     settings = separation.EvaluationSettings(row.data, seed=args.seed, baselines=names, name=label)
     if row.data.startswith("toy"):
@@ -207,6 +208,14 @@ def measure(row: Row, args: argparse.Namespace, seen: Sequence[str]) -> Record:
             "baselines": {},
             **about,
         }
+
+
+def data_label(data: str, sources: Sequence[str]) -> str:
+    """Return what the table calls data; mixtures of some toy classes alone are easier, so they are named."""
+    from tfsep.data import toy
+
+    some = data.startswith("toy") and len(sources) < len(toy.oscillators.KINDS)
+    return Path(data).name + (f": {', '.join(sources)}" if some else "")
 
 
 def applies(baseline: str, data: str) -> bool:

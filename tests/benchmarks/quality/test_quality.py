@@ -64,6 +64,12 @@ def test_rows_are_what_the_folders_offer(tmp_path: Path) -> None:
     assert samplers == [f"{kind} {name} toy" for kind in ("ideal", "ideal_toy") for name in each]
 
 
+def test_mixtures_of_some_toy_classes_are_data_of_their_own() -> None:
+    assert quality.data_label("toy", ["sine", "sawtooth", "square", "triangle"]) == "toy"
+    assert quality.data_label("toy-free", ["sawtooth", "sine"]) == "toy-free: sawtooth, sine"
+    assert quality.data_label("songs/rendered", ["drums", "bass"]) == "rendered"
+
+
 def test_baselines_are_asked_where_they_apply(tmp_path: Path) -> None:
     assert quality.applies("nmf", "toy-free") and not quality.applies("hpss", "toy")
     assert not quality.applies("nmf", str(tmp_path)) and quality.applies("hpss", str(tmp_path))
@@ -82,11 +88,15 @@ def test_rows_with_priors_are_limited_and_the_table_is_written(
     assert "one ideal_toy gibbs toy: 2 mixtures" in said.err
     assert (out / "quality.md").read_text() == said.out
     records = json.loads((out / "quality.json").read_text())
-    assert [(record["data"], record["num_mixtures"]) for record in records] == [("toy", 2), ("toy-free", 2)]
+    assert [(record["data"], record["num_mixtures"]) for record in records] == [
+        ("toy: sine, square", 2),
+        ("toy-free: sine, square", 2),
+    ]
     lines = said.out.splitlines()
-    assert any(line.startswith("| toy | one | ideal_toy | gibbs | 2 |") for line in lines)
-    assert any(line.startswith("| toy | ideal ratio mask | - | - | 2 |") and line.endswith("| - |") for line in lines)
-    means = [float(line.split("|")[6]) for line in lines if line.startswith("| toy |")]
+    assert any(line.startswith("| toy: sine, square | one | ideal_toy | gibbs | 2 |") for line in lines)
+    mask = "| toy: sine, square | ideal ratio mask | - | - | 2 |"
+    assert any(line.startswith(mask) and line.endswith("| - |") for line in lines)
+    means = [float(line.split("|")[6]) for line in lines if line.startswith("| toy: sine, square |")]
     assert len(means) == 3 and means == sorted(means, reverse=True)
 
 
@@ -100,7 +110,7 @@ def test_a_sampler_that_runs_away_is_a_row_that_says_so(tmp_path: Path, monkeypa
     record = quality.measure(lost, args, [])
     assert record["failed"] == "the model's stems must be finite, got NaN or infinity"
     line = quality.table([record, quality.measure(row, args, [])]).splitlines()[-1]
-    assert line == f"| toy | one | ideal_toy | gibbs | 2 | failed: {record['failed']} | - | - | - | - |"
+    assert line == f"| toy: sine, square | one | ideal_toy | gibbs | 2 | failed: {record['failed']} | - | - | - | - |"
 
 
 def test_a_denoiser_that_remembers_is_told_from_one_that_does_not() -> None:
