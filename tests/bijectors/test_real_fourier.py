@@ -24,6 +24,33 @@ def test_is_a_bijection_without_change_of_volume(length: int, assert_bijective: 
     np.testing.assert_allclose(tf.reduce_sum(bins**2, [1, 2]), tf.reduce_sum(y**2, [1, 2]), rtol=1e-12)
 
 
+@pytest.mark.parametrize("num_parts", [2, 3])
+def test_parts_are_interleaved_signals_of_their_own(num_parts: int, assert_bijective: Make, make_events: Make) -> None:
+    length = 8 * num_parts
+    step = RealFourier(tf.float64, num_parts)
+    assert_bijective(step, (length // 2, 2), (length, 1))
+    y = make_events((length, 1))
+    bins = step.inverse_and_log_det(y)[0].numpy()
+    for part in range(num_parts):
+        own = RealFourier(tf.float64).inverse_and_log_det(y[:, part::num_parts])[0].numpy()
+        np.testing.assert_allclose(np.sum(bins[:, part::num_parts] ** 2, -1), np.sum(own**2, -1), rtol=1e-10)
+
+
+def test_a_slow_sinusoid_has_the_same_bins_in_each_part() -> None:
+    length, phase = 4096, 0.7
+    centre = np.arange(length) - (length - 1) / 2
+    wave = np.cos(2 * np.pi * 640.3 / length * centre + phase)
+    bins = RealFourier(tf.float64, 2).inverse_and_log_det(tf.constant(wave.reshape(1, length, 1)))[0].numpy()[0]
+    near = bins[2 * 635 : 2 * 646].reshape(11, 2, 2) @ [1.0, 1.0j]
+    np.testing.assert_allclose(np.abs(np.sin(np.angle(near) - phase)), 0.0, atol=0.02)
+    np.testing.assert_allclose(near[:, 0], near[:, 1], atol=0.02 * np.abs(near).max())
+
+
+def test_samples_that_do_not_deal_out_evenly_are_refused() -> None:
+    with pytest.raises(ValueError, match="a multiple of 4 samples, got 10"):
+        RealFourier(tf.float64, 2).inverse_and_log_det(tf.zeros((1, 10, 1), tf.float64))
+
+
 def test_bins_are_those_of_the_formula() -> None:
     length = 8
     y = np.random.default_rng(0).normal(size=length)

@@ -38,7 +38,6 @@ class SpectralPredictor(keras.layers.Layer):
         local_width: hidden units of the perceptron at every place, at least 1.
         condition_width: size of the condition vector, at least 1.
         num_features: further features of every place, at least 0.
-        num_gates: further weights of every place, after those of the neighbours, at least 0.
 
     Raises:
         ValueError: for a size below its smallest.
@@ -54,7 +53,6 @@ class SpectralPredictor(keras.layers.Layer):
         local_width: int = 32,
         condition_width: int = 32,
         num_features: int = 0,
-        num_gates: int = 0,
         **kwargs: Unpack[LayerArguments],
     ) -> None:
         """Build the weights."""
@@ -69,16 +67,14 @@ class SpectralPredictor(keras.layers.Layer):
             "local_width": local_width,
             "condition_width": condition_width,
             "num_features": num_features,
-            "num_gates": num_gates,
         }
         if num_bins < 2:
             raise ValueError(f"a spectral predictor needs at least 2 given bins, got {num_bins}")
         for name in ("num_neighbours", "context", "local_width", "condition_width"):
             if self._settings[name] < 1:
                 raise ValueError(f"{name} of a spectral predictor must be at least 1, got {self._settings[name]}")
-        for name in ("num_features", "num_gates"):
-            if self._settings[name] < 0:
-                raise ValueError(f"{name} of a spectral predictor must be at least 0, got {self._settings[name]}")
+        if num_features < 0:
+            raise ValueError(f"num_features of a spectral predictor must be at least 0, got {num_features}")
         policy, dense = self.dtype_policy, keras.layers.Dense
         self.num_bins, self.num_neighbours, self.context = num_bins, num_neighbours, context
         self.first = dense(width, dtype=policy)
@@ -92,7 +88,7 @@ class SpectralPredictor(keras.layers.Layer):
         self.join.build((None, context + 2 * num_neighbours + num_features))
         self.join_condition = dense(local_width, use_bias=False, dtype=policy)
         self.join_condition.build((None, condition_width))
-        self.last = dense(num_neighbours + num_gates + 1, kernel_initializer="zeros", dtype=policy)
+        self.last = dense(num_neighbours + 1, kernel_initializer="zeros", dtype=policy)
         self.last.build((None, local_width))
 
     def call(

@@ -1,4 +1,4 @@
-r"""A periodic template: what some bins of a note say about all the others, the mutual phases of its partials included.
+r"""A periodic template: what every other sample of a note says about the others, the phases of all partials included.
 
 A note over L samples, time t counted from the middle of the event in units of it, is
 
@@ -6,16 +6,17 @@ A note over L samples, time t counted from the middle of the event in units of i
           w(c) = \mathrm{Re} \sum_{k=1}^{K} c_k e^{2 \pi i k c},
 
 with learned partials :math:`c_k` and a learned set of pitches f, in periods per event. Partials
-above half the sample rate fold as those of a naive oscillator do. Given are the bins
-:math:`G = \{o, o + s, o + 2 s, \dots\}` of the event, with noise of deviation sigma, and the note is
-found from these alone.
+above half the sample rate fold as those of a naive oscillator do. Given are the even samples of the
+event or the odd ones, M = L / 2 of them, with noise of deviation sigma, and the note is found from
+these alone. Each half holds half the energy of any note, whatever its pitch, so both find the same
+one; of every other bin of the whole event, some notes would leave one half nothing.
 
-**Search.** Partial k of a note reaches bin b with the real weight
-:math:`D(k f - b) \sqrt{L / 2}`, :math:`D(d) = \sin(\pi d) / (L \sin(\pi d / L))`
-(:mod:`tfsep.bijectors.real_fourier`). With y the two given bins next to every partial, weighted so
-and summed, a note of pitch f and phase :math:`\varphi` has the correlation
+**Search.** Partial k of a note reaches bin b of the half with the real weight
+:math:`D(k f - b) \sqrt{M / 2}`, :math:`D(d) = \sin(\pi d) / (M \sin(\pi d / M))`
+(:mod:`tfsep.bijectors.real_fourier`); above M / 2 it is seen at M - k f, with the conjugate phase
+turned by a quarter. With y the two bins next to every partial, weighted so and summed, a note of pitch f and phase :math:`\varphi` has the correlation
 :math:`m = \mathrm{Re} \sum_k \bar c_k y_k e^{-2 \pi i k \varphi}` and the energy
-:math:`n = \sum_k |c_k|^2 \sum D^2 L / 2`. The amplitude is normal about 1 with a learned deviation
+:math:`n = \sum_k |c_k|^2 \sum D^2 M / 2`. The amplitude is normal about 1 with a learned deviation
 :math:`\tau`, so :math:`\hat a = (m + \sigma^2 / \tau^2) / (n + \sigma^2 / \tau^2)` and the
 log-likelihood ratio is
 
@@ -24,12 +25,12 @@ log-likelihood ratio is
 All pitches and a grid of phases are tried with the lowest partials.
 
 **Refinement.** In the likeliest pitches, Gauss-Newton steps move phase and amplitude together, each
-with more partials than the one before, weighted by :math:`e^{-k^2 / 2 K_i^2}`. The part of a wave in
-the given bins is read off a folded wave, the sum or the alternating sum of its s pieces, over
-:math:`\sqrt s`: its L / s samples are orthonormal coordinates of that part.
+with more partials than the one before, weighted by :math:`e^{-k^2 / 2 K_i^2}`, to fit the given
+samples.
 
 **Template.** With all partials, m, n and :math:`\hat a` are computed again, and the template is the
-mean of the notes under their posterior probabilities, which are proportional to :math:`e^g`.
+mean of the notes under their posterior probabilities, which are proportional to :math:`e^g`; the
+pitches that were not refined take part in these with the g of the search, and with no wave.
 
 A template is a function of the given bins only, so a coupling that uses it stays a bijection.
 Partials, pitches and :math:`\tau` are learned by gradients through the last stage; the search and the
@@ -60,6 +61,7 @@ _POINTS_PER_PARTIAL = 4
 # Steps of the optimiser are of one size for all weights, so these choose what a step means.
 _PARTIAL_UNIT = 10.0
 _TUNING_UNIT = 1e-3
+_SPREAD_UNIT = 5.0
 _FIRST_LOG_SPREAD = -1.0
 
 
@@ -68,11 +70,17 @@ class Template(NamedTuple):
 
     Attributes:
         bins: all their bins, (batch, bin, 2).
+        spread: variance of the bins among the likeliest notes, in each real coordinate, (batch, bin).
+        certainty: probability that the note is one of these, (batch,).
+        pitch: mean pitch in periods per event, (batch,).
         features: squashed log-likelihood ratio, probability of the likeliest note, log-pitch, and
             log-energy in the given bins, (batch, 4).
     """
 
     bins: tf.Tensor
+    spread: tf.Tensor
+    certainty: tf.Tensor
+    pitch: tf.Tensor
     features: tf.Tensor
 
 
@@ -126,7 +134,7 @@ class PeriodicTemplate(FlowLayer):
         partials[0, 0] = 1.0 / _PARTIAL_UNIT
         self.partials = self.free_weight("partials", partials)
         self.tuning = self.free_weight("tuning", np.zeros(len(pitches)))
-        self.log_spread = self.free_weight("log_spread", _FIRST_LOG_SPREAD)
+        self.log_spread = self.free_weight("log_spread", _FIRST_LOG_SPREAD / _SPREAD_UNIT)
         self.time = (np.arange(length) - (length - 1) / 2) / length
 
     def coefficients(self) -> tf.Tensor:
@@ -139,57 +147,56 @@ class PeriodicTemplate(FlowLayer):
         """Return the learned pitches in periods per event: (pitch,)."""
         return tf.constant(self.pitches, self.tf_dtype) * tf.exp(_TUNING_UNIT * tf.convert_to_tensor(self.tuning))
 
-    def fit(self, given: tf.Tensor, stride: int, offset: int, sigma: tf.Tensor) -> Template:
-        """Find the template of events of which some bins are given.
+    def fit(self, given: tf.Tensor, part: int, sigma: tf.Tensor) -> Template:
+        """Find the template of events of which every other sample is given, as bins.
 
         Args:
-            given: bins offset, offset + stride, ..., as (batch, bin / stride, 2).
-            stride: divides the number of bins.
-            offset: 0, or half the stride.
+            given: bins of the samples ``part``, ``part`` + 2, ..., (batch, length / 4, 2), as those of
+                :class:`tfsep.bijectors.RealFourier` with two parts.
+            part: 0 or 1.
             sigma: noise levels, (batch,).
 
         Raises:
-            ValueError: for another offset.
+            ValueError: for another part.
         """
-        if offset not in (0, stride // 2):
-            raise ValueError(f"the offset of given bins must be 0 or half the stride {stride}, got {offset}")
-        parts = [tf.zeros_like(given)] * stride
-        parts[offset] = given
-        whole = tf.reshape(tf.stack(parts, axis=2), [-1, self.length // 2, 2])
-        fourier = bijectors.RealFourier(self.tf_dtype)
-        folded = self._fold(fourier.forward_and_log_det(whole)[0][..., 0], stride, offset)[:, tf.newaxis]
+        if part not in (0, 1):
+            raise ValueError(f"part must be 0 or 1, got {part}")
+        fourier = bijectors.RealFourier(self.tf_dtype, num_parts=2)
+        both = tf.stack([given, given], axis=2)
+        whole = fourier.forward_and_log_det(tf.reshape(both, [-1, self.length // 2, 2]))[0]
+        samples = whole[:, part::2, 0][:, tf.newaxis]
         variance = sigma[:, tf.newaxis] ** 2
-        partials, spread = self.coefficients(), tf.exp(2.0 * tf.convert_to_tensor(self.log_spread))
+        partials, spread = self.coefficients(), tf.exp(2.0 * _SPREAD_UNIT * tf.convert_to_tensor(self.log_spread))
         fixed, ridge = tf.stop_gradient(partials), variance / tf.stop_gradient(spread)
-        notes = self._search(given, stride, offset, fixed, variance, ridge)
+        notes, others = self._search(given, part, fixed, variance, ridge)
         pitch = tf.gather(self.tuned_pitches(), notes.index)
         for taper in _TAPERS:
-            notes = self._refine(
-                notes, tf.stop_gradient(pitch), folded, (stride, offset), _tapered(fixed, taper), ridge
-            )
+            notes = self._refine(notes, tf.stop_gradient(pitch), samples, part, _tapered(fixed, taper), ridge)
         wave = _read([self._table(partials)], self._cycles(notes.phase, pitch))[0]
-        part, ridge = self._fold(wave, stride, offset), variance / spread
-        correlation, energy = tf.reduce_sum(folded * part, -1), tf.reduce_sum(part**2, -1)
+        own, ridge = wave[..., part::2], variance / spread
+        correlation, energy = tf.reduce_sum(samples * own, -1), tf.reduce_sum(own**2, -1)
         amplitude, gain = _amplitude_and_gain(correlation, energy, variance, ridge)
-        probability = tf.nn.softmax(gain, axis=-1)
-        mean = tf.reduce_sum((probability * amplitude)[..., tf.newaxis] * wave, axis=1)
+        probability = tf.nn.softmax(tf.concat([gain, others], axis=-1), axis=-1)[:, :-1]
+        certainty = tf.reduce_sum(probability, axis=-1)
+        notes_in_time = tf.reshape(amplitude[..., tf.newaxis] * wave, [-1, self.length, 1])
+        bins = fourier.inverse_and_log_det(notes_in_time)[0]
+        bins = tf.reshape(bins, [-1, self.num_notes, self.length // 2, 2])
+        each = probability[:, :, tf.newaxis, tf.newaxis]
+        mean = tf.reduce_sum(each * bins, axis=1)
+        spread = 0.5 * tf.reduce_sum(tf.reduce_sum(each * bins**2, axis=1) - mean**2, axis=-1)
+        kept = probability / (certainty[:, tf.newaxis] + 1e-9)
+        mean_pitch = tf.reduce_sum(kept * pitch, -1) + 1e-3
         features = [
             tf.asinh(0.1 * tf.reduce_max(gain, -1)),
             tf.reduce_max(probability, -1),
-            tf.math.log(tf.reduce_sum(probability * pitch, -1)),
-            tf.math.log(tf.reduce_sum(probability * energy, -1) / self.length + 1e-4),
+            tf.math.log(mean_pitch),
+            tf.math.log(tf.reduce_sum(kept * energy, -1) / self.length + 1e-4),
         ]
-        bins = fourier.inverse_and_log_det(mean[..., tf.newaxis])[0]
-        return Template(bins, 0.25 * tf.stack(features, axis=-1))
+        return Template(mean, tf.maximum(spread, 0.0), certainty, mean_pitch, 0.25 * tf.stack(features, axis=-1))
 
-    def _fold(self, wave: tf.Tensor, stride: int, offset: int) -> tf.Tensor:
-        """Return orthonormal coordinates of the part of waves (..., time) in the given bins: (..., time / stride)."""
-        size = self.length // stride
-        signs = [(-1.0 if offset and piece % 2 else 1.0) / math.sqrt(stride) for piece in range(stride)]
-        return tf.add_n([sign * wave[..., at * size : (at + 1) * size] for at, sign in enumerate(signs)])
-
-    def _cycles(self, phase: tf.Tensor, pitch: tf.Tensor) -> tf.Tensor:
-        return pitch[..., tf.newaxis] * tf.constant(self.time, self.tf_dtype) + phase[..., tf.newaxis]
+    def _cycles(self, phase: tf.Tensor, pitch: tf.Tensor, part: int | None = None) -> tf.Tensor:
+        time = self.time if part is None else self.time[part::2]
+        return pitch[..., tf.newaxis] * tf.constant(time, self.tf_dtype) + phase[..., tf.newaxis]
 
     def _table(self, partials: tf.Tensor, derivative: bool = False) -> tf.Tensor:
         """Sample the period, or its derivative, of partials (partial,): (point,)."""
@@ -200,16 +207,10 @@ class PeriodicTemplate(FlowLayer):
         return tf.signal.irfft(tf.pad(partials, [[1, size // 2 - count]]) * (size / 2), [size])
 
     def _search(
-        self,
-        given: tf.Tensor,
-        stride: int,
-        offset: int,
-        partials: tf.Tensor,
-        variance: tf.Tensor,
-        ridge: tf.Tensor,
-    ) -> Notes:
-        """Find the likeliest pitches with their phases on a grid."""
-        weights, places = self._reach(stride, offset)
+        self, given: tf.Tensor, part: int, partials: tf.Tensor, variance: tf.Tensor, ridge: tf.Tensor
+    ) -> tuple[Notes, tf.Tensor]:
+        """Find the likeliest pitches with their phases on a grid, and the log-likelihood ratio of all others."""
+        weights, places, folded = self._reach()
         order = np.arange(1, self.num_searched + 1)
         num_phases = _PHASES_PER_PARTIAL * self.num_searched
         turns = np.exp(-2j * np.pi * np.outer(order, np.arange(num_phases) / num_phases))
@@ -219,6 +220,9 @@ class PeriodicTemplate(FlowLayer):
             weights[..., np.newaxis, np.newaxis], self.tf_dtype
         )
         found = tf.transpose(tf.reduce_sum(near, axis=2), [3, 0, 1, 2])
+        # A partial above a quarter of the sample rate folds: its mirror image has the conjugate phase, a quarter off.
+        mirrored = found[..., ::-1] if part else -found[..., ::-1]
+        found = tf.where(folded[..., np.newaxis], mirrored, found)
         turned = tf.reshape(tf.complex(found[..., 0], found[..., 1]) * tf.math.conj(lowest), [-1, self.num_searched])
         match = tf.matmul(tf.math.real(turned), tf.constant(turns.real, self.tf_dtype))
         match -= tf.matmul(tf.math.imag(turned), tf.constant(turns.imag, self.tf_dtype))
@@ -227,38 +231,45 @@ class PeriodicTemplate(FlowLayer):
         amplitude, gain = _amplitude_and_gain(tf.reduce_max(match, -1), energy[tf.newaxis], variance, ridge)
         index = tf.math.top_k(gain, self.num_notes).indices
         phase = tf.cast(tf.gather(tf.argmax(match, -1), index, batch_dims=1), self.tf_dtype) / num_phases
-        return Notes(index, phase, tf.gather(amplitude, index, batch_dims=1))
+        kept = tf.reduce_sum(tf.one_hot(index, len(self.pitches), dtype=gain.dtype), axis=1)
+        others = tf.reduce_logsumexp(tf.where(kept > 0, tf.constant(-1e6, gain.dtype), gain), axis=-1, keepdims=True)
+        return Notes(index, phase, tf.gather(amplitude, index, batch_dims=1)), tf.stop_gradient(others)
 
-    def _reach(self, stride: int, offset: int) -> tuple[np.ndarray, np.ndarray]:
-        """Return how partials reach the two given bins next to them, and where: (pitch, partial, 2) both."""
-        frequency = (self.pitches[:, np.newaxis] * np.arange(1, self.num_searched + 1))[..., np.newaxis]
-        below = np.floor((frequency - offset) / stride)
-        places = np.concatenate([below, below + 1], axis=-1)
-        bins = offset + stride * places
-        distance, top = frequency - bins, self.length // 2
-        inside = (frequency < top) & (bins >= 1) & (bins < top)
-        kernel = np.sinc(distance) / np.sinc(distance / self.length) * math.sqrt(self.length / 2)
-        return np.where(inside, kernel, 0.0), np.where(inside, places, 0).astype(np.int32)
+    def _reach(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Return how partials reach the two given bins next to them, where, and which fold.
+
+        Weights and places are (pitch, partial, 2), folded is (pitch, partial).
+        """
+        samples = self.length // 2
+        frequency = self.pitches[:, np.newaxis] * np.arange(1, self.num_searched + 1)
+        folded = frequency > samples / 2
+        seen = np.where(folded, samples - frequency, frequency)[..., np.newaxis]
+        below = np.floor(seen)
+        bins = np.concatenate([below, below + 1], axis=-1)
+        inside = (frequency[..., np.newaxis] < samples) & (bins >= 1) & (bins < samples // 2)
+        distance = seen - bins
+        kernel = np.sinc(distance) / np.sinc(distance / samples) * math.sqrt(samples / 2)
+        return np.where(inside, kernel, 0.0), np.where(inside, bins, 0).astype(np.int32), folded
 
     def _refine(
         self,
         notes: Notes,
         pitch: tf.Tensor,
-        folded: tf.Tensor,
-        given: tuple[int, int],
+        samples: tf.Tensor,
+        part: int,
         partials: tf.Tensor,
         ridge: tf.Tensor,
     ) -> Notes:
         """Take one Gauss-Newton step in phase and amplitude."""
         tables = [self._table(partials), self._table(partials, derivative=True)]
-        wave, slope = _read(tables, self._cycles(notes.phase, pitch))
+        own, slope = _read(tables, self._cycles(notes.phase, pitch, part))
         amplitude = notes.amplitude
-        part, slope = self._fold(wave, *given), self._fold(slope, *given) * amplitude[..., tf.newaxis]
-        rest = folded - amplitude[..., tf.newaxis] * part
-        energy, mixed = tf.reduce_sum(part**2, -1) + ridge, tf.reduce_sum(part * slope, -1)
+        slope *= amplitude[..., tf.newaxis]
+        rest = samples - amplitude[..., tf.newaxis] * own
+        energy, mixed = tf.reduce_sum(own**2, -1) + ridge, tf.reduce_sum(own * slope, -1)
         # The damping keeps the step finite where the given bins say nothing of the phase.
         steepness = 1.0001 * tf.reduce_sum(slope**2, -1) + 1e-3
-        of_amplitude = tf.reduce_sum(part * rest, -1) + ridge * (1.0 - amplitude)
+        of_amplitude = tf.reduce_sum(own * rest, -1) + ridge * (1.0 - amplitude)
         of_phase = tf.reduce_sum(slope * rest, -1)
         determinant = energy * steepness - mixed**2
         furthest = 1.0 / max(6.0, partials.shape[0] / 4.0)

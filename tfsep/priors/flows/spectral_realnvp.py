@@ -16,15 +16,17 @@ source's bins, which makes the untrained conditional a Wiener filter. The bins t
 other level are Gaussian with variance :math:`\sigma^2 + P_b`.
 
 **Phases of partials.** With pitches (``num_pitches`` above 0) the first level also finds the note of
-a learned period in its given bins (:mod:`tfsep.priors.flows.periodic_template`), whose bins T join
-the shift,
+a learned period in its given bins (:mod:`tfsep.priors.flows.periodic_template`). The bins are then
+those of two signals, the even and the odd samples of the event, in turn, so that "even" and "odd"
+bins are those of even and odd samples: either half holds every note whole, and both find the same
+one, also beside other sounds. The note's bins T join the shift,
 
-.. math:: t_b = g_b T_b + \sum_j w_{bj} (X_j - g_b T_j),
+.. math:: t_b = T_b + \sum_j w_{bj} (X_j - T_j),
 
-with a gate g in 0..1 at every place, a half at first. So partials far apart follow one phase and one
-pitch, and their side lobes the partials; the sum predicts what the note leaves. The network then
-also sees how well the note fits. Turning all phases is no longer an invariance: that of a delay
-takes its place, by multiples of each partial's frequency.
+and bound the weights and the variance (:mod:`tfsep.priors.flows.spectral_layers`). So partials far
+apart follow one phase and one pitch, and their side lobes the partials; the sum predicts what the
+note leaves. The network then also sees how well the note fits. Turning all phases is no longer an
+invariance: that of a delay takes its place, by multiples of each partial's frequency.
 
 **Two orderings.** The density above, ordering A, ends with the odd bins. The first level's network
 also predicts the even bins from the odd ones (a flag in its condition tells which), ordering B.
@@ -46,7 +48,7 @@ Sources: Dinh et al. 2017 (RealNVP), sections 3.4 and 3.6; Besag 1975 (pseudo-li
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import ClassVar, Unpack
+from typing import ClassVar
 
 import numpy as np
 import tensorflow as tf
@@ -54,19 +56,12 @@ import tensorflow as tf
 from tfsep import bijectors
 from tfsep.audio.front_end import FrontEnd
 from tfsep.axes import Sigma, TensorLike
-from tfsep.networks.layer_arguments import LayerArguments
-from tfsep.networks.spectral_predictor import SpectralPredictor, neighbours
+from tfsep.networks.spectral_predictor import SpectralPredictor
 from tfsep.priors.flows.flow import SCORES, FlowPrior
 from tfsep.priors.flows.flow_layers import FlowLayer, SqueezeLayer
-from tfsep.priors.flows.periodic_template import NUM_FEATURES, PeriodicTemplate, Template
+from tfsep.priors.flows.periodic_template import NUM_FEATURES, PeriodicTemplate
 from tfsep.priors.flows.settings import FlowSettings
-
-# Of the mean power: where one batch shows none, a smaller one would stop the gradients of the log-ratios.
-_SMALLEST_POWER = 1e-3
-_SMOOTHED_BINS = 9
-_NEAR_BINS = 15
-# A gate must come within noise over signal of 0 or 1.
-_GATE_STEEPNESS = 4.0
+from tfsep.priors.flows.spectral_layers import RealFourierLayer, SpectralCouplingLayer, SpectralScaleLayer
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -142,17 +137,21 @@ class SpectralRealNVPSettings(FlowSettings):
                 self.local_width,
                 self.condition_width,
                 num_features=self.num_neighbours + 3 + NUM_FEATURES if joins else 0,
-                num_gates=int(joins),
                 dtype=self.dtype,
             )
             levels.append(SpectralCouplingLayer(network, 2 << level, template if joins else None, dtype=self.dtype))
         last = SpectralScaleLayer(num_bins >> self.num_levels, 1 << self.num_levels, dtype=self.dtype)
         return [
-            RealFourierLayer(2, dtype=self.dtype),
+            RealFourierLayer(2, self.num_parts, dtype=self.dtype),
             *levels,
             last,
             SqueezeLayer((2,), reverse=True, dtype=self.dtype),
         ]
+
+    @property
+    def num_parts(self) -> int:
+        """Two, every other sample, where a note is to be found in either half; else one."""
+        return 2 if self.num_pitches else 1
 
     def template(self, length: int) -> PeriodicTemplate:
         """Build the learned period of events of some length, in samples.
@@ -192,7 +191,7 @@ class SpectralRealNVP(FlowPrior):
         layers = settings.layers(event_shape)
         arguments = (settings.sigma_range, settings.condition_width, settings.dtype)
         super().__init__(settings.kind, front_end, event_shape, lambda: layers, *arguments)
-        self.score_of = settings.score_of
+        self.score_of, self.num_parts = settings.score_of, settings.num_parts
 
     def _first(self, condition: tf.Tensor, mirrored: bool) -> bijectors.SpectralCoupling:
         """Return the coupling of the first level, odd bins given even ones, or mirrored."""
@@ -212,7 +211,9 @@ class SpectralRealNVP(FlowPrior):
 
     def _bins(self, x: tf.Tensor) -> tf.Tensor:
         """Transform events to bins in units of data_std: (batch, bin, 2)."""
-        return bijectors.RealFourier(self.tf_dtype).inverse_and_log_det(x / tf.convert_to_tensor(self.data_std))[0]
+        return bijectors.RealFourier(self.tf_dtype, self.num_parts).inverse_and_log_det(
+            x / tf.convert_to_tensor(self.data_std)
+        )[0]
 
     def training_terms(self, x: TensorLike, sigma: Sigma | None = None) -> tuple[tf.Tensor, tf.Tensor]:
         """Compute the log-density and log p_B(even bins | odd bins), in nats; see :class:`tfsep.priors.base.Prior`."""
@@ -230,171 +231,5 @@ class SpectralRealNVP(FlowPrior):
         condition, bins = self._condition(self._sigma(sigma, x)), self._bins(x)
         halves = [self._first(condition, mirrored).conditional_score(bins) for mirrored in (True, False)]
         score = tf.reshape(tf.stack(halves, axis=2), [-1, *bins.shape[1:]])
-        wave = bijectors.RealFourier(self.tf_dtype).forward_and_log_det(score)[0]
+        wave = bijectors.RealFourier(self.tf_dtype, self.num_parts).forward_and_log_det(score)[0]
         return wave / tf.convert_to_tensor(self.data_std)
-
-
-class RealFourierLayer(FlowLayer):
-    """Keras layer for :class:`tfsep.bijectors.RealFourier`; it has no weights."""
-
-    def step(self, condition: tf.Tensor | None) -> bijectors.Step:
-        """Return the bijector; the condition has no influence."""
-        return bijectors.RealFourier(self.tf_dtype)
-
-
-class SpectralCouplingLayer(FlowLayer):
-    """Keras layer for :class:`tfsep.bijectors.SpectralCoupling`: a network and the mean powers of the bins.
-
-    Args:
-        network: predicts one half of the bins of this level from the other.
-        stride: distance of the bins of each half.
-        template: the period that joins the shifts; the network then has one gate and the features
-            of :func:`fit_features` and the template.
-    """
-
-    def __init__(
-        self,
-        network: SpectralPredictor,
-        stride: int,
-        template: PeriodicTemplate | None = None,
-        **kwargs: Unpack[LayerArguments],
-    ) -> None:
-        """Create the powers of both halves, or of the half that is predicted; only the first level mirrors."""
-        super().__init__(2, **kwargs)
-        self.network, self.stride, self.mirrors, self.template = network, stride, stride == 2, template
-        self.log_power = self.free_weight("log_power", np.zeros((1 + self.mirrors, network.num_bins, 2)))
-        width = network.get_config()["condition_width"]
-        self.flag = self.free_weight("flag", np.zeros(width)) if self.mirrors else None
-
-    def step(self, condition: tf.Tensor | None, mirrored: bool = False) -> bijectors.SpectralCoupling:
-        """Return the bijector at the noise level that is the first entry of the condition (batch, 1 + condition_width).
-
-        Args:
-            condition: sigma and its embedding.
-            mirrored: predict the first half from the second; of the first level only.
-        """
-        sigma, embedded = split_condition(condition)
-        if self.flag is not None:
-            flag = tf.convert_to_tensor(self.flag)
-            embedded = embedded + (-flag if mirrored else flag)
-        target, given = (0, self.stride // 2) if mirrored else (self.stride // 2, 0)
-        num = self.network.num_neighbours
-        first = -(num // 2) if mirrored else 1 - (num + 1) // 2
-        log_power = tf.convert_to_tensor(self.log_power)[int(mirrored)]
-
-        template = self.template
-
-        def predict(bins: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-            if template is None:
-                weights, log_ratio = self.network(bins, sigma, embedded)
-                shift = weighted_sum(weights, bins, first)
-            else:
-                note = template.fit(bins, self.stride, given, sigma)
-                here, there = note.bins[:, target :: self.stride], note.bins[:, given :: self.stride]
-                features = fit_features(note, bins - there, here, sigma, (num, first))
-                outputs, log_ratio = self.network(bins, sigma, embedded, first=first, features=features)
-                gate, weights = tf.sigmoid(_GATE_STEEPNESS * outputs[..., -1:]), outputs[..., :-1]
-                rest = weighted_sum(weights, bins, first) - gate * weighted_sum(weights, there, first)
-                shift = gate * here + rest
-            return shift, log_ratio[..., tf.newaxis] + relative_power(log_power, sigma)
-
-        return bijectors.SpectralCoupling(predict, self.stride, target, given, sigma, self.tf_dtype)
-
-    def initialise(self, y: tf.Tensor, condition: tf.Tensor | None) -> tf.Tensor:
-        """Set the powers from bins y (batch, bin, 2) at the noise level that is the first entry of the condition."""
-        power = mean_power(y, split_condition(condition)[0])
-        places = (self.stride // 2, 0) if self.mirrors else (self.stride // 2,)
-        self.log_power.assign(tf.math.log(tf.stack([power[place :: self.stride] for place in places])))
-        return y
-
-
-class SpectralScaleLayer(FlowLayer):
-    r"""Keras layer of the last bins, independent with variance :math:`\sigma^2 + P_b` in each real coordinate."""
-
-    def __init__(self, num_bins: int, stride: int, **kwargs: Unpack[LayerArguments]) -> None:
-        """Create the powers of ``num_bins`` bins, one in ``stride``."""
-        super().__init__(2, **kwargs)
-        self.stride, self.log_power = stride, self.free_weight("log_power", np.zeros((num_bins, 2)))
-
-    def step(self, condition: tf.Tensor | None) -> bijectors.SpectralCoupling:
-        """Return the bijector at the noise level that is the first entry of the condition."""
-        sigma, log_power = split_condition(condition)[0], tf.convert_to_tensor(self.log_power)
-
-        def predict(bins: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-            return tf.zeros_like(bins), relative_power(log_power, sigma)
-
-        return bijectors.SpectralCoupling(predict, self.stride, 0, 0, sigma, self.tf_dtype)
-
-    def initialise(self, y: tf.Tensor, condition: tf.Tensor | None) -> tf.Tensor:
-        """Set the powers from bins y (batch, bin, 2) at the noise level that is the first entry of the condition."""
-        self.log_power.assign(tf.math.log(mean_power(y, split_condition(condition)[0])[:: self.stride]))
-        return y
-
-
-def split_condition(condition: tf.Tensor | None) -> tuple[tf.Tensor, tf.Tensor]:
-    """Return the noise levels (batch,) and their embedding (batch, width) of a condition (batch, 1 + width).
-
-    Raises:
-        ValueError: without a condition.
-    """
-    if condition is None:
-        raise ValueError("a spectral RealNVP needs noise levels, got no condition")
-    return condition[:, 0], condition[:, 1:]
-
-
-def weighted_sum(weights: tf.Tensor, bins: tf.Tensor, first: int) -> tf.Tensor:
-    """Sum the bins (batch, bin, 2) first, first + 1, ... relative to each place with weights (batch, bin, weight)."""
-    return tf.reduce_sum(weights[..., tf.newaxis] * neighbours(bins, weights.shape[-1], first), axis=2)
-
-
-def fit_features(
-    note: Template, rest: tf.Tensor, here: tf.Tensor, sigma: tf.Tensor, near: tuple[int, int]
-) -> tf.Tensor:
-    """Describe at every place how well a note fits the given bins, and how loud it is where bins are predicted.
-
-    Args:
-        note: the note, of a batch of events.
-        rest: given bins less those of the note, (batch, bin, 2).
-        here: the note's bins to be predicted, (batch, bin, 2).
-        sigma: noise levels, (batch,).
-        near: number and first offset of the nearest given bins.
-
-    Returns:
-        (batch, bin, number + 3 + 4): log-energies in units of the noise, of the rest in the nearest
-        bins, of the note here, of the rest on average around here and over all bins; then the
-        features of the note.
-    """
-    noise, count = 2.0 * sigma[:, tf.newaxis, tf.newaxis] ** 2, rest.shape[1]
-    left, loud = (0.5 * tf.math.log1p(tf.reduce_sum(each**2, axis=-1, keepdims=True) / noise) for each in (rest, here))
-    overall = tf.concat([2.0 * tf.reduce_mean(left, axis=1), note.features], axis=-1)
-    features = [
-        tf.reshape(neighbours(left, *near), [-1, count, near[0]]),
-        loud,
-        2.0 * tf.nn.avg_pool1d(left, min(_NEAR_BINS, count), 1, "SAME"),
-        tf.tile(overall[:, tf.newaxis], [1, count, 1]),
-    ]
-    return tf.concat(features, axis=-1)
-
-
-def relative_power(log_power: tf.Tensor, sigma: tf.Tensor) -> tf.Tensor:
-    """Compute log(P / sigma^2) of log-powers (bin, 2) at noise levels (batch,): (batch, bin, 2)."""
-    return log_power - 2.0 * tf.math.log(sigma)[:, tf.newaxis, tf.newaxis]
-
-
-def mean_power(bins: tf.Tensor, sigma: tf.Tensor) -> tf.Tensor:
-    """Estimate the mean power of every bin, in each real coordinate, less that of the noise: (bin, 2).
-
-    Both coordinates of a bin, and a few neighbouring bins, are averaged, as a batch has few
-    pitches; the two of bin 0 are two frequencies and stay apart. Examples are weighted by the
-    inverse of the square of their power, the noise included.
-
-    Args:
-        bins: (batch, bin, 2).
-        sigma: their noise levels, (batch,).
-    """
-    energy = bins**2 - sigma[:, tf.newaxis, tf.newaxis] ** 2
-    weights = 1.0 / (sigma**2 + tf.reduce_mean(tf.maximum(energy, 0.0))) ** 2
-    mean = tf.reduce_sum(weights[:, tf.newaxis, tf.newaxis] * energy, axis=0) / tf.reduce_sum(weights)
-    inner = tf.reduce_mean(mean[1:], axis=-1)
-    near = tf.nn.avg_pool1d(inner[tf.newaxis, :, tf.newaxis], _SMOOTHED_BINS, 1, "SAME")[0]
-    return tf.maximum(tf.concat([mean[:1], tf.tile(near, [1, 2])], axis=0), _SMALLEST_POWER)
