@@ -14,7 +14,8 @@ one; of every other bin of the whole event, some notes would leave one half noth
 **Search.** Partial k of a note reaches bin b of the half with the real weight
 :math:`D(k f - b) \sqrt{M / 2}`, :math:`D(d) = \sin(\pi d) / (M \sin(\pi d / M))`
 (:mod:`tfsep.bijectors.real_fourier`); above M / 2 it is seen at M - k f, with the conjugate phase
-turned by a quarter. With y the two bins next to every partial, weighted so and summed, a note of pitch f and phase :math:`\varphi` has the correlation
+turned by a quarter. With y the two bins next to every partial, weighted so and summed, a note of
+pitch f and phase :math:`\varphi` has the correlation
 :math:`m = \mathrm{Re} \sum_k \bar c_k y_k e^{-2 \pi i k \varphi}` and the energy
 :math:`n = \sum_k |c_k|^2 \sum D^2 M / 2`. The amplitude is normal about 1 with a learned deviation
 :math:`\tau`, so :math:`\hat a = (m + \sigma^2 / \tau^2) / (n + \sigma^2 / \tau^2)` and the
