@@ -161,8 +161,10 @@ SECTIONS = (
     ),
     Section(
         "Other numbers of sources",
-        "The wavetable priors of `toy` in other numbers: Gibbs updates from noise, and nothing is trained.",
-        "python -m benchmarks.quality.sources --num_mixtures=32",
+        "Priors in other numbers, from noise, and nothing is trained: the wavetables of `toy` by Gibbs updates, the "
+        "flows of `toy-flow` by particles.",
+        "python -m benchmarks.quality.sources --num_mixtures=32\n"
+        "python -m benchmarks.quality.sources --model=toy-flow --posterior=particles --num_mixtures=64",
         "sources",
     ),
     Section(
