@@ -234,7 +234,7 @@ class PeriodicTemplate(FlowLayer):
         phase = tf.cast(tf.gather(tf.argmax(match, -1), index, batch_dims=1), self.tf_dtype) / num_phases
         kept = tf.reduce_sum(tf.one_hot(index, len(self.pitches), dtype=gain.dtype), axis=1)
         others = tf.reduce_logsumexp(tf.where(kept > 0, tf.constant(-1e6, gain.dtype), gain), axis=-1, keepdims=True)
-        return Notes(index, phase, tf.gather(amplitude, index, batch_dims=1)), tf.stop_gradient(others)
+        return Notes(index, phase, tf.gather(amplitude, index, batch_dims=1)), others
 
     def _reach(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Return how partials reach the two given bins next to them, where, and which fold.
