@@ -99,23 +99,18 @@ SECTIONS = (
             "bound alone. It gives 10.6 dB by its masks and 64.7 dB as a start for Gibbs updates. Without "
             "exchanges of sources while it trains it gives 6.8 dB, and with one random pair a step 8.9 dB.",
             "*toy_refined* puts a waveform refinement and a conditional flow behind the masks of `toy`. *toy_both* "
-            "trains them on simulated pairs and on the evidence lower bound together. The compositions of "
-            "*toy_refined* and *mean_field* were measured with 13 levels of Gibbs updates, twice, and no particles, "
-            "the default of `toy` at the time. That of `toy` with wavetables is its default now. Its seconds are wall "
-            "time on one core shared with several other programs, and say nothing of its cost. That of `toy` with "
-            "*score* had no particles, which need a density.",
+            "trains them on simulated pairs and on the evidence lower bound together.",
             "*toy_supervised* is the amortised network trained on true pairs (`gin/ablations/toy_supervised.gin`). The "
             "toy's sources are independent, so true pairs teach what simulated ones do.",
             "Intervals that should hold 90 % of the truth hold 91 % for *amortised* of `toy`, and 87 % for "
             "*toy_refined* and *toy_both* (`--calibration` of `bin/evaluate`).",
             "[Cases](cases/cases.md) shows and plays the three best and the three worst of 48 mixtures "
-            "of a second (`python -m benchmarks.quality.cases`), without the stage of particles. In the worst, "
-            "sine and triangle share a key, or take each other's note in some segments. There the ideal "
-            "prior in the same posterior fails alike, and a start at the true sources does not: the search fails.",
-            "A composition keeps the stages that win on validation mixtures and says which. "
-            "`gin/ablations/toy_langevin.gin` tries Langevin dynamics as a third stage. With shorter steps than "
-            "today's, behind 13 levels of Gibbs updates, it printed \"amortised 21.07 dB, gibbs 84.34 dB, langevin "
-            '63.57 dB on 64 validation mixtures; keeps amortised > gibbs".',
+            "of a second (`python -m benchmarks.quality.cases`). In the worst, sine and triangle share "
+            "a key, or take each other's note in some segments. There the ideal prior in the same "
+            "posterior fails alike, and a start at the true sources does not: the search fails.",
+            "A composition keeps the stages that win on validation mixtures and says which. With Langevin "
+            "dynamics as a third stage (`gin/ablations/toy_langevin.gin`), of shorter steps than today's, it printed "
+            '"amortised 21.07 dB, gibbs 84.34 dB, langevin 63.57 dB on 64 validation mixtures; keeps amortised > gibbs".',
         ),
     ),
     Section(
@@ -126,8 +121,7 @@ SECTIONS = (
         "toy-free",
         (
             "The bundled model alone is `bin/evaluate --model toy-free --data toy-free`.",
-            "The rows of `toy` show a model outside what it was trained on: it was trained on the 88 keys alone. "
-            "Its *composition* had 13 levels of Gibbs updates, twice, and no particles, its default at the time.",
+            "The rows of `toy` show a model outside what it was trained on: it was trained on the 88 keys alone.",
         ),
     ),
     Section(
