@@ -110,7 +110,8 @@ SECTIONS = (
             "posterior fails alike, and a start at the true sources does not: the search fails.",
             "A composition keeps the stages that win on validation mixtures and says which. With Langevin "
             "dynamics as a third stage (`gin/ablations/toy_langevin.gin`), of shorter steps than today's, it printed "
-            '"amortised 21.07 dB, gibbs 84.34 dB, langevin 63.57 dB on 64 validation mixtures; keeps amortised > gibbs".',
+            '"amortised 21.07 dB, gibbs 84.34 dB, langevin 63.57 dB on 64 validation mixtures; keeps amortised '
+            '> gibbs".',
         ),
     ),
     Section(
