@@ -104,6 +104,15 @@ def two_cpus() -> list[str]:
 
 
 @pytest.fixture(scope="session")
+def gradient_of_convolutions() -> None:
+    """A test that asks for it skips where TensorFlow's kernels have no gradient of a dilated convolution."""
+    from tfsep.networks import dilated
+
+    if dilated.device() == "CPU without oneDNN":
+        pytest.skip("the kernels of this processor have no gradient of a dilated convolution")
+
+
+@pytest.fixture(scope="session")
 def shared_data() -> Path:
     """The folder of stems beside the clone; tests that need it skip where it is absent."""
     if not SHARED_DATA.is_dir():

@@ -45,6 +45,7 @@ def test_dilated_conv_is_the_sum_of_its_taps(
     np.testing.assert_allclose(layer(x), expected, atol=1e-5)
 
 
+@pytest.mark.usefixtures("gradient_of_convolutions")
 @pytest.mark.parametrize("kernel_size", [3, 5])
 def test_gradients_do_not_depend_on_the_implementation(kernel_size: int, scrambled: Make) -> None:
     layer, x, found = scrambled(DilatedConv(3, 4, kernel_size, 2)), noise_tensor(2, 12, 3), {}

@@ -202,6 +202,7 @@ def test_the_defaults_separate_two_sources_from_noise(toy_priors: list[Prior]) -
     assert np.mean(improvement(posteriors.build("langevin", pair, **published), sources)) < 0.5 * np.mean(gained)
 
 
+@pytest.mark.slow
 def test_the_defaults_sharpen_an_estimate_of_four_sources(toy_priors: list[Prior]) -> None:
     sources = np.stack([toy.examples(kind, 4, 512, 16000, 0) for kind in KINDS], axis=1)
     near = sources + 0.1 * np.random.default_rng(0).normal(size=sources.shape).astype(np.float32)

@@ -89,6 +89,7 @@ def test_a_graph_and_a_loop_in_parts_give_the_same(
     assert reports == [(kind, 2, total), (kind, total, total)] and not sampler.reports()
 
 
+@pytest.mark.slow
 def test_xla_gives_the_same(flows: list[Any], mixtures: tuple[np.ndarray, np.ndarray]) -> None:
     short = {**SHORT["spectral_langevin"], "stacked": False}
     plain = posteriors.build("spectral_langevin", flows, jit_compile=False, **short)

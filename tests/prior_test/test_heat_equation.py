@@ -150,6 +150,7 @@ def test_the_right_side_of_a_flow_is_its_own_laplacian_and_not_its_left() -> Non
     assert found.relative > 0.1
 
 
+@pytest.mark.slow
 def test_flows_that_recompute_are_measured_alike() -> None:
     events, found = noised("sine", 16, 0.3), {}
     probes = heat_equation.signs(events, 0, "probes", 4)

@@ -24,6 +24,8 @@ KINDS: dict[str, dict[str, Any]] = {
     | {"local_block": 4},
 }
 
+SLOW = ("glow_inverse", "lifting")
+
 
 def built(count: int, **settings: Any) -> list[Any]:
     """Priors with random weights, each with its own."""
@@ -45,7 +47,9 @@ def evaluated(each: list[Any], method: str, x: tf.Tensor, sigma: Any, stacked: b
 
 
 @pytest.mark.parametrize("method", ["score", "denoise"])
-@pytest.mark.parametrize("name", sorted(KINDS))
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=pytest.mark.slow) if name in SLOW else name for name in sorted(KINDS)]
+)
 def test_stacked_evaluations_are_those_of_the_loop(name: str, method: str) -> None:
     each = built(3, **KINDS[name])
     assert each[0].same_architecture(each)

@@ -54,7 +54,7 @@ def count_stacked_calls(flow: Any, monkeypatch: pytest.MonkeyPatch) -> list[str]
     return asked
 
 
-@pytest.mark.parametrize("seed", [(0, 0), (-5, 3)])
+@pytest.mark.parametrize("seed", [(0, 0), pytest.param((-5, 3), marks=pytest.mark.slow)])
 @pytest.mark.parametrize(
     ("kind", "settings"),
     [

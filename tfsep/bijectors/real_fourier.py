@@ -92,7 +92,7 @@ def even_length(length: int, num_parts: int = 1) -> int:
     """Return the samples of each part of a signal, which has as many real coordinates in its bins.
 
     Raises:
-        ValueError: if it is odd or below 2.
+        ValueError: for a length that is no multiple of twice the number of parts.
     """
     each, left = divmod(length, num_parts)
     if left or each < 2 or each % 2:

@@ -30,6 +30,7 @@ from tfsep.posteriors import gibbs_sweep
 from tfsep.posteriors.annealed import Annealed, AnnealingSettings, log_prob_of_all
 from tfsep.posteriors.base import needs_log_prob, residual_energy
 from tfsep.posteriors.noise_schedule import geometric
+from tfsep.posteriors.shared_graphs import SharedGraphs
 from tfsep.priors.base import Prior
 from tfsep.runtime.stateless_random import fold, is_portable
 
@@ -147,19 +148,24 @@ class Gibbs(Annealed):
             target = sources + mixing.residual(mixture, sources, self.gains)[:, tf.newaxis, :] / column
             return level + 1, sources + self.damping * (self.denoised(target, sigmas[level]) - sources)
 
+        shared = SharedGraphs(self.priors)
+
         def gibbs(level: tf.Tensor, sources: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-            return level + 1, denoising_sweep(self, mixture, sources, sigmas[level], fold(seed, level))
+            return level + 1, denoising_sweep(self, shared, mixture, sources, sigmas[level], fold(seed, level))
 
         sweep = gibbs if self.update == "gibbs" else jacobi
         begin = (levels[0], sources)
         return tf.while_loop(lambda level, _: level < levels[1], sweep, begin, parallel_iterations=1)[1]
 
 
-def denoising_sweep(sampler: Annealed, mixture: Waves, sources: Sources, sigma: Sigma, seed: tf.Tensor) -> Sources:
+def denoising_sweep(
+    sampler: Annealed, shared: SharedGraphs, mixture: Waves, sources: Sources, sigma: Sigma, seed: tf.Tensor
+) -> Sources:
     """Update every source of each chain once, in random order, by denoising what the others leave unexplained.
 
     Args:
         sampler: whose priors, gains and bounds hold.
+        shared: its priors' graphs.
         mixture: (chain, segment).
         sources: (chain, source, segment).
         sigma: the noise level, a scalar.
@@ -174,6 +180,6 @@ def denoising_sweep(sampler: Annealed, mixture: Waves, sources: Sources, sigma: 
 
     def update_source(k: int, target: tf.Tensor, position: tf.Tensor) -> tf.Tensor:
         del position
-        return sampler.bounded(sampler.priors[k].denoise(target[..., tf.newaxis], sigma)[..., 0])
+        return sampler.bounded(shared(k, "denoise", target[..., tf.newaxis], sigma)[..., 0])
 
     return gibbs_sweep.sweep_in_any_order(mixture, sources, sampler.gains, update_source, seed)

@@ -52,6 +52,7 @@ from tfsep.posteriors.annealed import Annealed, AnnealingSettings, check_mixture
 from tfsep.posteriors.base import MOST_ASSIGNED, events_of, needs_log_prob, residual_energy
 from tfsep.posteriors.gibbs import denoising_sweep
 from tfsep.posteriors.noise_schedule import geometric, warm
+from tfsep.posteriors.shared_graphs import SharedGraphs
 from tfsep.priors.base import Prior
 from tfsep.runtime.stateless_random import fold, is_portable, normal, shape_of, split
 
@@ -146,9 +147,6 @@ class Particles(Annealed):
         self.exchange, self.finished_residual = exchange, finished_residual
         signature = [tf.TensorSpec([None, self.num_sources, self.segment], tf.float32)]
         self._density = tf.function(self.density, input_signature=signature, autograph=False)
-        self._denoised = tf.function(
-            lambda sources: self.denoised(sources, tf.constant(test_sigma)), input_signature=signature, autograph=False
-        )
 
     def cold(self, mixture: Waves, noise: Sources) -> Sources:
         """Return standard normal noise, whose level denoisers are trained on.
@@ -175,20 +173,22 @@ class Particles(Annealed):
         if start is not None:
             start = check_start(self.kind, mixture, start, self.num_sources)
         if start is None or not self.finished_residual:
-            return self._searched(mixture, num_samples, seed, start)
-        rest = residual_energy(mixture, self._denoised(start), self.gains)
+            return self._searched(mixture, num_samples, seed, start)[0]
+        shared, test = SharedGraphs(self.priors), tf.constant(self.test_sigma)
+        means = [shared(k, "denoise", events, test)[..., 0] for k, events in enumerate(events_of(start))]
+        rest = residual_energy(mixture, self.bounded(tf.stack(means, axis=1)), self.gains)
         unfinished = rest > self.finished_residual * tf.reduce_mean(mixture**2, axis=-1)
         projected = mixing.project(mixture, start, self.gains)
         begun = tf.tile(projected[tf.newaxis], [num_samples, 1, 1, 1])
         if is_portable():  # Shapes must be known: all are searched, and some results dropped.
-            found = self._likelier(begun, self._searched(mixture, num_samples, seed, start))
+            found = self._likelier(begun, *self._searched(mixture, num_samples, seed, start))
             return tf.where(unfinished[:, tf.newaxis, tf.newaxis], found, begun)
         rows = tf.where(unfinished)
 
         def search() -> tf.Tensor:
             mine, first = tf.gather_nd(mixture, rows), tf.gather_nd(start, rows)
-            found = self._searched(mine, num_samples, seed, first)
-            found = self._likelier(tf.gather(begun, rows[:, 0], axis=1), found)
+            found, density = self._searched(mine, num_samples, seed, first)
+            found = self._likelier(tf.gather(begun, rows[:, 0], axis=1), found, density)
             by_mixture = tf.tensor_scatter_nd_update(
                 tf.transpose(begun, [1, 0, 2, 3]), rows, tf.transpose(found, [1, 0, 2, 3])
             )
@@ -196,24 +196,27 @@ class Particles(Annealed):
 
         return tf.cond(tf.shape(rows)[0] > 0, search, lambda: begun)
 
-    def _likelier(self, begun: tf.Tensor, found: tf.Tensor) -> tf.Tensor:
-        """Return the likelier of two estimates, both (num, batch, source, segment), for each mixture."""
-        flat = [-1, self.num_sources, self.segment]
-        before, after = (self._density(tf.reshape(each, flat)) for each in (begun, found))
-        better = tf.reshape(after > before, tf.shape(begun)[:2])
+    def _likelier(self, begun: tf.Tensor, found: tf.Tensor, density: tf.Tensor) -> tf.Tensor:
+        """Return the likelier of two estimates (num, batch, source, segment), of which one has density (num, batch)."""
+        before = self._density(tf.reshape(begun, [-1, self.num_sources, self.segment]))
+        better = density > tf.reshape(before, tf.shape(density))
         return tf.where(better[..., tf.newaxis, tf.newaxis], found, begun)
 
-    def _searched(self, mixture: Waves, num_samples: int, seed: Seed, start: Sources | None) -> tf.Tensor:
-        """Return what :meth:`sample` does where every mixture is searched."""
+    def _searched(
+        self, mixture: Waves, num_samples: int, seed: Seed, start: Sources | None
+    ) -> tuple[tf.Tensor, tf.Tensor]:
+        """Return what :meth:`sample` does where every mixture is searched, and log-densities (num, batch)."""
         mixtures = tf.tile(mixture, [num_samples, 1])
         if start is not None:
             start = tf.tile(start, [num_samples, 1, 1])
         ends = self.chains(mixtures, self.num_particles, seed, start)
         projected = mixing.project(mixtures, ends, self.gains)
         density = self._density(tf.reshape(projected, [-1, self.num_sources, self.segment]))
-        best = tf.argmax(tf.reshape(density, [self.num_particles, -1]))
+        density = tf.reshape(density, [self.num_particles, -1])
+        best = tf.argmax(density)
         kept = tf.gather(tf.transpose(projected, [1, 0, 2, 3]), best, axis=1, batch_dims=1)
-        return tf.reshape(kept, [num_samples, -1, self.num_sources, self.segment])
+        sources = tf.reshape(kept, [num_samples, -1, self.num_sources, self.segment])
+        return sources, tf.reshape(tf.reduce_max(density, axis=0), [num_samples, -1])
 
     def enter(self, mixture: Waves, sources: Sources) -> Sources:
         """Exchange sources of the copies of a start, where asked for; see :class:`Annealed`."""
@@ -224,7 +227,7 @@ class Particles(Annealed):
         self, mixture: tf.Tensor, sources: tf.Tensor, sigmas: tf.Tensor, seed: tf.Tensor, levels: tf.Tensor
     ) -> tf.Tensor:
         """Sweep at each level, and select after each block; see :class:`Annealed`."""
-        last = tf.shape(sigmas)[0] - self.polish_levels
+        last, shared = tf.shape(sigmas)[0] - self.polish_levels, SharedGraphs(self.priors)
 
         def anneal(level: tf.Tensor, sources: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
             seeds = split(fold(seed, level), 2)
@@ -235,28 +238,30 @@ class Particles(Annealed):
                 copies = self.exchanged(sources) if self.exchange else sources
                 return copies + noise * normal(shape_of(sources), seeds[0])
 
-            swept = denoising_sweep(self, mixture, tf.cond(begins, parted, lambda: sources), sigmas[level], seeds[1])
+            begun = tf.cond(begins, parted, lambda: sources)
+            swept = denoising_sweep(self, shared, mixture, begun, sigmas[level], seeds[1])
             ends = (level + 1 == last) | ((level < last) & ((level + 1) % self.block_levels == 0))
-            return level + 1, tf.cond(ends, lambda: self.select(mixture, swept), lambda: swept)
+            return level + 1, tf.cond(ends, lambda: self.select(mixture, swept, shared), lambda: swept)
 
         begin = (levels[0], sources)
         return tf.while_loop(lambda level, _: level < levels[1], anneal, begin, parallel_iterations=1)[1]
 
-    def select(self, mixture: Waves, sources: Sources) -> Sources:
+    def select(self, mixture: Waves, sources: Sources, shared: SharedGraphs | None = None) -> Sources:
         """Reassign the sources of each particle, and let the best particles of a mixture take the place of all.
 
         Args:
             mixture: (particle * batch, segment), the particles of a mixture ``batch`` entries apart.
             sources: (particle * batch, source, segment).
+            shared: the priors' graphs; None makes them here.
 
         Returns:
             (particle * batch, source, segment), the best particles first.
         """
         projected = mixing.project(mixture, sources, self.gains)
         if self.reassign:
-            sources, density = self.reassigned(sources, projected)
+            sources, density = self.reassigned(sources, projected, shared)
         else:
-            density = self.density(projected)
+            density = self.density(projected, shared)
         order = tf.argsort(tf.reshape(density, [self.num_particles, -1]), axis=0, direction="DESCENDING", stable=True)
         copied = tf.gather(order, tf.range(self.num_particles) % self.num_survivors)
         batch = tf.shape(copied)[1]
@@ -280,26 +285,29 @@ class Particles(Annealed):
         exchanged = tf.gather(contributions, tf.constant(orders), axis=2, batch_dims=1)
         return tf.reshape(exchanged, tf.shape(sources)) / gains
 
-    def reassigned(self, sources: Sources, projected: Sources) -> tuple[Sources, Nats]:
+    def reassigned(
+        self, sources: Sources, projected: Sources, shared: SharedGraphs | None = None
+    ) -> tuple[Sources, Nats]:
         """Hand the sources of each particle to the priors that fit their projections best.
 
         Args:
             sources: (particle, source, segment).
             projected: the same, projected on the mixture.
+            shared: the priors' graphs; None makes them here.
 
         Returns:
             Sources by prior, of the same shape, and the joint log-density of their projections in
             nats, (particle,).
         """
-        count, gains = self.num_sources, tf.constant(self.gains)
+        count, gains, graphs = self.num_sources, tf.constant(self.gains), shared or SharedGraphs(self.priors)
 
         def weigh(j: tf.Tensor, table: tf.TensorArray) -> tuple[tf.Tensor, tf.TensorArray]:
             contribution = gains[j] * tf.gather(projected, j, axis=1)
             each = [
-                prior.log_prob((contribution / gain)[..., tf.newaxis], tf.constant(self.test_sigma))
-                for prior, gain in zip(self.priors, self.gains, strict=True)
+                graphs(k, "log_prob", (contribution / gain)[..., tf.newaxis], tf.constant(self.test_sigma))
+                for k, gain in enumerate(self.gains)
             ]
-            return j + 1, table.write(j, tf.cast(tf.stack(each, axis=-1), tf.float32))
+            return j + 1, table.write(j, tf.stack(each, axis=-1))
 
         table = tf.TensorArray(tf.float32, count, element_shape=[projected.shape[0], count])
         table = tf.while_loop(lambda j, _: j < count, weigh, (0, table), parallel_iterations=1)[1]
@@ -312,11 +320,10 @@ class Particles(Annealed):
         contributions = tf.gather(sources * gains[:, tf.newaxis], chosen, axis=1, batch_dims=1)
         return contributions / gains[:, tf.newaxis], tf.gather(joint, best, axis=1, batch_dims=1)
 
-    def density(self, sources: Sources) -> Nats:
+    def density(self, sources: Sources, shared: SharedGraphs | None = None) -> Nats:
         """Return the joint log-density at the test level in nats: (particle, source, segment) -> (particle,)."""
-        sigma = tf.constant(self.test_sigma)
-        pairs = zip(self.priors, events_of(sources), strict=True)
-        return tf.add_n([_finite(tf.cast(prior.log_prob(events, sigma), tf.float32)) for prior, events in pairs])
+        sigma, graphs = tf.constant(self.test_sigma), shared or SharedGraphs(self.priors)
+        return tf.add_n([_finite(graphs(k, "log_prob", each, sigma)) for k, each in enumerate(events_of(sources))])
 
 
 def _finite(density: Nats) -> Nats:

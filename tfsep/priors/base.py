@@ -182,6 +182,38 @@ class Prior(abc.ABC):
         del priors, method, events, sigma
         return None
 
+    def same_architecture(self, others: Sequence[Prior]) -> bool:
+        """Return whether these priors, at least 2, differ from this one in the values of their weights only."""
+        del others
+        return False
+
+    @property
+    def has_weight_vector(self) -> bool:
+        """Return whether the prior is determined by weights of one dtype: :meth:`weight_vector`."""
+        return False
+
+    def weight_vector(self) -> tf.Tensor:
+        """Return all weights as one vector.
+
+        Raises:
+            InputError: if the prior has no such vector.
+        """
+        raise InputError(f"prior {self.kind!r} has no vector of weights")
+
+    def evaluate_with(self, weights: tf.Tensor, method: str, events: tf.Tensor, sigma: Sigma) -> tf.Tensor:
+        """Evaluate a method as if the weights were those of a vector; see :meth:`weight_vector`.
+
+        Args:
+            weights: of this prior, or of another of its architecture.
+            method: such as "denoise".
+            events: (batch,) + event_shape.
+            sigma: scalar or (batch,).
+
+        Raises:
+            InputError: if the prior has no such vector.
+        """
+        raise InputError(f"prior {self.kind!r} has no vector of weights to evaluate {method} with")
+
     def check_events(self, x: tf.Tensor) -> None:
         """Refuse events of another shape than ``event_shape`` with a ValueError."""
         if tuple(x.shape[1:]) != self.event_shape:

@@ -9,16 +9,9 @@ import pytest
 
 from benchmarks.speed import convolutions
 from benchmarks.speed.portable.rows import ROWS
-from tfsep.networks import dilated
 
 
-@pytest.fixture
-def both_implementations() -> None:
-    if dilated.device() == "CPU without oneDNN":
-        pytest.skip("the kernels of this processor have no gradient of a dilated convolution")
-
-
-@pytest.mark.usefixtures("both_implementations")
+@pytest.mark.usefixtures("gradient_of_convolutions")
 def test_a_row_has_the_times_of_both_implementations() -> None:
     found = convolutions.row("graph", "float32", (2, 4), batch=1, length=16, rounds=1)
     assert (found["context"], found["dtype"], found["in_channels"], found["out_channels"]) == ("graph", "float32", 2, 4)
@@ -47,7 +40,7 @@ def test_rows_that_a_gpu_gave_are_taken_from_their_record(tmp_path: Path, capsys
     assert "must be a file with rows of dilated convolutions" in capsys.readouterr().err
 
 
-@pytest.mark.usefixtures("both_implementations")
+@pytest.mark.usefixtures("gradient_of_convolutions")
 def test_rows_of_other_devices_stay(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(convolutions, "CHANNELS", ((2, 4),))
     monkeypatch.setattr(convolutions, "CONTEXTS", ("graph",))
