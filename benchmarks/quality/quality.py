@@ -109,7 +109,7 @@ def rows(args: argparse.Namespace) -> Iterator[Row]:
     toys = []
     for name, paired in [*((name, False) for name in names), *((name, True) for name in args.supervised)]:
         description = store.describe(name)
-        is_toy = set(description["sources"]) <= set(toy.oscillators.KINDS)
+        is_toy = set(description["sources"]) <= set(toy.oscillators.ALL_KINDS)
         data = ["toy", "toy-free"] if is_toy else [str(EXAMPLES), *([args.songs] if args.songs else [])]
         toys += [name] if is_toy and not paired else []
         label = store.label(Path(name)) + (" (true pairs)" if paired else "")

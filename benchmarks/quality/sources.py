@@ -1,13 +1,15 @@
 """Any number of sources from the priors given: two, four and eight of them, and a source that is not there.
 
     python -m benchmarks.quality.sources [--model=toy] [--posterior=KIND] [--num_mixtures=64] [--seed=0]
-        [--free] [--only=WORD] [--output=DIR]
+        [--free] [--pulse=DIR] [--only=WORD] [--output=DIR]
 
 Nothing is trained for it: the priors of one model are handed to a sampler in other numbers, which
 are Gibbs updates from noise, or with ``--posterior`` one of the model's own posteriors, of the
 model without the other sources. Eight sources are two families of four, the lower and the upper
 half of the piano; each family's prior is the model's with the pitches of the other half given no
-weight, which only wavetable priors allow. Where a source is absent, its stem should be near
+weight, which only wavetable priors allow. With ``--pulse`` and ``--posterior``, a prior of a fifth
+class, the pulse wave, is added from a model of its own (``gin/ablations/spectral_pulse.gin``), and
+separated from each pair of the four. Where a source is absent, its stem should be near
 silence: its level under the mixture is what counts. With ``--free`` the sources are those of the
 toy data of free pitch, for models of these. Rows that a model cannot give are left out, which is
 said. Seconds are those of the CPU, the compilation of the graph included. Writes
@@ -57,6 +59,11 @@ class Row:
     settings: Record = field(default_factory=dict)
 
     @property
+    def adds(self) -> bool:
+        """Tell whether a source is none of the model's."""
+        return any(kind == FIFTH for kind, *_ in self.sources)
+
+    @property
     def own(self) -> bool:
         """Tell whether any model of these classes can separate it: of all keys, and every source sounds."""
         return not self.absent and all(keys == [0, _KEYS] for _, *keys in self.sources)
@@ -66,9 +73,11 @@ def _all(*kinds: str, first: int = 0, last: int = _KEYS) -> tuple[tuple[str, int
     return tuple((kind, first, last) for kind in kinds)
 
 
-FOUR = ("sine", "sawtooth", "square", "triangle")
+FOUR, FIFTH = ("sine", "sawtooth", "square", "triangle"), "pulse"
+PAIRS = tuple(itertools.combinations(FOUR, 2))
 ROWS = (
-    *(Row(f"two sources: {', '.join(pair)}", _all(*pair)) for pair in itertools.combinations(FOUR, 2)),
+    *(Row(f"two sources: {', '.join(pair)}", _all(*pair)) for pair in PAIRS),
+    *(Row(f"three sources, one added: {', '.join(pair)}, {FIFTH}", _all(*pair, FIFTH)) for pair in PAIRS),
     Row("four sources", _all(*FOUR)),
     Row("eight sources, two families", _all(*FOUR, last=_HALF) + _all(*FOUR, first=_HALF)),
     Row("four sources, the first absent", _all(*FOUR), 1, {"silence_probability": 0.1}),
@@ -87,18 +96,23 @@ def _measure(argv: Sequence[str]) -> int:
     parse.add_argument("--num_mixtures", type=int, default=64, metavar="N", help="of each row (default: 64)")
     parse.add_argument("--seed", type=int, default=0, metavar="N", help="of the mixtures and the sampler")
     parse.add_argument("--free", action="store_true", help="sources of any pitch with a decay, of all rows that sound")
+    parse.add_argument("--pulse", metavar="DIR", help="a model with a prior of the pulse wave, for rows that add it")
     parse.add_argument("--only", metavar="WORD", help="rows whose name contains this word")
     parse.add_argument("--output", default=str(RESULTS), metavar="DIR", help="where the two files go")
     args = parse.parse_args(argv)
     runner.start_tensorflow()
     chosen = [row for row in ROWS if not args.only or args.only in row.name]
-    left_out = [row.name for row in chosen if not (row.own or _flexible(args.model, args.posterior, args.free))]
-    for name in left_out:
-        print(f"{name}: left out, as it needs wavetables of keys and no --posterior", file=sys.stderr, flush=True)
     records = []
     for row in chosen:
-        if row.name not in left_out:
-            records.append(measure(row, args.model, args.posterior, args.num_mixtures, args.seed, args.free))
+        if row.adds and not (args.pulse and args.posterior):
+            print(f"{row.name}: left out, as it needs --pulse and --posterior", file=sys.stderr, flush=True)
+        elif not (row.own or _flexible(args.model, args.posterior, args.free)):
+            print(
+                f"{row.name}: left out, as it needs wavetables of keys and no --posterior", file=sys.stderr, flush=True
+            )
+        else:
+            pulse = args.pulse if row.adds else None
+            records.append(measure(row, args.model, args.posterior, args.num_mixtures, args.seed, args.free, pulse))
             print(f"{row.name}: done", file=sys.stderr, flush=True)
     print(results.keep(args.output, "sources", records, ("name", "model", "posterior"), table))
     return 0
@@ -135,7 +149,7 @@ def prior_of(model: str, kind: str, first: int, last: int) -> Prior:
     return prior
 
 
-def sampler_of(row: Row, model: str, posterior: str | None) -> tuple[Posterior, int]:
+def sampler_of(row: Row, model: str, posterior: str | None, pulse: str | None = None) -> tuple[Posterior, int]:
     """Return what separates a row, and the sample rate in Hz; see :func:`measure`."""
     from tfsep import posteriors
     from tfsep.models import store
@@ -145,7 +159,7 @@ def sampler_of(row: Row, model: str, posterior: str | None) -> tuple[Posterior, 
         priors = [prior_of(model, *source) for source in row.sources]
         return posteriors.build("gibbs", priors, **SETTINGS, **row.settings), described["sample_rate"]
     absent = [name for name in described["sources"] if name not in [kind for kind, *_ in row.sources]]
-    loaded = store.load_model(model, posterior, without=absent)
+    loaded = store.load_model(model, posterior, without=absent, priors={FIFTH: pulse} if pulse else None)
     order = [loaded.sources.index(kind) for kind, *_ in row.sources]
     if order != sorted(order) or len(set(loaded.gains)) > 1:
         raise InputError(f"--model must mix {', '.join(loaded.sources)} by their mean, in the order of the toy")
@@ -171,7 +185,9 @@ def examples(row: Row, num: int, length: int, sample_rate: int, seed: int, free:
     return sources
 
 
-def measure(row: Row, model: str, posterior: str | None, num: int, seed: int, free: bool = False) -> Record:
+def measure(
+    row: Row, model: str, posterior: str | None, num: int, seed: int, free: bool = False, pulse: str | None = None
+) -> Record:
     """Separate ``num`` mixtures of a row; SI-SDRi in dB, over the mixture as the estimate.
 
     Args:
@@ -181,13 +197,14 @@ def measure(row: Row, model: str, posterior: str | None, num: int, seed: int, fr
         num: mixtures.
         seed: of the mixtures and the sampler.
         free: whether the sources are of any pitch, with a decay.
+        pulse: model that has the prior of a source that is added; None where none is.
     """
     import numpy as np
 
     from tfsep.metrics.si_sdr import si_sdr, si_sdri
     from tfsep.models.listing import find_model, label
 
-    sampler, rate = sampler_of(row, model, posterior)
+    sampler, rate = sampler_of(row, model, posterior, pulse)
     sources = examples(row, num, sampler.segment, rate, seed, free)
     mixture = sources.mean(axis=1)
     began = time.process_time()

@@ -8,7 +8,7 @@ import tensorflow as tf
 
 from tfsep.data import oscillators
 
-NOT_SINE = oscillators.KINDS[1:]
+NOT_SINE = oscillators.ALL_KINDS[1:]
 
 
 def ideal(kind: str, cycles: np.ndarray) -> np.ndarray:
@@ -18,6 +18,7 @@ def ideal(kind: str, cycles: np.ndarray) -> np.ndarray:
         "sawtooth": 2 * fraction - 1,
         "square": np.where(fraction < 0.5, 1.0, -1.0),
         "triangle": np.abs(4 * fraction - 2) - 1,
+        "pulse": np.where((fraction < 0.125) | (fraction > 0.875), 1.0, -1 / 3),
     }[kind]
 
 
@@ -30,6 +31,7 @@ def series(kind: str, cycles: np.ndarray, num_harmonics: int) -> np.ndarray:
         "sawtooth": -2 / np.pi * np.sin(angle) / order,
         "square": 4 / np.pi * odd * np.sin(angle) / order,
         "triangle": 8 / np.pi**2 * odd * np.cos(angle) / order**2,
+        "pulse": 8 / (3 * np.pi) * np.sin(np.pi * order / 4) * np.cos(angle) / order,
     }
     return terms[kind].sum(-1)
 
@@ -39,7 +41,7 @@ def band_limited(kind: str, cycles: np.ndarray, *num_harmonics: int) -> np.ndarr
     return oscillators.band_limited(kind, tf.constant(rows), tf.constant(num_harmonics)).numpy()
 
 
-@pytest.mark.parametrize("kind", oscillators.KINDS)
+@pytest.mark.parametrize("kind", oscillators.ALL_KINDS)
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_naive_waves_are_their_formulae(kind: str, dtype: type) -> None:
     cycles = np.random.default_rng(0).uniform(-3, 3, (4, 50)).astype(dtype)
@@ -55,6 +57,7 @@ def test_naive_waves_are_their_formulae(kind: str, dtype: type) -> None:
         ("sawtooth", [-1, -0.5, 0, 0.5]),
         ("square", [1, 1, -1, -1]),
         ("triangle", [1, 0, -1, 0]),
+        ("pulse", [1, -1 / 3, -1 / 3, -1 / 3]),
     ],
 )
 def test_a_period_starts_where_the_picture_says(kind: str, quarters: list[float]) -> None:
@@ -62,7 +65,7 @@ def test_a_period_starts_where_the_picture_says(kind: str, quarters: list[float]
     np.testing.assert_allclose(oscillators.naive(kind, cycles), quarters, atol=1e-15)
 
 
-@pytest.mark.parametrize("kind", oscillators.KINDS)
+@pytest.mark.parametrize("kind", oscillators.ALL_KINDS)
 def test_band_limited_waves_are_partial_fourier_sums(kind: str) -> None:
     cycles = np.random.default_rng(1).uniform(-2, 40, 300)
     wave = band_limited(kind, cycles, 1, 2, 7, 290)
@@ -78,20 +81,22 @@ def test_fourier_sums_converge_to_the_naive_wave(kind: str) -> None:
     # By Parseval the energy left over falls as 1/K, for the triangle as 1/K^3.
     assert rms[1] < 0.4 * rms[0] and rms[2] < 0.4 * rms[1]
     assert rms[2] < 0.05
-    smooth = np.abs((cycles * 2 + 0.5) % 1 - 0.5) > 0.05
+    jumps = np.array([0.125, 0.875]) if kind == "pulse" else np.array([0.0, 0.5])
+    smooth = np.abs((cycles[:, np.newaxis] - jumps + 0.5) % 1 - 0.5).min(axis=-1) > 0.025
     assert np.abs(error[2, smooth]).max() < 0.02
 
 
 @pytest.mark.parametrize("kind", NOT_SINE)
 def test_overshoot_is_that_of_gibbs(kind: str) -> None:
     peak = np.abs(band_limited(kind, np.arange(20000) / 20000, 100)).max()
-    low, high = (0.95, 1.0) if kind == "triangle" else (1.15, 1.19)
+    # A jump of height h overshoots by 0.0895 h.
+    low, high = {"triangle": (0.95, 1.0), "pulse": (1.10, 1.13)}.get(kind, (1.15, 1.19))
     assert low < peak < high
 
 
 def test_an_unknown_oscillator_is_refused() -> None:
     cycles = tf.zeros((1, 4), tf.float64)
-    with pytest.raises(ValueError, match="sine, sawtooth, square, triangle, got 'noise'"):
+    with pytest.raises(ValueError, match="sine, sawtooth, square, triangle, pulse, got 'noise'"):
         oscillators.naive("noise", cycles)
-    with pytest.raises(ValueError, match="sine, sawtooth, square, triangle, got 'noise'"):
+    with pytest.raises(ValueError, match="sine, sawtooth, square, triangle, pulse, got 'noise'"):
         oscillators.band_limited("noise", cycles, tf.constant([1]))

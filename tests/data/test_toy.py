@@ -169,7 +169,13 @@ def test_a_class_does_not_depend_on_which_others_are_drawn() -> None:
 
 def test_classes_seeds_and_steps_are_independent() -> None:
     columns = [np.abs(drawn("square", length=1, seed=seed))[:, 0] for seed in ((0, 0), (0, 1), (1, 0), (1, 1), (4, 0))]
-    for kind, seed in (("sine", (0, 0)), ("sine", (1, 0)), ("sawtooth", (0, 0)), ("triangle", (0, 0))):
+    for kind, seed in (
+        ("sine", (0, 0)),
+        ("sine", (1, 0)),
+        ("sawtooth", (0, 0)),
+        ("triangle", (0, 0)),
+        ("pulse", (0, 0)),
+    ):
         wave = drawn(kind, length=4096, seed=seed)
         columns.append(np.abs(wave).max(-1))
         if kind == "sine":
@@ -215,7 +221,7 @@ def test_gains_are_those_of_the_mean() -> None:
     ("settings", "rule"),
     [
         ({"sample_rate": 8000}, "sample_rate must be at least 8400 Hz .*got 8000"),
-        ({"sources": ("sine", "noise")}, r"sine, sawtooth, square, triangle, got \['sine', 'noise'\]"),
+        ({"sources": ("sine", "noise")}, r"sine, sawtooth, square, triangle, pulse, got \['sine', 'noise'\]"),
         ({"sources": ()}, r"sources must be .*got \[\]"),
         ({"sources": ("sine", "sine")}, r"sources must be different .*got \['sine', 'sine'\]"),
     ],

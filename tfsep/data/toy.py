@@ -58,7 +58,7 @@ def render(
     """Sample an oscillator.
 
     Args:
-        kind: one of :data:`tfsep.data.oscillators.KINDS`.
+        kind: one of :data:`tfsep.data.oscillators.ALL_KINDS`.
         frequency: (num,), Hz.
         phase: (num,), periods at the first sample.
         amplitude: (num,), linear.
@@ -92,7 +92,7 @@ class ToyData:
         sample_rate: Hz, at least 8,400 so that the highest key is below half of it.
         free: continuous pitch and an exponential decay instead of the grid of keys.
         band_limited: Fourier sums below half the sample rate instead of aliasing naive waveforms.
-        sources: the classes drawn, out of sine, sawtooth, square and triangle.
+        sources: the classes drawn, out of sine, sawtooth, square, triangle and pulse; the first four by default.
     """
 
     sample_rate: int = 16000
@@ -109,8 +109,8 @@ class ToyData:
         if self.sample_rate < 8400:
             raise InputError(f"sample_rate must be at least 8400 Hz to hold the highest key, got {self.sample_rate}")
         names = list(self.sources)
-        if not names or len(set(names)) < len(names) or not set(names) <= set(oscillators.KINDS):
-            raise InputError(f"sources must be different ones of {', '.join(oscillators.KINDS)}, got {names}")
+        if not names or len(set(names)) < len(names) or not set(names) <= set(oscillators.ALL_KINDS):
+            raise InputError(f"sources must be different ones of {', '.join(oscillators.ALL_KINDS)}, got {names}")
 
     @property
     def mixing_gains(self) -> tuple[float, ...]:
@@ -135,7 +135,11 @@ class ToyData:
         if source not in self.sources:
             raise InputError(f"source must be one of {', '.join(self.sources)}, got {source!r}")
         seed = tf.cast(tf.convert_to_tensor(seed), tf.int64)
-        seed = tf.stack([seed[0] * len(oscillators.KINDS) + oscillators.KINDS.index(source), seed[1]])
+        # Tables below zero are of further classes, so that those of the four stay what they were.
+        extra = len(oscillators.ALL_KINDS) - len(oscillators.KINDS)
+        place = oscillators.ALL_KINDS.index(source) - len(oscillators.KINDS)
+        first = -1 - (seed[0] * extra + place) if place >= 0 else (seed[0] + 1) * len(oscillators.KINDS) + place
+        seed = tf.stack([first, seed[1]])
         position = _uniform(num, seed, 0)
         if self.free:
             frequency = LOWEST_KEY * 2.0 ** (position * (NUM_KEYS - 1) / 12.0)

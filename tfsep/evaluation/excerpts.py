@@ -114,9 +114,9 @@ def toy_excerpts(sources: tuple[str, ...], sample_rate: int, length: int, seed: 
     Raises:
         InputError: if a source is not a toy class, or the rate cannot hold the keys.
     """
-    unknown = [source for source in sources if source not in toy.oscillators.KINDS]
+    unknown = [source for source in sources if source not in toy.oscillators.ALL_KINDS]
     if unknown:
-        raise InputError(f"toy data have the sources {', '.join(toy.oscillators.KINDS)}, the priors {unknown[0]!r}")
+        raise InputError(f"toy data have the sources {', '.join(toy.oscillators.ALL_KINDS)}, the priors {unknown[0]!r}")
     data = toy.ToyData(sample_rate=sample_rate, free=free, sources=sources)
     return IsolatedExcerpts("toy-free" if free else "toy", sample_rate, length, data, data, seed)
 

@@ -55,9 +55,11 @@ def toy_batches(
     Raises:
         InputError: if the model's sources are not toy classes.
     """
-    unknown = [name for name in separator.sources if name not in toy.oscillators.KINDS]
+    unknown = [name for name in separator.sources if name not in toy.oscillators.ALL_KINDS]
     if unknown:
-        raise InputError(f"toy data have the sources {', '.join(toy.oscillators.KINDS)}, the model has {unknown[0]!r}")
+        raise InputError(
+            f"toy data have the sources {', '.join(toy.oscillators.ALL_KINDS)}, the model has {unknown[0]!r}"
+        )
     length = separator.segment if length is None else length
     examples = [
         toy.examples(name, num_mixtures, length, separator.sample_rate, seed, free=free) for name in separator.sources
