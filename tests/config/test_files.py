@@ -32,6 +32,7 @@ LATER = {
     "score_matched_wave.gin",
     "spectral_free.gin",
     "spectral_pitches.gin",
+    "spectral_pulse.gin",
     "spectral_wave.gin",
     "toy_elbo_four.gin",
     "toy_flow.gin",

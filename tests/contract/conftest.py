@@ -60,6 +60,11 @@ FLOWS: dict[str, dict[str, Any]] = {
         **{"context": 2, "local_width": 4, "num_neighbours": 3, "condition_width": 8, "sigma_range": (0.01, 8.0)},
         **{"score_of": "gradient", "num_pitches": 5, "pitch_range": (1200.0, 4000.0), "num_partials": 12},
     },
+    "spectral_realnvp_with_decays": {
+        **{"kind": "spectral_realnvp", **WAVE, "num_levels": 2, "width": 8, "num_blocks": 1, "lower_width": 4},
+        **{"context": 2, "local_width": 4, "num_neighbours": 3, "condition_width": 8, "sigma_range": (0.01, 8.0)},
+        **{"score_of": "gradient", "pitch_range": (1200.0, 4000.0), "num_partials": 12, "decay_range": (4e-4, 4e-3)},
+    },
     "waveglow_wave": {"kind": "waveglow", "early_every": 2, **WAVE, **TINY, **FILM, "num_steps": 3},
 }
 IDEAL = {"kind": "ideal_toy", "source": "sawtooth", "num_phases": 8, "num_refined": 2, "num_rounds": 1, **WAVE}
@@ -84,7 +89,7 @@ CASES = {
 FAST = ("glow_log_stft", "glow_wave", "ideal_toy_wave", "realnvp_log_stft", "realnvp_wave", "score_wave")
 CORE = (*FAST, "flowavenet_wave", "lifting_wave", "nice_wave", "spectral_realnvp_wave", "waveglow_wave")
 # Noise is the floor of their variances, in units of their own, so they have no clean variant.
-NEVER_CLEAN = ("spectral_realnvp_wave", "spectral_realnvp_with_pitches")
+NEVER_CLEAN = ("spectral_realnvp_wave", "spectral_realnvp_with_decays", "spectral_realnvp_with_pitches")
 # What a kind needs to learn the Gaussian: steps of the flow, where it has them, and of the training; other events
 # (see lifting.py).
 TO_LEARN = {
@@ -105,6 +110,7 @@ FAMILY_SHARE = {("spectral_realnvp", "conditionals"): 0.886}
 # Gradients of a template's fit are rough under loud noise, so this flow is for scores by conditionals.
 LEARNED_OVER: dict[str, dict[str, Any]] = {
     "lifting_log_stft": {"length": None, "event_shape": (1, 16, 1)},
+    "spectral_realnvp_with_decays": {"score_of": "conditionals"},
     "spectral_realnvp_with_pitches": {"score_of": "conditionals"},
 }
 

@@ -93,6 +93,22 @@ class Notes(NamedTuple):
     amplitude: tf.Tensor
 
 
+class Found(NamedTuple):
+    """Notes that were found in every other sample of events.
+
+    Attributes:
+        waves: all their samples at amplitude 1, (batch, note, time).
+        pitch: in periods per event, (batch, note).
+        log_prior: of what else was found, less its largest value, in nats, (batch, note).
+        others: log-likelihood ratio of all other notes together, (batch, 1).
+    """
+
+    waves: tf.Tensor
+    pitch: tf.Tensor
+    log_prior: tf.Tensor
+    others: tf.Tensor
+
+
 class PeriodicTemplate(FlowLayer):
     """The weights of a template, and how it is found; see the module's text.
 
@@ -104,9 +120,16 @@ class PeriodicTemplate(FlowLayer):
         num_searched: partials that the search looks at, at most all.
         num_notes: likeliest pitches that are refined, at least 1.
 
+    Attributes:
+        tunes: whether each pitch is learned.
+        peak_width: neighbouring pitches that the search takes for one note.
+        mean_envelope: mean square of the envelope of a note that is searched for.
+
     Raises:
         ValueError: for a size or pitch out of its range.
     """
+
+    tunes = True
 
     def __init__(
         self,
@@ -134,9 +157,11 @@ class PeriodicTemplate(FlowLayer):
         partials = np.zeros((num_partials, 2))
         partials[0, 0] = 1.0 / _PARTIAL_UNIT
         self.partials = self.free_weight("partials", partials)
-        self.tuning = self.free_weight("tuning", np.zeros(len(pitches)))
+        if self.tunes:
+            self.tuning = self.free_weight("tuning", np.zeros(len(pitches)))
         self.log_spread = self.free_weight("log_spread", _FIRST_LOG_SPREAD / _SPREAD_UNIT)
         self.time = (np.arange(length) - (length - 1) / 2) / length
+        self.peak_width, self.mean_envelope = 1, 1.0
 
     def coefficients(self) -> tf.Tensor:
         """Return the complex amplitudes of the partials at amplitude 1: (partial,)."""
@@ -168,25 +193,21 @@ class PeriodicTemplate(FlowLayer):
         samples = whole[:, part::2, 0][:, tf.newaxis]
         variance = sigma[:, tf.newaxis] ** 2
         partials, spread = self.coefficients(), tf.exp(2.0 * _SPREAD_UNIT * tf.convert_to_tensor(self.log_spread))
-        fixed, ridge = tf.stop_gradient(partials), variance / tf.stop_gradient(spread)
-        notes, others = self._search(given, part, fixed, variance, ridge)
-        pitch = tf.gather(self.tuned_pitches(), notes.index)
-        for taper in _TAPERS:
-            notes = self._refine(notes, tf.stop_gradient(pitch), samples, part, _tapered(fixed, taper), ridge)
-        wave = _read([self._table(partials)], self._cycles(notes.phase, pitch))[0]
-        own, ridge = wave[..., part::2], variance / spread
+        found = self.find(given, samples, part, partials, variance, variance / tf.stop_gradient(spread))
+        own, ridge = found.waves[..., part::2], variance / spread
         correlation, energy = tf.reduce_sum(samples * own, -1), tf.reduce_sum(own**2, -1)
         amplitude, gain = _amplitude_and_gain(correlation, energy, variance, ridge)
-        probability = tf.nn.softmax(tf.concat([gain, others], axis=-1), axis=-1)[:, :-1]
+        gain += found.log_prior
+        probability = tf.nn.softmax(tf.concat([gain, found.others], axis=-1), axis=-1)[:, :-1]
         certainty = tf.reduce_sum(probability, axis=-1)
-        notes_in_time = tf.reshape(amplitude[..., tf.newaxis] * wave, [-1, self.length, 1])
+        notes_in_time = tf.reshape(amplitude[..., tf.newaxis] * found.waves, [-1, self.length, 1])
         bins = fourier.inverse_and_log_det(notes_in_time)[0]
         bins = tf.reshape(bins, [-1, self.num_notes, self.length // 2, 2])
         each = probability[:, :, tf.newaxis, tf.newaxis]
         mean = tf.reduce_sum(each * bins, axis=1)
         spread = 0.5 * tf.reduce_sum(tf.reduce_sum(each * bins**2, axis=1) - mean**2, axis=-1)
         kept = probability / (certainty[:, tf.newaxis] + 1e-9)
-        mean_pitch = tf.reduce_sum(kept * pitch, -1) + 1e-3
+        mean_pitch = tf.reduce_sum(kept * found.pitch, -1) + 1e-3
         features = [
             tf.asinh(0.1 * tf.reduce_max(gain, -1)),
             tf.reduce_max(probability, -1),
@@ -195,11 +216,39 @@ class PeriodicTemplate(FlowLayer):
         ]
         return Template(mean, tf.maximum(spread, 0.0), certainty, mean_pitch, 0.25 * tf.stack(features, axis=-1))
 
-    def _cycles(self, phase: tf.Tensor, pitch: tf.Tensor, part: int | None = None) -> tf.Tensor:
+    def find(
+        self,
+        given: tf.Tensor,
+        samples: tf.Tensor,
+        part: int,
+        partials: tf.Tensor,
+        variance: tf.Tensor,
+        ridge: tf.Tensor,
+    ) -> Found:
+        """Search for the likeliest notes and refine them, with the partials as they are.
+
+        Args:
+            given: bins of every other sample, (batch, length / 4, 2).
+            samples: the same samples, (batch, 1, length / 2).
+            part: 0 or 1.
+            partials: complex amplitudes, (partial,); gradients reach them by the waves alone.
+            variance: of the noise, (batch, 1).
+            ridge: the same over that of the amplitude, (batch, 1).
+        """
+        fixed = tf.stop_gradient(partials)
+        notes, others = self.search(given, part, fixed, variance, ridge)
+        pitch = tf.gather(self.tuned_pitches(), notes.index)
+        for taper in _TAPERS:
+            notes = self._refine(notes, tf.stop_gradient(pitch), samples, part, tapered(fixed, taper), ridge)
+        waves = read([self.table(partials)], self.cycles(notes.phase, pitch))[0]
+        return Found(waves, pitch, tf.zeros_like(pitch), others)
+
+    def cycles(self, phase: tf.Tensor, pitch: tf.Tensor, part: int | None = None) -> tf.Tensor:
+        """Count the periods of notes (batch, note) at all samples or those of a part: (batch, note, time)."""
         time = self.time if part is None else self.time[part::2]
         return pitch[..., tf.newaxis] * tf.constant(time, self.tf_dtype) + phase[..., tf.newaxis]
 
-    def _table(self, partials: tf.Tensor, derivative: bool = False) -> tf.Tensor:
+    def table(self, partials: tf.Tensor, derivative: bool = False) -> tf.Tensor:
         """Sample the period, or its derivative, of partials (partial,): (point,)."""
         count = partials.shape[0]
         size = max(16, _POINTS_PER_PARTIAL * count)
@@ -207,7 +256,7 @@ class PeriodicTemplate(FlowLayer):
             partials = partials * tf.constant(2j * np.pi * np.arange(1, count + 1), partials.dtype)
         return tf.signal.irfft(tf.pad(partials, [[1, size // 2 - count]]) * (size / 2), [size])
 
-    def _search(
+    def search(
         self, given: tf.Tensor, part: int, partials: tf.Tensor, variance: tf.Tensor, ridge: tf.Tensor
     ) -> tuple[Notes, tf.Tensor]:
         """Find the likeliest pitches with their phases on a grid, and the log-likelihood ratio of all others."""
@@ -229,12 +278,21 @@ class PeriodicTemplate(FlowLayer):
         match -= tf.matmul(tf.math.imag(turned), tf.constant(turns.imag, self.tf_dtype))
         match = tf.reshape(match, [-1, len(self.pitches), num_phases])
         energy = tf.linalg.matvec(tf.constant((weights**2).sum(-1), self.tf_dtype), tf.abs(lowest) ** 2)
+        energy *= self.mean_envelope
         amplitude, gain = _amplitude_and_gain(tf.reduce_max(match, -1), energy[tf.newaxis], variance, ridge)
-        index = tf.math.top_k(gain, self.num_notes).indices
+        index = tf.math.top_k(self._peaks(gain), self.num_notes).indices
         phase = tf.cast(tf.gather(tf.argmax(match, -1), index, batch_dims=1), self.tf_dtype) / num_phases
         kept = tf.reduce_sum(tf.one_hot(index, len(self.pitches), dtype=gain.dtype), axis=1)
+        kept = tf.nn.max_pool1d(kept[..., tf.newaxis], self.peak_width, 1, "SAME")[..., 0]
         others = tf.reduce_logsumexp(tf.where(kept > 0, tf.constant(-1e6, gain.dtype), gain), axis=-1, keepdims=True)
         return Notes(index, phase, tf.gather(amplitude, index, batch_dims=1)), others
+
+    def _peaks(self, gain: tf.Tensor) -> tf.Tensor:
+        """Return gains (batch, pitch), very small ones beside a larger one of the same peak."""
+        if self.peak_width == 1:
+            return gain
+        largest = tf.nn.max_pool1d(gain[..., tf.newaxis], self.peak_width, 1, "SAME")[..., 0]
+        return tf.where(gain < largest, tf.constant(-1e6, gain.dtype), gain)
 
     def _reach(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Return how partials reach the two given bins next to them, where, and which fold.
@@ -262,8 +320,8 @@ class PeriodicTemplate(FlowLayer):
         ridge: tf.Tensor,
     ) -> Notes:
         """Take one Gauss-Newton step in phase and amplitude."""
-        tables = [self._table(partials), self._table(partials, derivative=True)]
-        own, slope = _read(tables, self._cycles(notes.phase, pitch, part))
+        tables = [self.table(partials), self.table(partials, derivative=True)]
+        own, slope = read(tables, self.cycles(notes.phase, pitch, part))
         amplitude = notes.amplitude
         slope *= amplitude[..., tf.newaxis]
         rest = samples - amplitude[..., tf.newaxis] * own
@@ -279,13 +337,13 @@ class PeriodicTemplate(FlowLayer):
         return Notes(notes.index, notes.phase + moved, tf.clip_by_value(louder, 0.3, 3.0))
 
 
-def _tapered(partials: tf.Tensor, taper: float) -> tf.Tensor:
+def tapered(partials: tf.Tensor, taper: float) -> tf.Tensor:
     """Fade partials out about number ``taper``; those beyond four times as many are dropped."""
     kept = partials[: int(4 * taper)]
     return kept * tf.constant(np.exp(-0.5 * (np.arange(1, kept.shape[0] + 1) / taper) ** 2), kept.dtype)
 
 
-def _read(tables: list[tf.Tensor], cycles: tf.Tensor) -> list[tf.Tensor]:
+def read(tables: list[tf.Tensor], cycles: tf.Tensor) -> list[tf.Tensor]:
     """Interpolate periods (point,) linearly at phases in periods, of any shape."""
     size = tables[0].shape[0]
     place = (cycles - tf.floor(cycles)) * size

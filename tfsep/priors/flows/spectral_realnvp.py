@@ -15,8 +15,9 @@ uniform by construction. The log-ratios begin at :math:`P_b / \sigma^2` with the
 source's bins, which makes the untrained conditional a Wiener filter. The bins that are given to no
 other level are Gaussian with variance :math:`\sigma^2 + P_b`.
 
-**Phases of partials.** With pitches (``num_pitches`` above 0) the first level also finds the note of
-a learned period in its given bins (:mod:`tfsep.priors.flows.periodic_template`). The bins are then
+**Phases of partials.** With pitches (``num_pitches`` above 0, or ``decay_range``) the first level
+also finds the note of a learned period in its given bins
+(:mod:`tfsep.priors.flows.periodic_template`). The bins are then
 those of two signals, the even and the odd samples of the event, in turn, so that "even" and "odd"
 bins are those of even and odd samples: either half holds every note whole, and both find the same
 one, also beside other sounds. The note's bins T join the shift,
@@ -57,6 +58,7 @@ from tfsep import bijectors
 from tfsep.audio.front_end import FrontEnd
 from tfsep.axes import Sigma, TensorLike
 from tfsep.networks.spectral_predictor import SpectralPredictor
+from tfsep.priors.flows.decaying_template import DecayingTemplate
 from tfsep.priors.flows.flow import SCORES, FlowPrior
 from tfsep.priors.flows.flow_layers import FlowLayer, SqueezeLayer
 from tfsep.priors.flows.periodic_template import NUM_FEATURES, PeriodicTemplate
@@ -83,7 +85,10 @@ class SpectralRealNVPSettings(FlowSettings):
         pitch_range: lowest and highest pitch in Hz; those between are evenly spaced in log-pitch.
             All are trained, but none moves far.
         num_partials: partials of the period, at least 1.
-        sample_rate: Hz; pitches alone depend on it.
+        decay_range: shortest and longest time in seconds in which notes fall to 1/e; the note then has
+            any pitch in its range (:mod:`tfsep.priors.flows.decaying_template`), and ``num_pitches``
+            is 0. None for notes that do not decay.
+        sample_rate: Hz; pitches and decays alone depend on it.
     """
 
     kind: ClassVar[str] = "spectral_realnvp"
@@ -103,6 +108,7 @@ class SpectralRealNVPSettings(FlowSettings):
     num_pitches: int = 0
     pitch_range: tuple[float, float] = (27.5, 4186.009)
     num_partials: int = 4096
+    decay_range: tuple[float, float] | None = None
     sample_rate: int = 16000
 
     def layers(self, event_shape: tuple[int, ...]) -> list[FlowLayer]:
@@ -124,7 +130,9 @@ class SpectralRealNVPSettings(FlowSettings):
                 f"for {self.num_levels} levels, got {event_shape[0]}"
             )
         num_bins = event_shape[0] // 2
-        template = self.template(event_shape[0]) if self.num_pitches else None
+        if self.num_pitches and self.decay_range is not None:
+            raise ValueError(f"notes that decay have any pitch: num_pitches must be 0, got {self.num_pitches}")
+        template = self.template(event_shape[0]) if self.has_note else None
         levels: list[FlowLayer] = []
         for level in range(self.num_levels):
             joins = template is not None and level == 0
@@ -149,9 +157,14 @@ class SpectralRealNVPSettings(FlowSettings):
         ]
 
     @property
+    def has_note(self) -> bool:
+        """Return whether the first level's shifts follow a note."""
+        return self.num_pitches > 0 or self.decay_range is not None
+
+    @property
     def num_parts(self) -> int:
         """Two, every other sample, where a note is to be found in either half; else one."""
-        return 2 if self.num_pitches else 1
+        return 2 if self.has_note else 1
 
     def template(self, length: int) -> PeriodicTemplate:
         """Build the learned period of events of some length, in samples.
@@ -162,7 +175,16 @@ class SpectralRealNVPSettings(FlowSettings):
         low, high = self.pitch_range
         if not 0.0 < low < high < self.sample_rate / 2:
             raise ValueError(f"pitch_range must ascend within 0..{self.sample_rate / 2:g} Hz, got {self.pitch_range}")
-        pitches = np.geomspace(low, high, self.num_pitches) * (length / self.sample_rate)
+        seconds = length / self.sample_rate
+        if self.decay_range is not None:
+            shortest, longest = self.decay_range
+            if not 0.0 < shortest < longest:
+                raise ValueError(f"decay_range must ascend above 0 seconds, got {self.decay_range}")
+            decays = (seconds / longest, seconds / shortest)
+            return DecayingTemplate(
+                length, (low * seconds, high * seconds), decays, self.num_partials, dtype=self.dtype
+            )
+        pitches = np.geomspace(low, high, self.num_pitches) * seconds
         return PeriodicTemplate(length, pitches, self.num_partials, dtype=self.dtype)
 
     def build(self, front_end: FrontEnd, event_shape: tuple[int, ...]) -> SpectralRealNVP:
