@@ -90,6 +90,8 @@ FAST = ("glow_log_stft", "glow_wave", "ideal_toy_wave", "realnvp_log_stft", "rea
 CORE = (*FAST, "flowavenet_wave", "lifting_wave", "nice_wave", "spectral_realnvp_wave", "waveglow_wave")
 # Noise is the floor of their variances, in units of their own, so they have no clean variant.
 NEVER_CLEAN = ("spectral_realnvp_wave", "spectral_realnvp_with_decays", "spectral_realnvp_with_pitches")
+# By how much more than elsewhere rounding may count: a fit of four numbers to eight samples amplifies it.
+ROUNDING = {"spectral_realnvp_with_decays": 50.0}
 # What a kind needs to learn the Gaussian: steps of the flow, where it has them, and of the training; other events
 # (see lifting.py).
 TO_LEARN = {

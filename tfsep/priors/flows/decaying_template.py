@@ -17,7 +17,9 @@ likeliest pitches of different peaks are refined.
 
 **Refinement.** Gauss-Newton steps move phase, amplitude, pitch and the logarithm of the decay
 together, each with more partials than the one before. Amplitude and decay are drawn to their
-priors; the pitch is drawn to where the search found it with a deviation of a seventh of a bin.
+priors; the pitch is drawn to where the search found it with a deviation of a seventh of a bin. What
+the note so far leaves of the samples counts as noise besides sigma, so that steps are short where
+other sounds are louder.
 
 Source: the matched filter and Gauss-Newton steps are textbook (Kay 1993, Fundamentals of
 Statistical Signal Processing I, sections 7.7 and 8.9).
@@ -40,7 +42,7 @@ _TAPERS = (3.0, 6.0, 12.0, 24.0, 48.0, 96.0)
 _PITCH_DEVIATION = 0.15
 _SEARCHED, _PEAK = 4, 7
 # Of a squared direction whose length is 1: steps stay finite where the samples say nothing of one.
-_DAMPING = 1e-3
+_DAMPING = 3e-2
 
 
 class Note(NamedTuple):
@@ -140,13 +142,13 @@ class DecayingTemplate(PeriodicTemplate):
         fading = -tf.exp(note.log_decay)[..., tf.newaxis] * (time + 0.5)
         directions = tf.stack([by_phase, by_phase * time, own, loud * own * fading], axis=-2)
         rest = samples - loud * own
-        # Of phase, pitch, amplitude and log-decay: the precision of each prior times the variance of the noise.
-        scaled = variance * tf.ones_like(note.pitch)
+        # Of phase, pitch, amplitude and log-decay: the precision of each prior times the variance of what is left.
+        scaled = variance + tf.reduce_mean(rest**2, axis=-1)
         precision = tf.stack(
             [
                 tf.zeros_like(scaled),
                 scaled / _PITCH_DEVIATION**2,
-                ridge * tf.ones_like(scaled),
+                ridge / variance * scaled,
                 scaled / self.decay_deviation**2,
             ],
             axis=-1,
