@@ -1,6 +1,7 @@
 """Where a toy model does best and worst: pictures, sounds, and what the failures come from.
 
-    python -m benchmarks.quality.cases [--model=toy] [--num_mixtures=48] [--num_cases=3] [--seed=0] [--output=DIR]
+    python -m benchmarks.quality.cases [--model=toy] [--posterior=KIND] [--num_mixtures=48] [--num_cases=3]
+        [--seed=0] [--output=DIR]
 
 Of held-out mixtures of one second, those whose worst source is best and worst separated. Each is
 written as a picture, found stems beside true ones, and as a sound: the mixture, each found stem,
@@ -37,6 +38,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _show(argv: Sequence[str]) -> int:
     parse = runner.Parser(prog="cases", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parse.add_argument("--model", default="toy", metavar="NAME|DIR", help="a toy model (default: toy)")
+    parse.add_argument("--posterior", metavar="KIND", help="the model's own of this kind (default: its first)")
     parse.add_argument("--free", action="store_true", help="mixtures of the free variant")
     parse.add_argument("--num_mixtures", type=int, default=48, metavar="N", help="to choose from (default: 48)")
     parse.add_argument("--num_cases", type=int, default=3, metavar="N", help="of each sort (default: 3)")
@@ -46,15 +48,19 @@ def _show(argv: Sequence[str]) -> int:
     if not 0 < 2 * args.num_cases <= args.num_mixtures:
         raise InputError(f"--num_cases must lie in 1..{args.num_mixtures // 2}, got {args.num_cases}")
     runner.start_tensorflow()
-    print(show(args.model, args.free, args.num_mixtures, args.num_cases, args.seed, Path(args.output)))
+    counts, output = (args.num_mixtures, args.num_cases), Path(args.output)
+    print(show(args.model, args.posterior, args.free, *counts, args.seed, output))
     return 0
 
 
-def show(model: str, free: bool, num_mixtures: int, num_cases: int, seed: int, output: Path) -> str:
+def show(
+    model: str, posterior: str | None, free: bool, num_mixtures: int, num_cases: int, seed: int, output: Path
+) -> str:
     """Write the cases of a model and return the table.
 
     Args:
         model: a name or a folder.
+        posterior: kind of one of its posteriors; None is its first.
         free: mixtures of the free variant of the toy.
         num_mixtures: to choose from.
         num_cases: best, and as many worst.
@@ -68,7 +74,7 @@ def show(model: str, free: bool, num_mixtures: int, num_cases: int, seed: int, o
     from tfsep.models import store
     from tfsep.separation.separator import Separator
 
-    separator = Separator.load(model)
+    separator = Separator.load(model, posterior=posterior)
     length = round(_SECONDS * separator.sample_rate)
     batches = list(mixtures.toy_batches(separator, num_mixtures, seed, free, length))
     mixture, true = (np.concatenate([getattr(each, name) for each in batches]) for name in ("mixture", "references"))
@@ -78,7 +84,7 @@ def show(model: str, free: bool, num_mixtures: int, num_cases: int, seed: int, o
     chosen = {f"success_{n + 1}": order[n] for n in range(num_cases)}
     chosen |= {f"failure_{n + 1}": order[-1 - n] for n in range(num_cases)}
     places = list(chosen.values())
-    entry = store.describe(model)["posteriors"][0]
+    entry = next(each for each in store.describe(model)["posteriors"] if posterior in (None, each["kind"]))
     last = getattr(separator.model.posterior, "stages", [separator.model.posterior])[-1]
     ideal = toy_samplers.separator(entry, toy_samplers.loaded(toy_samplers.IDEAL, model), model)
     columns = {

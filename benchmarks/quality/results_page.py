@@ -166,9 +166,14 @@ SECTIONS = (
     Section(
         "Other numbers of sources",
         "Priors in other numbers, from noise, and nothing is trained: the wavetables of `toy` by Gibbs updates, the "
-        "flows of `toy-flow` by particles.",
+        "flows of `toy-flow` by particles. Rows with *one added* have a fifth source, a pulse wave, by one more flow.",
         "python -m benchmarks.quality.sources --num_mixtures=32\n"
-        "python -m benchmarks.quality.sources --model=toy-flow --posterior=particles --num_mixtures=64",
+        "bin/train --gin_file=gin/ablations/spectral_pulse.gin --save_dir=runs/pulse\n"
+        "python -m benchmarks.quality.sources --model=toy-flow --posterior=particles --num_mixtures=64 \\\n"
+        "    --pulse=runs/pulse/model\n"
+        "bin/train --gin_file=gin/ablations/spectral_free.gin --save_dir=runs/spectral_free\n"
+        "python -m benchmarks.quality.sources --model=runs/spectral_free/model --posterior=particles --free \\\n"
+        "    --num_mixtures=24",
         "sources",
     ),
     Section(
@@ -185,8 +190,7 @@ SECTIONS = (
             "consistent noise, four restarts from noise. *Soft as published* is BASIS, 1,000 steps.",
             "From noise each chain of four sources stays in a mode of its own, R-hat is far above 1, and none of "
             "the chains is right. Around the truth they agree. Two sources are mostly found from noise.",
-            "Rows of two sources are the mean of all six pairs. *Masks* are those of the model `toy`. The rows of "
-            "`toy-flow` were measured with its earlier flows, which found a note in every other bin.",
+            "Rows of two sources are the mean of all six pairs. *Masks* are those of the model `toy`.",
             "Seconds include what a sampler takes to trace and compile, which is most of them where the priors are "
             "learned and mixtures are few.",
         ),
