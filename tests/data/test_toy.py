@@ -9,7 +9,7 @@ import pytest
 import tensorflow as tf
 
 from tfsep.data import toy
-from tfsep.data.oscillators import KINDS
+from tfsep.data.oscillators import ALL_KINDS, KINDS
 from tfsep.errors import InputError
 
 RATE = 16000
@@ -176,7 +176,7 @@ def test_classes_seeds_and_steps_are_independent() -> None:
         ("triangle", (0, 0)),
         ("pulse", (0, 0)),
     ):
-        wave = drawn(kind, length=4096, seed=seed)
+        wave = drawn(kind, length=4096, seed=seed, sources=ALL_KINDS)
         columns.append(np.abs(wave).max(-1))
         if kind == "sine":
             columns.append(frequencies(wave))
@@ -184,6 +184,14 @@ def test_classes_seeds_and_steps_are_independent() -> None:
     correlation = np.corrcoef(columns)
     # An amplitude and a start of the same wave have nothing to do with each other either.
     assert np.abs(correlation - np.eye(len(columns))).max() < 0.1
+
+
+def test_a_pulse_is_drawn_where_it_is_asked_for() -> None:
+    wave = toy.examples("pulse", 50, 4096, RATE, 0)
+    assert np.all(np.abs(wave).max(-1) <= 1.0) and np.abs(wave.mean(-1)).max() < 0.1
+    assert np.mean(wave > 0.0) == pytest.approx(0.25, abs=0.02)
+    with pytest.raises(InputError, match="one of sine, sawtooth, square, triangle, got 'pulse'"):
+        drawn("pulse")
 
 
 def test_test_examples_are_of_no_table_of_training() -> None:

@@ -160,7 +160,7 @@ def examples(
     source: str, num: int, length: int, sample_rate: int, seed: int, free: bool = False, band_limited: bool = False
 ) -> np.ndarray:
     """Draw isolated test examples of one class: (num, time) float32, from tables that training never draws."""
-    data = ToyData(sample_rate=sample_rate, free=free, band_limited=band_limited)
+    data = ToyData(sample_rate=sample_rate, free=free, band_limited=band_limited, sources=(source,))
     drawn: np.ndarray = data.draw(source, num, length, (seed, -_TEST_TABLES)).numpy()
     return drawn
 
