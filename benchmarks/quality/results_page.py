@@ -196,6 +196,17 @@ SECTIONS = (
         ),
     ),
     Section(
+        "Scores of the flows over waves",
+        "What a flow over toy waveforms is worth to a sampler by the gradient of its log-density, by its "
+        "conditionals where it has them, and by the gradient after score matching. Trained alike and "
+        "shortly; rmse is that of the denoiser, the rest is SI-SDRi of the same Gibbs updates.",
+        "python -m benchmarks.priors.flow_scores --train",
+        "flow_scores",
+        notes=(
+            "The command measures Glow, FloWaveNet, WaveGlow and lifting flows too; these are not in the table yet.",
+        ),
+    ),
+    Section(
         "Priors of the toy",
         "How well each prior classifies excerpts, removes noise and matches the true density, on 2,048 "
         "held-out excerpts a source. [The page on priors](priors.md) explains the columns and what was "

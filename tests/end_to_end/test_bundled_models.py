@@ -27,7 +27,7 @@ CARD_WORDS = ("licence", "trained", "bin/train", "limits", "si-sdri")
 def _evaluate(tmp_path: Path, *arguments: str) -> dict:
     record = tmp_path / "record.json"
     command = [sys.executable, "bin/evaluate", *arguments, f"--json={record}"]
-    done = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, timeout=1200)
+    done = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, timeout=600)
     assert done.returncode == 0, done.stderr
     return json.loads(record.read_text())
 
