@@ -6,6 +6,7 @@ a size for tests.
 
 from __future__ import annotations
 
+import ast
 import json
 import re
 from collections.abc import Iterable, Iterator
@@ -203,7 +204,8 @@ def configure(path: Path, stems: Path) -> list[str]:
     """Read an experiment, shortened to one step and one source; returns the sources that get a prior."""
     config.parse([str(path)])
     bound = config.bindings()
-    source = {"@toy()": "sine", "@pooled()": "background"}.get(bound["train.data"], "drums")
+    toy = ast.literal_eval(bound.get("toy.sources", "['sine']"))[0]
+    source = {"@toy()": toy, "@pooled()": "background"}.get(bound["train.data"], "drums")
     params = [f"{scope}/fit.{name} = {value}" for scope in ("prior", "posterior") for name, value in SHORT.items()]
     params += [f"{name}.roots = ['{stems}']" for name in ("stems", "aligned_stems", "musdb")]
     params += [f"train.sources = ['{source}']", "train.num_validation = 2", "train.num_examples = 2"]

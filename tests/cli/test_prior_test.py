@@ -99,7 +99,7 @@ def unsound(tmp_path_factory: pytest.TempPathFactory) -> Path:
         (["--model=none", "--data=toy"], "at least two priors, 'none' has 0 (none)"),
         (["--model=uneven", "--data=toy"], "'wave' events (64, 1), 'square' over 'wave' events (32, 1)"),
         (["--model=mixed", "--data=toy"], "'sine' is over 'wave' events (64, 1), 'square' over 'log_stft' events"),
-        (["--model=songs", "--data=toy"], "sawtooth, square, triangle, the priors 'bass'"),
+        (["--model=songs", "--data=toy"], "sawtooth, square, triangle, pulse, the priors 'bass'"),
         (["--model=slow", "--data=songs"], "priors of 'slow' are at 4000 Hz and songs/test/a/bass.wav at 8000 Hz"),
         (["--model=songs", "--data=songs", "--split=train"], "has no track folders"),
     ],
