@@ -175,6 +175,12 @@ SECTIONS = (
         "python -m benchmarks.quality.sources --model=runs/spectral_free/model --posterior=particles --free \\\n"
         "    --num_mixtures=24",
         "sources",
+        notes=(
+            "[Cases from noise](cases_from_noise/cases.md) shows and plays the three best and the three worst of eight "
+            "mixtures of a second, by the particles of `toy-flow` (`python -m benchmarks.quality.cases "
+            "--model=toy-flow --posterior=particles --num_mixtures=8`). In the worst, sine and triangle have each "
+            "other's note.",
+        ),
     ),
     Section(
         "Samplers",
