@@ -209,7 +209,7 @@ SECTIONS = (
         "python -m benchmarks.priors.flow_scores --train",
         "flow_scores",
         notes=(
-            "The command measures Glow, FloWaveNet, WaveGlow and lifting flows too; these are not in the table yet. "
+            "The command measures Glow and FloWaveNet too; these are not in the table yet. "
             "*nan* says that the updates left the range of numbers.",
         ),
     ),
