@@ -147,7 +147,7 @@ def _table(names: Sequence[str], sources: Sequence[str], columns: dict[str, np.n
 
 def _shown(name: str) -> str:
     """Show the picture of a case, and a link to its sound."""
-    sound = f"[The mixture, each found stem in the order of the table, each true one]({name}.flac)"
+    sound = f"[The mixture, each found stem in the order of the table, each true one]({name}.flac)."
     return f"## {name}\n\n![{name}]({name}.png)\n\n{sound}"
 
 

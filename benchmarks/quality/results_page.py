@@ -180,6 +180,8 @@ SECTIONS = (
             "mixtures of a second, by the particles of `toy-flow` (`python -m benchmarks.quality.cases "
             "--model=toy-flow --posterior=particles --num_mixtures=8`). In the worst, sine and triangle have each "
             "other's note.",
+            "The flows of *spectral_free* were trained before the last change of how their notes are refined, and "
+            "measured after it.",
         ),
     ),
     Section(

@@ -44,7 +44,20 @@ def test_each_gives_what_its_prior_gives(settings: dict[str, Any], method: str) 
 def test_priors_of_one_architecture_have_one_graph_and_others_their_own() -> None:
     each = [*built(2, **FLOW), *built(1, **{**FLOW, "width": 8})]
     evaluated(each, "denoise", noise(3), 0.3)
-    assert ["denoise" in vars(prior)["_shared_graphs"] for prior in each] == [True, False, True]
+    graphs = [vars(prior)["_shared_graphs"] for prior in each]
+    assert ["denoise by gradient" in names for names in graphs] == [True, False, True]
+
+
+def test_a_score_that_is_set_later_counts() -> None:
+    """Of one prior, and of one among priors that are alike else."""
+    each = built(2, **SPECTRAL)
+    x = tf.constant(np.random.default_rng(3).normal(size=(2, 2, 64, 1)), tf.float32)
+    before = evaluated(each, "denoise", x, 0.3)[1]
+    each[1].score_of = "gradient"
+    assert not each[0].same_architecture(each)
+    for prior, events, found in zip(each, x, evaluated(each, "denoise", x, 0.3), strict=True):
+        np.testing.assert_allclose(found, prior.denoise(events, 0.3), rtol=1e-4, atol=1e-4)
+    assert np.abs(each[1].denoise(x[1], 0.3) - before).max() > 1e-4
 
 
 def test_weights_that_are_loaded_later_count() -> None:

@@ -67,7 +67,8 @@ def _method(prior: Prior, method: str, dtype: tf.DType) -> _Graph:
         return tf.cast(prior.evaluate_with(weights, method, events, sigma), tf.float32)
 
     events, level = tf.TensorSpec([None, *prior.event_shape], tf.float32), tf.TensorSpec([], tf.float32)
-    return _kept(prior, method, evaluate, [tf.TensorSpec([None], dtype), events, level])
+    # What a score is taken from can be set on a prior that has been called before.
+    return _kept(prior, f"{method} by {prior.score_of}", evaluate, [tf.TensorSpec([None], dtype), events, level])
 
 
 def _kept(prior: Prior, name: str, call: _Graph, signature: Sequence[tf.TensorSpec]) -> _Graph:

@@ -29,7 +29,10 @@ class Stackable(Prior):
         if self.settings is None or len(others) < 2 or any(other.settings != self.settings for other in others):
             return False
         return all(
-            isinstance(other, Stackable) and type(other) is type(self) and _shapes(other) == _shapes(self)
+            isinstance(other, Stackable)
+            and type(other) is type(self)
+            and other.score_of == self.score_of
+            and _shapes(other) == _shapes(self)
             for other in others
         )
 

@@ -103,9 +103,8 @@ class DecayingTemplate(PeriodicTemplate):
         start = tf.fill(tf.shape(samples)[:2], tf.constant(self.log_decay, self.tf_dtype))
         faded = samples * self._envelope(start, part)
         searched, others = self.search(self._bins(faded[:, 0], part), part, fixed, variance, ridge)
-        pitch = tf.gather(tf.constant(self.pitches, self.tf_dtype), searched.index)
-        begin = Note(pitch, searched.phase, searched.amplitude, tf.zeros_like(pitch) + self.log_decay)
-        note = begin
+        pitch = tf.gather(self.tuned_pitches(), searched.index)
+        note = Note(pitch, searched.phase, searched.amplitude, tf.zeros_like(pitch) + self.log_decay)
         for taper in _TAPERS:
             note = self._refined(note, pitch, samples, part, tapered(fixed, taper), variance, ridge)
         waves = read([self.table(partials)], self.cycles(note.phase, note.pitch))[0] * self._envelope(note.log_decay)

@@ -170,8 +170,9 @@ class PeriodicTemplate(FlowLayer):
         return tf.complex(value[:, 0], value[:, 1])
 
     def tuned_pitches(self) -> tf.Tensor:
-        """Return the learned pitches in periods per event: (pitch,)."""
-        return tf.constant(self.pitches, self.tf_dtype) * tf.exp(_TUNING_UNIT * tf.convert_to_tensor(self.tuning))
+        """Return the pitches in periods per event, as learned where each is: (pitch,)."""
+        pitches = tf.constant(self.pitches, self.tf_dtype)
+        return pitches * tf.exp(_TUNING_UNIT * tf.convert_to_tensor(self.tuning)) if self.tunes else pitches
 
     def fit(self, given: tf.Tensor, part: int, sigma: tf.Tensor) -> Template:
         """Find the template of events of which every other sample is given, as bins.
