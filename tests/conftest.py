@@ -13,6 +13,7 @@ import runpy
 import shutil
 import sys
 import tempfile
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -91,6 +92,24 @@ def two_logical_devices(tensorflow: Any) -> None:
     cpu = tensorflow.config.list_physical_devices("CPU")[0]
     one = tensorflow.config.LogicalDeviceConfiguration()
     tensorflow.config.set_logical_device_configuration(cpu, [one, one])
+
+
+def pytest_runtest_call(item: pytest.Item) -> None:
+    """Draw the weights of a test's networks from a seed of its own: no test fails in some runs only."""
+    seed(item.nodeid)
+
+
+def pytest_fixture_setup(fixturedef: pytest.FixtureDef[Any], request: pytest.FixtureRequest) -> None:
+    """Do the same for what several tests share, whichever of them asks first."""
+    if fixturedef.scope != "function":
+        seed(f"{fixturedef.argname} {getattr(request, 'param', '')}")
+
+
+def seed(name: str) -> None:
+    """Set the seeds of every random number generator from a name, once a test module has imported TensorFlow."""
+    tensorflow = sys.modules.get("tensorflow")
+    if tensorflow is not None:
+        tensorflow.keras.utils.set_random_seed(zlib.crc32(name.encode()))
 
 
 @pytest.fixture(scope="session")

@@ -52,7 +52,7 @@ def test_the_inverse_is_found_far_out_and_under_steep_layers(make_events: Make) 
 
 
 def test_the_inverse_teaches_its_parameters(make_events: Make) -> None:
-    """The gradient of the latents in the offset, through the root, against finite differences."""
+    """The derivatives of the latents in the offset, through the root, against finite differences."""
     rng = np.random.default_rng(4)
     direction, normal = (tf.constant(part) for part in rng.normal(size=(2, 1, 4, 1)))
     y = make_events((4, 1))
@@ -60,9 +60,17 @@ def test_the_inverse_teaches_its_parameters(make_events: Make) -> None:
     def energy(offset: tf.Tensor) -> tf.Tensor:
         return tf.reduce_sum(Planar(direction, normal, offset, 2, tf.float64).inverse_and_log_det(y)[0] ** 2)
 
+    def derivatives(offset: tf.Tensor) -> list[float]:
+        """Value, slope and curvature."""
+        with tf.GradientTape() as outer:
+            outer.watch(offset)
+            with tf.GradientTape() as inner:
+                inner.watch(offset)
+                value = energy(offset)
+            slope = inner.gradient(value, offset)
+        return [float(value), float(slope[0]), float(outer.gradient(slope, offset)[0])]
+
     offset = tf.constant([0.2], tf.float64)
-    with tf.GradientTape() as tape:
-        tape.watch(offset)
-        value = energy(offset)
-    slope = float(energy(offset + 1e-6) - energy(offset - 1e-6)) / 2e-6
-    np.testing.assert_allclose(tape.gradient(value, offset), [slope], rtol=1e-6)
+    up, down = derivatives(offset + 1e-6), derivatives(offset - 1e-6)
+    rises = [(above - below) / 2e-6 for above, below in zip(up, down, strict=True)]
+    np.testing.assert_allclose(derivatives(offset)[1:], rises[:2], rtol=1e-6)

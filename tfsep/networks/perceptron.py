@@ -13,6 +13,7 @@ import keras
 import tensorflow as tf
 
 from tfsep.networks.layer_arguments import LayerArguments
+from tfsep.networks.layer_normalization import LayerNormalization
 from tfsep.networks.modulation import Modulation
 
 
@@ -48,7 +49,7 @@ class ResidualBlocks(keras.layers.Layer):
             "conditioning": conditioning,
         }
         policy, blocks = self.dtype_policy, range(num_blocks)
-        self.norms = [keras.layers.LayerNormalization(dtype=policy) for _ in blocks]
+        self.norms = [LayerNormalization(dtype=policy) for _ in blocks]
         self.wide = [keras.layers.Dense(2 * width, dtype=policy) for _ in blocks]
         self.narrow = [keras.layers.Dense(width, dtype=policy) for _ in blocks]
         for norm, wide, narrow in zip(self.norms, self.wide, self.narrow, strict=True):

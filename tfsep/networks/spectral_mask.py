@@ -14,6 +14,7 @@ import tensorflow as tf
 
 from tfsep.networks.dilated import DilatedConv
 from tfsep.networks.layer_arguments import LayerArguments
+from tfsep.networks.layer_normalization import LayerNormalization
 from tfsep.networks.modulation import Modulation
 from tfsep.networks.perceptron import ResidualBlocks
 
@@ -89,7 +90,7 @@ class TemporalMask(keras.layers.Layer):
         self.first = keras.layers.Dense(width, dtype=policy)
         self.first.build((None, None, num_bins))
         blocks = range(num_blocks)
-        self.norms = [keras.layers.LayerNormalization(dtype=policy) for _ in blocks]
+        self.norms = [LayerNormalization(dtype=policy) for _ in blocks]
         self.convs = [DilatedConv(width, width, 3, 2 ** (i % dilation_cycle), dtype=policy) for i in blocks]
         self.narrow = [keras.layers.Dense(width, dtype=policy) for _ in blocks]
         for norm, narrow in zip(self.norms, self.narrow, strict=True):

@@ -18,6 +18,7 @@ import keras
 import tensorflow as tf
 
 from tfsep.networks.layer_arguments import LayerArguments
+from tfsep.networks.layer_normalization import LayerNormalization
 from tfsep.networks.perceptron import ResidualBlocks
 
 _SCALE = 0.25
@@ -80,7 +81,7 @@ class SpectralPredictor(keras.layers.Layer):
         self.first = dense(width, dtype=policy)
         self.first.build((None, 2 * num_bins))
         self.blocks = ResidualBlocks(width, num_blocks, condition_width, "affine", dtype=policy)
-        self.norm = keras.layers.LayerNormalization(dtype=policy)
+        self.norm = LayerNormalization(dtype=policy)
         self.norm.build((None, width))
         self.places = dense(num_bins * context, dtype=policy)
         self.places.build((None, width))
