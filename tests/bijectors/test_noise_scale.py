@@ -25,6 +25,13 @@ def test_is_a_bijection(shape: tuple[int, ...], data_std: float, assert_bijectiv
     assert_bijective(scale(data_std, len(shape)), shape)
 
 
+def test_the_mean_is_taken_out_of_every_feature(make_events: Make, assert_bijective: Make) -> None:
+    mean, y = tf.constant(np.arange(8.0).reshape(4, 2)), make_events((4, 2))
+    step = NoiseScale(tf.constant(0.3, tf.float64), tf.constant(SIGMA), 2, tf.float64, mean)
+    assert_bijective(step, (4, 2))
+    np.testing.assert_allclose(step.inverse_and_log_det(y)[0], scale(0.3).inverse_and_log_det(y - mean)[0])
+
+
 def test_takes_the_spread_out_of_noised_data() -> None:
     rng = np.random.default_rng(0)
     noised = 0.3 * rng.normal(size=(3, 100_000, 1)) + SIGMA[:, None, None] * rng.normal(size=(3, 100_000, 1))

@@ -34,6 +34,8 @@ LATER = {
     "spectral_pitches.gin",
     "spectral_pulse.gin",
     "spectral_wave.gin",
+    "stems_conditionals.gin",
+    "stems_flows.gin",
     "toy_elbo_four.gin",
     "toy_flow.gin",
     "toy_flow_both.gin",

@@ -29,6 +29,10 @@ FLOWS: dict[str, dict[str, Any]] = {
     "flowavenet_wave": {"kind": "flowavenet", "split_every": 1, **WAVE, **SMALL, "num_steps": 2},
     "glow_log_mel": {"kind": "glow", "squeeze": 2, **MEL, **SMALL, **FILM},
     "glow_log_stft_ordered": {"kind": "glow", "squeeze": (1, 2), **SPECTRAL, **SMALL, "num_levels": 1, "ordered": True},
+    "glow_log_stft_gaussian": {
+        **{"kind": "glow", "squeeze": (1, 2), **SPECTRAL, **SMALL, "num_levels": 1, "ordered": True},
+        **{"conditional": "gaussian", "predictor_width": 8, "bound": 7.0},
+    },
     "glow_log_stft": {"kind": "glow", "squeeze": 2, **SPECTRAL, **SMALL},
     "glow_wave": {"kind": "glow", "squeeze": 4, **WAVE, **SMALL},
     "lifting_log_stft": {
@@ -89,7 +93,12 @@ CASES = {
 FAST = ("glow_log_stft", "glow_wave", "ideal_toy_wave", "realnvp_log_stft", "realnvp_wave", "score_wave")
 CORE = (*FAST, "flowavenet_wave", "lifting_wave", "nice_wave", "spectral_realnvp_wave", "waveglow_wave")
 # Noise is the floor of their variances, in units of their own, so they have no clean variant.
-NEVER_CLEAN = ("spectral_realnvp_wave", "spectral_realnvp_with_decays", "spectral_realnvp_with_pitches")
+NEVER_CLEAN = (
+    "glow_log_stft_gaussian",
+    "spectral_realnvp_wave",
+    "spectral_realnvp_with_decays",
+    "spectral_realnvp_with_pitches",
+)
 # By how much more than elsewhere rounding may count: a fit of four numbers to eight samples amplifies it.
 ROUNDING = {"spectral_realnvp_with_decays": 50.0}
 # What a kind needs to learn the Gaussian: steps of the flow, where it has them, and of the training; other events
@@ -111,6 +120,7 @@ FAMILY_GAP = {"spectral_realnvp": 0.033}
 FAMILY_SHARE = {("spectral_realnvp", "conditionals"): 0.886}
 # Gradients of a template's fit are rough under loud noise, so this flow is for scores by conditionals.
 LEARNED_OVER: dict[str, dict[str, Any]] = {
+    "glow_log_stft_gaussian": {"length": None, "event_shape": (1, 16, 1)},
     "lifting_log_stft": {"length": None, "event_shape": (1, 16, 1)},
     "spectral_realnvp_with_decays": {"score_of": "conditionals"},
     "spectral_realnvp_with_pitches": {"score_of": "conditionals"},

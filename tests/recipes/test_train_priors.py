@@ -80,6 +80,15 @@ def test_a_background_that_cannot_serve_is_refused(changes: dict[str, Any], comp
         prior_task("sine", data=ToyData(RATE), settings=FIT, seed=SEED, **given)
 
 
+def test_a_flow_may_be_trained_on_its_denoiser_beside_the_likelihood() -> None:
+    arguments = {**GLOW, "length": SEGMENT}
+    task = prior_task("sine", arguments, ToyData(RATE), FIT, SEED, denoising=0.3)
+    assert task.validate and set(task.validate(task.build())) == {"nats_per_dim_wave", "log_error_wave"}
+    for given, denoising in ((arguments, -0.1), ({**SCORE, "length": SEGMENT}, 0.3)):
+        with pytest.raises(InputError, match=f"prior_denoising must be at least 0.*got {denoising:g} for a prior"):
+            prior_task("sine", given, ToyData(RATE), FIT, SEED, denoising=denoising)
+
+
 def test_a_prior_over_spectra_is_trained_and_shown_as_sound() -> None:
     front_end = {"frame_length": 64, "frame_step": 16, "frame_multiple": 2}
     spectral = {**GLOW, "domain": "log_stft", "front_end": front_end, "squeeze": 2, "length": 256}

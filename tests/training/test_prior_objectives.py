@@ -168,6 +168,19 @@ def test_matching_gradients_weighs_the_likelihood_beside_the_logarithm_of_the_er
         prior_objectives.gradient_matching()(White(50), waves(2), tf.constant(SEED))
 
 
+def test_the_denoiser_counts_beside_the_likelihood() -> None:
+    """Of N(0, I): the posterior mean is y / (1 + sigma^2), whose error is sigma^2 / (1 + sigma^2)."""
+    prior, sigma = White(50, (0.5, 0.5001)), 0.5
+    loss, metrics = prior_objectives.denoising_likelihood(0.3)(prior, waves(2000), tf.constant(SEED))
+    assert float(metrics["log_error_wave"]) == pytest.approx(np.log(sigma**2 / (1.0 + sigma**2)), abs=0.03)
+    assert float(metrics["nats_per_dim_wave"]) == pytest.approx(-0.5 * np.log(2.0 * np.pi * np.e * 1.25), abs=0.01)
+    np.testing.assert_allclose(loss, 0.3 * metrics["log_error_wave"] - metrics["nats_per_dim_wave"], rtol=1e-6)
+    with pytest.raises(InputError, match="above 0, got 0"):
+        prior_objectives.denoising_likelihood(0.0)
+    with pytest.raises(InputError, match="a clean prior"):
+        prior_objectives.denoising_likelihood(0.3)(White(50), waves(2), tf.constant(SEED))
+
+
 @pytest.mark.parametrize(
     ("kind", "settings"),
     [

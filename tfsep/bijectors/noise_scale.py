@@ -1,4 +1,4 @@
-r"""The scale of noised data: data = latent * sqrt(data_std^2 + sigma^2), one factor per example.
+r"""The scale of noised data: data = mean + latent * sqrt(data_std^2 + sigma^2), one factor per example.
 
 A source of standard deviation ``data_std`` plus noise of standard deviation sigma has this scale,
 whatever its distribution. Taking it out first leaves a noise-conditional flow with inputs of unit
@@ -13,12 +13,25 @@ from tfsep.bijectors.step import Step
 
 
 class NoiseScale(Step):
-    """Scale by sqrt(data_std^2 + sigma^2); ``data_std`` is a scalar, ``sigma`` is (batch,), both in units of data."""
+    """Scale by sqrt(data_std^2 + sigma^2) around the mean.
+
+    Args:
+        data_std: a scalar, in units of data.
+        sigma: noise levels (batch,), in the same.
+        mean: of each feature, of the event's shape; None is zero.
+    """
 
     def __init__(
-        self, data_std: tf.Tensor, sigma: tf.Tensor, event_ndims: int, dtype: tf.DType, name: str = "noise_scale"
+        self,
+        data_std: tf.Tensor,
+        sigma: tf.Tensor,
+        event_ndims: int,
+        dtype: tf.DType,
+        mean: tf.Tensor | None = None,
+        name: str = "noise_scale",
     ) -> None:
         parameters = dict(locals())
+        self._mean = tf.zeros([], dtype) if mean is None else mean
         self._log_scale = 0.5 * tf.math.log(data_std**2 + sigma**2)
         super().__init__(event_ndims, dtype, parameters, name)
 
@@ -31,8 +44,8 @@ class NoiseScale(Step):
 
     def forward_and_log_det(self, x: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         """Map latent to data; see :meth:`Step.forward_and_log_det`."""
-        return x * tf.exp(self._broadcast(x)), self._log_det(x)
+        return self._mean + x * tf.exp(self._broadcast(x)), self._log_det(x)
 
     def inverse_and_log_det(self, y: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         """Map data to latent; see :meth:`Step.inverse_and_log_det`."""
-        return y * tf.exp(-self._broadcast(y)), -self._log_det(y)
+        return (y - self._mean) * tf.exp(-self._broadcast(y)), -self._log_det(y)

@@ -113,6 +113,10 @@ class Prior(abc.ABC):
         """Compute :meth:`log_prob`, and what training maximises besides it, (batch,) in nats; None is nothing."""
         return self.log_prob(x, sigma), None
 
+    def denoising_terms(self, x: TensorLike, sigma: Sigma) -> tuple[tf.Tensor, tf.Tensor | None, tf.Tensor]:
+        """Compute :meth:`training_terms` and :meth:`denoise` of the same events."""
+        return *self.training_terms(x, sigma), self.denoise(x, sigma)
+
     @abc.abstractmethod
     def score(self, x: TensorLike, sigma: Sigma | None = None) -> tf.Tensor:
         """Compute the gradient of :meth:`log_prob` in x, or see ``score_of``: (batch,) + event_shape -> the same."""

@@ -25,7 +25,7 @@ from tfsep.posteriors.composition import Composition
 from tfsep.posteriors.kinds import LEARNED
 from tfsep.priors.base import Prior
 from tfsep.recipes.train_posteriors import VALIDATION, calibrate, choose_restarts, choose_stages, posterior_task
-from tfsep.recipes.train_priors import learned_prior, prior_task
+from tfsep.recipes.train_priors import learned_prior, learns_background, prior_task
 from tfsep.training.loop import fit
 from tfsep.training.posterior_objectives import ObjectiveSettings
 from tfsep.training.task import FitSettings
@@ -53,6 +53,7 @@ def train(
     num_examples: int = 1024,
     background: SourceData | None = None,
     background_share: float = 0.9,
+    prior_denoising: float = 0.0,
     seed: int = 0,
     resume: bool = True,
 ) -> None:
@@ -86,9 +87,11 @@ def train(
             stages are chosen.
         num_examples: excerpts of each source from which priors are learned that need one pass only.
         background: isolated sounds from which denoisers separate their source, instead of from
-            white noise alone. The model folder says so, and samplers that need scores refuse such
-            priors.
+            white noise alone; among flows, the spectral RealNVP with ``prior_denoising``. The model
+            folder says so, and samplers that need scores refuse such priors.
         background_share: part of the examples that have a background, from 0 to 1.
+        prior_denoising: weight of the error of a flow's own denoiser beside its likelihood, at
+            least 0.
         seed: of everything random.
         resume: go on from checkpoints.
 
@@ -105,7 +108,7 @@ def train(
     if (tuple(held_out.sources), held_out.sample_rate) != (tuple(data.sources), data.sample_rate):
         raise InputError("train.validation must have the sources and the sample rate of train.data")
     arguments = None if prior is None else {**({} if "event_shape" in prior else {"length": segment}), **prior}
-    if arguments is not None and arguments["kind"] == "score" and background is not None:
+    if arguments is not None and background is not None and learns_background(arguments, prior_denoising):
         arguments["background"] = True
     objective = posterior_objective or ObjectiveSettings()
     if learned and objective.needs_priors and (prior is None or set(names) != set(separated)):
@@ -124,7 +127,8 @@ def train(
                 trained = learned_prior(name, arguments, data, num_examples, save_dir, seed, resume)
             else:
                 how = prior_fit or FitSettings()
-                task = prior_task(name, arguments, data, how, seed, held_out, background, background_share)
+                given = (background, background_share, prior_denoising)
+                task = prior_task(name, arguments, data, how, seed, held_out, *given)
                 trained = fit(task, save_dir, prior_fit or FitSettings(), seed, resume)
             trained_priors[name] = (arguments, trained)
             write()

@@ -79,6 +79,7 @@ def prior_task(
     validation: SourceData | None = None,
     background: SourceData | None = None,
     background_share: float = 0.9,
+    denoising: float = 0.0,
 ) -> Task:
     """Return the training of one source's prior on isolated excerpts: by exact maximum likelihood, or as a denoiser.
 
@@ -93,14 +94,22 @@ def prior_task(
         background: isolated sounds that a denoiser learns to separate the source from; None is
             white noise.
         background_share: part of the examples that have them, in 0..1; the others have white noise.
+        denoising: weight of the error of a flow's own denoiser beside its likelihood
+            (:func:`tfsep.training.prior_objectives.denoising_likelihood`), 0 for the likelihood
+            alone.
 
     Raises:
         InputError: for a background at another rate, without another source, or for a prior that
-            has a density.
+            learns no denoiser from it; for a negative ``denoising``, or a positive one of a score prior, which
+            is trained so as it is.
     """
+    if denoising < 0.0 or (denoising and arguments["kind"] == "score"):
+        given = f"{denoising:g} for a prior {arguments['kind']!r}"
+        raise InputError(f"train.prior_denoising must be at least 0, and 0 for a 'score' prior; got {given}")
+    objective = prior_objectives.denoising_likelihood(denoising) if denoising else prior_objectives.prior_objective
     length = int(arguments.get("length") or arguments["event_shape"][0])
     if background is not None:
-        _check_background(source, arguments, data, background, background_share)
+        _check_background(source, arguments, data, background, background_share, denoising)
     validated_on = data if validation is None else validation
 
     def batches(drawn: SourceData, step: int) -> tf.data.Dataset:
@@ -122,13 +131,13 @@ def prior_task(
         return {"sample": samples, "data": clean[:_PREVIEWS].numpy()}
 
     def validate(model: Prior) -> dict[str, float]:
-        found = prior_objectives.prior_objective(model, held_out, tf.constant([seed, 0]))[1]
+        found = objective(model, held_out, tf.constant([seed, 0]))[1]
         return {name: float(value) for name, value in found.items()}
 
     return Task(
         name=source,
         build=lambda: priors.build(**arguments),
-        objective=prior_objectives.prior_objective,
+        objective=objective,
         dataset=lambda step: batches(data, step),
         sample_rate=data.sample_rate,
         initialise=prior_objectives.initialise_prior,
@@ -137,7 +146,15 @@ def prior_task(
     )
 
 
-def _check_background(source: str, arguments: Entry, data: SourceData, background: SourceData, share: float) -> None:
+def learns_background(arguments: Entry, denoising: float) -> bool:
+    """Tell whether a prior of these arguments can learn to denoise among other sounds; see :func:`prior_task`."""
+    learns = arguments["kind"] == "score" or (arguments["kind"] == "spectral_realnvp" and denoising > 0.0)
+    return learns and arguments.get("domain", "wave") == "wave"
+
+
+def _check_background(
+    source: str, arguments: Entry, data: SourceData, background: SourceData, share: float, denoising: float
+) -> None:
     """Refuse a background that cannot serve; see :func:`prior_task`."""
     if not 0.0 <= share <= 1.0:
         raise InputError(f"train.background_share must lie in 0..1, got {share:g}")
@@ -146,6 +163,9 @@ def _check_background(source: str, arguments: Entry, data: SourceData, backgroun
         raise InputError(f"train.background must have the sample rate of train.data, got {rates}")
     if set(background.sources) <= {source}:
         raise InputError(f"train.background must have a source besides {source!r}, got none")
-    if arguments["kind"] != "score" or arguments.get("domain", "wave") != "wave":
+    if not learns_background(arguments, denoising):
         given = f"{arguments['kind']!r} over {arguments.get('domain', 'wave')!r}"
-        raise InputError(f"train.background is for a 'score' prior over 'wave', got {given}")
+        raise InputError(
+            "train.background is for a 'score' prior over 'wave', or a 'spectral_realnvp' with train.prior_denoising, "
+            f"got {given}"
+        )

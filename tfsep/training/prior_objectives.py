@@ -140,6 +140,46 @@ def gradient_matching(likelihood: float = 0.2) -> Callable[[Prior, Waves, tf.Ten
     return objective
 
 
+def denoising_likelihood(weight: float) -> Callable[[Prior, Waves, tf.Tensor], Loss]:
+    r"""Return the objective of a flow whose own denoiser counts beside its likelihood.
+
+    With D the prior's denoiser, whatever its score is taken from, and its error per dimension
+    :math:`e = |D(x + \sigma \epsilon) - x|^2 / D`, the loss is the mean of
+
+    .. math:: -\log p_\sigma(x + \sigma \epsilon) / D + w \log(e + 10^{-4}),
+
+    training terms besides the log-density included. Likelihood alone hardly teaches a network what
+    it could tell under loud noise, as an error counts there by :math:`e / \sigma^2`; the logarithm
+    gives all noise levels a like weight. For a flow whose score is that of Gaussian conditionals it
+    costs one evaluation of each network, like the likelihood
+    (:meth:`tfsep.priors.base.Prior.denoising_terms`).
+
+    Args:
+        weight: w, above 0.
+
+    Returns:
+        (prior, isolated sources (batch, time), seed) -> the loss and metrics.
+
+    Raises:
+        InputError: for a weight out of range; the objective, for a clean prior.
+    """
+    if not weight > 0.0:
+        raise InputError(f"the weight of the denoiser's error must be above 0, got {weight}")
+
+    def objective(prior: Prior, wave: Waves, seed: tf.Tensor) -> Loss:
+        events, noisy, sigma = noised_pair(prior, wave, seed)
+        if sigma is None:
+            raise InputError(f"a clean prior has no denoiser to train, got {prior.describe()}")
+        log_prob, besides, denoised = prior.denoising_terms(noisy, sigma)
+        error = tf.reduce_mean((denoised - events) ** 2, axis=list(range(1, events.shape.rank)))
+        matched, nats = tf.reduce_mean(tf.math.log(error + _LOG_FLOOR)), tf.reduce_mean(log_prob)
+        metrics = {f"nats_per_dim_{prior.domain}": nats / prior.dimensions, f"log_error_{prior.domain}": matched}
+        total = nats if besides is None else nats + tf.reduce_mean(besides)
+        return weight * matched - total / prior.dimensions, metrics
+
+    return objective
+
+
 def noised_pair(prior: Prior, batch: PriorBatch, seed: tf.Tensor) -> tuple[Events, Events, tf.Tensor | None]:
     """Return clean events, and the same with noise or a background added.
 

@@ -21,14 +21,17 @@ from tfsep.priors.flows.orderings import OrderedFlow, Orderings
 WAVE = {"length": 16, "squeeze": 4, "condition_width": 8, "sigma_range": (0.01, 8.0), "dtype": "float64"}
 PLANE = {**WAVE, "domain": "log_stft", "length": None, "event_shape": (4, 8, 1), "squeeze": (1, 4)}
 NETWORK = {"width": 8, "num_layers": 1, "ordered": True}
+GAUSSIAN = {"conditional": "gaussian", "predictor_width": 8}
 TRUNK = {"trunk": {"width": 8, "num_layers": 1}, "num_levels": 1, "num_steps": 1, "width": 8, "num_blocks": 1}
 CASES: dict[str, dict[str, Any]] = {
     "glow": {"kind": "glow", **WAVE, **NETWORK, "num_levels": 1, "num_steps": 2},
     "glow over a plane": {"kind": "glow", **PLANE, **NETWORK, "num_levels": 1, "num_steps": 2},
+    "glow with a Gaussian": {"kind": "glow", **PLANE, **NETWORK, **GAUSSIAN, "num_levels": 1, "num_steps": 2},
     "lifting": {"kind": "lifting", **WAVE, **TRUNK, "local_width": 4, "local_layers": 1, "local_block": 4},
     "lifting over a plane": {"kind": "lifting", **PLANE, **TRUNK},
     "nice": {"kind": "nice", **WAVE, **NETWORK, "num_steps": 4},
     "realnvp": {"kind": "realnvp", **WAVE, **NETWORK, "num_levels": 1, "num_steps": 4},
+    "realnvp with a Gaussian": {"kind": "realnvp", **WAVE, **NETWORK, **GAUSSIAN, "num_levels": 1, "num_steps": 2},
 }
 SIGMAS = np.array([0.05, 0.3, 2.0])
 
@@ -238,3 +241,70 @@ def test_what_has_no_conditionals_says_why(kind: str, settings: dict[str, Any], 
     with pytest.raises(InputError, match=complaint) as caught:
         priors.build(kind, **{"length": 16, "score_of": "conditionals", **settings})
     assert "\n" not in str(caught.value)
+
+
+def test_terms_of_training_and_the_denoiser_come_out_of_one_pass(flow: Any) -> None:
+    x = events_of(flow)
+    expected = (*flow.training_terms(x, SIGMAS), flow.denoise(x, SIGMAS))
+    for found, value in zip(flow.denoising_terms(x, SIGMAS), expected, strict=True):
+        np.testing.assert_allclose(found, value, rtol=1e-8, atol=1e-10)
+
+
+@pytest.fixture(scope="module", params=["glow with a Gaussian", "realnvp with a Gaussian"])
+def gaussian(request: pytest.FixtureRequest) -> Any:
+    """A flow whose conditionals are Gaussians above the noise, with random weights."""
+    flow = scrambled(request.param)
+    flow.data_std.assign(0.7)
+    flow.data_mean.assign(np.random.default_rng(5).normal(size=flow.event_shape))
+    return flow
+
+
+def test_the_variance_of_a_gaussian_conditional_is_that_of_noise_and_source(gaussian: Any) -> None:
+    """Both from two evaluations: log p is quadratic in the half, with the mean and the variance of each feature."""
+    x = events_of(gaussian)
+    even, odd = split_halves(x, gaussian.halving)
+
+    def score(half: tf.Tensor) -> tf.Tensor:
+        return split_halves(gaussian.score(merge_halves(even, half, gaussian.halving), SIGMAS), gaussian.halving)[1]
+
+    precision = (score(odd) - score(odd + 1.0)).numpy()
+    level = np.reshape(SIGMAS, [-1] + [1] * (precision.ndim - 1)) ** 2
+    assert precision.min() > 0.0 and (1.0 / precision - level).min() > 0.0
+    assert np.ptp(1.0 / precision - level) > 0.01
+    np.testing.assert_allclose(score(odd + 3.0), score(odd) - 3.0 * precision, rtol=1e-7, atol=1e-9)
+
+
+def test_a_gaussian_conditional_starts_at_the_wiener_filter_of_the_initial_batch() -> None:
+    flow: Any = priors.build(**{**CASES["glow with a Gaussian"], "score_of": "conditionals"})
+    rng, sigma = np.random.default_rng(2), np.full(4000, 0.5)
+    mean = rng.normal(size=flow.event_shape)
+    clean = mean + 0.3 * rng.normal(size=(4000, *flow.event_shape))
+    noisy = tf.constant(clean + 0.5 * rng.normal(size=clean.shape))
+    flow.initialise(noisy, sigma)
+    assert float(tf.convert_to_tensor(flow.data_std)) == pytest.approx(0.3, rel=0.05)
+    np.testing.assert_allclose(flow.data_mean, mean, atol=0.05)
+    wiener = mean + 0.3**2 / (0.3**2 + 0.5**2) * (noisy - mean)
+    np.testing.assert_allclose(flow.denoise(noisy, sigma), wiener, atol=0.1)
+
+
+def test_a_gaussian_conditional_needs_noise_and_a_known_name() -> None:
+    case = {**CASES["glow with a Gaussian"], "score_of": "conditionals"}
+    with pytest.raises(InputError, match="needs a sigma_range, got None"):
+        priors.build(**{**case, "sigma_range": None})
+    with pytest.raises(InputError, match="one of couplings, gaussian, got 'normal'"):
+        priors.build(**{**case, "conditional": "normal"})
+    with pytest.raises(InputError, match="needs ordered=True"):
+        priors.build(**{**case, "ordered": False, "score_of": "gradient"})
+
+
+def test_a_floored_flow_is_stored_and_loaded(gaussian: Any, tmp_path: Path) -> None:
+    weights.save(gaussian, tmp_path / "flow.safetensors")
+    copy: Any = priors.build(**{**CASES[_case_of(gaussian)], "score_of": "conditionals"})
+    weights.load(copy, tmp_path / "flow.safetensors")
+    x = events_of(gaussian)
+    np.testing.assert_allclose(copy.log_prob(x, SIGMAS), gaussian.log_prob(x, SIGMAS), rtol=1e-9)
+    np.testing.assert_allclose(copy.score(x, SIGMAS), gaussian.score(x, SIGMAS), rtol=1e-6)
+
+
+def _case_of(flow: Any) -> str:
+    return f"{flow.kind} with a Gaussian"

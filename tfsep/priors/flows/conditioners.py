@@ -1,4 +1,4 @@
-"""The conditioner networks: WaveNet along time; over (frame, bin) gated convolutions, or WaveNet along bins."""
+"""The conditioner networks: WaveNet along time or bins, gated convolutions, and what predicts a half from a half."""
 
 from __future__ import annotations
 
@@ -12,6 +12,8 @@ import keras
 from tfsep.axes import Settings
 from tfsep.networks.bin_wavenet import BinWaveNet
 from tfsep.networks.gated_conv import GatedConv
+from tfsep.networks.spectral_gain import SpectralGain
+from tfsep.networks.spectrogram_dense import SpectrogramDense
 from tfsep.networks.wavenet import WaveNet
 from tfsep.priors.flows.flow_layers import NetworkFactory
 
@@ -19,6 +21,11 @@ NETWORKS: dict[tuple[int, str], type[keras.layers.Layer]] = {
     (2, "wavenet"): WaveNet,
     (3, "gated_conv"): GatedConv,
     (3, "wavenet"): BinWaveNet,
+}
+#: What predicts one half of an event from the other, by the number of spatial axes.
+PREDICTORS: dict[int, tuple[str, type[keras.layers.Layer]]] = {
+    1: ("spectral_gain", SpectralGain),
+    2: ("spectrogram_dense", SpectrogramDense),
 }
 _USUAL = {2: "wavenet", 3: "gated_conv"}
 
@@ -94,6 +101,31 @@ class NetworkSettings:
             return layer(in_channels, out_channels, condition_width=condition_width, dtype=policy, **arguments)
 
         return make
+
+
+def predictor(
+    positions: tuple[int, ...], given: Settings, condition_width: int, dtype: str, precision: str | None = None
+) -> NetworkFactory:
+    """Return the factory of networks that predict one half of an event from the whole of the other.
+
+    Args:
+        positions: spatial shape of a half, (time,) or (frame, bin).
+        given: settings of the network, of which those that are None are left out.
+        condition_width: size of the noise condition, 0 for none.
+        dtype, precision: see :func:`network_dtype`.
+
+    Raises:
+        ValueError: for a setting that the network does not have.
+    """
+    name, layer = PREDICTORS[len(positions)]
+    arguments = network_arguments(name, layer, {each: value for each, value in given.items() if value is not None})
+    policy = network_dtype(dtype, precision)
+
+    def make(in_channels: int, out_channels: int) -> keras.layers.Layer:
+        shape = positions if len(positions) == 1 else (positions, in_channels)
+        return layer(*shape, out_channels, condition_width=condition_width, dtype=policy, **arguments)
+
+    return make
 
 
 def network_arguments(name: str, layer: type[keras.layers.Layer], given: Settings) -> Settings:

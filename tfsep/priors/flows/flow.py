@@ -46,6 +46,10 @@ class FlowPrior(keras.Model, Stackable):
             flow.
         condition_width: size of the embedded noise level.
         dtype: "float32", or "float64" for more precise densities.
+        floored: whether the noise level is a floor in layers
+            (:class:`tfsep.priors.flows.flow_layers.MultiscaleLayer`). Then the mean of each feature
+            is taken out first, and the condition begins with the logarithm of sigma over
+            sqrt(data_std^2 + sigma^2).
 
     Attributes:
         recompute: what the gradient of the log-density recomputes instead of keeping it; see
@@ -73,9 +77,12 @@ class FlowPrior(keras.Model, Stackable):
         sigma_range: tuple[float, float] | None,
         condition_width: int,
         dtype: str = "float32",
+        floored: bool = False,
     ) -> None:
         """Create all weights; couplings start as the identity."""
         super().__init__(name=kind, dtype=dtype)
+        if floored and sigma_range is None:
+            raise ValueError("a flow whose noise is a floor needs a sigma_range, got None")
         if sigma_range is not None and not 0.0 < sigma_range[0] <= sigma_range[1] < math.inf:
             raise ValueError(f"sigma_range must be two positive numbers in ascending order, got {sigma_range}")
         self.kind, self.front_end, self.domain = kind, front_end, front_end.domain
@@ -85,6 +92,8 @@ class FlowPrior(keras.Model, Stackable):
         self.embedding = NoiseEmbedding(condition_width, dtype=dtype) if sigma_range else None
         self.flow = SequenceLayer(make_layers(), len(self.event_shape), dtype=dtype)
         self.data_std = self.flow.free_weight("data_std", 1.0, trainable=False)
+        zeros = np.zeros(self.event_shape)
+        self.data_mean = self.flow.free_weight("data_mean", zeros, trainable=False) if floored else None
         self.tf_dtype = self.flow.tf_dtype
         self.checkpointed = track_weights(self)
         self.built = True
@@ -133,11 +142,16 @@ class FlowPrior(keras.Model, Stackable):
         return per_example_sigma(self.smallest_sigma if sigma is None else sigma, x)
 
     def _condition(self, sigma: tf.Tensor) -> tf.Tensor | None:
-        return self.embedding(sigma) if self.embedding is not None else None
+        embedded = self.embedding(sigma) if self.embedding is not None else None
+        if self.data_mean is None:
+            return embedded
+        relative = -0.5 * tf.math.log1p((tf.convert_to_tensor(self.data_std) / sigma) ** 2)
+        return tf.concat([relative[:, tf.newaxis], embedded], axis=-1)
 
     def _scale(self, sigma: tf.Tensor) -> bijectors.Step:
         std = tf.convert_to_tensor(self.data_std)
-        return bijectors.NoiseScale(std, sigma, len(self.event_shape), self.tf_dtype)
+        mean = None if self.data_mean is None else tf.convert_to_tensor(self.data_mean)
+        return bijectors.NoiseScale(std, sigma, len(self.event_shape), self.tf_dtype, mean)
 
     def bijector(self, sigma: tf.Tensor) -> bijectors.Composition:
         """Return the flow at noise levels sigma (batch,), ``forward`` from latent to data."""
@@ -201,7 +215,12 @@ class FlowPrior(keras.Model, Stackable):
         """
         x = self._events(x)
         sigma = self._sigma(sigma, x)
-        self.data_std.assign(tf.sqrt(clean_variance(x, sigma)))
+        centred = x
+        if self.data_mean is not None:
+            column = tf.reshape(clean_variance(x, sigma) + sigma**2, [-1] + [1] * len(self.event_shape))
+            self.data_mean.assign(tf.reduce_sum(x / column, 0) / tf.reduce_sum(1.0 / column, 0))
+            centred = x - self.data_mean
+        self.data_std.assign(tf.sqrt(clean_variance(centred, sigma)))
         self.flow.initialise(self._scale(sigma).inverse_and_log_det(x)[0], self._condition(sigma))
 
     def call(self, x: tf.Tensor, sigma: tf.Tensor | None = None) -> tf.Tensor:

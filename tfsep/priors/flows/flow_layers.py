@@ -231,7 +231,7 @@ class SequenceLayer(FlowLayer):
 
 
 class MultiscaleLayer(FlowLayer):
-    """Keras layer for :class:`tfsep.bijectors.Multiscale`: inner layers, and the network of the split distribution.
+    r"""Keras layer for :class:`tfsep.bijectors.Multiscale`: inner layers, and the network of the split distribution.
 
     Args:
         inner: layers on the ``num_kept`` channels that are kept.
@@ -239,6 +239,10 @@ class MultiscaleLayer(FlowLayer):
         num_split: channels that are split off.
         make_network: network of the split distribution; None leaves those channels unchanged.
         bound: soft clamp of its log-scale in nats, None for none.
+        floored: whether the noise is a floor of the split distribution's variance. With r the
+            noise's share of the standard deviation, exp of the condition's first entry, and s the
+            clamped output of the network, the variance is :math:`r^2 + (1 - r^2)\,e^{2 s}`: that of
+            the noise, and of a source that is e^s as wide as on average.
     """
 
     def __init__(
@@ -248,10 +252,11 @@ class MultiscaleLayer(FlowLayer):
         num_split: int,
         make_network: NetworkFactory | None,
         bound: float | None,
+        floored: bool = False,
         **kwargs: Unpack[LayerArguments],
     ) -> None:
         super().__init__(inner.event_ndims, **kwargs)
-        self.inner, self.bound, self.num_kept = inner, bound, num_kept
+        self.inner, self.bound, self.num_kept, self.floored = inner, bound, num_kept, floored
         self.network = make_network(num_kept, 2 * num_split) if make_network is not None else None
 
     def step(self, condition: tf.Tensor | None) -> bijectors.Step:
@@ -259,9 +264,24 @@ class MultiscaleLayer(FlowLayer):
         return self._around(self.inner.step(condition), condition)
 
     def _around(self, inner: bijectors.Step, condition: tf.Tensor | None) -> bijectors.Step:
-        network = self.network
-        conditioner = None if network is None else (lambda first: tf.cast(network(first, condition), self.tf_dtype))
-        return bijectors.Multiscale(inner, conditioner, self.event_ndims, self.tf_dtype, self.bound, self.num_kept)
+        network, bound = self.network, None if self.floored else self.bound
+        if network is None:
+            return bijectors.Multiscale(inner, None, self.event_ndims, self.tf_dtype, bound, self.num_kept)
+
+        def conditioner(first: tf.Tensor) -> tf.Tensor:
+            parameters = tf.cast(network(first, condition), self.tf_dtype)
+            return self._over_the_noise(parameters, condition) if self.floored else parameters
+
+        return bijectors.Multiscale(inner, conditioner, self.event_ndims, self.tf_dtype, bound, self.num_kept)
+
+    def _over_the_noise(self, parameters: tf.Tensor, condition: tf.Tensor | None) -> tf.Tensor:
+        if condition is None:
+            raise ValueError("a distribution whose floor is the noise needs the condition of a noise level, got None")
+        shift, raw = tf.split(parameters, 2, axis=-1)
+        noise = 2.0 * tf.reshape(condition[:, 0], [-1] + [1] * self.event_ndims)
+        source = tf.math.log(-tf.math.expm1(noise)) + 2.0 * soft_clamp(raw, self.bound)
+        log_variance = noise + tf.nn.softplus(source - noise)
+        return tf.concat([shift, 0.5 * log_variance], axis=-1)
 
     def chain(self, condition: tf.Tensor | None) -> list[Element]:
         """Return the standardisation of the channels that are split off, then the inner layers' chain on the rest."""

@@ -33,32 +33,15 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import ClassVar
 
-import keras
-
 from tfsep.axes import Settings
 from tfsep.bijectors.squeeze import squeezed_shape
-from tfsep.networks.spectral_gain import SpectralGain
-from tfsep.networks.spectrogram_dense import SpectrogramDense
-from tfsep.priors.flows.conditioners import NetworkSettings, network_arguments, network_dtype
-from tfsep.priors.flows.flow_layers import (
-    FlowLayer,
-    HalvesLayer,
-    MultiscaleLayer,
-    NetworkFactory,
-    SequenceLayer,
-    SqueezeLayer,
-)
+from tfsep.priors.flows.conditioners import NetworkSettings, predictor
+from tfsep.priors.flows.flow_layers import FlowLayer, MultiscaleLayer, NetworkFactory, SequenceLayer, SqueezeLayer
 from tfsep.priors.flows.glow import glow_steps
 from tfsep.priors.flows.multiscale import first_factors
-from tfsep.priors.flows.orderings import Orderings, halving_of
+from tfsep.priors.flows.orderings import Orderings, halving_of, predicted_half
 from tfsep.priors.flows.settings import FlowSettings
 from tfsep.signatures import keyword_parameters, refuse_unknown
-
-#: What predicts one half from the other, by the number of spatial axes.
-PREDICTORS: dict[int, tuple[str, type[keras.layers.Layer]]] = {
-    1: ("spectral_gain", SpectralGain),
-    2: ("spectrogram_dense", SpectrogramDense),
-}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -113,14 +96,10 @@ class LiftingSettings(FlowSettings):
         """
         networks, halving = self._trunk_networks(event_shape), halving_of(event_shape)
         *positions, _ = squeezed_shape(event_shape, halving)
-        rank, dtype = len(event_shape), self.dtype
 
         def predicted(odd: bool) -> list[FlowLayer]:
-            identity = SequenceLayer([], rank, dtype=dtype)
-            # The block that a Multiscale maps is the last one, here that of the half which Halves is told is given.
-            ends = [HalvesLayer(halving, (1,) * (rank - 1), odd, reverse, dtype=dtype) for reverse in (False, True)]
-            level = MultiscaleLayer(identity, 1, 1, self._predictor(tuple(positions)), self.bound, dtype=dtype)
-            return [ends[0], level, ends[1]]
+            network = self._predictor(tuple(positions))
+            return predicted_half(halving, odd, network, self.bound, self.dtype, floored=False)
 
         last, rest = predicted(odd=True), self._layers_from((*positions, 1), 1, networks)
         return Orderings(halving, last, predicted(odd=False), rest)
@@ -157,13 +136,5 @@ class LiftingSettings(FlowSettings):
     def _predictor(self, positions: tuple[int, ...]) -> NetworkFactory:
         """Return the factory of the network that predicts one half at these positions from the other."""
         names = ("width", "num_blocks", "local_width", "local_layers", "local_block")
-        name, layer = PREDICTORS[len(positions)]
-        given = {each: getattr(self, each) for each in names if getattr(self, each) is not None}
-        arguments = network_arguments(name, layer, given)
-        policy, condition = network_dtype(self.dtype, self.precision), self.network_condition
-
-        def make(in_channels: int, out_channels: int) -> keras.layers.Layer:
-            shape = positions if len(positions) == 1 else (positions, in_channels)
-            return layer(*shape, out_channels, condition_width=condition, dtype=policy, **arguments)
-
-        return make
+        given = {each: getattr(self, each) for each in names}
+        return predictor(positions, given, self.network_condition, self.dtype, self.precision)

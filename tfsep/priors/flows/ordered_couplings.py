@@ -9,6 +9,15 @@ is the usual flow on events of half the length. So :math:`\log p(o | e)` is in c
 couplings that change both halves in turn do not have. The mirrored f, of e given o, makes the
 second ordering (:mod:`tfsep.priors.flows.orderings`).
 
+With ``conditional="gaussian"`` f is one affine coupling of the whole half, so that
+
+.. math:: p_\sigma(o | e) = \mathcal{N}\bigl(o;\ t(e, \sigma),\ \sigma^2 + \tau^2 e^{2 s(e, \sigma)}\bigr)
+
+in every feature, with tau the standard deviation of the source. The variance is at least that of
+the noise, and the denoiser of the conditional is :math:`o + (t - o)\,\sigma^2 / v`, with v the
+variance: where the noise is loud against what is left to predict, it is t itself. A network that
+sees the whole of e computes t and s; which tone sounds is then one decision for all features.
+
 Source: Dinh et al. 2017 (RealNVP), sections 3.4 to 3.6, here with a side input.
 """
 
@@ -20,10 +29,14 @@ from typing import ClassVar
 
 from tfsep.bijectors.masks import GivenMask, Mask
 from tfsep.bijectors.squeeze import squeezed_shape
+from tfsep.priors.flows.conditioners import predictor
 from tfsep.priors.flows.flow_layers import CouplingLayer, FlowLayer, HalvesLayer, MultiscaleLayer, NetworkFactory
 from tfsep.priors.flows.multiscale import first_factors
-from tfsep.priors.flows.orderings import Orderings, halving_of
+from tfsep.priors.flows.orderings import Orderings, halving_of, predicted_half
 from tfsep.priors.flows.settings import CouplingFlowSettings
+
+#: How one half of an ordered flow is mapped given the other.
+CONDITIONALS = ("couplings", "gaussian")
 
 
 @dataclass(frozen=True)
@@ -65,12 +78,24 @@ class OrderedCouplingSettings(CouplingFlowSettings):
             ``num_steps`` steps, and then the even ones by the usual flow, whose event is half as
             long; ``squeeze`` is that of each half. The axis is time, or the frames while their
             number is even, or else the bins. It is needed for the score of conditionals.
+        conditional: how the odd positions are mapped: "couplings", ``num_steps`` of the kind's own
+            steps; or "gaussian", one affine coupling of all of them under the floor of the noise,
+            of a noise-conditional flow.
+        predictor_width: hidden units of a Gaussian conditional's network; None is 128 over waves
+            and 256 over spectrograms.
     """
 
     without_conditionals: ClassVar[str] = (
         "its layers mix both halves of an event, so that neither has a conditional in closed form, unless ordered=True"
     )
     ordered: bool = False
+    conditional: str = "couplings"
+    predictor_width: int | None = None
+
+    @property
+    def floored(self) -> bool:
+        """Return whether the noise is a floor; see :class:`FlowSettings`."""
+        return self.ordered and self.conditional == "gaussian"
 
     @abc.abstractmethod
     def usual_layers(self, event_shape: tuple[int, ...]) -> list[FlowLayer]:
@@ -81,7 +106,14 @@ class OrderedCouplingSettings(CouplingFlowSettings):
         """Build the steps of one level on squeezed events of ``shape``, which ``part`` may give another half."""
 
     def layers(self, event_shape: tuple[int, ...]) -> list[FlowLayer]:
-        """Build the layers; see :meth:`FlowSettings.layers`."""
+        """Build the layers; see :meth:`FlowSettings.layers`.
+
+        Raises:
+            ValueError: for a Gaussian conditional of a flow that is not ordered, or has no noise
+                levels; besides.
+        """
+        if self.conditional == "gaussian" and not self.ordered:
+            raise ValueError("conditional = 'gaussian' needs ordered=True, got False")
         return self._orderings(event_shape).layers(self.dtype) if self.ordered else self.usual_layers(event_shape)
 
     def orderings(self, event_shape: tuple[int, ...]) -> Orderings:
@@ -93,6 +125,8 @@ class OrderedCouplingSettings(CouplingFlowSettings):
         return self._orderings(event_shape) if self.ordered else super().orderings(event_shape)
 
     def _orderings(self, event_shape: tuple[int, ...]) -> Orderings:
+        if self.conditional not in CONDITIONALS:
+            raise ValueError(f"conditional must be one of {', '.join(CONDITIONALS)}, got {self.conditional!r}")
         halving = halving_of(event_shape)
         *positions, channels = squeezed_shape(event_shape, halving)
         if event_shape[-1] != 1 or channels != 2:
@@ -100,10 +134,14 @@ class OrderedCouplingSettings(CouplingFlowSettings):
         half = (*positions, 1)
         factors = first_factors(half, self.squeeze)
         shape, make_network = squeezed_shape(half, factors), self.coupling_networks(event_shape)
+        settings = {"width": self.predictor_width}
+        predict = predictor(tuple(positions), settings, self.network_condition, self.dtype, self.precision)
 
         def given(mirrored: bool) -> list[FlowLayer]:
+            if self.floored:
+                return predicted_half(halving, not mirrored, predict, self.bound, self.dtype, floored=True)
             ends = [HalvesLayer(halving, factors, mirrored, reverse, dtype=self.dtype) for reverse in (False, True)]
             return [ends[0], *self.steps(shape, make_network, Part(given=True)), ends[1]]
 
         mirrored = given(True) if self.score_of == "conditionals" else []
-        return Orderings(halving, given(False), mirrored, self.usual_layers(half))
+        return Orderings(halving, given(False), mirrored, self.usual_layers(half), self.floored)

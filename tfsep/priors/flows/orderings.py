@@ -29,6 +29,7 @@ Sources: Besag 1975 (pseudo-likelihood); Dinh et al. 2017 (RealNVP), sections 3.
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -39,8 +40,16 @@ from tfsep import bijectors
 from tfsep.audio.front_end import FrontEnd
 from tfsep.axes import Sigma, TensorLike
 from tfsep.bijectors.halves import merge_halves, split_halves
+from tfsep.priors.base import broadcast_to_event
 from tfsep.priors.flows.flow import FlowPrior, track_weights
-from tfsep.priors.flows.flow_layers import FlowLayer, MultiscaleLayer, SequenceLayer, SqueezeLayer
+from tfsep.priors.flows.flow_layers import (
+    FlowLayer,
+    HalvesLayer,
+    MultiscaleLayer,
+    NetworkFactory,
+    SequenceLayer,
+    SqueezeLayer,
+)
 
 
 @dataclass(frozen=True)
@@ -53,12 +62,14 @@ class Orderings:
             is.
         mirrored: the same with the halves exchanged.
         rest: layers on the even half alone, (..., 1).
+        floored: whether layers have the noise level as a floor.
     """
 
     halving: tuple[int, ...]
     last: Sequence[FlowLayer]
     mirrored: Sequence[FlowLayer]
     rest: Sequence[FlowLayer]
+    floored: bool = False
 
     def layers(self, dtype: str) -> list[FlowLayer]:
         """Return the layers of ordering A, from the data's side to the latents'."""
@@ -90,22 +101,28 @@ class OrderedFlow(FlowPrior):
     ) -> None:
         """Create all weights; couplings start as the identity."""
         arguments = (sigma_range, condition_width, dtype)
-        super().__init__(kind, front_end, event_shape, lambda: orderings.layers(dtype), *arguments)
+        make_layers = functools.partial(orderings.layers, dtype)
+        super().__init__(kind, front_end, event_shape, make_layers, *arguments, floored=orderings.floored)
         self.halving, self.num_last = orderings.halving, len(orderings.last)
         self.mirrored = SequenceLayer(orderings.mirrored, len(event_shape), dtype=dtype)
         self.checkpointed = track_weights(self)
 
-    def _conditional(self, events: tf.Tensor, condition: tf.Tensor | None, mirrored: bool) -> tf.Tensor:
-        """Compute log p(last half | other half) of scaled events in nats, (batch,)."""
+    def _composed(self, layers: Sequence[FlowLayer], condition: tf.Tensor | None) -> bijectors.Composition:
+        return bijectors.Composition([layer.step(condition) for layer in layers], len(self.event_shape), self.tf_dtype)
+
+    def _conditional(
+        self, events: tf.Tensor, condition: tf.Tensor | None, mirrored: bool
+    ) -> tuple[tf.Tensor, tf.Tensor]:
+        """Compute log p(last half | other half) of scaled events in nats, (batch,), and the other half's latents."""
         layers = self.mirrored.layers if mirrored else self.flow.layers[: self.num_last]
-        steps = [layer.step(condition) for layer in layers]
-        latents, log_det = bijectors.Composition(steps, len(self.event_shape), self.tf_dtype).inverse_and_log_det(
-            events
-        )
+        latents, log_det = self._composed(layers, condition).inverse_and_log_det(events)
         even, odd = split_halves(latents, self.halving)
-        axes = list(range(1, latents.shape.rank))
-        normal = -0.5 * tf.reduce_sum((even if mirrored else odd) ** 2, axes)
-        return normal + log_det - 0.25 * self.dimensions * math.log(2.0 * math.pi)
+        return self._normal(even if mirrored else odd) + log_det, latents
+
+    def _normal(self, half: tf.Tensor) -> tf.Tensor:
+        """Return the log-density of half the latents in nats, (batch,)."""
+        axes = list(range(1, half.shape.rank))
+        return -0.5 * tf.reduce_sum(half**2, axes) - 0.25 * self.dimensions * math.log(2.0 * math.pi)
 
     def conditional_log_prob(self, x: TensorLike, sigma: Sigma | None = None, mirrored: bool = False) -> tf.Tensor:
         """Compute the log-density of the odd half given the even one in nats, or of the even half given the odd one.
@@ -121,26 +138,50 @@ class OrderedFlow(FlowPrior):
         x = self._events(x)
         level = self._sigma(sigma, x)
         scaled, log_det = self._scale(level).inverse_and_log_det(x)
-        return self._conditional(scaled, self._condition(level), mirrored) + 0.5 * log_det
+        return self._conditional(scaled, self._condition(level), mirrored)[0] + 0.5 * log_det
 
     def training_terms(self, x: TensorLike, sigma: Sigma | None = None) -> tuple[tf.Tensor, tf.Tensor]:
         """Compute the log-density and log p_B(even half | odd half), in nats; see :class:`tfsep.priors.base.Prior`."""
         return self.log_prob(x, sigma), self.conditional_log_prob(x, sigma, mirrored=True)
+
+    def denoising_terms(
+        self, x: TensorLike, sigma: Sigma | None = None
+    ) -> tuple[tf.Tensor, tf.Tensor | None, tf.Tensor]:
+        """Compute :meth:`training_terms` and :meth:`denoise` by one evaluation of each network."""
+        if self.score_of == "gradient":
+            return super().denoising_terms(x, sigma)
+        x = self._events(x)
+        level = self._sigma(sigma, x)
+        score, (of_odd, latents), of_even, log_det = self._by_conditionals(x, level)
+        rest = self._composed(self.flow.layers[self.num_last :], self._condition(level))
+        latents, inner = rest.inverse_and_log_det(latents)
+        log_prob = of_odd + self._normal(split_halves(latents, self.halving)[0]) + inner + log_det
+        return log_prob, of_even + 0.5 * log_det, x + broadcast_to_event(level, x) ** 2 * score
+
+    def _by_conditionals(
+        self, x: tf.Tensor, level: tf.Tensor
+    ) -> tuple[tf.Tensor, tuple[tf.Tensor, tf.Tensor], tf.Tensor, tf.Tensor]:
+        """Return the score, what :meth:`_conditional` gives of either half, the mirrored one's first, and the scale's.
+
+        In order: the score, of the odd half, of the even half without its latents, and the
+        log-determinant of the scale of the whole event.
+        """
+        condition = self._condition(level)
+        with tf.GradientTape(watch_accessed_variables=False) as tape:
+            tape.watch(x)
+            scaled, log_det = self._scale(level).inverse_and_log_det(x)
+            even, odd = split_halves(scaled, self.halving)
+            of_odd = self._conditional(merge_halves(tf.stop_gradient(even), odd, self.halving), condition, False)
+            of_even = self._conditional(merge_halves(even, tf.stop_gradient(odd), self.halving), condition, True)[0]
+            total = tf.reduce_sum(of_odd[0] + of_even)
+        return tape.gradient(total, x), of_odd, of_even, log_det
 
     def score(self, x: TensorLike, sigma: Sigma | None = None) -> tf.Tensor:
         """Compute the scores of the conditionals, or the gradient of the log-density: (batch,) + event_shape."""
         if self.score_of == "gradient":
             return super().score(x, sigma)
         x = self._events(x)
-        level = self._sigma(sigma, x)
-        condition = self._condition(level)
-        with tf.GradientTape(watch_accessed_variables=False) as tape:
-            tape.watch(x)
-            even, odd = split_halves(self._scale(level).inverse_and_log_det(x)[0], self.halving)
-            of_odd = self._conditional(merge_halves(tf.stop_gradient(even), odd, self.halving), condition, False)
-            of_even = self._conditional(merge_halves(even, tf.stop_gradient(odd), self.halving), condition, True)
-            total = tf.reduce_sum(of_odd + of_even)
-        return tape.gradient(total, x)
+        return self._by_conditionals(x, self._sigma(sigma, x))[0]
 
     def initialise(self, x: TensorLike, sigma: Sigma | None = None) -> None:
         """Set the data-dependent weights of both orderings; see :class:`FlowPrior`."""
@@ -148,6 +189,27 @@ class OrderedFlow(FlowPrior):
         x = self._events(x)
         level = self._sigma(sigma, x)
         self.mirrored.initialise(self._scale(level).inverse_and_log_det(x)[0], self._condition(level))
+
+
+def predicted_half(
+    halving: tuple[int, ...], odd: bool, make_network: NetworkFactory, bound: float | None, dtype: str, floored: bool
+) -> list[FlowLayer]:
+    """Build the layers that standardise one half of an event by what a network computes from the other.
+
+    Args:
+        halving: see :class:`Orderings`.
+        odd: whether the odd half is the one.
+        make_network: of the network, (in_channels, out_channels) -> network.
+        bound: soft clamp of log-scales in nats, None for none.
+        dtype: of the layers.
+        floored: see :class:`MultiscaleLayer`.
+    """
+    rank, ones = len(halving) + 1, (1,) * len(halving)
+    # The block that a Multiscale maps is the last one, here that of the half which Halves is told is given.
+    ends = [HalvesLayer(halving, ones, odd, reverse, dtype=dtype) for reverse in (False, True)]
+    identity = SequenceLayer([], rank, dtype=dtype)
+    level = MultiscaleLayer(identity, 1, 1, make_network, bound, floored, dtype=dtype)
+    return [ends[0], level, ends[1]]
 
 
 def halving_of(shape: tuple[int, ...]) -> tuple[int, ...]:

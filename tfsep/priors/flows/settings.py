@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import abc
+import functools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
@@ -59,7 +60,12 @@ class FlowSettings(abc.ABC):
     @property
     def network_condition(self) -> int:
         """Return the size of the condition that the networks receive: 0 for a clean flow."""
-        return self.condition_width if self.sigma_range else 0
+        return self.condition_width + self.floored if self.sigma_range else 0
+
+    @property
+    def floored(self) -> bool:
+        """Return whether the noise level is a floor in layers; see :class:`FlowPrior`."""
+        return False
 
     def orderings(self, event_shape: tuple[int, ...]) -> Orderings:
         """Build the layers of both orderings, of a kind that has them.
@@ -83,7 +89,8 @@ class FlowSettings(abc.ABC):
         arguments = (self.sigma_range, self.condition_width, self.dtype)
         if self.score_of == "conditionals":
             return OrderedFlow(self.kind, front_end, event_shape, self.orderings(event_shape), *arguments)
-        return FlowPrior(self.kind, front_end, event_shape, lambda: self.layers(event_shape), *arguments)
+        make_layers = functools.partial(self.layers, event_shape)
+        return FlowPrior(self.kind, front_end, event_shape, make_layers, *arguments, floored=self.floored)
 
 
 @dataclass(frozen=True, kw_only=True)

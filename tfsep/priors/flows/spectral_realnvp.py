@@ -89,6 +89,8 @@ class SpectralRealNVPSettings(FlowSettings):
             any pitch in its range (:mod:`tfsep.priors.flows.decaying_template`), and ``num_pitches``
             is 0. None for notes that do not decay.
         sample_rate: Hz; pitches and decays alone depend on it.
+        background: whether the flow is trained with sums of other sources in place of white noise.
+            Its denoiser, of the conditionals, then gives its source out of such sums, and no score.
     """
 
     kind: ClassVar[str] = "spectral_realnvp"
@@ -110,6 +112,7 @@ class SpectralRealNVPSettings(FlowSettings):
     num_partials: int = 4096
     decay_range: tuple[float, float] | None = None
     sample_rate: int = 16000
+    background: bool = False
 
     def layers(self, event_shape: tuple[int, ...]) -> list[FlowLayer]:
         """Build the layers; see :meth:`FlowSettings.layers`.
@@ -214,6 +217,7 @@ class SpectralRealNVP(FlowPrior):
         arguments = (settings.sigma_range, settings.condition_width, settings.dtype)
         super().__init__(settings.kind, front_end, event_shape, lambda: layers, *arguments)
         self.score_of, self.num_parts = settings.score_of, settings.num_parts
+        self.has_score = not settings.background
 
     def _first(self, condition: tf.Tensor, mirrored: bool) -> bijectors.SpectralCoupling:
         """Return the coupling of the first level, odd bins given even ones, or mirrored."""
