@@ -116,7 +116,7 @@ def stems(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_experiments_are_found() -> None:
     names = {path.name for path in EXPERIMENTS}
     flows = {f"{kind}_wave" for kind in ("flowavenet", "glow", "nice", "realnvp", "waveglow")}
-    flows |= {"glow_mel", "glow_stft", "realnvp_stft"}
+    flows |= {"glow_bins", "glow_mel", "glow_stft", "realnvp_bins", "realnvp_stft"}
     assert {"toy.gin", "songs.gin"} | {f"{name}.gin" for name in flows} <= names
     assert not any(path.parent.name == "data" for path in EXPERIMENTS)
 

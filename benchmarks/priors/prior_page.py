@@ -10,8 +10,8 @@ and the page is made from the records there are.
 
 The records ``rendered``, ``likelihood`` and ``toy_stft`` are of models that are not bundled. They
 are made where these have been trained by benchmarks/priors/stems_priors.py (the first without
---more) and by gin/glow_stft.gin. The record ``left_out`` comes from the former. What has no record,
-or no such study in it, is said to be not measured.
+--more) and by gin/ablations/glow_bins.gin. The record ``left_out`` comes from the former. What has
+no record, or no such study in it, is said to be not measured.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ STEMS = {
 TRAINED = {
     "rendered": ("stems_rendered/priors", "python -m benchmarks.priors.stems_priors --runs=runs/stems_rendered"),
     "likelihood": ("stems_priors/priors", "python -m benchmarks.priors.stems_priors --more=DIR"),
-    "toy_stft": ("glow_stft", "bin/train --gin_file=gin/glow_stft.gin --save_dir=runs/glow_stft"),
+    "toy_stft": ("glow_bins", "bin/train --gin_file=gin/ablations/glow_bins.gin --save_dir=runs/glow_bins"),
 }
 #: The figures that the page shows, of those that a record gives.
 SHOWN = {

@@ -155,6 +155,19 @@ SECTIONS = (
         ),
     ),
     Section(
+        "Songs: what priors add to the masks",
+        "Excerpts of a second of songs by other authors, in which two sources sound or more. The stems of the masks "
+        "of `songs` are changed in each way that was tried; *from nothing* is separation by priors alone. Songs of "
+        "*modules* and *lmms* are validation songs, those of *rendered* are not.",
+        "bin/train --gin_file=gin/ablations/stems_conditionals.gin --save_dir=runs/stems_conditionals \\\n"
+        "    --gin_param=\"stems.roots=['<rendered>']\"\n"
+        "bin/train --gin_file=gin/ablations/stems_flows.gin --save_dir=runs/stems_flows \\\n"
+        "    --gin_param=\"stems.roots=['<rendered>']\"\n"
+        "python -m benchmarks.quality.song_refiners --songs=<modules> --songs=<lmms> \\\n"
+        "    --flows=runs/stems_flows/model",
+        "song_refiners",
+    ),
+    Section(
         "Two oscillators, separated by masks trained on the evidence lower bound",
         "Mixtures of a sine and a sawtooth on piano keys. *toy_elbo* learns masks from mixtures and two flow priors, "
         "each trained alone, and sees no pair of a mixture and its sources.",
@@ -166,14 +179,18 @@ SECTIONS = (
     Section(
         "Other numbers of sources",
         "Priors in other numbers, from noise, and nothing is trained: the wavetables of `toy` by Gibbs updates, the "
-        "flows of `toy-flow` by particles. Rows with *one added* have a fifth source, a pulse wave, by one more flow.",
+        "flows of `toy-flow` by particles. Rows with *one added* have a fifth source, a pulse wave, by one more flow. "
+        "The flows over spectrograms of *glow_stft* and *realnvp_stft* separate by Langevin dynamics over magnitudes.",
         "python -m benchmarks.quality.sources --num_mixtures=32\n"
         "bin/train --gin_file=gin/ablations/spectral_pulse.gin --save_dir=runs/pulse\n"
         "python -m benchmarks.quality.sources --model=toy-flow --posterior=particles --num_mixtures=64 \\\n"
         "    --pulse=runs/pulse/model\n"
         "bin/train --gin_file=gin/ablations/spectral_free.gin --save_dir=runs/spectral_free\n"
         "python -m benchmarks.quality.sources --model=runs/spectral_free/model --posterior=particles --free \\\n"
-        "    --num_mixtures=24",
+        "    --num_mixtures=24\n"
+        "bin/train --gin_file=gin/glow_stft.gin --save_dir=runs/glow_stft\n"
+        "python -m benchmarks.quality.sources --model=runs/glow_stft/model --posterior=spectral_langevin \\\n"
+        "    --only='two sources' --num_mixtures=24",
         "sources",
         notes=(
             "[Cases from noise](cases_from_noise/cases.md) shows and plays the three best and the three worst of eight "

@@ -152,12 +152,12 @@ def gained(excerpts: Excerpts, stems: np.ndarray, sources: Sequence[str]) -> Rec
     from tfsep.metrics.si_sdr import si_sdri
 
     each = np.clip(si_sdri(stems, excerpts.sources, excerpts.mixture[:, np.newaxis]), -100.0, 100.0)
-    heard = {name: each[excerpts.sounds[:, k], k] for k, name in enumerate(sources)}
+    each_source = {name: each[excerpts.sounds[:, k], k] for k, name in enumerate(sources)}
     values = each[excerpts.sounds]
     return {
         "mean": float(values.mean()),
         "median": float(np.median(values)),
-        "per_source": {name: float(found.mean()) if len(found) else None for name, found in heard.items()},
+        "per_source": {name: float(found.mean()) if len(found) else None for name, found in each_source.items()},
     }
 
 

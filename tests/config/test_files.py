@@ -24,10 +24,12 @@ paper/flowavenet_wave_clean paper/glow_mel paper/glow_mel_16 paper/toy
 """.split()
 # Files that were written after that time.
 LATER = {
+    "glow_bins.gin",
     "glow_ordered.gin",
     "jacobi_from_silence.gin",
     "lifting_conditionals.gin",
     "nice_ordered.gin",
+    "realnvp_bins.gin",
     "realnvp_ordered.gin",
     "score_matched_wave.gin",
     "spectral_free.gin",

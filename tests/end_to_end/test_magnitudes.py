@@ -28,6 +28,7 @@ SMALL = {
     "glow_stft.gin": NETWORK,
     "realnvp_stft.gin": NETWORK,
     "ablations/glow_mel.gin": NETWORK,
+    "ablations/realnvp_bins.gin": NETWORK,
     "ablations/lifting_stft.gin": ("lifting.num_steps = 1", "lifting.width = 8", "lifting.trunk = {'width': 4}"),
 }
 

@@ -160,7 +160,7 @@ def test_records_of_models_that_are_not_bundled_wait_for_them(tmp_path: Path) ->
     bundled = set(prior_page.TOY) - {"toy_stft"}
     assert set(prior_page._jobs(None, tmp_path, None)) == bundled
     assert set(prior_page._jobs("songs", tmp_path, None)) == {*bundled, "stems"}
-    with pytest.raises(InputError, match="of .*glow_stft/model: run bin/train --gin_file=gin/glow_stft.gin"):
+    with pytest.raises(InputError, match="of .*glow_bins/model: run bin/train --gin_file=gin/ablations/glow_bins.gin"):
         prior_page._jobs(None, tmp_path, ["toy_stft"])
     with pytest.raises(
         InputError, match="of .*priors/model: run python -m benchmarks.priors.stems_priors --more=DIR first"
