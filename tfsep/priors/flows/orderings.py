@@ -33,6 +33,7 @@ import functools
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import tensorflow as tf
 
@@ -79,6 +80,23 @@ class Orderings:
         return [*self.last, ends[0], inner, ends[1]]
 
 
+class Conditionals(NamedTuple):
+    """Both conditionals of events.
+
+    Attributes:
+        score: of the conditionals, of the events' shape.
+        of_odd, of_even: log-densities of the scaled halves in nats, (batch,).
+        mapped: scaled events whose odd half has become latents.
+        log_det: of the scale of whole events, in nats, (batch,).
+    """
+
+    score: tf.Tensor
+    of_odd: tf.Tensor
+    of_even: tf.Tensor
+    mapped: tf.Tensor
+    log_det: tf.Tensor
+
+
 class OrderedFlow(FlowPrior):
     """A flow with the mirrored conditional beside it, and the score of conditionals; see the module's text.
 
@@ -113,7 +131,7 @@ class OrderedFlow(FlowPrior):
     def _conditional(
         self, events: tf.Tensor, condition: tf.Tensor | None, mirrored: bool
     ) -> tuple[tf.Tensor, tf.Tensor]:
-        """Compute log p(last half | other half) of scaled events in nats, (batch,), and the other half's latents."""
+        """Compute log p(last half | other half) of scaled events in nats, (batch,), and map the last half of these."""
         layers = self.mirrored.layers if mirrored else self.flow.layers[: self.num_last]
         latents, log_det = self._composed(layers, condition).inverse_and_log_det(events)
         even, odd = split_halves(latents, self.halving)
@@ -152,36 +170,31 @@ class OrderedFlow(FlowPrior):
             return super().denoising_terms(x, sigma)
         x = self._events(x)
         level = self._sigma(sigma, x)
-        score, (of_odd, latents), of_even, log_det = self._by_conditionals(x, level)
+        found = self._by_conditionals(x, level)
         rest = self._composed(self.flow.layers[self.num_last :], self._condition(level))
-        latents, inner = rest.inverse_and_log_det(latents)
-        log_prob = of_odd + self._normal(split_halves(latents, self.halving)[0]) + inner + log_det
-        return log_prob, of_even + 0.5 * log_det, x + broadcast_to_event(level, x) ** 2 * score
+        latents, log_det = rest.inverse_and_log_det(found.mapped)
+        of_rest = self._normal(split_halves(latents, self.halving)[0]) + log_det
+        denoised = x + broadcast_to_event(level, x) ** 2 * found.score
+        return found.of_odd + of_rest + found.log_det, found.of_even + 0.5 * found.log_det, denoised
 
-    def _by_conditionals(
-        self, x: tf.Tensor, level: tf.Tensor
-    ) -> tuple[tf.Tensor, tuple[tf.Tensor, tf.Tensor], tf.Tensor, tf.Tensor]:
-        """Return the score, what :meth:`_conditional` gives of either half, the mirrored one's first, and the scale's.
-
-        In order: the score, of the odd half, of the even half without its latents, and the
-        log-determinant of the scale of the whole event.
-        """
+    def _by_conditionals(self, x: tf.Tensor, level: tf.Tensor) -> Conditionals:
         condition = self._condition(level)
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch(x)
             scaled, log_det = self._scale(level).inverse_and_log_det(x)
             even, odd = split_halves(scaled, self.halving)
-            of_odd = self._conditional(merge_halves(tf.stop_gradient(even), odd, self.halving), condition, False)
-            of_even = self._conditional(merge_halves(even, tf.stop_gradient(odd), self.halving), condition, True)[0]
-            total = tf.reduce_sum(of_odd[0] + of_even)
-        return tape.gradient(total, x), of_odd, of_even, log_det
+            given_even, given_odd = tf.stop_gradient(even), tf.stop_gradient(odd)
+            of_odd, mapped = self._conditional(merge_halves(given_even, odd, self.halving), condition, False)
+            of_even, _ = self._conditional(merge_halves(even, given_odd, self.halving), condition, True)
+            total = tf.reduce_sum(of_odd + of_even)
+        return Conditionals(tape.gradient(total, x), of_odd, of_even, mapped, log_det)
 
     def score(self, x: TensorLike, sigma: Sigma | None = None) -> tf.Tensor:
         """Compute the scores of the conditionals, or the gradient of the log-density: (batch,) + event_shape."""
         if self.score_of == "gradient":
             return super().score(x, sigma)
         x = self._events(x)
-        return self._by_conditionals(x, self._sigma(sigma, x))[0]
+        return self._by_conditionals(x, self._sigma(sigma, x)).score
 
     def initialise(self, x: TensorLike, sigma: Sigma | None = None) -> None:
         """Set the data-dependent weights of both orderings; see :class:`FlowPrior`."""
