@@ -37,7 +37,8 @@ if TYPE_CHECKING:
 EXPONENTS = (0.5, 0.75, 1.0, 1.5, 2.0, 3.0)
 #: Noise levels of features at which densities compare mask hypotheses, and of waves from which updates begin.
 CHOICE_SIGMAS, SHARPENING_SIGMAS = (0.1, 0.3, 1.0), (0.02, 0.1)
-MASKS = "masks alone"
+MASKS, TRUTH = "masks alone", "mask hypotheses, chosen by the truth"
+WITHOUT_PRIORS = (MASKS, TRUTH)
 _SOUNDS = 1e-3
 _BATCH = 16
 
@@ -97,7 +98,7 @@ def _measure(argv: Sequence[str]) -> int:
         began = time.process_time()
         stems = refine(excerpts)
         seconds = (time.process_time() - began) / len(stems)
-        used = glows if name in with_glows(priors, args.seed) and name != MASKS else "-"
+        used = glows if name in with_glows(priors, args.seed) and name not in WITHOUT_PRIORS else "-"
         record = {"row": name, "priors": used, **gained(excerpts, stems, described["sources"])}
         record |= {"model": args.model, "songs": "+".join(folder_name(each) for each in args.songs)}
         record |= {"excerpts": len(stems), "seed": args.seed, "cpu_seconds": seconds}
@@ -186,7 +187,7 @@ def with_glows(priors: Sequence[Prior], seed: int) -> dict[str, Refiner]:
     return {
         MASKS: lambda excerpts: excerpts.stems,
         **{f"mask hypotheses, chosen by log p at sigma {sigma:g}": chosen(sigma) for sigma in CHOICE_SIGMAS},
-        "mask hypotheses, chosen by the truth": lambda excerpts: chosen_hypotheses(excerpts, None, 0.0),
+        TRUTH: lambda excerpts: chosen_hypotheses(excerpts, None, 0.0),
         "latents, from the masks": spectral("spectral_latent", warm=True),
         "latents, from nothing": spectral("spectral_latent", warm=False),
         "Langevin over magnitudes, from the masks": spectral("spectral_langevin", warm=True),
