@@ -25,8 +25,8 @@ SHORT = (
 )
 NETWORK = ("prior.num_steps = 2", "prior.width = 4", "prior.num_layers = 1")
 SMALL = {
-    "glow_stft.gin": NETWORK,
-    "realnvp_stft.gin": NETWORK,
+    "glow_stft.gin": (*NETWORK, "prior.predictor_width = 8"),
+    "realnvp_stft.gin": (*NETWORK, "prior.predictor_width = 8"),
     "ablations/glow_mel.gin": NETWORK,
     "ablations/realnvp_bins.gin": NETWORK,
     "ablations/lifting_stft.gin": ("lifting.num_steps = 1", "lifting.width = 8", "lifting.trunk = {'width': 4}"),
