@@ -243,10 +243,7 @@ SECTIONS = (
         "shortly; rmse is that of the denoiser, the rest is SI-SDRi of the same Gibbs updates.",
         "python -m benchmarks.priors.flow_scores --train",
         "flow_scores",
-        notes=(
-            "The command measures Glow and FloWaveNet too; these are not in the table yet. "
-            "*nan* says that the updates left the range of numbers.",
-        ),
+        notes=("*nan* says that the updates left the range of numbers.",),
     ),
     Section(
         "Priors of the toy",
