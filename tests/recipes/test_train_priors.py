@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tfsep import priors
+from tfsep import posteriors, priors
 from tfsep.data.toy import ToyData
 from tfsep.errors import InputError
 from tfsep.models.store import load_prior
@@ -21,6 +21,9 @@ from tfsep.training.task import FitSettings
 RATE, SEGMENT, SEED = 16000, 64, 3
 GLOW = dict(
     kind="glow", domain="wave", squeeze=4, num_levels=1, num_steps=1, width=4, num_layers=1, sigma_range=(0.01, 8.0)
+)
+SPECTRAL: dict[str, Any] = dict(
+    kind="spectral_realnvp", domain="wave", length=SEGMENT, num_levels=2, width=8, num_blocks=1, lower_width=4
 )
 SCORE = dict(kind="score", domain="wave", width=8, num_blocks=1, local_width=0, num_sampling_steps=2)
 TEMPLATE = dict(kind="template", domain="wave", num_templates=4, length=SEGMENT)
@@ -71,7 +74,8 @@ def test_a_denoiser_may_learn_its_source_from_other_sounds() -> None:
         ({"background_share": 1.5}, r"background_share must lie in 0\.\.1, got 1\.5"),
         ({"background": ToyData(12000)}, "sample rate of train.data, got 16000 and 12000 Hz"),
         ({"background": ToyData(RATE, sources=("sine",))}, "a source besides 'sine'"),
-        ({"arguments": {**GLOW, "length": SEGMENT}}, "for a 'score' prior over 'wave', got 'glow'"),
+        ({"arguments": {**GLOW, "length": SEGMENT}}, "or a 'spectral_realnvp' with train.prior_denoising, got 'glow'"),
+        ({"arguments": SPECTRAL}, "or a 'spectral_realnvp' with train.prior_denoising, got 'spectral_realnvp'"),
     ],
 )
 def test_a_background_that_cannot_serve_is_refused(changes: dict[str, Any], complaint: str) -> None:
@@ -87,6 +91,19 @@ def test_a_flow_may_be_trained_on_its_denoiser_beside_the_likelihood() -> None:
     for given, denoising in ((arguments, -0.1), ({**SCORE, "length": SEGMENT}, 0.3)):
         with pytest.raises(InputError, match=f"prior_denoising must be at least 0.*got {denoising:g} for a prior"):
             prior_task("sine", given, ToyData(RATE), FIT, SEED, denoising=denoising)
+
+
+def test_a_spectral_flow_may_learn_its_source_among_others() -> None:
+    """Its denoiser then gives no score, which samplers that need one say."""
+    data = ToyData(RATE)
+    arguments = {**SPECTRAL, "background": True}
+    task = prior_task("sine", arguments, data, FIT, SEED, background=data, background_share=1.0, denoising=0.3)
+    model, batch = task.build(), next(iter(task.dataset(0)))
+    assert not model.has_score and len(batch) == 2
+    assert np.isfinite(float(task.objective(model, batch, tf.constant([SEED, 1]))[0]))
+    with pytest.raises(InputError, match="learned to denoise among other sounds"):
+        posteriors.build("langevin", [model, model])
+    assert posteriors.build("gibbs", [model, model], update="jacobi").segment == SEGMENT
 
 
 def test_a_prior_over_spectra_is_trained_and_shown_as_sound() -> None:
