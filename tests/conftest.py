@@ -102,7 +102,7 @@ def pytest_runtest_call(item: pytest.Item) -> None:
 def pytest_fixture_setup(fixturedef: pytest.FixtureDef[Any], request: pytest.FixtureRequest) -> None:
     """Do the same for what several tests share, whichever of them asks first."""
     if fixturedef.scope != "function":
-        seed(f"{fixturedef.argname} {getattr(request, 'param', '')}")
+        seed(f"{fixturedef.argname} {request.param_index}")
 
 
 def seed(name: str) -> None:

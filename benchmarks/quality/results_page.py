@@ -206,6 +206,9 @@ SECTIONS = (
         "    --num_mixtures=24\n"
         "bin/train --gin_file=gin/glow_stft.gin --save_dir=runs/glow_stft\n"
         "python -m benchmarks.quality.sources --model=runs/glow_stft/model --posterior=spectral_langevin \\\n"
+        "    --only='two sources' --num_mixtures=24\n"
+        "bin/train --gin_file=gin/realnvp_stft.gin --save_dir=runs/realnvp_stft\n"
+        "python -m benchmarks.quality.sources --model=runs/realnvp_stft/model --posterior=spectral_langevin \\\n"
         "    --only='two sources' --num_mixtures=24",
         "sources",
         notes=(

@@ -90,7 +90,8 @@ def _measure(argv: Sequence[str]) -> int:
     priors = [store.load_prior(args.priors or args.model, source) for source in described["sources"]]
     glows = folder_name(args.priors or args.model)
     excerpts = excerpts_of(args.model, args.songs, priors[0], args.num_excerpts, args.seed)
-    rows = {**with_glows(priors, args.seed), **with_flows(args.flows, described["sources"], args.seed)}
+    glow_rows = with_glows(priors, args.seed)
+    rows = {**glow_rows, **with_flows(args.flows, described["sources"], args.seed)}
     text = ""
     for name, refine in rows.items():
         if args.only and args.only not in name:
@@ -98,7 +99,7 @@ def _measure(argv: Sequence[str]) -> int:
         began = time.process_time()
         stems = refine(excerpts)
         seconds = (time.process_time() - began) / len(stems)
-        used = glows if name in with_glows(priors, args.seed) and name not in WITHOUT_PRIORS else "-"
+        used = glows if name in glow_rows and name not in WITHOUT_PRIORS else "-"
         record = {"row": name, "priors": used, **gained(excerpts, stems, described["sources"])}
         record |= {"model": args.model, "songs": "+".join(folder_name(each) for each in args.songs)}
         record |= {"excerpts": len(stems), "seed": args.seed, "cpu_seconds": seconds}
@@ -112,21 +113,24 @@ def excerpts_of(model: str, folders: Sequence[str], prior: Prior, num: int, seed
     """Separate the test songs by the masks, and draw excerpts of the length of the prior's events.
 
     Raises:
-        InputError: for songs with no excerpt in which two sources sound.
+        InputError: for songs with no excerpt in which two sources sound, or a prior without a length.
     """
     import numpy as np
 
+    from tfsep.audio.resample import resample
     from tfsep.evaluation.mixtures import song_batches
     from tfsep.models import store
     from tfsep.separation.separator import Separator
 
     separator, length = Separator(store.load_model(model, "amortised")), prior.length
-    assert length is not None
+    if length is None:
+        raise InputError(f"--priors must know the length of their waveforms, got {prior.describe()}")
     cut: list[tuple[np.ndarray, np.ndarray, np.ndarray]] = []
     for folder in folders:
         for batch in song_batches(separator, folder, "test", linear=True):
-            mixture, sources = batch.mixture.mean(axis=0), batch.references.mean(axis=0)
-            found = separator(mixture, batch.sample_rate, seed=seed)
+            sources = resample(batch.references.mean(axis=0), batch.sample_rate, separator.sample_rate)
+            mixture = sources.sum(axis=0)
+            found = separator(mixture, seed=seed)
             stems = np.stack([found[name] for name in separator.sources])
             for first in range(0, len(mixture) - length + 1, length):
                 part = slice(first, first + length)

@@ -241,6 +241,11 @@ def test_validation_data_of_another_kind_are_refused(tmp_path: Path) -> None:
         ({"posteriors": (GIBBS, {**LANGEVIN, "start": "amortised"})}, r"model's posteriors \(gibbs\), got 'amortised'"),
         ({"posteriors": (MASKS, {**LANGEVIN, "start": "amortised", "num_stepz": 1})}, "num_stepz"),
         ({"prior": None}, "posterior 'gibbs' needs a prior for each source, and this model has none"),
+        (
+            {"prior": {"kind": "template", "num_templates": 4}, "prior_denoising": 0.3},
+            "got prior 'template', which is learned in one pass",
+        ),
+        ({"prior_denoising": -0.3}, "train.prior_denoising must be at least 0"),
     ],
 )
 def test_parts_described_wrongly_are_refused_before_anything_is_trained(

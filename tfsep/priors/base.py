@@ -114,7 +114,7 @@ class Prior(abc.ABC):
         return self.log_prob(x, sigma), None
 
     def denoising_terms(self, x: TensorLike, sigma: Sigma) -> tuple[tf.Tensor, tf.Tensor | None, tf.Tensor]:
-        """Compute :meth:`training_terms` and :meth:`denoise` of the same events."""
+        """Compute :meth:`training_terms`, (batch,) in nats, and :meth:`denoise`, of the shape of x, in one call."""
         return *self.training_terms(x, sigma), self.denoise(x, sigma)
 
     @abc.abstractmethod

@@ -110,6 +110,9 @@ def train(
     arguments = None if prior is None else {**({} if "event_shape" in prior else {"length": segment}), **prior}
     if arguments is not None and background is not None and learns_background(arguments, prior_denoising):
         arguments["background"] = True
+    if prior_denoising and (arguments is None or arguments["kind"] in priors.LEARNERS):
+        got = "no prior" if arguments is None else f"prior {arguments['kind']!r}, which is learned in one pass"
+        raise InputError(f"train.prior_denoising is for priors that are trained by gradients, got {got}")
     objective = posterior_objective or ObjectiveSettings()
     if learned and objective.needs_priors and (prior is None or set(names) != set(separated)):
         raise InputError(f"objective.kind {objective.kind!r} needs a prior for each of {', '.join(separated)}")

@@ -293,6 +293,12 @@ def test_a_gaussian_conditional_needs_noise_and_a_known_name() -> None:
         priors.build(**{**case, "sigma_range": None})
     with pytest.raises(InputError, match="one of couplings, gaussian, got 'normal'"):
         priors.build(**{**case, "conditional": "normal"})
+    with pytest.raises(InputError, match="one of couplings, gaussian, got 'normal'"):
+        priors.build(**{**case, "conditional": "normal", "ordered": False, "score_of": "gradient"})
+    with pytest.raises(InputError, match="predictor_width is for conditional = 'gaussian', got 8"):
+        priors.build(**{**case, "conditional": "couplings"})
+    with pytest.raises(InputError, match="precision must be None over waves"):
+        priors.build(**{**CASES["realnvp with a Gaussian"], "dtype": "float32", "precision": "bfloat16"})
     with pytest.raises(InputError, match="needs ordered=True"):
         priors.build(**{**case, "ordered": False, "score_of": "gradient"})
 

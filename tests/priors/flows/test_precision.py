@@ -53,5 +53,5 @@ def test_another_precision_is_refused(changes: dict[str, Any]) -> None:
 
 
 def test_lifting_over_waves_keeps_single_precision() -> None:
-    with pytest.raises(InputError, match="precision must be None for a lifting flow over waves"):
+    with pytest.raises(InputError, match="precision must be None over waves"):
         priors.build("lifting", length=64, squeeze=4, num_levels=1, precision="bfloat16")

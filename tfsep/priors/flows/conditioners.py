@@ -115,8 +115,12 @@ def predictor(
         dtype, precision: see :func:`network_dtype`.
 
     Raises:
-        ValueError: for a setting that the network does not have.
+        ValueError: for a setting that the network does not have, or a precision over waves.
     """
+    if precision is not None and len(positions) == 1:
+        raise ValueError(
+            f"precision must be None over waves, whose predictors take Fourier transforms; got {precision!r}"
+        )
     name, layer = PREDICTORS[len(positions)]
     arguments = network_arguments(name, layer, {each: value for each, value in given.items() if value is not None})
     policy = network_dtype(dtype, precision)

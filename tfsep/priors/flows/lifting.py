@@ -111,9 +111,6 @@ class LiftingSettings(FlowSettings):
         if self.num_levels < 1 or self.num_steps < 1:
             given = f"{self.num_levels} and {self.num_steps}"
             raise ValueError(f"num_levels and num_steps must be at least 1, got {given}")
-        if self.precision is not None and len(event_shape) == 2:
-            why = "whose predictors take Fourier transforms"
-            raise ValueError(f"precision must be None for a lifting flow over waves, {why}; got {self.precision!r}")
         trunk = {"precision": self.precision, **(self.trunk or {})}
         refuse_unknown("the trunk of prior 'lifting'", trunk, keyword_parameters(NetworkSettings))
         make_settings: Callable[..., NetworkSettings] = NetworkSettings

@@ -109,11 +109,10 @@ class OrderedCouplingSettings(CouplingFlowSettings):
         """Build the layers; see :meth:`FlowSettings.layers`.
 
         Raises:
-            ValueError: for a Gaussian conditional of a flow that is not ordered, or has no noise
-                levels; besides.
+            ValueError: for another conditional, or one that is Gaussian of a flow that is not ordered;
+                or for a ``predictor_width`` without such a conditional.
         """
-        if self.conditional == "gaussian" and not self.ordered:
-            raise ValueError("conditional = 'gaussian' needs ordered=True, got False")
+        self._check_conditional()
         return self._orderings(event_shape).layers(self.dtype) if self.ordered else self.usual_layers(event_shape)
 
     def orderings(self, event_shape: tuple[int, ...]) -> Orderings:
@@ -124,9 +123,16 @@ class OrderedCouplingSettings(CouplingFlowSettings):
         """
         return self._orderings(event_shape) if self.ordered else super().orderings(event_shape)
 
-    def _orderings(self, event_shape: tuple[int, ...]) -> Orderings:
+    def _check_conditional(self) -> None:
         if self.conditional not in CONDITIONALS:
             raise ValueError(f"conditional must be one of {', '.join(CONDITIONALS)}, got {self.conditional!r}")
+        if self.conditional == "gaussian" and not self.ordered:
+            raise ValueError("conditional = 'gaussian' needs ordered=True, got False")
+        if self.predictor_width is not None and self.conditional != "gaussian":
+            raise ValueError(f"predictor_width is for conditional = 'gaussian', got {self.predictor_width}")
+
+    def _orderings(self, event_shape: tuple[int, ...]) -> Orderings:
+        self._check_conditional()
         halving = halving_of(event_shape)
         *positions, channels = squeezed_shape(event_shape, halving)
         if event_shape[-1] != 1 or channels != 2:
@@ -134,11 +140,12 @@ class OrderedCouplingSettings(CouplingFlowSettings):
         half = (*positions, 1)
         factors = first_factors(half, self.squeeze)
         shape, make_network = squeezed_shape(half, factors), self.coupling_networks(event_shape)
-        settings = {"width": self.predictor_width}
-        predict = predictor(tuple(positions), settings, self.network_condition, self.dtype, self.precision)
 
         def given(mirrored: bool) -> list[FlowLayer]:
             if self.floored:
+                given_settings = {"width": self.predictor_width}
+                about = (self.network_condition, self.dtype, self.precision)
+                predict = predictor(tuple(positions), given_settings, *about)
                 return predicted_half(halving, not mirrored, predict, self.bound, self.dtype, floored=True)
             ends = [HalvesLayer(halving, factors, mirrored, reverse, dtype=self.dtype) for reverse in (False, True)]
             return [ends[0], *self.steps(shape, make_network, Part(given=True)), ends[1]]
