@@ -82,11 +82,11 @@ SLOW = (
     "toy_free.gin",
 )
 SMALL = ("prior.num_steps = 4", "prior.width = 4", "prior.num_layers = 1")
-# Their networks are of a size for a GPU; what they are made of is tried at a size for tests.
-FOR_A_GPU = ("ablations/musdb18_songs.gin",)
+# Their networks are large; what they are made of is tried at a size for tests.
+LARGE = ("ablations/musdb18_songs.gin", "ablations/songs_supervised.gin", "songs.gin")
 # It sets what every kind of flow has.
 FOR_ANY_PRIOR = ("parts/wave_flow.gin",)
-NARROW = ("amortised.network_settings = {'width': 8, 'num_blocks': 1}", "train.segment = 16384")
+NARROW = ("amortised.network_settings = {'widths': (8, 16), 'low_bins': 0}", "train.segment = 16384")
 
 
 def some_slow(paths: Iterable[Path], slow: Iterable[str]) -> list[Any]:
@@ -209,7 +209,7 @@ def configure(path: Path, stems: Path) -> list[str]:
     params = [f"{scope}/fit.{name} = {value}" for scope in ("prior", "posterior") for name, value in SHORT.items()]
     params += [f"{name}.roots = ['{stems}']" for name in ("stems", "aligned_stems", "musdb")]
     params += [f"train.sources = ['{source}']", "train.num_validation = 2", "train.num_examples = 2"]
-    params += [*SMALL, *NARROW] if name_of(path) in FOR_A_GPU else []
+    params += [*SMALL, *NARROW] if name_of(path) in LARGE else []
     if "train.posterior_objective" in bound or "@composition()" in bound.get("train.posteriors", ""):
         # These use the priors of all sources, so there must be one source alone.
         params.append(f"toy.sources = ['{source}']")

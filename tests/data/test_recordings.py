@@ -11,6 +11,7 @@ import tensorflow as tf
 
 from tfsep.audio import files
 from tfsep.data import recordings
+from tfsep.data.effects import Effects
 from tfsep.data.packed import PackedRecordings, quantise, read_recording
 from tfsep.data.stems import StemsData
 from tfsep.errors import InputError
@@ -141,14 +142,18 @@ def test_augmentation_depends_on_seed_and_step_alone(tmp_path: Path) -> None:
 
 
 def test_the_first_audible_one_of_several_excerpts_is_chosen() -> None:
-    loud, quiet = np.full(50, 0.5, np.float32), np.full(50, 5e-4, np.float32)
-    tried = np.array([[quiet, loud, quiet], [loud, 2 * loud, quiet], [2 * loud, 3 * loud, 2 * quiet]])
-    others = np.arange(9).reshape(3, 3, 1)
-    found, beside = recordings.first_audible(tf.constant(tried), tf.constant(others))
-    np.testing.assert_array_equal(found, [loud, loud, 2 * quiet])
-    np.testing.assert_array_equal(beside[:, 0], [3, 1, 8])
-    alone, _ = recordings.first_audible(tf.constant(tried[2:]), tf.constant(others[2:]))
-    np.testing.assert_array_equal(alone, tried[2])
+    tried = tf.constant([[0.01, 0.5, 0.001], [0.5, 1.0, 0.01], [1.0, 1.5, 0.002]], tf.float64)
+    np.testing.assert_array_equal(recordings.first_audible(tried, 0.1), [1, 0, 2])
+    np.testing.assert_array_equal(recordings.first_audible(tried[2:], 0.1), [0, 0, 0])
+
+
+def test_levels_are_those_of_the_excerpts() -> None:
+    sounds = [noise(2, 5000), 0.1 * noise(2, 3000)]
+    packed = PackedRecordings.of([quantise(sound, 2.0) for sound in sounds])
+    for number, start, end in ((0, 1000, 3000), (1, 500, 2500), (1, 2000, 3000)):
+        which, first = tf.constant([number], tf.int64), tf.constant([float(start)], tf.float64)
+        expected = 2.0 * np.sqrt(np.sum(sounds[number][:, start:end] ** 2) / 4000)
+        np.testing.assert_allclose(packed.levels(which, first, 2000), [expected], rtol=0.02)
 
 
 def test_more_tries_find_sound_among_silence(tmp_path: Path) -> None:
@@ -167,6 +172,9 @@ def test_more_tries_find_sound_among_silence(tmp_path: Path) -> None:
     ("settings", "rule"),
     [
         ({"tries": 0}, "tries must be at least 1, got 0"),
+        ({"audible": 0.0}, "audible and level must be above 0, got 0.0 and None"),
+        ({"level": -0.1}, "audible and level must be above 0, got 0.001 and -0.1"),
+        ({"absent": 1.5}, "absent must be a share from 0 to 1, got 1.5"),
         ({"offset": -1.0}, "offset and filter_db must be at least 0, got -1.0 and 0.0"),
         ({"filter_db": -3.0}, "offset and filter_db must be at least 0, got 0.0 and -3.0"),
         ({"channels": "left"}, "channels must be one of mean, one, got 'left'"),
@@ -175,3 +183,27 @@ def test_more_tries_find_sound_among_silence(tmp_path: Path) -> None:
 def test_settings_out_of_range_are_refused(tmp_path: Path, settings: dict[str, Any], rule: str) -> None:
     with pytest.raises(InputError, match=rule):
         data(root_of(tmp_path, noise()), **settings)
+
+
+def test_excerpts_are_brought_to_one_level_before_the_gain(tmp_path: Path) -> None:
+    root = root_of(tmp_path, noise() * np.linspace(0.01, 1.0, LONG, dtype=np.float32))
+    excerpt = (
+        data(root, level=0.2, gain_db=6.0, effects=Effects(common_limit=0.0)).draw("bass", 200, 500, (0, 0)).numpy()
+    )
+    gain = 20.0 * np.log10(np.sqrt(np.mean(excerpt**2, axis=1)) / 0.2)
+    assert -6.1 < gain.min() < -4.5 and 4.5 < gain.max() < 6.1
+
+
+def test_absent_sources_are_silent_and_one_is_always_left(tmp_path: Path) -> None:
+    names = ("drums", "bass", "vocals")
+    for name in names:
+        with files.Writer(tmp_path / "train" / "one" / f"{name}.wav", RATE, 1) as writer:
+            writer.write(noise())
+    found = StemsData([str(tmp_path)], sources=names, sample_rate=RATE, absent=0.5)
+    drawn = np.stack([found.draw(name, 600, 50, (3, 4)).numpy() for name in names], axis=1)
+    present = np.abs(drawn).max(axis=-1) > 0.0
+    assert present.any(axis=1).all()
+    # In half of the mixtures each source is absent with 0.4; where all three would be, one is left.
+    assert np.mean(~present) == pytest.approx(0.5 * (0.4 - 0.4**3 / 3), abs=0.03)
+    whole = StemsData([str(tmp_path)], sources=names, sample_rate=RATE).draw("bass", 600, 50, (3, 4)).numpy()
+    assert (np.abs(whole).max(axis=-1) > 0.0).all()

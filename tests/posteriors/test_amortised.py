@@ -27,6 +27,25 @@ KINDS: dict[str, dict[str, Any]] = {
         "plane": "short_time",
         "plane_settings": {"frame_length": 64, "frame_step": 16},
     },
+    "unet": {
+        "network": "unet",
+        "network_settings": {"widths": (8, 16), "patch": 2, "low_length": 128, "low_bins": 8, "low_bands": 4},
+        "plane": "short_time",
+        "plane_settings": {"frame_length": 64, "frame_step": 16},
+        "rumble_period": 40,
+    },
+    "bands": {
+        "network": "bands",
+        "network_settings": {"num_bands": 6, "width": 8, "num_blocks": 2},
+        "plane": "short_time",
+        "plane_settings": {"frame_length": 64, "frame_step": 16},
+    },
+    "trunk": {
+        "network": "trunk",
+        "network_settings": {"width": 16, "num_blocks": 2},
+        "plane": "short_time",
+        "plane_settings": {"frame_length": 64, "frame_step": 16},
+    },
 }
 MEAN, OTHER = None, (1.0, 0.5, -0.25)
 
@@ -173,7 +192,7 @@ def test_weights_come_back_from_a_file(kind: str, half: bool, tmp_path: Path) ->
 @pytest.mark.parametrize(
     ("settings", "rule"),
     [
-        ({"network": "transformer"}, "the network must be one of frame, temporal, got 'transformer'"),
+        ({"network": "transformer"}, "the network must be one of bands, frame, temporal, trunk, unet, got 'transformer'"),
         ({"plane": "wavelet"}, "the plane must be one of short_time, whole_segment, got 'wavelet'"),
         ({"plane_settings": {"hop": 4}}, "plane 'whole_segment': .*unexpected keyword argument 'hop'"),
         ({"network_settings": {"depth": 4}}, "posterior 'amortised': .*depth"),
@@ -196,3 +215,15 @@ def test_what_it_cannot_be_built_from_is_refused(settings: dict[str, Any], rule:
 def test_a_missing_setting_is_named() -> None:
     with pytest.raises(InputError, match="posterior 'amortised': .*missing.*'num_sources' and 'segment'"):
         posteriors.build("amortised")
+
+
+def test_rumble_changes_neither_masks_nor_level() -> None:
+    posterior = make("unet")
+    mixture = noise_tensor(3, SEGMENT)
+    time = np.arange(SEGMENT)
+    audible = mixture - tf.reduce_mean(mixture, axis=1, keepdims=True)
+    offset = tf.constant(2.0 + 0.0 * time, tf.float32)
+    plain, _ = posterior(audible)
+    moved, _ = posterior(audible + offset)
+    np.testing.assert_allclose(moved - plain, np.full(plain.shape, 2.0 / 3.0), atol=2e-4)
+    np.testing.assert_allclose(tf.reduce_sum(moved, axis=1), audible + offset, atol=1e-4)

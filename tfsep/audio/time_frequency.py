@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import tensorflow as tf
 
-from tfsep.audio.stft import check_framing, inverse_stft, stft
+from tfsep.audio.stft import check_framing, inverse_stft, num_frames, stft
 from tfsep.errors import InputError
 
 
@@ -37,6 +37,21 @@ class Plane(abc.ABC):
     @abc.abstractmethod
     def magnitudes(self, wave: tf.Tensor) -> tf.Tensor:
         """Return tapered magnitudes (..., frame, bin) as input of a network, about 1 for noise of unit variance."""
+
+    def low_magnitudes(self, wave: tf.Tensor, frame_length: int, num_bins: int) -> tf.Tensor:
+        """Return magnitudes of low frequencies through a longer window: (..., frame, num_bins).
+
+        Frames are those of :meth:`magnitudes`, with the same centres.
+
+        Args:
+            wave: (..., segment).
+            frame_length: samples of the longer window.
+            num_bins: the lowest bins that are returned.
+
+        Raises:
+            InputError: for a plane without such frames, or lengths that do not fit.
+        """
+        raise InputError(f"low_length must be 0 on a plane without short frames, got {frame_length}")
 
 
 @dataclass(frozen=True)
@@ -93,6 +108,17 @@ class ShortTime(Plane):
         """Return the tapered magnitudes (..., frame, bin) of waves (..., segment)."""
         taper = tf.signal.hann_window(self.frame_length, dtype=wave.dtype)
         return tf.abs(self.analyse(wave)) / tf.norm(taper)
+
+    def low_magnitudes(self, wave: tf.Tensor, frame_length: int, num_bins: int) -> tf.Tensor:
+        """Return the magnitudes (..., frame, num_bins) of the lowest bins through a longer window."""
+        later, odd = divmod((frame_length - self.frame_length) // 2, self.frame_step)
+        if later < 0 or odd:
+            rule = f"low_length must be {self.frame_length} and a multiple of {2 * self.frame_step} samples"
+            raise InputError(f"{rule}, got {frame_length}")
+        frames = num_frames(self.segment, self.frame_length, self.frame_step)
+        taper = tf.signal.hann_window(frame_length, dtype=wave.dtype)
+        spectrum = stft(wave, frame_length, self.frame_step)[..., later : later + frames, :num_bins]
+        return tf.abs(spectrum) / tf.norm(taper)
 
 
 PLANES: dict[str, type[WholeSegment] | type[ShortTime]] = {"whole_segment": WholeSegment, "short_time": ShortTime}

@@ -82,6 +82,7 @@ TABLE = (
     Entry("toy", "tfsep.data.toy", "ToyData", group="data"),
     Entry("stems", "tfsep.data.stems", "StemsData", group="data"),
     Entry("sounds", "tfsep.data.sounds", "SoundsData", group="data"),
+    Entry("effects", "tfsep.data.effects", "Effects"),
     Entry("musdb", "tfsep.data.musdb", "MusdbData", group="data"),
     Entry("pooled", "tfsep.data.pooled", "PooledData", group="data"),
     Entry("aligned_stems", "tfsep.baselines.supervised", "AlignedStems", group="data"),

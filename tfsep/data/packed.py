@@ -7,6 +7,7 @@ runs in a graph and its cost does not depend on the position.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +20,7 @@ from tfsep.audio.resample import resample
 
 CHANNELS = ("mean", "one")
 _SILENT = 1e-4
+_BLOCK = 16
 
 #: int16 samples (channels, time) and the scale that makes them float samples.
 Recording = tuple[np.ndarray, float]
@@ -62,6 +64,29 @@ class PackedRecordings:
     lengths: np.ndarray
     scales: np.ndarray
     channels: int
+
+    @functools.cached_property
+    def _energy(self) -> np.ndarray:
+        """Return the energy of all samples before each block of 16, unscaled: (block + 1,) float64."""
+        samples = np.pad(self.samples.numpy(), (0, -len(self.samples) % _BLOCK))
+        sums = np.sum(np.square(samples.reshape(-1, _BLOCK), dtype=np.float32), axis=1, dtype=np.float64)
+        return np.concatenate([[0.0], np.cumsum(sums)])
+
+    def levels(self, recording: tf.Tensor, start: tf.Tensor, reach: int) -> tf.Tensor:
+        """Return the RMS of excerpts over all channels, from sums over blocks of 16 samples: (num,) float64.
+
+        Args:
+            recording: (num,) int64.
+            start: (num,) float64, the first sample in that recording.
+            reach: samples of an excerpt.
+        """
+        first = tf.cast(tf.gather(self.starts, recording), tf.float64)
+        last = tf.cast(tf.gather(self.lengths, recording), tf.float64)
+        ends = [first + tf.clip_by_value(at, 0.0, last) for at in (start, start + float(reach))]
+        blocks = [tf.cast(tf.round(end * self.channels / _BLOCK), tf.int64) for end in ends]
+        low, high = (tf.gather(tf.constant(self._energy), block) for block in blocks)
+        scale = tf.cast(tf.gather(self.scales, recording), tf.float64)
+        return scale * tf.sqrt((high - low) / (reach * self.channels))
 
     @classmethod
     def of(cls, recordings: Sequence[Recording]) -> PackedRecordings:

@@ -5,7 +5,8 @@ kept as 16-bit samples. Every track is scaled so that the sum of its stems has a
 keeps the balance of its sources and makes albums of different loudness alike. Excerpts of different
 sources are drawn independently, at different positions (see recordings.py for the draw and the
 augmentation). In a share ``same_track`` of mixtures they are of one track, and so of one key and
-tempo, but still at different positions.
+tempo, but still at different positions. Isolated sounds of a source (sounds.py) may be added, as
+recordings that belong to no track.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from tfsep.audio.suffixes import DATA_SUFFIXES
 from tfsep.axes import Seed
 from tfsep.data.packed import Recording, quantise, read_recording
 from tfsep.data.recordings import RecordedSources, uniform_table
+from tfsep.data.sounds import sound_paths
 from tfsep.errors import InputError
 
 TRACK_RMS = 0.1
@@ -52,6 +54,8 @@ class StemsData(RecordedSources):
         roots: folders in the layout above; one that is named twice has twice the weight, and is
             kept once.
         split: sub-folder of each root.
+        sounds: folders of isolated sounds, ``<folder>/<source>/**/*.wav``, each of which is a
+            recording of its own, at an RMS of 0.1.
         exclude: tracks whose folder names contain one of these words are left out.
         only: where there are any, tracks whose folder names contain none of these words are left
             out.
@@ -62,6 +66,7 @@ class StemsData(RecordedSources):
 
     roots: Sequence[str]
     split: str = "train"
+    sounds: Sequence[str] = ()
     exclude: Sequence[str] = ()
     only: Sequence[str] = ()
     same_track: float = 0.0
@@ -73,7 +78,7 @@ class StemsData(RecordedSources):
         Raises:
             InputError: for an empty folder, a source without any sound, or settings out of range.
         """
-        self._check("stems", "roots", "exclude", "only")
+        self._check("stems", "roots", "sounds", "exclude", "only")
         if not 0.0 <= self.same_track <= 1.0:
             raise InputError(f"same_track must be a share from 0 to 1, got {self.same_track}")
         recordings: dict[str, list[Recording]] = {source: [] for source in self.sources}
@@ -84,6 +89,13 @@ class StemsData(RecordedSources):
                     read[track] = self._read_track(track)
                 self._append(read[track], recordings)
         read.clear()
+        for root in self.sounds:
+            found = {source: sound_paths(root, source) for source in self.sources}
+            if not any(found.values()):
+                raise InputError(f"a folder of sounds holds <source>/**/*.wav, but {root} has none of the sources")
+            for source, paths in found.items():
+                chosen = [path for path in paths if self._chosen(str(path.relative_to(root)))]
+                recordings[source] += filter(None, map(self._read_sound, chosen))
         self._pack(recordings, f"no track under {', '.join(map(str, self.roots))} has an audible {{}} stem")
 
     def _tracks(self) -> Iterator[Path]:
@@ -107,6 +119,11 @@ class StemsData(RecordedSources):
             mixture[: stem.shape[1]] += stem.mean(axis=0)
         gain = TRACK_RMS / max(float(np.sqrt(np.mean(mixture**2))), 1e-9)
         return {source: made for source, stem in stems.items() if (made := quantise(stem, gain)) is not None}
+
+    def _read_sound(self, path: Path) -> Recording | None:
+        """Read an isolated sound, None if it is silent."""
+        sound = read_recording(path, self.sample_rate, self.channels)
+        return quantise(sound, TRACK_RMS / max(float(np.sqrt(np.mean(sound.astype(np.float64) ** 2))), 1e-9))
 
     def _append(self, track: dict[str, Recording], recordings: dict[str, list[Recording]]) -> None:
         """Append the stems of a track, and the number of each source's recording, -1 where there is none."""

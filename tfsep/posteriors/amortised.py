@@ -1,6 +1,7 @@
 r"""Amortised posterior: one Keras network per source, q_k(s_k | m), evaluated in one pass.
 
-The input of network k is the log-magnitudes of the mixture in a time-frequency plane, its output a
+The networks may share their body: "unet", "trunk" and "bands" are one network with an output for
+each source. The input of network k is the log-magnitudes of the mixture in a time-frequency plane, its output a
 mask logit per bin and a log-spread per frame. The logits of all sources go through a softmax, so
 the masks sum to one and the means
 
@@ -13,7 +14,9 @@ is white noise (family "gaussian": a diagonal Gaussian) or white noise through a
 is the sigmoid of its own logit: the means may leave some of the mixture unexplained, or explain it
 twice, during training by the evidence lower bound, and estimates are moved to the nearest sources
 that sum to the mixture. Segments are scaled to unit power, and the estimates back, so an estimate
-scales with the mixture. A draw is a draw of q, its deviation from the mean times the source's
+scales with the mixture. With ``rumble_period`` what is below the audible range, constant offsets
+included, is taken away before (rumble.py) and each source gets its share 1/N of it: it changes
+neither level nor masks. A draw is a draw of q, its deviation from the mean times the source's
 ``temperature``, moved to the nearest sources that sum to the mixture. Each of K draws of one call
 is such a draw, and they are centred, :math:`\sqrt{K / (K - 1)}\,(u_i - \bar u)` in place of the
 noise u_i: their mean is the estimate itself, without the noise that K independent draws would leave
@@ -31,9 +34,12 @@ import tensorflow as tf
 
 from tfsep import mixing
 from tfsep.audio import time_frequency
+from tfsep.audio.rumble import split_rumble
 from tfsep.axes import Nats, Seed, Sources, TensorLike, Waves
 from tfsep.errors import InputError
-from tfsep.networks.spectral_mask import FrameMask, TemporalMask
+from tfsep.networks.band_mask import BandMask
+from tfsep.networks.spectral_mask import FrameMask, TemporalMask, TrunkMask
+from tfsep.networks.unet_mask import UNetMask
 from tfsep.posteriors.base import Posterior
 from tfsep.priors.base import Prior
 
@@ -45,6 +51,7 @@ if TYPE_CHECKING:
 PartSettings: TypeAlias = Mapping[str, Any]
 
 NETWORKS = {"frame": FrameMask, "temporal": TemporalMask}
+JOINT_NETWORKS = {"unet": UNetMask, "trunk": TrunkMask, "bands": BandMask}
 FAMILIES = ("gaussian", "flow")
 MASKS = ("shared", "free")
 _SMALLEST_POWER = 1e-10
@@ -60,8 +67,13 @@ class Amortised(keras.Model, Posterior):
         gains: mixing gains; None is the mean.
         plane: "whole_segment" or "short_time".
         plane_settings: settings of the plane (frame_length, frame_step).
-        network: "frame" or "temporal".
+        network: "frame" or "temporal", one for each source; "unet", "trunk" or "bands", one for all
+            sources.
         network_settings: settings of each network (width, num_blocks, ...).
+        precision: what the networks compute in, such as "mixed_bfloat16"; None is float32. A model
+            folder does not keep it.
+        rumble_period: samples of the longest audible period (sample rate over 15 Hz, say); None
+            takes nothing away.
         masks: "shared", which sum to one, or "free".
         floor: added to magnitudes before the logarithm, relative to a mixture of unit power.
         family: "gaussian" or "flow".
@@ -86,6 +98,8 @@ class Amortised(keras.Model, Posterior):
         plane_settings: PartSettings | None = None,
         network: str = "frame",
         network_settings: PartSettings | None = None,
+        precision: str | None = None,
+        rumble_period: int | None = None,
         masks: str = "shared",
         floor: float = 1e-3,
         family: str = "gaussian",
@@ -102,8 +116,12 @@ class Amortised(keras.Model, Posterior):
         if segment < 2 or not floor > 0.0:
             raise InputError(f"segment must be at least 2 samples and floor above 0, got {segment} and {floor:g}")
         self.floor = floor
-        if network not in NETWORKS:
-            raise InputError(f"the network must be one of {', '.join(sorted(NETWORKS))}, got {network!r}")
+        known = sorted([*NETWORKS, *JOINT_NETWORKS])
+        if network not in known:
+            raise InputError(f"the network must be one of {', '.join(known)}, got {network!r}")
+        if rumble_period is not None and rumble_period < 2:
+            raise InputError(f"rumble_period must be at least 2 samples or None, got {rumble_period}")
+        self.rumble_period = rumble_period
         if family not in FAMILIES:
             raise InputError(f"the family must be one of {', '.join(FAMILIES)}, got {family!r}")
         if family == "gaussian" and family_settings:
@@ -113,11 +131,15 @@ class Amortised(keras.Model, Posterior):
         self.family, self.masks = family, masks
         self.temperature = _checked_temperature(temperature, num_sources)
         self.plane = time_frequency.build(plane, segment, **dict(plane_settings or {}))
+        given = {**({} if precision is None else {"dtype": precision}), **dict(network_settings or {})}
         try:
-            each = [NETWORKS[network](self.plane.num_bins, **dict(network_settings or {})) for _ in range(num_sources)]
+            if network in JOINT_NETWORKS:
+                self.networks = [JOINT_NETWORKS[network](self.plane.num_bins, num_sources, **given)]
+            else:
+                self.networks = [NETWORKS[network](self.plane.num_bins, **given) for _ in range(num_sources)]
         except TypeError as error:
             raise InputError(f"network {network!r}: {error}") from error
-        self.networks = each
+        self.low_length, self.low_bins = (getattr(self.networks[0], name, 0) for name in ("low_length", "low_bins"))
         self.refinement = None if refine is None else _refinement(num_sources, refine)
         self.flows = _flows(num_sources, family_settings or {}) if family == "flow" else []
         blocks = [flow.block for flow in self.flows] + ([self.refinement.block] if self.refinement else [])
@@ -136,10 +158,17 @@ class Amortised(keras.Model, Posterior):
             The means of a_k s_k and the log-spreads (nats, of a_k s_k), both (batch, source,
             segment).
         """
+        if self.rumble_period is None:
+            return self._of_audible(mixture)
+        low, rest = split_rumble(mixture, self.rumble_period)
+        means, spread = self._of_audible(rest)
+        return means + low[:, tf.newaxis] / self.num_sources, spread
+
+    def _of_audible(self, mixture: Waves) -> tuple[Sources, Sources]:
+        """Compute what :meth:`call` returns for a mixture without rumble."""
         level = _level(mixture)
         unit = mixture / level
-        features = (tf.math.log(self.plane.magnitudes(unit) + self.floor) + 2.0) / 2.0
-        outputs = tf.stack([network(features) for network in self.networks], axis=1)
+        outputs = self._outputs(unit)
         logits = outputs[..., :-1]
         masks = tf.nn.softmax(logits, axis=1) if self.masks == "shared" else tf.sigmoid(logits)
         spectrum = self.plane.analyse(unit)[:, tf.newaxis]
@@ -150,6 +179,16 @@ class Amortised(keras.Model, Posterior):
         spread = tf.transpose(spread[..., 0], [0, 2, 1])
         column = level[:, tf.newaxis]
         return means * column, spread + tf.math.log(column)
+
+    def _outputs(self, unit: Waves) -> tf.Tensor:
+        """Return the networks' outputs for mixtures of unit power: (batch, source, frame, bin + 1) float32."""
+        features = (tf.math.log(self.plane.magnitudes(unit) + self.floor) + 2.0) / 2.0
+        if self.low_bins:
+            low = self.plane.low_magnitudes(unit, self.low_length, self.low_bins)
+            return tf.cast(self.networks[0](features, (tf.math.log(low + self.floor) + 2.0) / 2.0), tf.float32)
+        if len(self.networks) < self.num_sources:
+            return tf.cast(self.networks[0](features), tf.float32)
+        return tf.stack([tf.cast(network(features), tf.float32) for network in self.networks], axis=1)
 
     def _mixture_preserving(self, change: tf.Tensor) -> tf.Tensor:
         """Return a change of the means (batch, source, segment) without the part that would change the mixture."""

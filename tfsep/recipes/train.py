@@ -49,10 +49,12 @@ def train(
     posterior_objective: ObjectiveSettings | None = None,
     paired: bool = False,
     posterior_start: str | None = None,
+    posterior_precision: str | None = None,
     num_validation: int = 64,
     num_examples: int = 1024,
     background: SourceData | None = None,
     background_share: float = 0.9,
+    posterior_data: SourceData | None = None,
     prior_denoising: float = 0.0,
     seed: int = 0,
     resume: bool = True,
@@ -83,6 +85,8 @@ def train(
         posterior_start: a model whose learned posterior gives the first weights, to be trained
             further on other data. Its kind and settings must be the same, except that it may lack
             the stages behind its masks.
+        posterior_precision: what the networks of amortised posteriors compute in while they train,
+            "mixed_bfloat16" or None for float32; weights are float32 all the same.
         num_validation: validation mixtures on which intervals are calibrated and a composition's
             stages are chosen.
         num_examples: excerpts of each source from which priors are learned that need one pass only.
@@ -90,6 +94,8 @@ def train(
             white noise alone; among flows, the spectral RealNVP with ``prior_denoising``. The model
             folder says so, and samplers that need scores refuse such priors.
         background_share: part of the examples that have a background, from 0 to 1.
+        posterior_data: isolated sources of the mixtures that learned posteriors train on, drawn in
+            another way than those of the priors; None is ``data``.
         prior_denoising: weight of the error of a flow's own denoiser beside its likelihood, at
             least 0.
         seed: of everything random.
@@ -105,8 +111,10 @@ def train(
     separated = tuple(data.sources) if learned else names
     gains = mixing_gains(data, separated)
     held_out = data if validation is None else validation
-    if (tuple(held_out.sources), held_out.sample_rate) != (tuple(data.sources), data.sample_rate):
-        raise InputError("train.validation must have the sources and the sample rate of train.data")
+    mixed = data if posterior_data is None else posterior_data
+    for name, other in (("validation", held_out), ("posterior_data", mixed)):
+        if (tuple(other.sources), other.sample_rate) != (tuple(data.sources), data.sample_rate):
+            raise InputError(f"train.{name} must have the sources and the sample rate of train.data")
     arguments = None if prior is None else {**({} if "event_shape" in prior else {"length": segment}), **prior}
     if arguments is not None and background is not None and learns_background(arguments, prior_denoising):
         arguments["background"] = True
@@ -142,7 +150,7 @@ def train(
             how = posterior_fit or FitSettings()
             task = posterior_task(
                 entry,
-                data,
+                mixed,
                 segment,
                 how,
                 seed,
@@ -151,6 +159,7 @@ def train(
                 priors=in_order,
                 paired=paired,
                 start=posterior_start,
+                precision=posterior_precision,
             )
             model = fit(task, save_dir, how, seed, resume)
             entry = calibrate(entry, model, held_out, segment, seed, num_validation)

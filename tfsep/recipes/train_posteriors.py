@@ -60,6 +60,7 @@ def posterior_task(
     priors: Sequence[Prior] | None = None,
     paired: bool = False,
     start: str | None = None,
+    precision: str | None = None,
 ) -> Task:
     """Return the training of an amortised posterior on mixtures of independent sources.
 
@@ -77,10 +78,12 @@ def posterior_task(
         paired: train on sources that belong together, as the supervised baseline does.
         start: a model whose posterior of this kind and these settings gives the first weights; None
             draws them.
+        precision: what the networks compute in while they train; None is float32.
     """
     objective = objective or ObjectiveSettings()
     gains = data.mixing_gains
-    new = functools.partial(posteriors.build, **entry, num_sources=len(data.sources), segment=segment, gains=gains)
+    arguments = entry if precision is None else {**entry, "precision": precision}
+    new = functools.partial(posteriors.build, **arguments, num_sources=len(data.sources), segment=segment, gains=gains)
 
     def build() -> Posterior:
         model = new()

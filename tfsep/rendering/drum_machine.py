@@ -38,8 +38,8 @@ def _hiss(decay: float, lowest: float, sample_rate: int, rng: np.random.Generato
 
 
 def _kick(rate: int, rng: np.random.Generator) -> np.ndarray:
-    low = rng.uniform(38.0, 65.0)
-    wave = _falling(low, low * rng.uniform(3.0, 9.0), rng.uniform(0.01, 0.06), rng.uniform(0.06, 0.35), rate)
+    low = rng.uniform(38.0, 85.0)
+    wave = _falling(low, low * rng.uniform(3.0, 9.0), rng.uniform(0.01, 0.06), rng.uniform(0.05, 0.6), rate)
     click = _hiss(0.003, 1500.0, rate, rng) * rng.uniform(0.0, 0.3)
     wave[: len(click)] += click[: len(wave)]
     return driven(wave[np.newaxis], rng.uniform(0.5, 3.0))[0]

@@ -6,9 +6,10 @@ A note is a sum of oscillators with a band-limited saw, pulse, triangle or sine 
 
 detuned by d_i cents, o_i octaves apart and with a vibrato of v cents. In some patches a sine at a
 multiple of the frequency modulates the phase of each, less and less over 0.4 s (frequency
-modulation). A resonant low-pass filter follows, its corner f 2^{c + s e(t)} swept by an envelope
-e(t) = exp(-t / tau), then attack, decay, sustain and release. Jumps of saws and pulses are smoothed
-by polyBLEPs.
+modulation). A note may glide from the pitch of the one before, and begin above its own pitch and
+fall to it, as drum machines' basses do. A resonant low-pass filter follows, its corner
+f 2^{c + s e(t)} swept by an envelope e(t) = exp(-t / tau), then soft clipping, attack, decay,
+sustain and release. Jumps of saws and pulses are smoothed by polyBLEPs.
 
 Sources: Valimaki and Huovilainen 2007 (polyBLEP); Chowning 1973 (frequency modulation);
 Bristow-Johnson's cookbook (the filter's coefficients).
@@ -22,10 +23,13 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import signal
 
+from tfsep.rendering.effects import driven
 from tfsep.rendering.notes import Part
 
 SHAPES = ("saw", "pulse", "triangle", "sine")
+BASSES = ("sub", "808", "moving")
 _RATIOS = (0.5, 1.0, 1.0, 2.0, 3.0, 1.41, 3.5)
+_ELECTRONIC = 0.45
 _BLOCK = 128
 _LOUDNESS = 1.2
 
@@ -44,6 +48,10 @@ class Patch:
             ``fall``: seconds.
         resonance: quality factor of the filter.
         pump: depth in 0..1 of a dip on every beat.
+        drive: of the soft clipping, over the peak of a note; 0 for none.
+        glide: time constant in seconds of the way from the pitch of the note before; 0 for none.
+        drop: octaves by which a note begins above its pitch, and the time constant of the fall in
+            seconds.
     """
 
     oscillators: tuple[tuple[str, int, float, float, float], ...]
@@ -56,11 +64,16 @@ class Patch:
     fall: float
     resonance: float
     pump: float
+    drive: float = 0.0
+    glide: float = 0.0
+    drop: tuple[float, float] = (0.0, 1.0)
 
 
 def random_patch(group: str, rng: np.random.Generator) -> Patch:
-    """Draw a sound that suits bass, other or lead: short and bright, or slow and wide."""
+    """Draw a sound that suits bass, other or lead: short and bright, or slow and wide; some basses are electronic."""
     bass, lead = group == "bass", group == "lead"
+    if bass and rng.uniform() < _ELECTRONIC:
+        return electronic_bass(str(rng.choice(BASSES)), rng)
     slow = not bass and not lead and rng.uniform() < 0.4
     count = int(rng.integers(1, 4 if bass else 6))
     spread, width = rng.uniform(0.0, 8.0 if bass else 22.0), 0.0 if bass else rng.uniform(0.0, 1.0)
@@ -94,6 +107,49 @@ def random_patch(group: str, rng: np.random.Generator) -> Patch:
     )
 
 
+def electronic_bass(kind: str, rng: np.random.Generator) -> Patch:
+    """Draw a bass of electronic music.
+
+    Args:
+        kind: "sub", a held sine; "808", a sine that falls in pitch and decays; "moving", detuned
+            saws or pulses, distorted behind a filter that moves.
+        rng: everything that is drawn.
+    """
+    glide = _now_and_then(0.3, 0.02, 0.15, rng)
+    if kind == "sub":
+        oscillators: tuple[tuple[str, int, float, float, float], ...] = (("sine", 0, 0.0, 1.0, 0.0),)
+        envelope = (float(rng.uniform(0.002, 0.03)), 1.0, float(rng.uniform(0.03, 0.2)), 1.0)
+        corner, sweep, resonance, drop = 6.0, 0.0, 0.7, (0.0, 1.0)
+        drive = _now_and_then(0.4, 0.3, 2.0, rng)
+    elif kind == "808":
+        oscillators = (("sine", 0, 0.0, 1.0, 0.0),)
+        envelope = (0.002, float(rng.uniform(0.15, 2.5)), float(rng.uniform(0.05, 0.6)), 0.0)
+        corner, sweep, resonance = 6.0, 0.0, 0.7
+        drop = (float(rng.uniform(0.5, 2.5)), float(rng.uniform(0.01, 0.06)))
+        drive = _now_and_then(0.7, 0.5, 5.0, rng)
+    else:
+        shape, cents = str(rng.choice(("saw", "pulse"))), float(rng.uniform(0.0, 15.0))
+        oscillators = ((shape, 0, -cents, 1.0, 0.0), (shape, 0, cents, 1.0, 0.0), ("sine", -1, 0.0, 0.7, 0.0))
+        envelope = (float(rng.uniform(0.001, 0.02)), 0.5, float(rng.uniform(0.03, 0.2)), float(rng.uniform(0.4, 1.0)))
+        corner, sweep, resonance = float(rng.uniform(0.8, 3.0)), float(rng.uniform(0.0, 3.5)), float(rng.uniform(1, 8))
+        drop, drive = (0.0, 1.0), _now_and_then(0.7, 1.0, 8.0, rng)
+    return Patch(
+        oscillators=oscillators,
+        noise=0.0,
+        modulation=(0.0, 1.0),
+        vibrato=(0.0, 1.0),
+        envelope=envelope,
+        corner=corner,
+        sweep=sweep,
+        fall=float(rng.uniform(0.05, 0.8)),
+        resonance=resonance,
+        pump=_now_and_then(0.35, 0.3, 1.0, rng),
+        drive=drive,
+        glide=glide,
+        drop=drop,
+    )
+
+
 def _now_and_then(chance: float, low: float, high: float, rng: np.random.Generator) -> float:
     """Draw a number from low to high with a chance, else 0."""
     return float(rng.uniform(low, high) * (rng.uniform() < chance))
@@ -116,13 +172,15 @@ def play(
         (2, round(seconds sample_rate)) float32.
     """
     length, beat = round(seconds * sample_rate), 60.0 / tempo * sample_rate
-    sound = np.zeros((2, length))
+    sound, before = np.zeros((2, length)), None
     for note in part.notes:
         start, pressed = round(note.start * beat), round(note.length * beat)
         if not 0 <= start < length or pressed < 1:
             continue
         whole = min(pressed + round(patch.envelope[2] * sample_rate), length - start)
-        voice = _voice(440.0 * 2.0 ** ((note.pitch - 69) / 12.0), whole, patch, sample_rate, rng)
+        pitch = 440.0 * 2.0 ** ((note.pitch - 69) / 12.0)
+        voice = _voice(pitch, pitch if before is None else before, whole, patch, sample_rate, rng)
+        before = pitch
         loudness = (note.velocity / 127.0) ** _LOUDNESS * _level(pressed, whole, patch, sample_rate)
         sound[:, start : start + whole] += loudness * voice
     if patch.pump:
@@ -130,15 +188,21 @@ def play(
     return np.asarray(sound, np.float32)
 
 
-def _voice(pitch: float, length: int, patch: Patch, sample_rate: int, rng: np.random.Generator) -> np.ndarray:
-    """Return one note before its envelope: (2, length)."""
+def _voice(
+    pitch: float, before: float, length: int, patch: Patch, sample_rate: int, rng: np.random.Generator
+) -> np.ndarray:
+    """Return one note, of a pitch in Hz after one of the pitch ``before``, before its envelope: (2, length)."""
     time = np.arange(length) / sample_rate
+    above, fall = patch.drop
+    moved = above * np.exp(-time / fall)
+    if patch.glide:
+        moved = moved + math.log2(before / pitch) * np.exp(-time / patch.glide)
     cents, rate = patch.vibrato
     wobble = cents * np.sin(2.0 * np.pi * rate * time)
     index, ratio = patch.modulation
     sound = np.zeros((2, length))
     for shape, octave, detune, level, pan in patch.oscillators:
-        step = pitch * 2.0 ** (octave + (detune + wobble) / 1200.0) / sample_rate
+        step = pitch * 2.0 ** (octave + moved + (detune + wobble) / 1200.0) / sample_rate
         phase = rng.uniform() + np.cumsum(step)
         if index:
             phase = phase + index * np.exp(-time / 0.4) * np.sin(2.0 * np.pi * ratio * np.cumsum(step)) / (2.0 * np.pi)
@@ -147,7 +211,8 @@ def _voice(pitch: float, length: int, patch: Patch, sample_rate: int, rng: np.ra
     if patch.noise:
         sound += patch.noise * rng.standard_normal((2, length))
     corner = pitch * 2.0 ** (patch.corner + patch.sweep * np.exp(-time[::_BLOCK] / patch.fall))
-    return swept(sound, np.clip(corner, 30.0, 0.45 * sample_rate), patch.resonance, sample_rate)
+    sound = swept(sound, np.clip(corner, 30.0, 0.45 * sample_rate), patch.resonance, sample_rate)
+    return driven(sound, patch.drive) if patch.drive else sound
 
 
 def oscillator(shape: str, phase: np.ndarray, step: np.ndarray) -> np.ndarray:

@@ -16,6 +16,7 @@ from tfsep import mixing
 from tfsep.axes import Sources, Waves
 from tfsep.training.task import Loss
 
+MSE_WEIGHT = 5.0
 _DITHER = 1e-3
 
 
@@ -44,20 +45,23 @@ class DrawnPosterior(LearnedPosterior, Protocol):
         """Return log q_k of means + error, (batch, source), in nats."""
 
 
-def pairs(posterior: DrawnPosterior, sources: Sources, seed: tf.Tensor) -> Loss:
+def pairs(posterior: DrawnPosterior, sources: Sources, seed: tf.Tensor, mse_weight: float = MSE_WEIGHT) -> Loss:
     """Return the loss on pairs, of ``simulated_pairs`` or, for flows, ``conditional_likelihood``.
 
     Args:
         posterior: the networks.
         sources: (batch, source, time), drawn independently of each other.
         seed: two integers.
+        mse_weight: weight of the plain mean square error beside its logarithm.
     """
     if posterior.family == "gaussian":
-        return simulated_pairs(posterior, sources, seed)
-    return conditional_likelihood(posterior, sources, seed)
+        return simulated_pairs(posterior, sources, seed, mse_weight)
+    return conditional_likelihood(posterior, sources, seed, mse_weight)
 
 
-def simulated_pairs(posterior: LearnedPosterior, sources: Sources, seed: tf.Tensor) -> Loss:
+def simulated_pairs(
+    posterior: LearnedPosterior, sources: Sources, seed: tf.Tensor, mse_weight: float = MSE_WEIGHT
+) -> Loss:
     r"""Return the forward KL on simulated pairs: maximum likelihood of q_k(s_k | m).
 
     The Gaussian's spread profiled out over an example leaves :math:`\frac12 \log \mathrm{MSE}` as
@@ -70,6 +74,7 @@ def simulated_pairs(posterior: LearnedPosterior, sources: Sources, seed: tf.Tens
         posterior: the networks.
         sources: (batch, source, time), drawn independently of each other.
         seed: unused; the objective is deterministic.
+        mse_weight: of the plain MSE.
     """
     del seed
     mixture = mixing.mix(sources, posterior.gains)
@@ -81,10 +86,12 @@ def simulated_pairs(posterior: LearnedPosterior, sources: Sources, seed: tf.Tens
     nll = 0.5 * fixed * tf.exp(-2.0 * spread) + spread - 0.5 * tf.math.log(power)[:, tf.newaxis, tf.newaxis]
     nll = tf.reduce_mean(nll)
     metrics = {"mse": relative, "log_mse": profile, "nll_per_dim": nll + 0.5 * math.log(math.tau)}
-    return 5.0 * relative + 0.2 * profile + 0.05 * nll, metrics
+    return mse_weight * relative + 0.2 * profile + 0.05 * nll, metrics
 
 
-def conditional_likelihood(posterior: DrawnPosterior, sources: Sources, seed: tf.Tensor) -> Loss:
+def conditional_likelihood(
+    posterior: DrawnPosterior, sources: Sources, seed: tf.Tensor, mse_weight: float = MSE_WEIGHT
+) -> Loss:
     """Return the loss of maximum likelihood on simulated pairs for any family of posteriors.
 
     Means are trained by their own error, as in ``simulated_pairs``.
@@ -97,6 +104,7 @@ def conditional_likelihood(posterior: DrawnPosterior, sources: Sources, seed: tf
         posterior: the networks.
         sources: (batch, source, time), drawn independently of each other.
         seed: of the noise, two integers.
+        mse_weight: of the plain MSE of the means.
     """
     gains, time = posterior.gains, sources.shape[-1]
     mixture = mixing.mix(sources, gains)
@@ -108,7 +116,7 @@ def conditional_likelihood(posterior: DrawnPosterior, sources: Sources, seed: tf
     log_q = posterior.log_prob_of_error(mixture, *fixed) / time
     nll = -tf.reduce_mean(log_q) - 0.5 * tf.reduce_mean(tf.math.log(power))
     metrics = {"mse": relative, "log_mse": profile, "nll_per_dim": nll}
-    return 5.0 * relative + 0.2 * profile + 0.05 * nll, metrics
+    return mse_weight * relative + 0.2 * profile + 0.05 * nll, metrics
 
 
 def errors_of_means(

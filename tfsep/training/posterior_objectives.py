@@ -12,6 +12,7 @@ Source: Sonderby et al. 2016 (warm-up of beta).
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -25,7 +26,7 @@ from tfsep.posteriors.base import MOST_ASSIGNED, needs_score, wave_priors
 from tfsep.priors.base import Prior
 from tfsep.training import mean_field
 from tfsep.training.evidence_lower_bound import negative_elbo
-from tfsep.training.pair_objectives import DrawnPosterior, pairs
+from tfsep.training.pair_objectives import MSE_WEIGHT, DrawnPosterior, pairs
 from tfsep.training.task import Loss
 
 OBJECTIVES = ("simulated_pairs", "elbo", "mean_field", "both")
@@ -42,6 +43,8 @@ class ObjectiveSettings:
             at their smallest noise level: the sleep phase of Hinton et al. 1995, which needs no
             recording.
         pairs_weight, elbo_weight: weights of the two parts of "both", above 0.
+        mse_weight: weight of the plain mean square error beside its logarithm, for pairs from data
+            alone, above 0.
         num_samples: draws of q per mixture, at least 1.
         largest_sigma, smallest_sigma: the priors' noise level at the beginning and at the end.
         annealed: share of the training after which sigma is at its smallest, in 0..1.
@@ -58,6 +61,7 @@ class ObjectiveSettings:
     pairs_from: str = "data"
     pairs_weight: float = 1.0
     elbo_weight: float = 0.1
+    mse_weight: float = MSE_WEIGHT
     num_samples: int = 1
     largest_sigma: float = 1.0
     smallest_sigma: float = 0.1
@@ -85,7 +89,7 @@ class ObjectiveSettings:
         for name in ("annealed", "first_beta", "warmed_up"):
             if not 0.0 <= getattr(self, name) <= 1.0:
                 raise InputError(f"objective.{name} must lie in 0..1, got {getattr(self, name):g}")
-        for name in ("pairs_weight", "elbo_weight", "likelihood_ratio", "num_samples", "rounds"):
+        for name in ("pairs_weight", "elbo_weight", "mse_weight", "likelihood_ratio", "num_samples", "rounds"):
             if not getattr(self, name) > 0:
                 raise InputError(f"objective.{name} must be above 0, got {getattr(self, name):g}")
         indices = [index for pair in self.exchanges for index in pair]
@@ -118,7 +122,7 @@ def build(settings: ObjectiveSettings, priors: Sequence[Prior] | None) -> Callab
         InputError: if priors are needed and there are none, or they cannot serve.
     """
     if not settings.needs_priors:
-        return pairs
+        return functools.partial(pairs, mse_weight=settings.mse_weight)
     swaps = [(int(first), int(second)) for first, second in settings.exchanges]
     known = wave_priors("amortised (elbo)", priors, (settings.smallest_sigma, settings.largest_sigma))
     if any(index >= len(known) for pair in swaps for index in pair):

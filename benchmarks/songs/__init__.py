@@ -1,0 +1,1 @@
+"""The songs model: its training data, and its scores on every set."""
