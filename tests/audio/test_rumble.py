@@ -1,4 +1,4 @@
-"""The split at the lower end of hearing: what is below goes to one part, what is above to the other."""
+"""The split at the lowest audible frequency: what is below goes to one part, what is above to the other."""
 
 from __future__ import annotations
 

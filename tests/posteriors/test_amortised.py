@@ -192,7 +192,10 @@ def test_weights_come_back_from_a_file(kind: str, half: bool, tmp_path: Path) ->
 @pytest.mark.parametrize(
     ("settings", "rule"),
     [
-        ({"network": "transformer"}, "the network must be one of bands, frame, temporal, trunk, unet, got 'transformer'"),
+        (
+            {"network": "transformer"},
+            "the network must be one of bands, frame, temporal, trunk, unet, got 'transformer'",
+        ),
         ({"plane": "wavelet"}, "the plane must be one of short_time, whole_segment, got 'wavelet'"),
         ({"plane_settings": {"hop": 4}}, "plane 'whole_segment': .*unexpected keyword argument 'hop'"),
         ({"network_settings": {"depth": 4}}, "posterior 'amortised': .*depth"),

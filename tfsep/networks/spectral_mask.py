@@ -145,10 +145,17 @@ class TrunkMask(keras.layers.Layer):
     ) -> None:
         """Build the weights."""
         super().__init__(**kwargs)
-        shape = {"width": width, "num_blocks": num_blocks, "dilation_cycle": dilation_cycle}
-        self._settings = {"num_bins": num_bins, "num_sources": num_sources, **shape}
+        self._settings = {
+            "num_bins": num_bins,
+            "num_sources": num_sources,
+            "width": width,
+            "num_blocks": num_blocks,
+            "dilation_cycle": dilation_cycle,
+        }
         self.num_sources = num_sources
-        self.trunk = TemporalMask(num_bins, **shape, num_outputs=num_sources, dtype=self.dtype_policy)
+        self.trunk = TemporalMask(
+            num_bins, width, num_blocks, dilation_cycle, num_outputs=num_sources, dtype=self.dtype_policy
+        )
 
     def call(self, x: tf.Tensor) -> tf.Tensor:
         """Propose logits; the last entry of each frame is a log-spread."""

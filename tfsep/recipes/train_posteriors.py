@@ -106,6 +106,8 @@ def posterior_task(
 
     def validate(model: Posterior) -> dict[str, float]:
         gained = si_sdri(estimate(model), scaled, mixture[:, np.newaxis])
+        # Neither a silent source nor one that is the whole mixture has an improvement.
+        gained = np.where(np.isfinite(gained), gained, np.nan)
         metrics = {f"si_sdri_{name}": float(np.nanmean(gained[:, k])) for k, name in enumerate(data.sources)}
         return {**metrics, "si_sdri": float(np.nanmean(gained))}
 
