@@ -109,7 +109,8 @@ SECTIONS = (
             "triangle share a key, or take each other's note in some segments. There the ideal prior in the same "
             "posterior fails alike, and a start at the true sources does not: the search fails.",
             "*particles*, the default of `toy`, finds two sources anew, one beside the other, where Gibbs sweeps leave "
-            "more than 0.1 % of the energy. That mends most such failures in single excerpts (the table). These cases were not run again with it.",
+            "more than 0.1 % of the energy. That mends most such failures in single excerpts (the table). "
+            "These cases were not run again with it.",
             "A composition keeps the stages that win on validation mixtures and says which. With Langevin "
             "dynamics as a third stage (`gin/ablations/toy_langevin.gin`), of shorter steps than today's, it printed "
             '"amortised 21.07 dB, gibbs 84.34 dB, langevin 63.57 dB on 64 validation mixtures; keeps amortised '
