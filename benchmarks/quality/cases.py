@@ -38,7 +38,9 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _show(argv: Sequence[str]) -> int:
     parse = runner.Parser(prog="cases", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parse.add_argument("--model", default="toy", metavar="NAME|DIR", help="a toy model (default: toy)")
-    parse.add_argument("--posterior", metavar="KIND", help="the model's own of this kind (default: its first)")
+    parse.add_argument(
+        "--posterior", metavar="KIND", help="the model's own of this kind (default: its first for the ideal prior)"
+    )
     parse.add_argument("--free", action="store_true", help="mixtures of the free variant")
     parse.add_argument("--num_mixtures", type=int, default=48, metavar="N", help="to choose from (default: 48)")
     parse.add_argument("--num_cases", type=int, default=3, metavar="N", help="of each sort (default: 3)")
@@ -60,7 +62,7 @@ def show(
 
     Args:
         model: a name or a folder.
-        posterior: kind of one of its posteriors; None is its first.
+        posterior: kind of one of its posteriors; None is its first that the ideal prior can serve.
         free: mixtures of the free variant of the toy.
         num_mixtures: to choose from.
         num_cases: best, and as many worst.
@@ -71,10 +73,11 @@ def show(
 
     from tfsep.evaluation import mixtures
     from tfsep.metrics.si_sdr import si_sdr
-    from tfsep.models import store
+    from tfsep.models import stages, store
     from tfsep.separation.separator import Separator
 
-    separator = Separator.load(model, posterior=posterior)
+    entry = stages.chosen(store.describe(model), posterior, True, False, model, directions=False)
+    separator = Separator.load(model, posterior=entry["kind"])
     length = round(_SECONDS * separator.sample_rate)
     batches = list(mixtures.toy_batches(separator, num_mixtures, seed, free, length))
     mixture, true = (np.concatenate([getattr(each, name) for each in batches]) for name in ("mixture", "references"))
@@ -84,7 +87,6 @@ def show(
     chosen = {f"success_{n + 1}": order[n] for n in range(num_cases)}
     chosen |= {f"failure_{n + 1}": order[-1 - n] for n in range(num_cases)}
     places = list(chosen.values())
-    entry = next(each for each in store.describe(model)["posteriors"] if posterior in (None, each["kind"]))
     last = getattr(separator.model.posterior, "stages", [separator.model.posterior])[-1]
     ideal = toy_samplers.separator(entry, toy_samplers.loaded(toy_samplers.IDEAL, model), model)
     columns = {

@@ -16,6 +16,9 @@ from tfsep.errors import InputError
 from tfsep.export import saved_model
 from tfsep.models import stages
 from tfsep.models.store import load_model
+from tfsep.priors import registry
+from tfsep.priors.denoiser import ScorePrior
+from tfsep.priors.flows.flow import FlowPrior
 from tfsep.separation.separator import Separator
 
 SEGMENT = 64
@@ -153,3 +156,20 @@ def test_a_source_that_may_be_absent_is_found_absent() -> None:
         absent = np.mean(stems[:, KINDS.index("square")] ** 2, axis=-1) / np.mean(mixture**2, axis=-1)
         levels.append(10.0 * np.log10(np.median(absent) + 1e-12))
     assert levels[1] < -60.0 < -20.0 < levels[0], levels
+
+
+def test_what_finds_sources_anew_is_told_from_its_stages() -> None:
+    renewing = {"kind": "particles", "renew_above": 0.1}
+    known = {"gibbs": GIBBS, "amortised": MASKS, "particles": renewing}
+    assert stages.needs_directions({**renewing, "start": "amortised"}, known)
+    assert stages.needs_directions({"kind": "composition", "stages": ["amortised", "particles"]}, known)
+    assert not stages.needs_directions({"kind": "composition", "stages": ["amortised", "particles"], "keep": 1}, known)
+    assert not stages.needs_directions({"kind": "particles", "renew_above": None}, known)
+    assert not stages.needs_directions(GIBBS, known)
+
+
+def test_kinds_of_priors_with_directions_are_named() -> None:
+    """Of those that are classes; kinds that are networks have none."""
+    found = {kind for kind, each in registry.CLOSED_FORM_KINDS.items() if each.has_directions}
+    assert found == set(stages.WITH_DIRECTIONS)
+    assert not FlowPrior.has_directions and not ScorePrior.has_directions

@@ -237,6 +237,7 @@ def test_memory_grows_with_particles_and_bounds_what_densities_need() -> None:
         ({"survivors": 1.5}, "survivors must lie above 0 up to 1 .* got 1.5, 0.5"),
         ({"kick": -1.0}, "kick be at least 0, got 0.5, -1"),
         ({"finished_residual": -0.1}, "finished_residual must be at least 0, got -0.1"),
+        ({"renew_above": -0.1}, "renew_above must be at least 0, or None, got -0.1"),
         ({"num_levels": 0}, "at least one level, got .* 0 levels"),
         ({"polish_sigma": 0.3}, "0 < smallest <= largest .* got largest 0.2, smallest 0.3, 2 levels"),
         ({"test_sigma": 0.001}, "noise levels of 'particles' must lie in the 0.01..inf .*, got 0.001..4"),

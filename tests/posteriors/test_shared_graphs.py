@@ -48,6 +48,20 @@ def test_priors_of_one_architecture_have_one_graph_and_others_their_own() -> Non
     assert ["denoise by gradient" in names for names in graphs] == [True, False, True]
 
 
+def test_wavetables_share_graphs_of_all_that_they_compute() -> None:
+    settings = {"kind": "wavetable", "length": 16, "num_pitches": 2, "num_phases": 8, "table_size": 64, "num_rounds": 1}
+    each = [priors.build(**settings) for _ in range(2)]
+    each[1].table.assign(np.sign(each[1].table.numpy() + 1e-3))
+    x = tf.constant(np.random.default_rng(3).normal(size=(2, 2, 16, 1)), tf.float32)
+    beside = tf.constant(np.random.default_rng(4).normal(size=(2, 1, 16, 1)), tf.float32)
+    shared = SharedGraphs(each)
+    for method, more in (("log_prob", []), ("denoise_beside", [beside])):
+        for k, prior in enumerate(each):
+            found = shared(k, method, x[k], tf.constant(0.3), *more)
+            np.testing.assert_allclose(found, getattr(prior, method)(x[k], 0.3, *more), rtol=1e-4, atol=1e-4)
+    assert len(vars(each[0])["_shared_graphs"]) == 2 and "_shared_graphs" not in vars(each[1])
+
+
 def test_a_score_that_is_set_later_counts() -> None:
     """Of one prior, and of one among priors that are alike else."""
     each = built(2, **SPECTRAL)

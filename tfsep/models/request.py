@@ -67,7 +67,8 @@ def select(
             gains = [1.0 / len(sources)] * len(sources) if mean_gains(gains) else [*gains, 1.0]
     added = not set(given) <= set(description["sources"])
     known = stages.by_kind(description)
-    entry = dict(stages.chosen(description, posterior, bool(given), added, folder.name))
+    directions = all(prior_entry(where, source)["kind"] in stages.WITH_DIRECTIONS for source, where in given.items())
+    entry = dict(stages.chosen(description, posterior, bool(given), added, folder.name, directions))
     if steps is not None:
         if entry["kind"] not in ITERATIONS:
             rule = f"those of {', '.join(ITERATIONS)} can be"

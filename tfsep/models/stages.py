@@ -27,11 +27,14 @@ __all__ = [
     "chosen",
     "expanded",
     "is_learned",
+    "needs_directions",
     "needs_priors",
     "used_stages",
     "with_silence",
 ]
 FULL = "full"
+#: Kinds of priors with ``has_directions``, here to be known without TensorFlow.
+WITH_DIRECTIONS = ("wavetable",)
 
 
 def expanded(entry: Entry) -> Entry:
@@ -94,6 +97,13 @@ def needs_priors(entry: Entry, known: Mapping[str, Entry]) -> bool:
     return chosen or any(stage["kind"] not in LEARNED for stage in used_stages(entry, known))
 
 
+def needs_directions(entry: Entry, known: Mapping[str, Entry]) -> bool:
+    """Tell whether a posterior finds sources anew, by itself or in one of its stages, which not all priors allow."""
+    entry = expanded(entry)
+    used = used_stages(entry, known) if entry["kind"] == COMPOSITION else [entry]
+    return any(stage.get("renew_above") is not None for stage in used)
+
+
 def built_stages(entry: Entry, known: Mapping[str, Entry], build: Callable[[Entry], Posterior]) -> dict[str, Any]:
     """Return the arguments of a composition with the stages that it uses, built by ``build``, and no others."""
     stages = [build(stage) for stage in used_stages(entry, known)]
@@ -131,7 +141,9 @@ def by_kind(description: ModelDescription) -> dict[str, Entry]:
     return {entry["kind"]: entry for entry in description["posteriors"]}
 
 
-def chosen(description: ModelDescription, wanted: str | None, own_priors: bool, added: bool, name: str) -> Entry:
+def chosen(
+    description: ModelDescription, wanted: str | None, own_priors: bool, added: bool, name: str, directions: bool = True
+) -> Entry:
     """Return the description of the posterior to use.
 
     Args:
@@ -141,6 +153,8 @@ def chosen(description: ModelDescription, wanted: str | None, own_priors: bool, 
         added: whether these add a source, so that it must not have learned anything of the model's
             sources.
         name: of the model, for messages.
+        directions: whether all priors have directions, without which the first that serves must not need
+            them (:func:`needs_directions`).
 
     Raises:
         InputError: if the model has none, listing those that serve.
@@ -149,7 +163,8 @@ def chosen(description: ModelDescription, wanted: str | None, own_priors: bool, 
     wanted = COMPOSITION if wanted == FULL else wanted
 
     def fits(entry: Entry) -> bool:
-        return needs_priors(entry, known) and not (added and is_learned(entry, known))
+        served = directions or wanted is not None or not needs_directions(entry, known)
+        return needs_priors(entry, known) and not (added and is_learned(entry, known)) and served
 
     fitting = {kind: entry for kind, entry in known.items() if not own_priors or fits(entry)}
     if wanted is None and fitting:

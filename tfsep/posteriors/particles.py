@@ -21,7 +21,11 @@ and one fixed test level :math:`\sigma_t`, the same for all blocks so that densi
    pair can be a sound of its class (a sine and a triangle with each other's pitches); then no
    permutation fits better at once, and the sweeps that follow must find the rest.
 
-A polish, more sweeps without steps 1 to 3, sharpens the ends, and the particle whose projection has
+5. **renew**, where asked for: before selection, a particle that leaves more than a share of the
+   mixture's energy unexplained is replaced by the best of those in which two of its sources are
+   found anew, one beside the other (:mod:`tfsep.posteriors.pair_renewal`).
+
+A polish, more sweeps without steps 1 to 5, sharpens the ends, and the particle whose projection has
 the highest joint density is the estimate. This is sequential Monte Carlo in form, with weights that
 are no importance ratios: it finds modes, and its draws are no sample of the posterior. Densities
 compare particles of one mixture with each other and nothing else; that particles are better than
@@ -38,6 +42,7 @@ Source: Del Moral, Doucet and Jasra 2006 (sequential Monte Carlo), without its w
 from __future__ import annotations
 
 import dataclasses
+import functools
 import itertools
 import math
 from collections.abc import Sequence
@@ -52,6 +57,7 @@ from tfsep.posteriors.annealed import Annealed, AnnealingSettings, check_mixture
 from tfsep.posteriors.base import MOST_ASSIGNED, events_of, needs_log_prob, residual_energy
 from tfsep.posteriors.gibbs import denoising_sweep
 from tfsep.posteriors.noise_schedule import geometric, warm
+from tfsep.posteriors.pair_renewal import PairRenewal
 from tfsep.posteriors.shared_graphs import SharedGraphs
 from tfsep.priors.base import Prior
 from tfsep.runtime.stateless_random import fold, is_portable, normal, shape_of, split
@@ -84,6 +90,9 @@ class Particles(Annealed):
         polish_levels: number of noise levels of the polish; 0 for none.
         exchange: begin each block with two sources exchanged in every copy of a particle; with
             ``num_particles`` 1 + N (N - 1) / 2 and one survivor, each pair once.
+        renew_above: share of a mixture's energy, at least 0. After each block that other levels follow,
+            two sources are found anew in a particle that leaves more unexplained. It needs priors
+            with directions; None never does it.
         finished_residual: share of a mixture's energy, at least 0. A start whose denoised sources
             leave no more is returned as it is, projected on the mixture, and so is one than which
             nothing likelier is found. 0 searches for every mixture, and drops its start.
@@ -113,6 +122,7 @@ class Particles(Annealed):
         polish_levels: int = 6,
         exchange: bool = False,
         finished_residual: float = 0.0,
+        renew_above: float | None = None,
     ) -> None:
         """Check the settings."""
         if num_particles < 1 or block_levels < 1 or polish_levels < 0:
@@ -124,6 +134,8 @@ class Particles(Annealed):
             raise InputError(f"survivors must lie above 0 up to 1 and kick be at least 0, got {survivors:g}, {kick:g}")
         if not finished_residual >= 0.0:
             raise InputError(f"finished_residual must be at least 0, got {finished_residual:g}")
+        if renew_above is not None and not renew_above >= 0.0:
+            raise InputError(f"renew_above must be at least 0, or None, got {renew_above:g}")
         annealing = self.settings_or_defaults(annealing)
         if annealing.jit_compile is None:
             annealing = dataclasses.replace(annealing, jit_compile=False)
@@ -145,6 +157,9 @@ class Particles(Annealed):
         self.num_survivors = math.ceil(survivors * num_particles)
         self.kick, self.test_sigma, self.polish_levels = kick, test_sigma, polish_levels
         self.exchange, self.finished_residual = exchange, finished_residual
+        self.renewal = None
+        if renew_above is not None:
+            self.renewal = PairRenewal(self.kind, self.priors, self.gains, renew_above, self.bounded)
         signature = [tf.TensorSpec([None, self.num_sources, self.segment], tf.float32)]
         self._density = tf.function(self.density, input_signature=signature, autograph=False)
 
@@ -241,7 +256,13 @@ class Particles(Annealed):
             begun = tf.cond(begins, parted, lambda: sources)
             swept = denoising_sweep(self, shared, mixture, begun, sigmas[level], seeds[1])
             ends = (level + 1 == last) | ((level < last) & ((level + 1) % self.block_levels == 0))
-            return level + 1, tf.cond(ends, lambda: self.select(mixture, swept, shared), lambda: swept)
+            return level + 1, tf.cond(ends, lambda: ended(level, swept), lambda: swept)
+
+        def ended(level: tf.Tensor, swept: tf.Tensor) -> tf.Tensor:
+            if self.renewal is not None:
+                found = functools.partial(self.renewal, shared, mixture, swept, sigmas[level])
+                swept = tf.cond(level + 1 < tf.shape(sigmas)[0], found, lambda: swept)
+            return self.select(mixture, swept, shared)
 
         begin = (levels[0], sources)
         return tf.while_loop(lambda level, _: level < levels[1], anneal, begin, parallel_iterations=1)[1]
@@ -257,6 +278,8 @@ class Particles(Annealed):
         Returns:
             (particle * batch, source, segment), the best particles first.
         """
+        if self.num_particles == 1 and not self.reassign:
+            return sources
         projected = mixing.project(mixture, sources, self.gains)
         if self.reassign:
             sources, density = self.reassigned(sources, projected, shared)

@@ -34,23 +34,25 @@ class SharedGraphs:
         self.priors = tuple(priors)
         self._weights = [None if is_portable() else _weights(prior) for prior in self.priors]
 
-    def __call__(self, k: int, method: str, events: tf.Tensor, sigma: Sigma) -> tf.Tensor:
+    def __call__(self, k: int, method: str, events: tf.Tensor, sigma: Sigma, *more: tf.Tensor) -> tf.Tensor:
         """Evaluate a method of prior k.
 
         Args:
             k: index of the prior.
-            method: "denoise" or "log_prob".
+            method: such as "denoise" or "log_prob".
             events: (batch,) + event_shape.
             sigma: the noise level, a scalar.
+            more: what else the method takes, (batch, ...), each of a known shape but for the batch.
 
         Returns:
             Float32, of the shape that the method returns.
         """
         prior, weights = self.priors[k], self._weights[k]
         if weights is None:
-            return tf.cast(getattr(prior, method)(events, sigma), tf.float32)
+            return tf.cast(getattr(prior, method)(events, sigma, *more), tf.float32)
         first = next(other for other in self.priors if other is prior or other.same_architecture([other, prior]))
-        return _method(first, method, weights.dtype)(weights, tf.cast(events, tf.float32), tf.cast(sigma, tf.float32))
+        values = [tf.cast(value, tf.float32) for value in (events, sigma, *more)]
+        return _method(first, method, weights.dtype, [each.shape[1:] for each in more])(weights, *values)
 
 
 def _weights(prior: Prior) -> tf.Tensor | None:
@@ -60,15 +62,17 @@ def _weights(prior: Prior) -> tf.Tensor | None:
     return _kept(prior, "weights", prior.weight_vector, [])() if tf.inside_function() else prior.weight_vector()
 
 
-def _method(prior: Prior, method: str, dtype: tf.DType) -> _Graph:
-    """Return a method as a function of weights, events and noise level."""
+def _method(prior: Prior, method: str, dtype: tf.DType, shapes: Sequence[tf.TensorShape]) -> _Graph:
+    """Return a method as a function of weights, events, noise level, and what else it takes, of given shapes."""
 
-    def evaluate(weights: tf.Tensor, events: tf.Tensor, sigma: tf.Tensor) -> tf.Tensor:
-        return tf.cast(prior.evaluate_with(weights, method, events, sigma), tf.float32)
+    def evaluate(weights: tf.Tensor, events: tf.Tensor, sigma: tf.Tensor, *more: tf.Tensor) -> tf.Tensor:
+        return tf.cast(prior.evaluate_with(weights, method, events, sigma, *more), tf.float32)
 
     events, level = tf.TensorSpec([None, *prior.event_shape], tf.float32), tf.TensorSpec([], tf.float32)
+    more = [tf.TensorSpec([None, *shape], tf.float32) for shape in shapes]
     # What a score is taken from can be set on a prior that has been called before.
-    return _kept(prior, f"{method} by {prior.score_of}", evaluate, [tf.TensorSpec([None], dtype), events, level])
+    name = " ".join([f"{method} by {prior.score_of}", *(str(tuple(shape)) for shape in shapes)])
+    return _kept(prior, name, evaluate, [tf.TensorSpec([None], dtype), events, level, *more])
 
 
 def _kept(prior: Prior, name: str, call: _Graph, signature: Sequence[tf.TensorSpec]) -> _Graph:

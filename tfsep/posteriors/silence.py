@@ -43,6 +43,7 @@ class SilencePrior(Prior):
         self.prior, self.probability = prior, probability
         self.kind, self.domain, self.event_shape = prior.kind, prior.domain, prior.event_shape
         self.front_end, self.has_posterior_sample = prior.front_end, prior.has_posterior_sample
+        self.has_directions = prior.has_directions
         self.length, self.silent = prior.length, prior.front_end.silence
         self.smallest_sigma, self.largest_sigma = prior.smallest_sigma, prior.largest_sigma
 
@@ -75,6 +76,17 @@ class SilencePrior(Prior):
         x = tf.cast(tf.convert_to_tensor(x), clean.dtype)
         sigma = per_example_sigma(self.smallest_sigma if sigma is None else sigma, x)
         return (clean - x) / broadcast_to_event(sigma, x) ** 2
+
+    def directions(self, y: TensorLike, sigma: Sigma) -> tf.Tensor:
+        """Return those of the source where it is present; see :meth:`Prior.directions`."""
+        return self.prior.directions(y, sigma)
+
+    def denoise_beside(self, y: TensorLike, sigma: Sigma, beside: TensorLike) -> Events:
+        """Return the mean of the source where it is present; see :meth:`Prior.denoise_beside`.
+
+        Whether it is present cannot be told beside waves of unknown weights; an update that follows tells it.
+        """
+        return self.prior.denoise_beside(y, sigma, beside)
 
     def posterior_sample(self, y: TensorLike, sigma: Sigma, seed: Seed) -> Events:
         """Draw silence with the responsibility's probability, else from the prior: (batch,) + event_shape -> the same.

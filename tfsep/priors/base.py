@@ -43,6 +43,7 @@ class Prior(abc.ABC):
         score_of: "gradient" where :meth:`score` is the gradient of :meth:`log_prob`, "conditionals"
             where it is that of a pseudo-likelihood (:mod:`tfsep.priors.flows.spectral_realnvp`).
         has_posterior_sample: whether :meth:`posterior_sample` draws.
+        has_directions: whether :meth:`directions` and :meth:`denoise_beside` compute.
         has_latents: whether :meth:`encode` and :meth:`decode` map events to standard normal
             latents.
         full_precision: True where float16 would spoil the weights, such as pitches in Hz.
@@ -66,6 +67,7 @@ class Prior(abc.ABC):
     has_score: bool = True
     score_of: str = "gradient"
     has_posterior_sample: bool = False
+    has_directions: bool = False
     has_latents: bool = False
     full_precision: bool = False
     smallest_sigma: float
@@ -148,6 +150,40 @@ class Prior(abc.ABC):
         """
         raise InputError(f"prior {self.kind!r} has no exact draw of clean events given noised ones")
 
+    def directions(self, y: TensorLike, sigma: Sigma) -> tf.Tensor:
+        """Return waves whose combinations are the likeliest clean event and what is near it.
+
+        Args:
+            y: noised events, (batch,) + event_shape.
+            sigma: standard deviation of the noise, a scalar or (batch,).
+
+        Returns:
+            (batch, direction) + event_shape: the event at some amplitude, and how it changes with its
+            parameters.
+
+        Raises:
+            InputError: if the prior has no parameters of sounds.
+        """
+        raise InputError(f"prior {self.kind!r} has no parameters along which a sound changes")
+
+    def denoise_beside(self, y: TensorLike, sigma: Sigma, beside: TensorLike) -> tf.Tensor:
+        """Compute the posterior mean of the clean event where y holds other waves too, of weights unknown.
+
+        The weights have a flat prior and are integrated out.
+
+        Args:
+            y: noised events, (batch,) + event_shape.
+            sigma: standard deviation of the noise, a scalar or (batch,).
+            beside: (batch, direction) + event_shape, such as :meth:`directions` of another prior.
+
+        Returns:
+            (batch,) + event_shape.
+
+        Raises:
+            InputError: if the prior cannot.
+        """
+        raise InputError(f"prior {self.kind!r} cannot be denoised beside other waves")
+
     def encode(self, x: TensorLike, sigma: Sigma | None = None) -> tuple[tf.Tensor, tf.Tensor]:
         """Map events at noise level sigma to standard normal latents.
 
@@ -204,7 +240,9 @@ class Prior(abc.ABC):
         """
         raise InputError(f"prior {self.kind!r} has no vector of weights")
 
-    def evaluate_with(self, weights: tf.Tensor, method: str, events: tf.Tensor, sigma: Sigma) -> tf.Tensor:
+    def evaluate_with(
+        self, weights: tf.Tensor, method: str, events: tf.Tensor, sigma: Sigma, *more: tf.Tensor
+    ) -> tf.Tensor:
         """Evaluate a method as if the weights were those of a vector; see :meth:`weight_vector`.
 
         Args:
@@ -212,6 +250,7 @@ class Prior(abc.ABC):
             method: such as "denoise".
             events: (batch,) + event_shape.
             sigma: scalar or (batch,).
+            more: what else the method takes.
 
         Raises:
             InputError: if the prior has no such vector.

@@ -9,6 +9,7 @@ import tensorflow as tf
 
 from tfsep.audio.front_end import FrontEnd
 from tfsep.priors.base import Prior
+from tfsep.priors.weight_vector import Weighted
 
 
 class ClosedForm(Prior):
@@ -33,7 +34,7 @@ class ClosedForm(Prior):
         self.smallest_sigma, self.tf_dtype = smallest_sigma, tf.as_dtype(dtype)
 
 
-class LearnedAtOnce(keras.Model, ClosedForm):
+class LearnedAtOnce(keras.Model, Weighted, ClosedForm):
     """A density in closed form whose weights follow from isolated sounds at once, without gradients."""
 
     def __init__(self, front_end: FrontEnd, event_shape: tuple[int, ...], smallest_sigma: float, dtype: str) -> None:

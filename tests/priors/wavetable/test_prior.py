@@ -75,6 +75,44 @@ def test_agrees_with_a_dense_grid(settings: dict[str, Any], fine: tuple[int, int
             np.testing.assert_allclose(clean[i, :, 0], mean, atol=accuracy)
 
 
+def test_beside_other_waves_agrees_with_a_dense_grid_of_what_they_do_not_span() -> None:
+    """Waves and event without their part in the span of two others, one of these given twice at other scales."""
+    prior, sigma = wavetable(24, num_refined=16), 0.3
+    rng = np.random.default_rng(0)
+    beside = rng.normal(size=(2, 24))
+    given = np.concatenate([beside, 3.0 * beside[:1], np.zeros((1, 24))])
+    y = prior.sample(1, (1, 2), sigma).numpy()[0, :, 0] + np.array([0.7, -2.0]) @ beside
+    notes = np.stack(np.meshgrid(prior.frequency.numpy(), (np.arange(256) + 0.5) / 256, [0.0], indexing="ij"), -1)
+    waves = prior.grid.render(tf.convert_to_tensor(prior.table), tf.constant(notes.reshape(-1, 3))).numpy()
+    remove = np.eye(24) - np.linalg.pinv(beside) @ beside
+    variance = tf.constant(sigma**2 + RESIDUAL**2, tf.float64)
+    amplitude = tf.convert_to_tensor(prior.amplitude)
+    likelihood, level = log_likelihood(tf.constant(remove @ y), tf.constant(waves @ remove), variance, amplitude)
+    expected = (np.exp(likelihood - logsumexp(likelihood)) * level.numpy()) @ waves
+    found = prior.denoise_beside(y[np.newaxis, :, np.newaxis], sigma, given[np.newaxis, ..., np.newaxis])
+    np.testing.assert_allclose(found[0, :, 0], expected, atol=3e-3)
+    assert np.abs(found[0, :, 0] - prior.denoise(y[np.newaxis, :, np.newaxis], sigma)[0, :, 0]).max() > 0.1
+
+
+def test_directions_span_a_sine_at_any_amplitude_and_phase() -> None:
+    prior = wavetable(64, dtype="float32")
+    clean = prior.sample(3, (1, 2), 1e-3).numpy()
+    found = prior.directions(clean, 0.05).numpy()[..., 0]
+    assert found.shape == (3, 2, 64)
+    notes = prior.explain(clean, 0.05).numpy()
+    notes[:, 1] += 0.37
+    moved = 0.4 * prior.grid.render(tf.convert_to_tensor(prior.table), notes).numpy()
+    for directions, wave in zip(found, moved, strict=True):
+        weights = np.linalg.lstsq(directions.T, wave, rcond=None)[0]
+        np.testing.assert_allclose(weights @ directions, wave, atol=2e-3)
+
+
+def test_directions_follow_every_parameter_that_is_open() -> None:
+    prior = wavetable(64, **GLIDING)
+    y = prior.sample(2, (1, 2), 0.1)
+    assert prior.directions(y, 0.1).shape == (2, 4, 64, 1)
+
+
 def test_parts_of_a_large_table_are_read_at_its_nearest_points() -> None:
     """Against interpolation: off by half a point at most. The last round and narrow parts have no such table."""
     prior = wavetable(24, table_size=8192, num_phases=16, num_rounds=3)

@@ -8,6 +8,13 @@ Every cell c is represented by its middle, a wave :math:`u_c` of prior weight :m
 Leaf cells of the first grid are not rendered: the sum over their waves is the adjoint of their
 inner products. With fixed cells p integrates to one exactly; that y chooses which of them are
 divided is felt where the others are too wide for the noise.
+
+Beside other sounds, any combination of waves :math:`b_1 \ldots b_R` of unknown weights with a flat
+prior, these weights integrate out. With P the projection on what is orthogonal to all b,
+
+.. math:: p(y|u_c) \propto \int p(a)\, \mathcal{N}(Py;\ a\,P u_c,\ v\,P)\, da,
+
+the density above with Py for y and :math:`P u_c` for :math:`u_c`; the mean is still of :math:`u_c`.
 """
 
 from __future__ import annotations
@@ -20,6 +27,8 @@ import tensorflow as tf
 
 from tfsep.priors.positive_amplitude import log_evidence, log_likelihood
 from tfsep.priors.wavetable.parameter_grid import ParameterGrid
+
+_SILENT = 1e-6
 
 
 class Voice(NamedTuple):
@@ -126,7 +135,24 @@ def _divide(grid: ParameterGrid, voice: Voice, notes: tf.Tensor, number: int) ->
     return tf.reshape(parts, [-1, 3]), tf.reshape(wave, [-1, grid.length])
 
 
-def _refine(grid: ParameterGrid, voice: Voice, y: tf.Tensor, variance: tf.Tensor, joint: tf.Tensor) -> LeafCells:
+def _orthonormal(waves: tf.Tensor) -> tf.Tensor:
+    """Return orthonormal waves that span the given ones, (direction, time); one that adds nothing stays near zero."""
+    scale = tf.math.rsqrt(tf.maximum(tf.reduce_sum(waves**2, -1, keepdims=True), _SILENT))
+    waves = waves * scale
+    gram = tf.matmul(waves, waves, transpose_b=True) + _SILENT * tf.eye(waves.shape[0], dtype=waves.dtype)
+    return tf.linalg.triangular_solve(tf.linalg.cholesky(gram), waves)
+
+
+def _orthogonal(waves: tf.Tensor, beside: tf.Tensor | None) -> tf.Tensor:
+    """Remove the part of waves (..., time) that orthonormal ones span, (direction, time); None spans nothing."""
+    if beside is None:
+        return waves
+    return waves - tf.tensordot(tf.tensordot(waves, beside, [[-1], [-1]]), beside, 1)
+
+
+def _refine(
+    grid: ParameterGrid, voice: Voice, y: tf.Tensor, variance: tf.Tensor, joint: tf.Tensor, beside: tf.Tensor | None
+) -> LeafCells:
     """Divide the likeliest cells of the first grid, of log joint densities (decay, pitch, phase), in rounds."""
     chosen = _likeliest(joint, grid.num_refined)
     log_weight = tf.gather(tf.reshape(tf.repeat(voice.log_weight, grid.num_phases, axis=-1), [-1]), chosen)
@@ -138,7 +164,7 @@ def _refine(grid: ParameterGrid, voice: Voice, y: tf.Tensor, variance: tf.Tensor
         cells.joint[-1] = tf.tensor_scatter_nd_update(cells.joint[-1], chosen[:, tf.newaxis], divided)
         parted, waves = _divide(grid, voice, notes, number)
         log_weight = tf.repeat(log_weight - math.log(parts), parts)
-        likelihood, level = log_likelihood(y, waves, variance, voice.amplitude)
+        likelihood, level = log_likelihood(y, _orthogonal(waves, beside), variance, voice.amplitude)
         cells.joint.append(log_weight + likelihood)
         cells.level.append(level)
         cells.notes.append(parted)
@@ -149,7 +175,12 @@ def _refine(grid: ParameterGrid, voice: Voice, y: tf.Tensor, variance: tf.Tensor
 
 
 def integrate(
-    grid: ParameterGrid, voice: Voice, y: tf.Tensor, variance: tf.Tensor, uniform: tf.Tensor | None = None
+    grid: ParameterGrid,
+    voice: Voice,
+    y: tf.Tensor,
+    variance: tf.Tensor,
+    uniform: tf.Tensor | None = None,
+    beside: tf.Tensor | None = None,
 ) -> EventInference:
     """Sum over notes for one event (time,).
 
@@ -159,13 +190,22 @@ def integrate(
         y: the event.
         variance: of all that is not the note.
         uniform: a number in 0..1 that draws a note; None draws the likeliest.
+        beside: waves (direction, time), any combination of which the event may hold besides; the
+            log-density is then that of the part of y which they do not span. None is no such waves.
     """
+    energy, dimensions = voice.energy, grid.length
+    if beside is not None:
+        beside, dimensions = _orthonormal(beside), dimensions - beside.shape[0]
+        y = _orthogonal(y, beside)
+        for wave in tf.unstack(beside):
+            energy -= grid.inner_products(wave * voice.envelopes, voice.harmonics, voice.bins) ** 2
+        energy = tf.maximum(energy, 1e-6)
     with tf.GradientTape(watch_accessed_variables=False) as tape:
         tape.watch(y)
         inner = grid.inner_products(y * voice.envelopes, voice.harmonics, voice.bins)
-    evidence, level = log_evidence(inner, voice.energy, variance, voice.amplitude)
+    evidence, level = log_evidence(inner, energy, variance, voice.amplitude)
     joint = evidence + (voice.log_weight - 0.5 * tf.reduce_sum(y**2) / variance)
-    cells = _refine(grid, voice, y, variance, joint)
+    cells = _refine(grid, voice, y, variance, joint, beside)
     peak = tf.stop_gradient(tf.reduce_max(tf.stack([tf.reduce_max(each) for each in cells.joint])))
     shares = [tf.exp(each - peak) for each in cells.joint]
     total = tf.add_n([tf.reduce_sum(share) for share in shares])
@@ -186,7 +226,7 @@ def integrate(
         late = index - shares[0].shape[0]
         coarse = _notes(grid, voice, tf.minimum(index, shares[0].shape[0] - 1))
         drawn = tf.where(late < 0, coarse, tf.gather(tf.concat(cells.notes, 0), tf.maximum(late, 0)))
-    log_prob = peak + tf.math.log(total) - 0.5 * grid.length * tf.math.log(math.tau * variance)
+    log_prob = peak + tf.math.log(total) - 0.5 * dimensions * tf.math.log(math.tau * variance)
     return EventInference(log_prob, clean, likeliest, drawn)
 
 

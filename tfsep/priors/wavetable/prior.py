@@ -30,6 +30,8 @@ from tfsep.priors.wavetable.inference import EventInference, categorical, integr
 from tfsep.priors.wavetable.parameter_grid import ParameterGrid
 
 PITCHES = ("grid", "continuous")
+#: Steps along which :meth:`WavetablePrior.directions` takes differences: in periods, and in nats.
+_PHASE_STEP, _DECAY_STEP = 0.125, 0.1
 
 
 class WavetablePrior(LearnedAtOnce):
@@ -60,6 +62,7 @@ class WavetablePrior(LearnedAtOnce):
     kind = "wavetable"
     full_precision = True
     has_posterior_sample = True
+    has_directions = True
 
     def __init__(
         self,
@@ -153,6 +156,28 @@ class WavetablePrior(LearnedAtOnce):
         normal = tf.random.stateless_normal(tf.shape(y), seeds[2], dtype=self.tf_dtype, alg="philox")
         return (clean + share * (y - clean) + tf.sqrt(share * noise[:, tf.newaxis]) * normal)[..., tf.newaxis]
 
+    def directions(self, y: TensorLike, sigma: Sigma) -> tf.Tensor:
+        """Return the wave of the likeliest note, and how it changes with phase and with what else is open.
+
+        The phase moves by an eighth of a period to either side. The fundamental then is in their span
+        at any phase, and so is all of a sine. See :meth:`Prior.directions`: (batch, time, 1) ->
+        (batch, direction, time, 1).
+        """
+        notes, grid, table = self.explain(y, sigma), self.grid, tf.convert_to_tensor(self.table)
+        steps = [(1, _PHASE_STEP)]
+        steps += [(0, _PHASE_STEP * self.sample_rate / grid.length)] if grid.pitch_width else []
+        steps += [(2, _DECAY_STEP)] if grid.decay_width else []
+        waves = [grid.render(table, notes)]
+        for axis, step in steps:
+            change = tf.one_hot(axis, 3, tf.cast(step, notes.dtype), dtype=notes.dtype)
+            waves.append(grid.render(table, notes + change) - grid.render(table, notes - change))
+        return tf.stack(waves, axis=1)[..., tf.newaxis]
+
+    def denoise_beside(self, y: TensorLike, sigma: Sigma, beside: TensorLike) -> tf.Tensor:
+        """Compute the mean of a clean event, without residual, beside waves; see :meth:`Prior.denoise_beside`."""
+        beside = tf.cast(tf.convert_to_tensor(beside), self.tf_dtype)[..., 0]
+        return self._infer(y, sigma, beside=beside)[2].clean[..., tf.newaxis]
+
     def explain(self, x: TensorLike, sigma: Sigma | None = None) -> tf.Tensor:
         """Return the likeliest note of each event: (batch, time, 1) -> (batch, 3).
 
@@ -162,7 +187,7 @@ class WavetablePrior(LearnedAtOnce):
         return self._infer(x, sigma)[2].likeliest
 
     def _infer(
-        self, x: TensorLike, sigma: Sigma, uniform: tf.Tensor | None = None
+        self, x: TensorLike, sigma: Sigma, uniform: tf.Tensor | None = None, beside: tf.Tensor | None = None
     ) -> tuple[tf.Tensor, tf.Tensor, EventInference]:
         """Return events (batch, time), the noise's variances (batch,) and inferences, one example after the other."""
         x = tf.cast(tf.convert_to_tensor(x), self.tf_dtype)
@@ -183,10 +208,12 @@ class WavetablePrior(LearnedAtOnce):
         weight = decay_weight[:, tf.newaxis] * pitch_weight
         voice = voice_of(grid, table, amplitude, frequency, self.log_rate, weight)
 
-        def one(event: tuple[tf.Tensor, ...]) -> EventInference:
-            return integrate(grid, voice, event[0], event[1] + residual**2, event[2] if len(event) > 2 else None)
+        def one(event: dict[str, tf.Tensor]) -> EventInference:
+            variance = event["noise"] + residual**2
+            return integrate(grid, voice, event["y"], variance, event.get("uniform"), event.get("beside"))
 
-        events = (y, noise) if uniform is None else (y, noise, uniform)
+        given = {"y": y, "noise": noise, "uniform": uniform, "beside": beside}
+        events = {name: value for name, value in given.items() if value is not None}
         kinds = EventInference(*[self.tf_dtype] * len(EventInference._fields))
         return y, noise, tf.map_fn(one, events, fn_output_signature=kinds, parallel_iterations=4)
 
