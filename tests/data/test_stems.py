@@ -10,6 +10,7 @@ import pytest
 import tensorflow as tf
 
 from tfsep.audio import files
+from tfsep.audio.suffixes import find_stem
 from tfsep.data import stems
 from tfsep.data.packed import read_recording
 from tfsep.data.stems import StemsData
@@ -77,10 +78,10 @@ def test_a_folder_without_tracks_is_refused(tmp_path: Path) -> None:
 
 
 def test_lossless_files_come_first(tmp_path: Path) -> None:
-    assert stems.stem_path(tmp_path, "bass") is None
+    assert find_stem(tmp_path, "bass") is None
     for suffix in (".mp3", ".ogg", ".wav", ".flac"):
         (tmp_path / f"bass{suffix}").touch()
-        assert stems.stem_path(tmp_path, "bass") == tmp_path / f"bass{suffix}"
+        assert find_stem(tmp_path, "bass") == tmp_path / f"bass{suffix}"
 
 
 def test_a_file_is_mixed_down_and_resampled(tmp_path: Path) -> None:

@@ -100,12 +100,12 @@ def find_references(folder: Path, track: tracks.Track, names: Sequence[str], inf
     Raises:
         JobError: there is none for any of the stems, or one does not fit the mixture.
     """
-    from tfsep.data.stems import stem_path
+    from tfsep.audio.suffixes import find_stem
     from tfsep.report.track_files import check_reference
 
     own = folder / track.name
     searched = own if own.is_dir() else folder
-    found = {name: path for name in names if (path := stem_path(searched, name)) is not None}
+    found = {name: path for name in names if (path := find_stem(searched, name)) is not None}
     if not found:
         raise JobError(f"--references needs a sound file for one of {', '.join(names)}, got none in {searched}")
     for path in found.values():

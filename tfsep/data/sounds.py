@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
-from tfsep.audio.suffixes import data_files
+from tfsep.audio.suffixes import sound_files
 from tfsep.data.packed import Recording, quantise, read_recording
 from tfsep.data.recordings import RecordedSources
 from tfsep.errors import InputError
@@ -25,8 +25,7 @@ SOUND_RMS = 0.05
 def sound_paths(root: str | Path, source: str) -> list[Path]:
     """Return the sound files of one source, at any depth below its folder, sorted and without hidden ones."""
     folder = Path(root) / source
-    found = data_files(folder)
-    return [path for path in found if not any(part.startswith(".") for part in path.relative_to(folder).parts)]
+    return sound_files(folder, deep=True) if folder.is_dir() else []
 
 
 @dataclass(frozen=True)

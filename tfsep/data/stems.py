@@ -18,7 +18,7 @@ from pathlib import Path
 import numpy as np
 import tensorflow as tf
 
-from tfsep.audio.suffixes import DATA_SUFFIXES
+from tfsep.audio.suffixes import find_stem
 from tfsep.axes import Seed
 from tfsep.data.packed import Recording, quantise, read_recording
 from tfsep.data.recordings import RecordedSources, uniform_table
@@ -39,11 +39,6 @@ def track_folders(root: str | Path, split: str) -> list[Path]:
     if not tracks:
         raise InputError(f"a stems folder holds <split>/<track>/<source>.wav, but {folder} has no track folders")
     return tracks
-
-
-def stem_path(track: Path, source: str) -> Path | None:
-    """Return the file of one source in a track folder, or None."""
-    return next((path for suffix in DATA_SUFFIXES if (path := track / (source + suffix)).is_file()), None)
 
 
 @dataclass(frozen=True)
@@ -110,7 +105,7 @@ class StemsData(RecordedSources):
 
     def _read_track(self, track: Path) -> dict[str, Recording]:
         """Read the audible stems of a track."""
-        paths = {source: path for source in self.sources if (path := stem_path(track, source)) is not None}
+        paths = {source: path for source in self.sources if (path := find_stem(track, source)) is not None}
         stems = {source: read_recording(path, self.sample_rate, self.channels) for source, path in paths.items()}
         if not stems:
             return {}

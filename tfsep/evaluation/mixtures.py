@@ -10,6 +10,7 @@ import numpy as np
 
 from tfsep.audio import files
 from tfsep.audio.resample import resample
+from tfsep.audio.suffixes import find_stem
 from tfsep.data import musdb, stems, toy
 from tfsep.errors import InputError, JobError
 from tfsep.separation.separator import Separator
@@ -96,7 +97,7 @@ def song_batches(
         InputError: if the folder has no tracks, or none with one of the model's sources.
     """
     tracks = musdb.musdb_folders(root, split) if musdb.is_musdb(root) else stems.track_folders(root, split)
-    usable = [track for track in tracks if any(stems.stem_path(track, name) for name in separator.sources)]
+    usable = [track for track in tracks if any(find_stem(track, name) for name in separator.sources)]
     if not usable:
         raise InputError(f"no track under {Path(root, split)} has a stem of {', '.join(separator.sources)}")
     for track in usable[:num_mixtures]:
@@ -115,7 +116,7 @@ def read_track(track: Path, sources: Iterable[str], linear: bool = False) -> Bat
     Raises:
         JobError: if a file cannot be read, or stems have different numbers of channels.
     """
-    paths = {name: stems.stem_path(track, name) for name in (*sources, *(() if linear else ("mixture",)))}
+    paths = {name: find_stem(track, name) for name in (*sources, *(() if linear else ("mixture",)))}
     sounds = {name: files.read(path) for name, path in paths.items() if path is not None}
     rate = next(iter(sounds.values()))[1]
     waves = {name: resample(wave, other, rate) for name, (wave, other) in sounds.items()}
