@@ -75,6 +75,14 @@ def missing_bytes(path: str | os.PathLike[str]) -> int:
     return max(0, found.position + found.announced - size)
 
 
+def bytes_of_sound(path: Path) -> int:
+    """Return how many bytes there are from the first sample of an uncompressed file to its end; 0 for other files."""
+    with path.open("rb") as file:
+        size = os.fstat(file.fileno()).st_size
+        found = _find(file, size)
+    return 0 if found is None else max(0, size - found.position)
+
+
 def verified(path: Path) -> io.BufferedReader | None:
     """Check that the samples that a header announces are there.
 

@@ -21,6 +21,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, BinaryIO
 
+from tfsep.audio import chunks
 from tfsep.audio.formats import TooLongError
 from tfsep.audio.suffixes import SOUND_SUFFIXES
 from tfsep.errors import JobError
@@ -38,7 +39,7 @@ _SPARE_BYTES = 64_000_000
 _TOLERANCE = 0.1
 _ASF_TOLERANCE = 0.2  # ASF announces the time before its first sample too
 _SAMPLE_BYTES = 4
-_HEADER_BYTES = 100
+_HEADER_BYTES = 200
 
 
 @dataclass(frozen=True)
@@ -215,7 +216,8 @@ def _no_space(path: Path, reason: str) -> JobError:
 def _run(path: Path, target: BinaryIO, announced: Announced, max_seconds: float) -> None:
     """Run ffmpeg and write what it gives; refuse errors, too much, and a program that gives nothing."""
     command = [*_program("ffmpeg"), "-nostdin", "-xerror", "-err_detect", "explode", "-i", _named(path)]
-    command += ["-map", "0:a:0", "-vn", "-sn", "-dn", "-c:a", "pcm_f32le", "-f", "wav", "-"]
+    command += ["-map", "0:a:0", "-vn", "-sn", "-dn", "-c:a", "pcm_f32le"]
+    command += ["-ar", str(announced.sample_rate), "-ac", str(announced.channels), "-f", "wav", "-"]
     rate, frame, written = announced.sample_rate, announced.channels * _SAMPLE_BYTES, 0
     most_bytes = round((max_seconds + 1.0) * rate) * frame
     with (
@@ -258,13 +260,10 @@ def _blocks(pipe: IO[bytes], path: Path) -> Iterator[bytes]:
 
 def _check_length(path: Path, decoded: Path, announced: Announced) -> None:
     """Refuse a file of which less was decoded than its container announces."""
-    import soundfile
-
-    try:
-        found = soundfile.info(str(decoded))
-    except soundfile.SoundFileError as error:
-        raise JobError(f"not a sound file, ffmpeg gives no sound of it: {path}") from error
-    seconds = found.frames / found.samplerate
+    found = chunks.bytes_of_sound(decoded)
+    if not found:
+        raise JobError(f"not a sound file, ffmpeg gives no sound of it: {path}")
+    seconds = found / (_SAMPLE_BYTES * announced.channels * announced.sample_rate)
     if announced.seconds is not None and seconds < announced.seconds - announced.tolerance:
         lost = announced.seconds - seconds
         raise JobError(

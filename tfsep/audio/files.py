@@ -18,7 +18,7 @@ from pathlib import Path
 import numpy as np
 import soundfile
 
-from tfsep.audio import chunks, flac_length, mp3_length, ogg_pages
+from tfsep.audio import chunks, flac_length, ogg_pages
 from tfsep.audio.formats import MAX_CHANNELS, MAX_RATE, MIN_RATE, TooLongError
 from tfsep.audio.writer import Writer as Writer
 from tfsep.errors import JobError
@@ -154,6 +154,8 @@ def _sound(path: Path, max_seconds: float | None, stack: contextlib.ExitStack) -
             file = stack.enter_context(soundfile.SoundFile(stack.enter_context(corrected)))
             return file, "WAV" if file.format == "RF64" else file.format
         file = stack.enter_context(soundfile.SoundFile(os.fsencode(path)))
+        if file.subtype.startswith("MPEG"):
+            from tfsep.audio import mp3_length
         if file.subtype == "MPEG_LAYER_III":
             counted = mp3_length.verified(path)
             if counted is not None:

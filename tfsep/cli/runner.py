@@ -24,10 +24,13 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from types import ModuleType
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 from tfsep.cli import terminal
 from tfsep.errors import InputError, TfsepError
+
+if TYPE_CHECKING:
+    from _typeshed import SupportsWrite
 
 _LOG_LEVEL = "TF_CPP_MIN_LOG_LEVEL"
 _QUIET_LEVEL = "2"  # errors only
@@ -52,6 +55,10 @@ class Parser(argparse.ArgumentParser):
         """
         raise InputError(f"{message} (see {self.prog} --help)")
 
+    def _print_message(self, message: str, file: SupportsWrite[str] | None = None) -> None:
+        """Print the help without hiding an error of stdout, as the parser's own method would."""
+        (file or sys.stderr).write(message or "")
+
 
 def run(main_function: Callable[[Sequence[str]], int | None], argv: Sequence[str] | None = None) -> int:
     """Run a command and return its exit code.
@@ -64,9 +71,24 @@ def run(main_function: Callable[[Sequence[str]], int | None], argv: Sequence[str
     os.environ.setdefault(_LOG_LEVEL, _QUIET_LEVEL)
     terminal.open_streams()
     try:
-        with terminal.LogLines() as lines:
-            code = main_function(sys.argv[1:] if argv is None else argv) or 0
+        code = _run(main_function, sys.argv[1:] if argv is None else argv)
         sys.stdout.flush()
+        return code
+    except BrokenPipeError:
+        # The reader of stdout has gone (`... | head`).
+        _discard_stdout()
+        return TfsepError.exit_code
+    except OSError as error:
+        terminal.complain("error", f"standard output: {error.strerror or error}")
+        _discard_stdout()
+        return TfsepError.exit_code
+
+
+def _run(main_function: Callable[[Sequence[str]], int | None], argv: Sequence[str]) -> int:
+    """Run a command up to its last line, which may still wait to be written."""
+    try:
+        with terminal.LogLines() as lines:
+            code = main_function(argv) or 0
         return lines.exit_code(code)
     except TfsepError as error:
         terminal.complain("error", error)
@@ -74,19 +96,14 @@ def run(main_function: Callable[[Sequence[str]], int | None], argv: Sequence[str
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         return INTERRUPTED
-    except BrokenPipeError:
-        # The reader of stdout has gone (`... | head`).
-        _discard_stdout()
-        return TfsepError.exit_code
-    except OSError as error:
-        _discard_stdout()
-        named = (
-            f"{error.filename}: " if error.filename else "" if error.errno not in _OF_STDOUT else "standard output: "
-        )
-        terminal.complain("error", f"{named}{error.strerror or error}")
-        return TfsepError.exit_code
     except SystemExit as leave:
         return _exit_code(leave)
+    except OSError as error:
+        if isinstance(error, BrokenPipeError) or error.filename is None and error.errno in _OF_STDOUT:
+            raise
+        named = f"{os.fsdecode(error.filename)}: " if isinstance(error.filename, str | bytes) else ""
+        terminal.complain("error", f"{named}{error.strerror or error}")
+        return TfsepError.exit_code
 
 
 def start_tensorflow() -> ModuleType:

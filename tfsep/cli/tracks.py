@@ -8,6 +8,7 @@ import sys
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO
 
 from tfsep.audio.suffixes import sound_files
 from tfsep.cli import terminal
@@ -88,7 +89,7 @@ def _paths(given: str, spool: Path, most_bytes: int) -> list[Path]:
 def _spool_standard_input(spool: Path, most_bytes: int) -> Path:
     """Copy the standard input to a file whose suffix tells its format; after an error nothing of it is left."""
     source = sys.stdin.buffer
-    head = source.read(12)
+    head = _read(source, 12)
     if not head:
         raise JobError("standard input: a sound file is expected, got 0 bytes")
     suffix = next((suffix for at, magic, suffix in _MAGIC if head[at:].startswith(magic)), ".wav")
@@ -96,7 +97,7 @@ def _spool_standard_input(spool: Path, most_bytes: int) -> Path:
     try:
         with path.open("wb") as target:
             target.write(head)
-            while block := source.read(_COPIED):
+            while block := _read(source, _COPIED):
                 count += len(block)
                 if count > most_bytes:
                     raise JobError(f"standard input: --max_duration allows {most_bytes} bytes at most, got more")
@@ -107,6 +108,14 @@ def _spool_standard_input(spool: Path, most_bytes: int) -> Path:
             raise JobError(f"standard input: it cannot be kept in {spool.parent}: {error.strerror}") from error
         raise
     return path
+
+
+def _read(source: BinaryIO, most: int) -> bytes:
+    """Read up to ``most`` bytes of the standard input."""
+    try:
+        return source.read(most)
+    except OSError as error:
+        raise JobError(f"standard input: it cannot be read: {error.strerror}") from error
 
 
 def _free_name(name: str, used: set[str]) -> str:
