@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import subprocess
 from pathlib import Path
 
 import numpy as np
@@ -172,3 +173,23 @@ def test_a_genuine_track_is_decoded(shared_data: Path, tmp_path: Path) -> None:
     residual = sounds["mixture"] - sum(sounds[name] for name in NAMES[1:])
     assert sounds["mixture"].shape[1] > 6 * RATE
     assert np.std(residual) < 0.1 * np.std(sounds["mixture"])
+
+
+@encodes
+def test_a_truncated_track_is_left_out_and_said(
+    encoded: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The index of the file stands in front, and half of its sound is missing."""
+    for name, share in (("A", 1.0), ("B", 0.6)):
+        path = tmp_path / "musdb" / "test" / f"{name}.stem.mp4"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        source = encoded / "train" / f"{TRAINING}.stem.mp4"
+        command = ["ffmpeg", "-v", "error", "-i", source, "-map", "0", "-c", "copy", "-movflags", "+faststart", path]
+        subprocess.run(command, check=True)
+        os.truncate(path, int(share * path.stat().st_size))
+    assert names(musdb_folders(tmp_path / "musdb", "test", tmp_path / "cache")) == ["A"]
+    (record,) = [record for record in caplog.records if record.levelname == "ERROR"]
+    assert "B.stem.mp4" in record.getMessage()
+    (tmp_path / "musdb" / "test" / "A.stem.mp4").unlink()
+    with pytest.raises(JobError, match="B.stem.mp4"):
+        musdb_folders(tmp_path / "musdb", "test", tmp_path / "cache")

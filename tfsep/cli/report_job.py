@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tfsep import __version__
-from tfsep.cli import tracks
+from tfsep.cli import terminal, tracks
 from tfsep.errors import JobError
 
 if TYPE_CHECKING:
@@ -108,6 +108,11 @@ def find_references(folder: Path, track: tracks.Track, names: Sequence[str], inf
     found = {name: path for name in names if (path := find_stem(searched, name)) is not None}
     if not found:
         raise JobError(f"--references needs a sound file for one of {', '.join(names)}, got none in {searched}")
+    missing = [name for name in names if name not in found]
+    if missing:
+        terminal.complain(
+            "warning", f"{track.label}: no reference of {', '.join(missing)} in {searched}, so no metrics"
+        )
     for path in found.values():
         check_reference(path, info)
     return found

@@ -20,7 +20,7 @@ import tensorflow as tf
 
 from tfsep.audio.suffixes import find_stem
 from tfsep.axes import Seed
-from tfsep.data.packed import Recording, quantise, read_recording
+from tfsep.data.packed import Recording, quantise, recording_or_none, sound_headers
 from tfsep.data.recordings import RecordedSources, uniform_table
 from tfsep.data.sounds import sound_paths
 from tfsep.errors import InputError
@@ -68,7 +68,7 @@ class StemsData(RecordedSources):
     _stems: list[list[int]] = field(init=False, repr=False, compare=False, default_factory=list)
 
     def __post_init__(self) -> None:
-        """Read all tracks.
+        """Read all tracks; a track with a file that cannot be read is logged and left out.
 
         Raises:
             InputError: for an empty folder, a source without any sound, or settings out of range.
@@ -78,8 +78,10 @@ class StemsData(RecordedSources):
             raise InputError(f"same_track must be a share from 0 to 1, got {self.same_track}")
         recordings: dict[str, list[Recording]] = {source: [] for source in self.sources}
         read: dict[Path, dict[str, Recording]] = {}
-        for track in self._tracks():
-            if self._chosen(track.name):
+        tracks = [track for track in self._tracks() if self._chosen(track.name)]
+        sound = {track: sound_headers(self._stem_paths(track).values()) for track in dict.fromkeys(tracks)}
+        for track in tracks:
+            if sound[track]:
                 if track not in read:
                     read[track] = self._read_track(track)
                 self._append(read[track], recordings)
@@ -103,10 +105,18 @@ class StemsData(RecordedSources):
         named = any(word in track for word in self.only) or not self.only
         return named and not any(word in track for word in self.exclude)
 
+    def _stem_paths(self, track: Path) -> dict[str, Path]:
+        """Return the files of a track by source."""
+        return {source: path for source in self.sources if (path := find_stem(track, source)) is not None}
+
     def _read_track(self, track: Path) -> dict[str, Recording]:
-        """Read the audible stems of a track."""
-        paths = {source: path for source in self.sources if (path := find_stem(track, source)) is not None}
-        stems = {source: read_recording(path, self.sample_rate, self.channels) for source, path in paths.items()}
+        """Read the audible stems of a track; none of them if one is broken."""
+        stems: dict[str, np.ndarray] = {}
+        for source, path in self._stem_paths(track).items():
+            found = recording_or_none(path, self.sample_rate, self.channels)
+            if found is None:
+                return {}
+            stems[source] = found
         if not stems:
             return {}
         mixture = np.zeros(max(stem.shape[1] for stem in stems.values()), np.float64)
