@@ -104,8 +104,7 @@ def verified(path: Path) -> io.BufferedReader | None:
         size, start = os.fstat(file.fileno()).st_size, file.read(12)
         found = _find(file, size)
         if found is not None and found.announced is not None:
-            file.seek(found.position + found.announced + found.announced % 2)
-            if file.read(4) == start[:4]:
+            if _read_at(file, found.position + found.announced + found.announced % 2, size, 4) == start[:4]:
                 raise JobError(f"several sound files in one are not read, split them: {path}")
         if found is None or found.announced is not None or size <= found.position:
             return None
@@ -168,13 +167,20 @@ def _chunks(file: BinaryIO, start: int, size: int, order: Order) -> Iterator[tup
     """Yield the name, the announced length and the position of the content of chunks; the file stands there."""
     position = start
     for _ in range(MAX_CHUNKS):
-        file.seek(position)
-        header = file.read(8)
+        header = _read_at(file, position, size, 8)
         if len(header) < 8:
             return
         length, position = int.from_bytes(header[4:], order), position + 8
         yield header[:4], length, position
         position += length + length % 2
+
+
+def _read_at(file: BinaryIO, position: int, size: int, count: int) -> bytes:
+    """Read bytes at a position; none beyond the end of the file, wherever that position is."""
+    if position >= size:
+        return b""
+    file.seek(position)
+    return file.read(count)
 
 
 def _only_chunks(file: BinaryIO, start: int, size: int, order: Order) -> bool:
@@ -198,8 +204,7 @@ def _in_au(start: bytes, order: Order, size: int) -> SoundChunk | None:
 def _in_caf(file: BinaryIO, size: int) -> SoundChunk | None:
     position = 8
     for _ in range(MAX_CHUNKS):
-        file.seek(position)
-        header = file.read(12)
+        header = _read_at(file, position, size, 12)
         if len(header) < 12:
             return None
         length, position = int.from_bytes(header[4:], "big", signed=True), position + 12
@@ -214,8 +219,7 @@ def _in_caf(file: BinaryIO, size: int) -> SoundChunk | None:
 def _in_w64(file: BinaryIO, size: int) -> SoundChunk | None:
     position = 40
     for _ in range(MAX_CHUNKS):
-        file.seek(position)
-        header = file.read(24)
+        header = _read_at(file, position, size, 24)
         if len(header) < 24:
             return None
         length = int.from_bytes(header[16:], "little")
