@@ -21,12 +21,12 @@ def test_a_summary_prints_cases_and_faults() -> None:
 
 @pytest.mark.programs
 def test_sound_files_are_read_or_refused() -> None:
-    assert audio.run(40, 1).faults == []
+    assert audio.run(30, 1).faults == []
 
 
 def test_commands_in_trouble_say_one_line() -> None:
-    found = commands.run(6, 1)
-    assert (found.cases, found.faults) == (6, [])
+    found = commands.run(4, 1)
+    assert (found.cases, found.faults) == (4, [])
 
 
 def test_cases_depend_on_the_seed_and_their_number(tmp_path: Path) -> None:
