@@ -43,7 +43,6 @@ _OPTIONS = (
     "separate --start=100 good.wav",
     "separate --max_duration=0.01 good.wav",
     "separate - < /dev/null",
-    "separate - < folder",
     "separate --max_duration=0.001 - < /dev/zero",
     "separate --format=mp3 odd_rate.wav",
     "separate --format=ogg high_rate.wav",
@@ -139,7 +138,7 @@ def _fault_of(line: str, folder: Path) -> str:
         return said.strip().splitlines()[-1]
     if "\x1b" in said:
         return "an escape sequence reached the terminal"
-    if finished.returncode and "2>&-" not in line and not said.startswith(("error: ", "warning: ")):
+    if finished.returncode and "2>&-" not in line and not any(line.startswith("error: ") for line in said.splitlines()):
         return f"no line says why: {said[:200]!r}"
     return ""
 
