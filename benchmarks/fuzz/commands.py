@@ -20,7 +20,7 @@ import soundfile
 from benchmarks.fuzz.summary import Summary
 
 REPOSITORY = Path(__file__).resolve().parents[2]
-LIMIT_SECONDS = 60.0
+LIMIT_SECONDS = 120.0
 _EXIT_CODES = (0, 1, 2)
 _STREAMS = ("", "<&-", ">&-", "2>&-", "> /dev/full", "<&- >&- 2>&-")
 _OPTIONS = (
