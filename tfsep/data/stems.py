@@ -91,7 +91,7 @@ class StemsData(RecordedSources):
             if not any(found.values()):
                 raise InputError(f"a folder of sounds holds <source>/**/*.wav, but {root} has none of the sources")
             for source, paths in found.items():
-                chosen = [path for path in paths if self._chosen(str(path.relative_to(root)))]
+                chosen = [path for path in paths if self._chosen(str(path.relative_to(root))) and sound_headers([path])]
                 recordings[source] += filter(None, map(self._read_sound, chosen))
         self._pack(recordings, f"no track under {', '.join(map(str, self.roots))} has an audible {{}} stem")
 
@@ -126,8 +126,10 @@ class StemsData(RecordedSources):
         return {source: made for source, stem in stems.items() if (made := quantise(stem, gain)) is not None}
 
     def _read_sound(self, path: Path) -> Recording | None:
-        """Read an isolated sound, None if it is silent."""
-        sound = read_recording(path, self.sample_rate, self.channels)
+        """Read an isolated sound; None if it is silent, or broken, which is logged."""
+        sound = recording_or_none(path, self.sample_rate, self.channels)
+        if sound is None:
+            return None
         return quantise(sound, TRACK_RMS / max(float(np.sqrt(np.mean(sound.astype(np.float64) ** 2))), 1e-9))
 
     def _append(self, track: dict[str, Recording], recordings: dict[str, list[Recording]]) -> None:
