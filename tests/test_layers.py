@@ -79,7 +79,7 @@ LIBRARIES = {
         "tfsep.report.pictures",
         "tfsep.training.summaries",
     ),
-    "soundfile": ("tfsep.audio.files",),
+    "soundfile": ("tfsep.audio.files", "tfsep.audio.writer"),
     "tensorflow_probability": ("tfsep.bijectors", "tfsep.priors", "tfsep.posteriors.diagnostics"),
 }
 

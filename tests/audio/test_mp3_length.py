@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +10,7 @@ import pytest
 import soundfile
 
 from tfsep.audio.files import info, read
-from tfsep.audio.mp3_length import count_frames, header_at, with_true_length
+from tfsep.audio.mp3_length import count_frames, header_at, verified
 from tfsep.errors import JobError
 
 
@@ -34,8 +35,7 @@ def test_frames_are_counted(tmp_path: Path, rate: int, channels: int) -> None:
     assert count is not None and count.announced == count.found
     samples = 1152 if rate >= 32000 else 576
     assert 0 <= count.found * samples - 8 * rate <= 5 * samples
-    with with_true_length(path) as same:
-        assert same == path
+    assert verified(path) is None
 
 
 @pytest.mark.parametrize("rate", [44100, 22050, 8000])
@@ -72,7 +72,7 @@ def test_a_tag_at_the_end_is_no_frame(tmp_path: Path) -> None:
     assert count_frames(path) == before
 
 
-def test_frames_behind_a_hole_are_counted(tmp_path: Path) -> None:
+def test_frames_behind_a_hole_are_counted(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     path = tmp_path / "a.mp3"
     content, skipped = encoded(path, seconds=3)
     before = count_frames(path)
@@ -80,26 +80,46 @@ def test_frames_behind_a_hole_are_counted(tmp_path: Path) -> None:
     assert frame is not None
     hole = skipped + frame.length
     path.write_bytes(content[:hole] + b"\0" * 1000 + content[hole:])
-    assert count_frames(path) == before
+    after = count_frames(path)
+    assert before is not None and after is not None and after.lost == 1000
+    assert dataclasses.replace(after, lost=0) == before
+    verified(path)
+    assert "1000 bytes between frames of MP3 are no sound" in caplog.text
+
+
+def test_an_end_within_a_frame_is_said(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    path = tmp_path / "a.mp3"
+    content, skipped = encoded(path, seconds=3)
+    path.write_bytes(content[skipped:])
+    verified(path)
+    assert not caplog.text
+    path.write_bytes(content[skipped : len(content) - 50])
+    verified(path)
+    assert "it ends within a frame of MP3" in caplog.text
+
+
+def test_two_files_of_different_rates_are_refused(tmp_path: Path) -> None:
+    path = tmp_path / "a.mp3"
+    first, _ = encoded(path, 44100, seconds=2)
+    second, _ = encoded(path, 48000, seconds=2)
+    path.write_bytes(first + second)
+    with pytest.raises(JobError, match="several sound files in one are not read"):
+        read(path)
 
 
 def test_more_announced_than_found_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "a.mp3"
     content, _ = encoded(path, seconds=3)
     path.write_bytes(content[: len(content) // 2])
-    with (
-        pytest.raises(JobError, match="truncated file: its header announces 11[0-9] frames, got"),
-        with_true_length(path),
-    ):
-        pass
+    with pytest.raises(JobError, match="truncated file: its header announces 11[0-9] frames, got"):
+        verified(path)
 
 
 @pytest.mark.parametrize("content", [b"\xff", b"\xff\xfb\x90\x00", b"ID3", b"ID3\x03\0\0\x7f\x7f\x7f\x7f", b"x" * 9999])
 def test_other_files_are_left_alone(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "a.mp3").write_bytes(content)
     assert count_frames(tmp_path / "a.mp3") is None
-    with with_true_length(tmp_path / "a.mp3") as same:
-        assert same == tmp_path / "a.mp3"
+    assert verified(tmp_path / "a.mp3") is None
 
 
 @pytest.mark.parametrize(

@@ -181,8 +181,11 @@ def test_a_way_out_of_the_output_folder_is_refused(run: Separate, tmp_path: Path
         (["x.wav", "--seed=-1"], "--seed must be at least 0 and below 2^31, got -1"),
         (["x.wav", "--start=-1"], "--start must be at least 0.0"),
         (["x.wav", "--start=nan"], "--start must be at least 0.0"),
-        (["x.wav", "--duration=0"], "--duration must be above 0 seconds, got 0.0"),
-        (["x.wav", "--segment=nan"], "--segment must be above 0 seconds, got nan"),
+        (["x.wav", "--duration=0"], "--duration must be above 0 seconds and below 2^31, got 0.0"),
+        (["x.wav", "--duration=inf"], "--duration must be above 0 seconds and below 2^31, got inf"),
+        (["x.wav", "--max_duration=inf"], "--max_duration must be above 0 seconds and below 2^31, got inf"),
+        (["x.wav", "--start=inf"], "--start must be at least 0.0 and below 2^31, got inf"),
+        (["x.wav", "--segment=nan"], "--segment must be above 0 seconds and below 2^31, got nan"),
         (["x.wav", "--filename={track}"], "--filename needs {stem}, or every stem would be the same file"),
         (["x.wav", "--filename={stem}-{artist}"], "plain text with the tokens {model}, {track}, {stem}, got"),
         (["x.wav", "--filename=../{stem}"], "--filename must name files below the output folder, got '../{stem}'"),
@@ -298,7 +301,7 @@ def test_models_and_environment(run: Separate) -> None:
 def test_names_of_tracks(tmp_path: Path) -> None:
     strange = os.fsdecode(b"caf\xe9.wav")
     (tmp_path / strange).write_bytes(b"")
-    (found,) = tracks.collect([str(tmp_path / strange)], tmp_path)
+    (found,) = tracks.collect([str(tmp_path / strange)], tmp_path, 1000)
     assert isinstance(found, tracks.Track) and found.name == "caf_"
-    (empty,) = tracks.collect([str(tmp_path / "nothing")], tmp_path)
+    (empty,) = tracks.collect([str(tmp_path / "nothing")], tmp_path, 1000)
     assert isinstance(empty, JobError)

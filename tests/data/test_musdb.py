@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import os
 import shutil
+import subprocess
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from tfsep.audio import files
-from tfsep.data import musdb, stems
+from tfsep.audio.suffixes import find_stem
+from tfsep.data import musdb
 from tfsep.data.musdb import MusdbData, musdb_folders
 from tfsep.errors import InputError, JobError
 
@@ -114,7 +116,7 @@ def test_an_encoded_track_becomes_a_folder_of_stems(encoded: Path, tmp_path: Pat
     (track,) = musdb_folders(encoded, "train", tmp_path)
     assert track == tmp_path / "train" / TRAINING
     for name, expected in zip(NAMES, tones(), strict=True):
-        found, rate = files.read(stems.stem_path(track, name), start=10000, frames=20000)
+        found, rate = files.read(find_stem(track, name), start=10000, frames=20000)
         assert rate == RATE and found.shape == (2, 20000)
         np.testing.assert_allclose(found, expected[:, 10000:30000], atol=0.02)
         assert np.std(found[0]) == pytest.approx(2 * np.std(found[1]), rel=0.05)
@@ -167,7 +169,27 @@ def test_the_cache_is_the_users(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
 @encodes
 def test_a_genuine_track_is_decoded(shared_data: Path, tmp_path: Path) -> None:
     (track,) = musdb_folders(shared_data / "musdb_sample", "train", tmp_path)
-    sounds = {name: files.read(stems.stem_path(track, name))[0] for name in NAMES}
+    sounds = {name: files.read(find_stem(track, name))[0] for name in NAMES}
     residual = sounds["mixture"] - sum(sounds[name] for name in NAMES[1:])
     assert sounds["mixture"].shape[1] > 6 * RATE
     assert np.std(residual) < 0.1 * np.std(sounds["mixture"])
+
+
+@encodes
+def test_a_truncated_track_is_left_out_and_said(
+    encoded: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The index of the file stands in front, and half of its sound is missing."""
+    for name, share in (("A", 1.0), ("B", 0.6)):
+        path = tmp_path / "musdb" / "test" / f"{name}.stem.mp4"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        source = encoded / "train" / f"{TRAINING}.stem.mp4"
+        command = ["ffmpeg", "-v", "error", "-i", source, "-map", "0", "-c", "copy", "-movflags", "+faststart", path]
+        subprocess.run(command, check=True)
+        os.truncate(path, int(share * path.stat().st_size))
+    assert names(musdb_folders(tmp_path / "musdb", "test", tmp_path / "cache")) == ["A"]
+    (record,) = [record for record in caplog.records if record.levelname == "ERROR"]
+    assert "B.stem.mp4" in record.getMessage()
+    (tmp_path / "musdb" / "test" / "A.stem.mp4").unlink()
+    with pytest.raises(JobError, match="B.stem.mp4"):
+        musdb_folders(tmp_path / "musdb", "test", tmp_path / "cache")

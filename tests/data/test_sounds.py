@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import soundfile
 
 from tfsep.audio import files
 from tfsep.data.pipeline import remixes
@@ -87,3 +88,28 @@ def test_what_holds_no_sounds_is_refused(root: Path) -> None:
         data(root, sources=("kick", "drum"))
     with pytest.raises(InputError, match="roots of sounds must be a list of names, got 'x'"):
         SoundsData("x")
+
+
+def test_sounds_that_cannot_be_read_are_left_out_and_said(root: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """All headers are checked first; a file that is broken further on is left out when it is read."""
+    (root / "flute" / "empty.wav").write_bytes(b"")
+    (root / "kick" / "gone.flac").symlink_to("nowhere")
+    samples = np.full(3000, 0.1, np.float32)
+    samples[2000] = np.nan
+    soundfile.write(root / "flute" / "broken.wav", samples, RATE, subtype="FLOAT")
+    found = data(root)
+    assert len(found._packed["flute"].lengths) == 2 and len(found._packed["kick"].lengths) == 1
+    said = [record.getMessage() for record in caplog.records if record.levelname == "ERROR"]
+    assert len(said) == 3 and all(line.startswith("left out of the data: ") for line in said)
+    assert [word for line in said for word in ("empty", "gone", "broken") if f"{word}." in line] == [
+        "gone",
+        "empty",
+        "broken",
+    ]
+
+
+def test_sounds_of_which_none_can_be_read_are_refused(tmp_path: Path) -> None:
+    (tmp_path / "kick").mkdir()
+    (tmp_path / "kick" / "empty.wav").write_bytes(b"")
+    with pytest.raises(InputError, match="no sound of 'kick' under .* is audible"):
+        data(tmp_path, sources=("kick",))

@@ -10,6 +10,7 @@ import pytest
 import tensorflow as tf
 
 from tfsep.audio import files
+from tfsep.audio.suffixes import find_stem
 from tfsep.data import stems
 from tfsep.data.packed import read_recording
 from tfsep.data.stems import StemsData
@@ -77,10 +78,10 @@ def test_a_folder_without_tracks_is_refused(tmp_path: Path) -> None:
 
 
 def test_lossless_files_come_first(tmp_path: Path) -> None:
-    assert stems.stem_path(tmp_path, "bass") is None
+    assert find_stem(tmp_path, "bass") is None
     for suffix in (".mp3", ".ogg", ".wav", ".flac"):
         (tmp_path / f"bass{suffix}").touch()
-        assert stems.stem_path(tmp_path, "bass") == tmp_path / f"bass{suffix}"
+        assert find_stem(tmp_path, "bass") == tmp_path / f"bass{suffix}"
 
 
 def test_a_file_is_mixed_down_and_resampled(tmp_path: Path) -> None:
@@ -310,3 +311,14 @@ def test_sources_of_the_same_track_share_their_speed_but_not_their_position(ramp
 def test_a_share_of_the_same_track_is_a_share(ramps: Path) -> None:
     with pytest.raises(InputError, match=r"same_track must be a share from 0 to 1, got 1.5"):
         data(ramps, same_track=1.5)
+
+
+def test_a_track_with_a_broken_stem_is_left_out_and_said(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    for name in ("1", "2", "3"):
+        write(tmp_path / "train" / name, bass=flat(0.1), drums=flat(0.2))
+    (tmp_path / "train" / "2" / "drums.wav").write_bytes(b"RIFF")
+    found = data(tmp_path, sources=("bass", "drums"))
+    assert len(found._packed["bass"].lengths) == len(found._packed["drums"].lengths) == 2
+    (record,) = caplog.records
+    assert record.levelname == "ERROR" and "left out of the data: " in record.getMessage()
+    assert "2/drums.wav" in record.getMessage()

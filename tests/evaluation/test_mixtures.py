@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import soundfile
 
 from tests.signals import noise
 from tfsep.audio import files
@@ -89,3 +90,61 @@ def test_sources_are_brought_near_their_median_level() -> None:
     np.testing.assert_allclose(found.references, references * np.append(expected, 1.0)[:, np.newaxis], rtol=1e-5)
     np.testing.assert_allclose(found.mixture, found.references.sum(axis=1), atol=1e-6)
     np.testing.assert_array_equal(mixtures.balanced(batch, 100.0).references, references)
+
+
+def test_a_broken_track_is_left_out_and_said(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    for number in range(4):
+        write(tmp_path / "test" / f"{number}", drums=noise(1, 500), bass=noise(1, 500, seed=number))
+    (tmp_path / "test" / "1" / "bass.wav").write_bytes(b"")
+    samples = noise(1, 500)
+    samples[0, 400] = np.nan
+    soundfile.write(tmp_path / "test" / "2" / "drums.wav", samples.T, 8000, subtype="FLOAT")
+    separator: Any = SimpleNamespace(sources=("drums", "bass"))
+    found = mixtures.song_batches(separator, tmp_path, "test")
+    next(found)
+    assert "the track 1 is left out: a sound file must hold something, got an empty file" in caplog.text
+    assert "the track 2" not in caplog.text, "its header is sound"
+    assert len(list(found)) == 1
+    assert "the track 2 is left out: samples must be finite" in caplog.text
+    assert [record.levelname for record in caplog.records] == ["ERROR", "ERROR"]
+
+
+def test_no_track_that_can_be_read_is_an_error(tmp_path: Path) -> None:
+    write(tmp_path / "test" / "1", drums=noise(1, 500))
+    (tmp_path / "test" / "1" / "drums.wav").write_text("no sound")
+    separator: Any = SimpleNamespace(sources=("drums",))
+    with pytest.raises(JobError, match="no track under .*test can be read"):
+        next(mixtures.song_batches(separator, tmp_path, "test"))
+
+
+@pytest.mark.parametrize("name", ["bass.WAV", "bass.aiff", "Bass.wav", "bass.Flac"])
+def test_a_stem_is_found_whatever_its_case_and_suffix(tmp_path: Path, name: str) -> None:
+    write(tmp_path, drums=noise(1, 500))
+    (tmp_path / "bass.tmp").write_bytes(b"")
+    kind = name.rpartition(".")[2].upper()
+    soundfile.write(tmp_path / name, 0.1 * noise(1, 500, seed=3).T, 8000, format=kind, subtype="PCM_16")
+    found = mixtures.read_track(tmp_path, ("drums", "bass"))
+    np.testing.assert_allclose(found.references[:, 1], 0.1 * noise(1, 500, seed=3), atol=1e-4)
+
+
+def test_a_source_without_a_file_is_said(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    mixtures.read_track(write(tmp_path / "a song", drums=noise(1, 500)), ("drums", "bass", "flute"))
+    assert "the track a song has no file of bass, flute: its reference is silence" in caplog.text
+
+
+@pytest.mark.parametrize("fault", ["none", "shifted", "halved", "other stems", "silent"])
+def test_a_mixture_that_is_not_its_stems_is_said(tmp_path: Path, caplog: pytest.LogCaptureFixture, fault: str) -> None:
+    drums, bass, guitar = (noise(1, 8000, seed=seed) for seed in (1, 2, 3))
+    mixture = drums + bass
+    if fault == "shifted":
+        mixture = np.roll(mixture, 80, axis=1)
+    elif fault == "halved":
+        mixture = 0.5 * mixture
+    elif fault == "other stems":
+        write(tmp_path / "song", guitar=guitar)
+        mixture = mixture + guitar
+    elif fault == "silent":
+        drums, bass, mixture = 0 * drums, 0 * bass, 0 * mixture
+    mixtures.read_track(write(tmp_path / "song", drums=drums, bass=bass, mixture=mixture), ("drums", "bass"))
+    said = {"shifted": "leaves 3.", "halved": "leaves 0.0 dB, more than -15 dB"}
+    assert (said.get(fault, "") in caplog.text) and bool(caplog.text) == (fault in said)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import hashlib
 import io
 import re
 from collections.abc import Callable
@@ -184,3 +185,17 @@ def test_clock_and_rates() -> None:
     texts = {0.5: "0.5 s", 59.94: "59.9 s", 60.0: "1:00 min", 187.2: "3:07 min", 3600.0: "1:00:00 h"}
     assert {seconds: clock(seconds) for seconds in texts} == texts
     assert [playable_rate(x) for x in (1000, 8000, 8001, 44100, 192000)] == [8000, 8000, 11025, 44100, 48000]
+
+
+def test_the_policy_of_a_page_names_its_own_code_alone(make_track: Make, tmp_path: Path) -> None:
+    """Style and script are allowed by their hashes; no attribute holds code or style."""
+    write_page(tmp_path / "a.html", make_track(num_samples=2, references=True), "toy", {"Seed": "<script>0</script>"})
+    page = (tmp_path / "a.html").read_text(encoding="utf-8")
+    (policy,) = re.findall(r'Content-Security-Policy" content="([^"]*)"', page)
+    assert "unsafe" not in policy and policy.startswith("default-src 'none'; img-src data:; ")
+    for tag, directive in (("style", "style-src"), ("script", "script-src")):
+        (text,) = re.findall(rf"<{tag}>(.*?)</{tag}>", page, re.DOTALL)
+        digest = base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
+        assert f"{directive} 'sha256-{digest}'" in policy
+    assert not re.search(r"\sstyle=|\son\w+=|javascript:", page)
+    assert len(set(re.findall(r'data-colour="[\w-]+"', page))) >= 3 and ".drawn-0 {" in page

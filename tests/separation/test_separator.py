@@ -120,8 +120,8 @@ def test_overlap_comes_from_the_model_unless_given(make_separator: MakeSeparator
         ((np.zeros((1, 2, 3)), 8000), "channels, time"),
         ((np.array([0.0, np.nan]), 8000), "finite"),
         ((np.zeros(5), 999), "1000..384000 Hz, got 999"),
-        ((np.zeros(5), 8000, 0), "num_samples must be at least 1, got 0"),
-        ((np.zeros(5), 8000, 1, -1), "seed must lie in"),
+        ((np.zeros(5), 8000, 0), "num_samples must be a whole number in 1..2147483647, got 0"),
+        ((np.zeros(5), 8000, 1, -1), "seed must be a whole number in 0..2147483647, got -1"),
     ],
 )
 def test_bad_arguments_are_refused(make_separator: MakeSeparator, arguments: tuple, complaint: str) -> None:

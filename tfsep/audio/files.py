@@ -1,9 +1,9 @@
-"""Read and write sound files: no other module opens them.
+"""Read sound files: no other module opens them (:mod:`tfsep.audio.writer` writes them).
 
 Waveforms are float32 arrays (channels, time) in full scale 1 at the file's own sample rate. WAV,
 FLAC, OGG, MP3 and the other formats of libsndfile are read block by block; further formats (M4A,
 MP4, AAC, WMA, ...) are first decoded by the ``ffmpeg`` program, where it is installed. Whatever is
-wrong with a file raises a ``JobError`` of one line, and no file is ever left half-written.
+wrong with a file raises a ``JobError`` of one line. A file that lacks a part of its sound is refused.
 """
 
 from __future__ import annotations
@@ -14,23 +14,19 @@ import os
 import stat
 from collections.abc import Iterator
 from pathlib import Path
-from types import TracebackType
 
 import numpy as np
 import soundfile
 
-from tfsep.atomic import replacing
-from tfsep.audio.riff import missing_bytes
+from tfsep.audio import chunks, flac_length, ogg_pages
+from tfsep.audio.formats import MAX_CHANNELS, MAX_RATE, MIN_RATE, TooLongError
+from tfsep.audio.writer import Writer as Writer
 from tfsep.errors import JobError
 
-MAX_CHANNELS = 8
-MIN_RATE, MAX_RATE = 1000, 384000
-FORMATS: dict[str, dict[str, str]] = {
-    "wav": {"32f": "FLOAT", "24": "PCM_24", "16": "PCM_16"},
-    "flac": {"24": "PCM_24", "16": "PCM_16"},
-    "ogg": {"lossy": "VORBIS"},
-    "mp3": {"lossy": "MPEG_LAYER_III"},
-}
+#: What libsndfile is trusted with: files whose length is checked here, or that ffmpeg does not know.
+CONTAINERS = ("WAV", "WAVEX", "RF64", "W64", "AIFF", "AU", "CAF", "FLAC", "OGG", "MP3")
+#: The largest magnitude of a sample, full scale being 1; squares of larger ones overflow.
+LARGEST_SAMPLE = 1e10
 PathLike = str | os.PathLike[str]
 
 
@@ -137,31 +133,51 @@ def _opened(path: PathLike, max_seconds: float | None) -> Iterator[tuple[soundfi
         status = path.stat()
         if not stat.S_ISREG(status.st_mode):
             raise JobError(f"a sound file must be a regular file, got a folder or device: {path}")
-        missing = missing_bytes(path)
     except OSError as error:
         raise JobError(f"cannot read {path}: {error.strerror}") from error
     if status.st_size == 0:
         raise JobError(f"a sound file must hold something, got an empty file: {path}")
-    if missing:
-        raise JobError(f"truncated file: its header announces {missing} bytes more than there are: {path}")
     with contextlib.ExitStack() as stack:
-        container = None
-        try:
-            file = stack.enter_context(soundfile.SoundFile(os.fsencode(path)))
-            if file.subtype == "MPEG_LAYER_III":
-                from tfsep.audio.mp3_length import with_true_length
-
-                file = stack.enter_context(soundfile.SoundFile(stack.enter_context(with_true_length(path))))
-        except (soundfile.SoundFileError, TypeError) as error:  # TypeError: a suffix of headerless samples, .raw
-            from tfsep.audio.ffmpeg import decode
-
-            decoded = stack.enter_context(decode(path, max_seconds, getattr(error, "error_string", str(error))))
-            file = stack.enter_context(soundfile.SoundFile(decoded))
-            container = path.suffix[1:].upper()
-        properties = (file.samplerate, file.channels, file.frames, file.subtype, container or file.format)
+        file, container = _sound(path, max_seconds, stack)
+        properties = (file.samplerate, file.channels, file.frames, file.subtype, container)
         described = AudioInfo(path, *properties)
         _check(described, max_seconds)
         yield file, described
+
+
+def _sound(path: Path, max_seconds: float | None, stack: contextlib.ExitStack) -> tuple[soundfile.SoundFile, str]:
+    """Open a regular file by libsndfile; return it and the name of its container."""
+    try:
+        ogg_pages.verify(path)
+        corrected = chunks.verified(path) or flac_length.verified(path)
+        if corrected is not None:
+            file = stack.enter_context(soundfile.SoundFile(stack.enter_context(corrected)))
+            return file, "WAV" if file.format == "RF64" else file.format
+        file = stack.enter_context(soundfile.SoundFile(os.fsencode(path)))
+        if file.subtype.startswith("MPEG"):
+            from tfsep.audio import mp3_length
+        if file.subtype == "MPEG_LAYER_III":
+            counted = mp3_length.verified(path)
+            if counted is not None:
+                file = stack.enter_context(soundfile.SoundFile(stack.enter_context(counted)))
+        elif file.subtype.startswith("MPEG"):
+            counted_frames = mp3_length.count_frames(path, layer=2)
+            if counted_frames is not None and counted_frames.cut:
+                raise JobError(f"truncated file: it ends within a frame of MP2: {path}")
+            raise soundfile.SoundFileError("libsndfile does not know the length of an MP2")
+    except (soundfile.SoundFileError, TypeError) as error:  # TypeError: a suffix of headerless samples, .raw
+        from tfsep.audio.ffmpeg import decode
+
+        decoded = stack.enter_context(decode(path, max_seconds, getattr(error, "error_string", str(error))))
+        corrected = chunks.verified(Path(decoded.name))
+        if corrected is not None:
+            decoded = stack.enter_context(corrected)
+        return stack.enter_context(soundfile.SoundFile(decoded)), path.suffix[1:].upper()
+    except OSError as error:
+        raise JobError(f"cannot read {path}: {error.strerror}") from error
+    if file.format not in CONTAINERS:
+        raise JobError(f"a sound file must be one of {', '.join(CONTAINERS)}, got {file.format}: {path}")
+    return file, file.format
 
 
 def _check(described: AudioInfo, max_seconds: float | None) -> None:
@@ -174,7 +190,7 @@ def _check(described: AudioInfo, max_seconds: float | None) -> None:
     if not MIN_RATE <= described.sample_rate <= MAX_RATE:
         raise JobError(f"sample_rate must lie in {MIN_RATE}..{MAX_RATE} Hz, got {described.sample_rate}: {path}")
     if max_seconds is not None and described.seconds > max_seconds:
-        raise JobError(f"a sound file must last at most {max_seconds:g} s, got {described.seconds:.1f} s: {path}")
+        raise TooLongError(path, max_seconds, described.seconds)
 
 
 def _next_block(file: soundfile.SoundFile, described: AudioInfo, start: int, frames: int) -> np.ndarray:
@@ -193,103 +209,11 @@ def _next_block(file: soundfile.SoundFile, described: AudioInfo, start: int, fra
     if not finite.all():
         second = (start + int(np.argmin(finite))) / described.sample_rate
         raise JobError(f"samples must be finite, got NaN or infinity at {second:.6f} s: {described.path}")
+    largest = np.abs(block).max(axis=1)
+    if largest.max() > LARGEST_SAMPLE:
+        second = (start + int(np.argmax(largest > LARGEST_SAMPLE))) / described.sample_rate
+        raise JobError(
+            f"samples must be at most {LARGEST_SAMPLE:g} times full scale, "
+            f"got {largest.max():g} at or after {second:.6f} s: {described.path}"
+        )
     return np.ascontiguousarray(block.T)
-
-
-class Writer:
-    """Write a sound file block by block: a context manager, and the file exists only after a clean exit.
-
-    Attributes:
-        path: Where the file will be; missing folders above it are made.
-        peak: The largest magnitude written so far.
-        clipped: How many samples beyond full scale were written to a format that cannot hold them.
-    """
-
-    def __init__(
-        self, path: PathLike, sample_rate: int, channels: int, bits: str | None = None, format: str = "wav"
-    ) -> None:
-        """Check the properties of the file; nothing is written before the ``with`` block is entered.
-
-        Args:
-            path: Where the file will be; a file that is there is replaced.
-            sample_rate: In Hz, in 1000..384000.
-            channels: Number of channels, 1..8 (MP3: 1..2).
-            bits: "32f" (wav only), "24" or "16"; None: "32f" for wav, "24" for flac. Ignored for
-                ogg and mp3, which have no bits.
-            format: "wav", "flac", "ogg" or "mp3".
-
-        Raises:
-            ValueError: for a property outside its range.
-        """
-        if format not in FORMATS:
-            raise ValueError(f"format must be one of {', '.join(FORMATS)}, got {format!r}")
-        subtypes = FORMATS[format]
-        bits = next(iter(subtypes)) if bits is None or "lossy" in subtypes else bits
-        if bits not in subtypes:
-            raise ValueError(f"bits of {format} must be one of {', '.join(subtypes)}, got {bits!r}")
-        most = 2 if format == "mp3" else MAX_CHANNELS
-        if not 1 <= channels <= most:
-            raise ValueError(f"channels of {format} must lie in 1..{most}, got {channels}")
-        if sample_rate != int(sample_rate) or not MIN_RATE <= sample_rate <= MAX_RATE:
-            raise ValueError(f"sample_rate must lie in {MIN_RATE}..{MAX_RATE} Hz, got {sample_rate}")
-        self.path, self.sample_rate, self.channels, self.format = Path(path), int(sample_rate), channels, format
-        self.peak, self.clipped = 0.0, 0
-        self._subtype = subtypes[bits]
-        self._stack = contextlib.ExitStack()
-        self._file: soundfile.SoundFile | None = None
-
-    def __enter__(self) -> Writer:
-        """Make the folder and open the temporary file."""
-        with self._stack:
-            temporary = self._stack.enter_context(replacing(self.path))
-            properties = (self.sample_rate, self.channels, self._subtype)
-            with self._explained():
-                self._file = soundfile.SoundFile(temporary, "w", *properties, format=self.format.upper())
-            self._stack.push(self._close)
-            self._stack = self._stack.pop_all()
-        return self
-
-    def write(self, block: np.ndarray) -> None:
-        """Append (channels, time) samples; values beyond -1..1 are clipped unless the file is "32f".
-
-        Raises:
-            JobError: for a sample that is not finite, or if the disk is full.
-            ValueError: for a block of another number of channels, or if the writer is not open.
-        """
-        if self._file is None:
-            raise ValueError("a writer must be entered before it writes, got a closed one")
-        with np.errstate(over="ignore"):
-            block = np.asarray(block, np.float32)
-        if block.ndim != 2 or block.shape[0] != self.channels:
-            raise ValueError(f"block must be ({self.channels}, time), got shape {block.shape}")
-        if not np.isfinite(block).all():
-            raise JobError(f"samples must be finite, got NaN or infinity: {self.path} is not written")
-        magnitude = np.abs(block)
-        self.peak = max(self.peak, float(magnitude.max(initial=0.0)))
-        if self._subtype != "FLOAT":
-            self.clipped += int(np.count_nonzero(magnitude > 1.0))
-        with self._explained():
-            for start in range(0, block.shape[1], self.sample_rate):
-                self._file.write(np.ascontiguousarray(block[:, start : start + self.sample_rate].T))
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        """Close the temporary file and rename it, or remove it after an exception."""
-        self._stack.__exit__(kind, error, traceback)
-
-    def _close(self, kind: type[BaseException] | None, *_: object) -> None:
-        file, self._file = self._file, None
-        if file is not None:
-            frames = file.frames
-            with self._explained():
-                file.close()
-            if kind is None and frames == 0:
-                raise JobError(f"a sound file must hold at least 1 sample, got none: {self.path} is not written")
-
-    @contextlib.contextmanager
-    def _explained(self) -> Iterator[None]:
-        try:
-            yield
-        except (OSError, soundfile.SoundFileError) as error:
-            raise JobError(f"cannot write {self.path}: {error}") from error

@@ -12,7 +12,8 @@ import numpy as np
 import numpy.typing as npt
 import soxr
 
-MIN_RATE, MAX_RATE = 1000, 384000
+from tfsep.audio.formats import MAX_RATE, MIN_RATE
+
 QUALITY = "VHQ"
 
 

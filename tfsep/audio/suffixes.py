@@ -1,20 +1,62 @@
-"""File-name suffixes that count as sound files, in lower case."""
+"""File-name suffixes that count as sound files, and the files of a folder that have one.
+
+There is one list, and letters' case never matters. Names that begin with a dot are hidden files,
+among them those that other systems leave beside each file.
+"""
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
-#: Files of a data set, the preferred format of one recording first.
-DATA_SUFFIXES = (".flac", ".wav", ".ogg", ".mp3")
-#: Files that ffmpeg is asked to decode where libsndfile refuses them.
-DECODED_SUFFIXES = frozenset(
-    ".m4a .m4b .mp4 .m4v .mov .3gp .aac .adts .ac3 .eac3 .wma .asf .webm .mka .mkv .opus .oga .ogg .amr .ape .wv .tta "
-    ".dts .caf .aif .aiff .wav .flac .mp3 .mp2".split()
-)
-#: Files that count as sound files in a folder of songs.
-SOUND_SUFFIXES = DECODED_SUFFIXES | {".wave", ".aifc", ".au", ".w64", ".rf64"}
+from tfsep.errors import JobError
+
+#: In the order in which files of one recording are preferred: lossless ones first.
+_ORDERED = (
+    ".flac .wav .wave .rf64 .w64 .aif .aiff .aifc .caf .au .wv .tta .ape "
+    ".ogg .oga .opus .mp3 .mp2 .m4a .m4b .aac .adts .ac3 .eac3 .dts .wma .asf .amr .mka .webm .mp4 .m4v .mov .3gp .mkv"
+).split()
+SOUND_SUFFIXES = frozenset(_ORDERED)
 
 
-def data_files(folder: Path) -> list[Path]:
-    """Return the files of a data set in a folder, at any depth, in alphabetical order, whatever their letters' case."""
-    return sorted(path for path in folder.rglob("*") if path.suffix.lower() in DATA_SUFFIXES and path.is_file())
+def is_sound(name: str) -> bool:
+    """Return whether a file name is that of a visible sound file."""
+    return os.path.splitext(name)[1].lower() in SOUND_SUFFIXES and not name.startswith(".")
+
+
+def sound_files(folder: Path, deep: bool = False) -> list[Path]:
+    """Return the visible sound files of a folder in alphabetical order, links that lead nowhere among them.
+
+    Args:
+        folder: an existing one.
+        deep: at any depth below it, but not below hidden folders.
+
+    Raises:
+        JobError: if it, or a folder below it, cannot be read.
+    """
+    found: list[Path] = []
+    try:
+        for above, folders, names in os.walk(folder, onerror=_raise):
+            folders[:] = [name for name in folders if deep and not name.startswith(".")]
+            found += [Path(above, name) for name in names if is_sound(name)]
+    except OSError as error:
+        raise JobError(f"the folder {error.filename or folder} cannot be read: {error.strerror}") from error
+    return sorted(found)
+
+
+def _raise(error: OSError) -> None:
+    raise error
+
+
+def find_stem(folder: Path, name: str) -> Path | None:
+    """Return the sound file of a folder whose name without suffix is ``name``, or None.
+
+    Of several, the one with the name's own letters' case is taken, then the lossless one.
+
+    Raises:
+        JobError: if the folder cannot be read.
+    """
+    found = [path for path in sound_files(folder) if path.stem.casefold() == name.casefold()]
+    return min(
+        found, key=lambda path: (path.stem != name, _ORDERED.index(path.suffix.lower()), path.name), default=None
+    )

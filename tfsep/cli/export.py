@@ -10,7 +10,7 @@ import argparse
 import sys
 from collections.abc import Sequence
 
-from tfsep.cli import model_options, runner
+from tfsep.cli import model_options, runner, terminal
 
 
 def parser() -> argparse.ArgumentParser:
@@ -37,7 +37,7 @@ def _export(argv: Sequence[str]) -> int:
     separator = model_options.load_separator(args)
     with runner.quiet_stderr():
         folder = saved_model.export(separator, args.output)
-    print(folder)
+    terminal.print_paths(folder)
     return 0
 
 

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tfsep.cli import runner
+from tfsep.cli import runner, terminal
 from tfsep.errors import InputError
 from tfsep.models.listing import find_model
 from tfsep.models.request import prior_entry
@@ -108,7 +108,7 @@ def _test(argv: Sequence[str]) -> int:
         from tfsep.prior_test import figures
 
         for path in figures.write(record, args.figures):
-            print(path)
+            terminal.print_paths(path)
     return 0
 
 

@@ -23,7 +23,7 @@ from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tfsep.cli import runner
+from tfsep.cli import runner, terminal
 from tfsep.errors import InputError, JobError
 
 if TYPE_CHECKING:
@@ -88,7 +88,7 @@ def _render(argv: Sequence[str]) -> int:
                     bar.write(str(done.result()), file=sys.stdout)
                 elif isinstance(error, JobError):
                     failed += 1
-                    bar.write(f"error: {error}", file=sys.stderr)
+                    bar.write(f"error: {terminal.plain(error)}", file=sys.stderr)
                 else:
                     raise error
                 bar.update()

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tfsep import __version__
-from tfsep.cli import tracks
+from tfsep.cli import terminal, tracks
 from tfsep.errors import JobError
 
 if TYPE_CHECKING:
@@ -100,14 +100,19 @@ def find_references(folder: Path, track: tracks.Track, names: Sequence[str], inf
     Raises:
         JobError: there is none for any of the stems, or one does not fit the mixture.
     """
-    from tfsep.data.stems import stem_path
+    from tfsep.audio.suffixes import find_stem
     from tfsep.report.track_files import check_reference
 
     own = folder / track.name
     searched = own if own.is_dir() else folder
-    found = {name: path for name in names if (path := stem_path(searched, name)) is not None}
+    found = {name: path for name in names if (path := find_stem(searched, name)) is not None}
     if not found:
         raise JobError(f"--references needs a sound file for one of {', '.join(names)}, got none in {searched}")
+    missing = [name for name in names if name not in found]
+    if missing:
+        terminal.complain(
+            "warning", f"{track.label}: no reference of {', '.join(missing)} in {searched}, so no metrics"
+        )
     for path in found.values():
         check_reference(path, info)
     return found

@@ -8,23 +8,29 @@ A command is a function of its arguments that raises :class:`~tfsep.errors.Tfsep
         return runner.run(separate, argv)
 
 Exit codes: 0 done, 1 the job failed, 2 the request was wrong, 130 interrupted. Messages go to stderr, results to
-stdout. With ``TF_CPP_MIN_LOG_LEVEL`` set by the user, TensorFlow says all that it is asked to. With
-``TFSEP_COMPILE_CACHE`` set to a folder, programs that XLA compiles are kept there and found by the next process.
+stdout. What the package logs as a warning or an error is such a message, and a logged error makes exit code 1. With
+``TF_CPP_MIN_LOG_LEVEL`` set by the user, TensorFlow says all that it is asked to. With ``TFSEP_COMPILE_CACHE`` set to a
+folder, programs that XLA compiles are kept there and found by the next process.
 """
 
 from __future__ import annotations
 
 import argparse
 import contextlib
+import errno
 import importlib
 import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from types import ModuleType
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
+from tfsep.cli import terminal
 from tfsep.errors import InputError, TfsepError
+
+if TYPE_CHECKING:
+    from _typeshed import SupportsWrite
 
 _LOG_LEVEL = "TF_CPP_MIN_LOG_LEVEL"
 _QUIET_LEVEL = "2"  # errors only
@@ -34,6 +40,8 @@ _UNUSED = ("sklearn", "matplotlib", "pandas")
 _XLA_FLAGS = "TF_XLA_FLAGS"
 COMPILE_CACHE = "TFSEP_COMPILE_CACHE"
 INTERRUPTED = 130  # 128 + SIGINT, as a shell counts
+# What a full disk or a closed descriptor says; such an error of a file has its name.
+_OF_STDOUT = (errno.ENOSPC, errno.EBADF, errno.EIO, errno.EFBIG)
 
 
 class Parser(argparse.ArgumentParser):
@@ -47,6 +55,10 @@ class Parser(argparse.ArgumentParser):
         """
         raise InputError(f"{message} (see {self.prog} --help)")
 
+    def _print_message(self, message: str, file: SupportsWrite[str] | None = None) -> None:
+        """Print the help without hiding an error of stdout, as the parser's own method would."""
+        (file or sys.stderr).write(message or "")
+
 
 def run(main_function: Callable[[Sequence[str]], int | None], argv: Sequence[str] | None = None) -> int:
     """Run a command and return its exit code.
@@ -57,22 +69,41 @@ def run(main_function: Callable[[Sequence[str]], int | None], argv: Sequence[str
         argv: the arguments, those of the process where none are given.
     """
     os.environ.setdefault(_LOG_LEVEL, _QUIET_LEVEL)
+    terminal.open_streams()
     try:
-        code = main_function(sys.argv[1:] if argv is None else argv) or 0
+        code = _run(main_function, sys.argv[1:] if argv is None else argv)
         sys.stdout.flush()
         return code
+    except BrokenPipeError:
+        # The reader of stdout has gone (`... | head`).
+        _discard_stdout()
+        return TfsepError.exit_code
+    except OSError as error:
+        terminal.complain("error", f"standard output: {error.strerror or error}")
+        _discard_stdout()
+        return TfsepError.exit_code
+
+
+def _run(main_function: Callable[[Sequence[str]], int | None], argv: Sequence[str]) -> int:
+    """Run a command up to its last line, which may still wait to be written."""
+    try:
+        with terminal.LogLines() as lines:
+            code = main_function(argv) or 0
+        return lines.exit_code(code)
     except TfsepError as error:
-        print(f"error: {_one_line(error)}", file=sys.stderr)
+        terminal.complain("error", error)
         return error.exit_code
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         return INTERRUPTED
-    except BrokenPipeError:
-        # The reader of stdout has gone (`... | head`): Python must not trip over it again while shutting down.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return TfsepError.exit_code
     except SystemExit as leave:
         return _exit_code(leave)
+    except OSError as error:
+        if isinstance(error, BrokenPipeError) or error.filename is None and error.errno in _OF_STDOUT:
+            raise
+        named = f"{os.fsdecode(error.filename)}: " if isinstance(error.filename, str | bytes) else ""
+        terminal.complain("error", f"{named}{error.strerror or error}")
+        return TfsepError.exit_code
 
 
 def start_tensorflow() -> ModuleType:
@@ -164,9 +195,12 @@ def _restore(kept: int) -> None:
     os.close(kept)
 
 
-def _one_line(error: Exception) -> str:
-    """Return the text of an error without its line breaks."""
-    return " ".join(str(error).split())
+def _discard_stdout() -> None:
+    """Send what stdout does not take nowhere: Python must not trip over it again while shutting down."""
+    try:
+        sys.stdout.flush()
+    except (OSError, ValueError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _exit_code(leave: SystemExit) -> int:

@@ -7,12 +7,14 @@ sum to its mixture. --report adds a page with players and pictures. Written path
 from __future__ import annotations
 
 import argparse
+import math
 import sys
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from tfsep.audio.formats import FORMATS, MAX_CHANNELS, MAX_RATE, TooLongError, check_format
 from tfsep.cli import file_names, model_options, runner, tracks
 from tfsep.errors import InputError, JobError, TfsepError
 
@@ -21,7 +23,10 @@ if TYPE_CHECKING:
     from tfsep.separation.stem_files import StemLayout
 
 DEFAULT_MODEL = "songs"
-_BITS = {"wav": ("32f", "24", "16"), "flac": ("24", "16"), "ogg": (), "mp3": ()}
+_BITS = {name: tuple(bits for bits in known if bits != "lossy") for name, known in FORMATS.items()}
+# No sound of one second that is accepted needs more: 8 channels of 8 bytes at 384 kHz.
+_BYTES_PER_SECOND = 8 * MAX_CHANNELS * MAX_RATE
+_SPARE_BYTES = 1 << 26
 _TEN_HOURS = 36000.0
 _EPILOG = """\
 TFSEP_MODELS in the environment names a folder of models to find by name, in place of those that come with tfsep."""
@@ -98,7 +103,8 @@ def _separate(argv: Sequence[str]) -> int:
     _check(args)
     layout = _check_model(args)
     with tempfile.TemporaryDirectory(prefix="tfsep-") as spool:
-        found = list(tracks.collect([*args.inputs, *args.input], Path(spool)))
+        most_bytes = round(_most_seconds(args) * _BYTES_PER_SECOND) + _SPARE_BYTES
+        found = list(tracks.collect([*args.inputs, *args.input], Path(spool), most_bytes))
         readable = {
             track: info for track in found if (info := _header(track, args)) and isinstance(track, tracks.Track)
         }
@@ -135,8 +141,8 @@ def _check(args: argparse.Namespace) -> None:
             raise InputError(f"--{name} must be at least {lowest} and below 2^31, got {value}")
     for name in ("duration", "max_duration", "segment"):
         value = getattr(args, name)
-        if value is not None and not value > 0.0:
-            raise InputError(f"--{name} must be above 0 seconds, got {value}")
+        if value is not None and not 0.0 < value < 2**31:
+            raise InputError(f"--{name} must be above 0 seconds and below 2^31, got {value}")
     allowed = _BITS[args.format]
     if args.bits and args.bits not in allowed:
         rule = f"must be one of {', '.join(allowed)}" if allowed else "has no meaning"
@@ -173,17 +179,31 @@ def _check_report(args: argparse.Namespace) -> None:
         raise InputError(f"--report_seconds must be above 0 and at most 600, got {args.report_seconds:g}")
 
 
+def _most_seconds(args: argparse.Namespace) -> float:
+    """Return how long an input may last of which everything from --start on is separated."""
+    return float(args.start + args.max_duration)
+
+
 def _header(track: tracks.Track | JobError, args: argparse.Namespace) -> AudioInfo | None:
     """Return what a track's header says; print its error and return None where it has one."""
     from tfsep.audio import files
 
+    bound = _most_seconds(args)
     try:
         if isinstance(track, JobError):
             raise track
-        info = files.info(track.path)
-        seconds = min(info.seconds - args.start, args.duration or float("inf"))
+        info = files.info(track.path, None if args.duration else bound)
+        seconds = min(info.seconds - args.start, args.duration or math.inf)
         if seconds > args.max_duration:
-            raise JobError(f"--max_duration allows {args.max_duration:g} s at most, got {seconds:.1f} s")
+            raise TooLongError(track.path, bound, args.start + seconds)
+        check_format(args.format, info.sample_rate, info.channels)
+    except TooLongError as error:
+        found = "more" if error.seconds is None else f"{error.seconds - args.start:.1f} s"
+        tracks.complain(JobError(f"--max_duration allows {args.max_duration:g} s at most, got {found}"), track)
+        return None
+    except ValueError as error:
+        tracks.complain(JobError(f"--format {args.format} cannot store the stems: {error}"), track)
+        return None
     except TfsepError as error:
         tracks.complain(error, track)
         return None

@@ -12,7 +12,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING
 
-from tfsep.cli import file_names, model_options, runner, tracks
+from tfsep.cli import file_names, model_options, runner, terminal, tracks
 from tfsep.errors import InputError, JobError, TfsepError
 
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ class SeparationJob:
         options: argparse.ArgumentParser,
     ) -> None:
         if sys.stderr.isatty() and not args.quiet:
-            print(f"loading TensorFlow and the model {args.model}", file=sys.stderr, flush=True)
+            print(f"loading TensorFlow and the model {terminal.plain(args.model)}", file=sys.stderr, flush=True)
         tensorflow = runner.start_tensorflow()
         _choose_device(tensorflow, args.device, args.jobs)
         self._graph_error: type[Exception] = tensorflow.errors.OpError
@@ -56,10 +56,10 @@ class SeparationJob:
         self.separator: Separator = model_options.load_separator(args)
         posterior = self.separator.model.posterior
         if args.num_samples > 1 and not posterior.has_spread and not args.quiet:
-            print(
-                f"note: draws of {posterior.describe()!r} are estimates from several random starts, and their spread "
+            terminal.complain(
+                "note",
+                f"draws of {posterior.describe()!r} are estimates from several random starts, and their spread "
                 "is no measure of uncertainty",
-                file=sys.stderr,
             )
         piped = args.output == "-"
         self.format: StemFormat = StemFormat(args.format, args.bits, args.clip_mode)
@@ -132,7 +132,7 @@ class SeparationJob:
         self._report(track, stems, report)
         if self.pages:
             self.pages.write(page, track, info, stems, references)
-            print(page, flush=True)
+            terminal.print_paths(page)
 
     def _report(self, track: tracks.Track, stems: StemFolder, report: FileReport) -> None:
         """Print paths (or the one stem) on stdout, the rest on stderr."""
@@ -142,7 +142,7 @@ class SeparationJob:
             with stems.paths[0].open("rb") as stem:
                 shutil.copyfileobj(stem, sys.stdout.buffer)
         else:
-            print(*stems.paths, sep="\n", flush=True)
+            terminal.print_paths(*stems.paths)
         seconds = report.frames / report.sample_rate
         if not self.args.quiet:
             left = f"{report.residual_db:.0f} dB" if report.residual_db > -math.inf else "nothing"
@@ -153,10 +153,10 @@ class SeparationJob:
                 file=sys.stderr,
             )
         if report.residual_db > RESIDUAL_LIMIT_DB:
-            print(
-                f"warning: {track.label}: the stems leave a residual of {report.residual_db:.1f} dB, "
+            terminal.complain(
+                "warning",
+                f"{track.label}: the stems leave a residual of {report.residual_db:.1f} dB, "
                 f"more than {RESIDUAL_LIMIT_DB:g} dB",
-                file=sys.stderr,
             )
         if stems.clipped:
             done = {
@@ -164,9 +164,9 @@ class SeparationJob:
                 "clamp": "samples beyond full scale were clipped",
                 "none": "samples beyond full scale were written as they are",
             }[self.format.clip_mode]
-            print(
-                f"warning: {track.label}: a stem peaks at {stems.peak:.3f} of full scale; {done} (--bits 32f keeps it)",
-                file=sys.stderr,
+            terminal.complain(
+                "warning",
+                f"{track.label}: a stem peaks at {stems.peak:.3f} of full scale; {done} (--bits 32f keeps it)",
             )
 
 

@@ -3,18 +3,29 @@
 from __future__ import annotations
 
 import os
-import shutil
+import stat
 import sys
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO
 
-from tfsep.audio.suffixes import SOUND_SUFFIXES
+from tfsep.audio.suffixes import sound_files
+from tfsep.cli import terminal
+from tfsep.cli.terminal import plain
 from tfsep.errors import JobError
 from tfsep.separation.names import plain_name
 
 STANDARD_INPUT = "-"
-_MAGIC = ((b"fLaC", ".flac"), (b"OggS", ".ogg"), (b"ID3", ".mp3"), (b"\xff\xfb", ".mp3"))
+_MAGIC = (
+    (0, b"fLaC", ".flac"),
+    (0, b"OggS", ".ogg"),
+    (0, b"ID3", ".mp3"),
+    (0, b"\xff\xfb", ".mp3"),
+    (0, b"\x1a\x45\xdf\xa3", ".mka"),
+    (4, b"ftyp", ".m4a"),
+)
+_COPIED = 1 << 20
 
 
 @dataclass(frozen=True)
@@ -32,61 +43,79 @@ class Track:
     name: str
 
 
-def collect(inputs: Iterable[str], spool: Path) -> Iterator[Track | JobError]:
+def collect(inputs: Iterable[str], spool: Path, most_bytes: int) -> Iterator[Track | JobError]:
     """Yield the tracks behind the arguments of a call, in their order, and a JobError for an input that has none.
 
     Args:
         inputs: files, folders (their sound files, sorted by name, not those of folders inside) or ``-``.
         spool: a folder for the bytes of the standard input.
+        most_bytes: of the standard input; more is refused.
     """
     used: set[str] = set()
-    seen: set[Path] = set()
+    seen: set[str] = set()
     for given in inputs:
         try:
-            paths = _paths(given, spool)
+            paths = _paths(given, spool, most_bytes)
         except JobError as error:
             yield error
             continue
         for path in paths:
-            if path.resolve() in seen:
+            real = os.path.realpath(path)
+            if real in seen:
                 continue
-            seen.add(path.resolve())
-            label = "standard input" if given == STANDARD_INPUT else str(path)
+            seen.add(real)
+            label = "standard input" if given == STANDARD_INPUT else plain(path)
             yield Track(path, label, _free_name(plain_name(path.stem), used))
 
 
-def _paths(given: str, spool: Path) -> list[Path]:
+def _paths(given: str, spool: Path, most_bytes: int) -> list[Path]:
     """Return the files behind one argument."""
     if given == STANDARD_INPUT:
-        return [_spool_standard_input(spool)]
+        return [_spool_standard_input(spool, most_bytes)]
     path = Path(given)
-    if path.is_dir():
-        found = sorted(file for file in path.iterdir() if is_sound(file))
-        if not found:
-            raise JobError(f"{given}: the folder holds no sound file")
-        return found
-    if not os.path.lexists(path):
-        raise JobError(f"{given}: no such file")
+    try:
+        if stat.S_ISDIR(path.stat().st_mode):
+            found = sound_files(path)
+            if not found:
+                raise JobError(f"{given}: the folder holds no sound file")
+            return found
+    except FileNotFoundError as error:
+        raise JobError(f"{given}: no such file") from error
+    except OSError as error:
+        raise JobError(f"{given}: it cannot be read: {error.strerror}") from error
     return [path]
 
 
-def is_sound(path: Path) -> bool:
-    """Return whether a path looks like a visible sound file."""
-    return path.suffix.lower() in SOUND_SUFFIXES and not path.name.startswith(".") and path.is_file()
-
-
-def _spool_standard_input(spool: Path) -> Path:
-    """Copy the standard input to a file whose suffix tells its format."""
+def _spool_standard_input(spool: Path, most_bytes: int) -> Path:
+    """Copy the standard input to a file whose suffix tells its format; after an error nothing of it is left."""
     source = sys.stdin.buffer
-    head = source.read(4)
+    head = _read(source, 12)
     if not head:
         raise JobError("standard input: a sound file is expected, got 0 bytes")
-    suffix = next((suffix for magic, suffix in _MAGIC if head.startswith(magic)), ".wav")
-    path = spool / f"stdin{suffix}"
-    with path.open("wb") as target:
-        target.write(head)
-        shutil.copyfileobj(source, target)
+    suffix = next((suffix for at, magic, suffix in _MAGIC if head[at:].startswith(magic)), ".wav")
+    path, count = spool / f"stdin{suffix}", len(head)
+    try:
+        with path.open("wb") as target:
+            target.write(head)
+            while block := _read(source, _COPIED):
+                count += len(block)
+                if count > most_bytes:
+                    raise JobError(f"standard input: --max_duration allows {most_bytes} bytes at most, got more")
+                target.write(block)
+    except (OSError, JobError) as error:
+        path.unlink(missing_ok=True)
+        if isinstance(error, OSError):
+            raise JobError(f"standard input: it cannot be kept in {spool.parent}: {error.strerror}") from error
+        raise
     return path
+
+
+def _read(source: BinaryIO, most: int) -> bytes:
+    """Read up to ``most`` bytes of the standard input."""
+    try:
+        return source.read(most)
+    except OSError as error:
+        raise JobError(f"standard input: it cannot be read: {error.strerror}") from error
 
 
 def _free_name(name: str, used: set[str]) -> str:
@@ -101,8 +130,10 @@ def _free_name(name: str, used: set[str]) -> str:
 
 def complain(error: Exception, track: Track | JobError) -> None:
     """Print an error as one line on stderr that names the input."""
-    text = " ".join(str(error).split())
+    text = str(error)
+    if isinstance(error, OSError) and error.strerror:
+        text = f"{error.filename}: {error.strerror}" if error.filename else error.strerror
     if isinstance(track, Track):
-        text = text.replace(str(track.path), track.label)
+        text = plain(text.replace(str(track.path), track.label))
         text = text if track.label in text else f"{track.label}: {text}"
-    print(f"error: {text}", file=sys.stderr, flush=True)
+    terminal.complain("error", text)

@@ -13,6 +13,7 @@ from __future__ import annotations
 import importlib
 import importlib.util
 import json
+import logging
 import os
 import shutil
 import zlib
@@ -26,6 +27,7 @@ import numpy as np
 
 from tfsep.atomic import write_text
 from tfsep.audio import files
+from tfsep.audio.ffmpeg import probe
 from tfsep.data.stems import StemsData
 from tfsep.errors import InputError, JobError
 
@@ -33,6 +35,8 @@ SUFFIX = ".stem.mp4"
 SPLITS = ("train", "valid", "test")
 _SUBSETS = ("train", "test")
 _MARK = "decoded.json"
+_TOLERANCE = 0.1
+_LOG = logging.getLogger(__name__)
 
 
 class PackageSettings(TypedDict):
@@ -90,8 +94,8 @@ def musdb_folders(root: str | Path, split: str, cache: str | Path | None = None)
 
     Raises:
         InputError: for another split, or a split without tracks.
-        JobError: without ffmpeg and ffprobe where they are needed, or for a file that cannot be
-            decoded.
+        JobError: without ffmpeg and ffprobe where they are needed, or if no file can be decoded;
+            a single one that cannot is logged as an error.
     """
     if split not in SPLITS:
         raise InputError(f"split of musdb must be one of {', '.join(SPLITS)}, got {split!r}")
@@ -106,7 +110,17 @@ def musdb_folders(root: str | Path, split: str, cache: str | Path | None = None)
     if not stems:
         return [path for _, path in tracks]
     target = Path(cache or default_cache(root)) / subset.name
-    return [decoded(path, target / name) for name, path in tracks]
+    found, errors = [], []
+    for name, path in tracks:
+        try:
+            found.append(decoded(path, target / name))
+        except JobError as error:
+            errors.append(error)
+    if not found:
+        raise errors[0]
+    for each in errors:
+        _LOG.error("left out of the data: %s", each)
+    return found
 
 
 def decoded(path: Path, folder: Path) -> Path:
@@ -127,6 +141,12 @@ def decoded(path: Path, folder: Path) -> Path:
             audio = track.load_audio(str(path), stream)
         except Exception as error:
             raise _broken(path, error) from error
+        announced = probe(path, stream).seconds
+        if announced is not None and len(audio) / track.rate < announced - _TOLERANCE:
+            lost = announced - len(audio) / track.rate
+            raise JobError(
+                f"truncated file: stream {stream} announces {announced:.2f} s, {lost:.2f} s are missing: {path}"
+            )
         with files.Writer(folder / f"{name}.flac", round(track.rate), audio.shape[1], "16", "flac") as writer:
             writer.write(audio.T)
     write_text(mark, stamp)

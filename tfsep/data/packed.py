@@ -8,7 +8,8 @@ runs in a graph and its cost does not depend on the position.
 from __future__ import annotations
 
 import functools
-from collections.abc import Sequence
+import logging
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,13 +18,29 @@ import tensorflow as tf
 
 from tfsep.audio import files
 from tfsep.audio.resample import resample
+from tfsep.errors import JobError
 
 CHANNELS = ("mean", "one")
 _SILENT = 1e-4
 _BLOCK = 16
+_LOG = logging.getLogger(__name__)
 
 #: int16 samples (channels, time) and the scale that makes them float samples.
 Recording = tuple[np.ndarray, float]
+
+
+def sound_headers(paths: Iterable[Path]) -> bool:
+    """Return whether the headers of files can be read; log the first that cannot as an error.
+
+    Data sets leave such files out, and check all headers before they read any samples.
+    """
+    try:
+        for path in paths:
+            files.info(path)
+    except JobError as error:
+        _LOG.error("left out of the data: %s", error)
+        return False
+    return True
 
 
 def read_recording(path: Path, sample_rate: int, channels: str = "mean") -> np.ndarray:
@@ -37,6 +54,15 @@ def read_recording(path: Path, sample_rate: int, channels: str = "mean") -> np.n
     audio, rate = files.read(path)
     audio = audio.mean(axis=0, keepdims=True) if channels == "mean" else audio[[0, min(1, len(audio) - 1)]]
     return resample(audio, rate, sample_rate)
+
+
+def recording_or_none(path: Path, sample_rate: int, channels: str = "mean") -> np.ndarray | None:
+    """Return :func:`read_recording` of a file; None if it is broken, which is logged as an error."""
+    try:
+        return read_recording(path, sample_rate, channels)
+    except JobError as error:
+        _LOG.error("left out of the data: %s", error)
+        return None
 
 
 def quantise(audio: np.ndarray, gain: float) -> Recording | None:

@@ -14,8 +14,8 @@ from pathlib import Path
 
 import numpy as np
 
-from tfsep.audio.suffixes import data_files
-from tfsep.data.packed import Recording, quantise, read_recording
+from tfsep.audio.suffixes import sound_files
+from tfsep.data.packed import Recording, quantise, recording_or_none, sound_headers
 from tfsep.data.recordings import RecordedSources
 from tfsep.errors import InputError
 
@@ -25,8 +25,7 @@ SOUND_RMS = 0.05
 def sound_paths(root: str | Path, source: str) -> list[Path]:
     """Return the sound files of one source, at any depth below its folder, sorted and without hidden ones."""
     folder = Path(root) / source
-    found = data_files(folder)
-    return [path for path in found if not any(part.startswith(".") for part in path.relative_to(folder).parts)]
+    return sound_files(folder, deep=True) if folder.is_dir() else []
 
 
 @dataclass(frozen=True)
@@ -42,20 +41,24 @@ class SoundsData(RecordedSources):
     exclude: Sequence[str] = ()
 
     def __post_init__(self) -> None:
-        """Read all sounds.
+        """Read all sounds; files that cannot be read are logged and left out.
 
         Raises:
             InputError: for a root or a source without any sound, or settings out of range.
         """
         self._check("sounds", "roots", "exclude")
         recordings: dict[str, list[Recording]] = {source: [] for source in self.sources}
+        chosen: dict[str, list[Path]] = {source: [] for source in self.sources}
         for root in self.roots:
             paths = {source: sound_paths(root, source) for source in self.sources}
             if not any(paths.values()):
                 names = ", ".join(self.sources)
                 raise InputError(f"a sounds folder holds <source>/**/*.wav, but {root} has none of {names}")
             for source, found in paths.items():
-                recordings[source] += filter(None, (self._read(path, Path(root)) for path in found))
+                chosen[source] += [path for path in found if self._chosen(path.relative_to(root))]
+        whole = {source: [path for path in found if sound_headers([path])] for source, found in chosen.items()}
+        for source, found in whole.items():
+            recordings[source] += filter(None, map(self._read, found))
         self._pack(recordings, f"no sound of {{}} under {', '.join(map(str, self.roots))} is audible")
 
     @property
@@ -63,10 +66,14 @@ class SoundsData(RecordedSources):
         """Return the samples by which excerpts may extend beyond their recording; a shorter recording is padded."""
         return round(self.offset * self.sample_rate)
 
-    def _read(self, path: Path, root: Path) -> Recording | None:
-        """Read a sound as int16 samples with its scale; None if it is excluded or silent."""
-        if any(word in str(path.relative_to(root)) for word in self.exclude):
+    def _chosen(self, path: Path) -> bool:
+        """Return whether a file, by its path below the root, is not excluded."""
+        return not any(word in str(path) for word in self.exclude)
+
+    def _read(self, path: Path) -> Recording | None:
+        """Read a sound as int16 samples with its scale; None if it is silent, or broken, which is logged."""
+        sound = recording_or_none(path, self.sample_rate, self.channels)
+        if sound is None:
             return None
-        sound = read_recording(path, self.sample_rate, self.channels)
         rms, peak = float(np.sqrt(np.mean(sound.astype(np.float64) ** 2))), float(np.abs(sound).max())
         return quantise(sound, min(SOUND_RMS / rms, 1.0 / peak)) if peak > 0.0 else None

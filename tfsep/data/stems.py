@@ -18,9 +18,9 @@ from pathlib import Path
 import numpy as np
 import tensorflow as tf
 
-from tfsep.audio.suffixes import DATA_SUFFIXES
+from tfsep.audio.suffixes import find_stem
 from tfsep.axes import Seed
-from tfsep.data.packed import Recording, quantise, read_recording
+from tfsep.data.packed import Recording, quantise, recording_or_none, sound_headers
 from tfsep.data.recordings import RecordedSources, uniform_table
 from tfsep.data.sounds import sound_paths
 from tfsep.errors import InputError
@@ -39,11 +39,6 @@ def track_folders(root: str | Path, split: str) -> list[Path]:
     if not tracks:
         raise InputError(f"a stems folder holds <split>/<track>/<source>.wav, but {folder} has no track folders")
     return tracks
-
-
-def stem_path(track: Path, source: str) -> Path | None:
-    """Return the file of one source in a track folder, or None."""
-    return next((path for suffix in DATA_SUFFIXES if (path := track / (source + suffix)).is_file()), None)
 
 
 @dataclass(frozen=True)
@@ -73,7 +68,7 @@ class StemsData(RecordedSources):
     _stems: list[list[int]] = field(init=False, repr=False, compare=False, default_factory=list)
 
     def __post_init__(self) -> None:
-        """Read all tracks.
+        """Read all tracks; a track with a file that cannot be read is logged and left out.
 
         Raises:
             InputError: for an empty folder, a source without any sound, or settings out of range.
@@ -83,8 +78,10 @@ class StemsData(RecordedSources):
             raise InputError(f"same_track must be a share from 0 to 1, got {self.same_track}")
         recordings: dict[str, list[Recording]] = {source: [] for source in self.sources}
         read: dict[Path, dict[str, Recording]] = {}
-        for track in self._tracks():
-            if self._chosen(track.name):
+        tracks = [track for track in self._tracks() if self._chosen(track.name)]
+        sound = {track: sound_headers(self._stem_paths(track).values()) for track in dict.fromkeys(tracks)}
+        for track in tracks:
+            if sound[track]:
                 if track not in read:
                     read[track] = self._read_track(track)
                 self._append(read[track], recordings)
@@ -94,7 +91,7 @@ class StemsData(RecordedSources):
             if not any(found.values()):
                 raise InputError(f"a folder of sounds holds <source>/**/*.wav, but {root} has none of the sources")
             for source, paths in found.items():
-                chosen = [path for path in paths if self._chosen(str(path.relative_to(root)))]
+                chosen = [path for path in paths if self._chosen(str(path.relative_to(root))) and sound_headers([path])]
                 recordings[source] += filter(None, map(self._read_sound, chosen))
         self._pack(recordings, f"no track under {', '.join(map(str, self.roots))} has an audible {{}} stem")
 
@@ -108,10 +105,18 @@ class StemsData(RecordedSources):
         named = any(word in track for word in self.only) or not self.only
         return named and not any(word in track for word in self.exclude)
 
+    def _stem_paths(self, track: Path) -> dict[str, Path]:
+        """Return the files of a track by source."""
+        return {source: path for source in self.sources if (path := find_stem(track, source)) is not None}
+
     def _read_track(self, track: Path) -> dict[str, Recording]:
-        """Read the audible stems of a track."""
-        paths = {source: path for source in self.sources if (path := stem_path(track, source)) is not None}
-        stems = {source: read_recording(path, self.sample_rate, self.channels) for source, path in paths.items()}
+        """Read the audible stems of a track; none of them if one is broken."""
+        stems: dict[str, np.ndarray] = {}
+        for source, path in self._stem_paths(track).items():
+            found = recording_or_none(path, self.sample_rate, self.channels)
+            if found is None:
+                return {}
+            stems[source] = found
         if not stems:
             return {}
         mixture = np.zeros(max(stem.shape[1] for stem in stems.values()), np.float64)
@@ -121,8 +126,10 @@ class StemsData(RecordedSources):
         return {source: made for source, stem in stems.items() if (made := quantise(stem, gain)) is not None}
 
     def _read_sound(self, path: Path) -> Recording | None:
-        """Read an isolated sound, None if it is silent."""
-        sound = read_recording(path, self.sample_rate, self.channels)
+        """Read an isolated sound; None if it is silent, or broken, which is logged."""
+        sound = recording_or_none(path, self.sample_rate, self.channels)
+        if sound is None:
+            return None
         return quantise(sound, TRACK_RMS / max(float(np.sqrt(np.mean(sound.astype(np.float64) ** 2))), 1e-9))
 
     def _append(self, track: dict[str, Recording], recordings: dict[str, list[Recording]]) -> None:

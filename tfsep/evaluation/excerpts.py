@@ -17,6 +17,7 @@ import numpy as np
 
 from tfsep.audio import files
 from tfsep.audio.resample import resample
+from tfsep.audio.suffixes import find_stem
 from tfsep.data import stems, toy
 from tfsep.data.pipeline import SourceData
 from tfsep.data.recordings import AUDIBLE
@@ -163,7 +164,7 @@ def folder_excerpts(
 def _check_rates(tracks: list[Path], sources: tuple[str, ...], sample_rate: int, model: str) -> None:
     for track in tracks:
         for source in sources:
-            path = stems.stem_path(track, source)
+            path = find_stem(track, source)
             if path is not None and files.info(path).sample_rate != sample_rate:
                 found = files.info(path).sample_rate
                 whose = f"the priors of {model!r}" if model else "the priors"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -10,13 +11,18 @@ import numpy as np
 
 from tfsep.audio import files
 from tfsep.audio.resample import resample
+from tfsep.audio.suffixes import find_stem, sound_files
 from tfsep.data import musdb, stems, toy
 from tfsep.errors import InputError, JobError
 from tfsep.separation.separator import Separator
 
 #: Names of data that are made, not read.
 TOY_DATA = ("toy", "toy-free")
+MIXTURE = "mixture"
+#: Mastered mixtures differ from their stems by less; a shift by 10 ms or a halved level leaves more.
+RESIDUAL_LIMIT_DB = -15.0
 _TOY_BATCH = 64
+_LOG = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -94,18 +100,47 @@ def song_batches(
 
     Raises:
         InputError: if the folder has no tracks, or none with one of the model's sources.
+        JobError: if no track can be read; a single one that cannot is logged as an error, before
+            the first is yielded where its headers show it.
     """
     tracks = musdb.musdb_folders(root, split) if musdb.is_musdb(root) else stems.track_folders(root, split)
-    usable = [track for track in tracks if any(stems.stem_path(track, name) for name in separator.sources)]
+    usable = [track for track in tracks if any(find_stem(track, name) for name in separator.sources)]
     if not usable:
         raise InputError(f"no track under {Path(root, split)} has a stem of {', '.join(separator.sources)}")
-    for track in usable[:num_mixtures]:
-        batch = read_track(track, separator.sources, linear or balance_db is not None)
+    linear, done = linear or balance_db is not None, 0
+    for track in [track for track in usable[:num_mixtures] if _headers_are_sound(track, separator.sources, linear)]:
+        try:
+            batch = read_track(track, separator.sources, linear)
+        except JobError as error:
+            _LOG.error("the track %s is left out: %s", track.name, error)
+            continue
+        done += 1
         yield batch if balance_db is None else balanced(batch, balance_db)
+    if not done:
+        raise JobError(f"no track under {Path(root, split)} can be read")
+
+
+def _headers_are_sound(track: Path, sources: Iterable[str], linear: bool) -> bool:
+    """Return whether the headers of a track's files can be read; log why not."""
+    try:
+        for path in _paths(track, sources, linear).values():
+            files.info(path)
+    except JobError as error:
+        _LOG.error("the track %s is left out: %s", track.name, error)
+        return False
+    return True
+
+
+def _paths(track: Path, sources: Iterable[str], linear: bool) -> dict[str, Path]:
+    """Return the files of a track by source, and of its mixture where that is wanted."""
+    names = (*sources, *(() if linear else (MIXTURE,)))
+    return {name: path for name in names if (path := find_stem(track, name)) is not None}
 
 
 def read_track(track: Path, sources: Iterable[str], linear: bool = False) -> Batch:
     """Read the stems of one track, with silence for those that are missing, and its mixture.
+
+    A source without a file is logged as a warning, and so is a mixture to which its stems do not sum.
 
     Args:
         track: its folder.
@@ -115,8 +150,17 @@ def read_track(track: Path, sources: Iterable[str], linear: bool = False) -> Bat
     Raises:
         JobError: if a file cannot be read, or stems have different numbers of channels.
     """
-    paths = {name: stems.stem_path(track, name) for name in (*sources, *(() if linear else ("mixture",)))}
-    sounds = {name: files.read(path) for name, path in paths.items() if path is not None}
+    sources = tuple(sources)
+    paths = _paths(track, sources, linear)
+    missing = [name for name in sources if name not in paths]
+    if missing:
+        _LOG.warning("the track %s has no file of %s: its reference is silence", track.name, ", ".join(missing))
+    others = [
+        path for path in sound_files(track) if path.stem.casefold() not in {x.casefold() for x in (*sources, MIXTURE)}
+    ]
+    if MIXTURE in paths:
+        paths |= {f"/{path.name}": path for path in others}
+    sounds = {name: files.read(path) for name, path in paths.items()}
     rate = next(iter(sounds.values()))[1]
     waves = {name: resample(wave, other, rate) for name, (wave, other) in sounds.items()}
     channels = {len(wave) for wave in waves.values()} - {1}
@@ -128,8 +172,27 @@ def read_track(track: Path, sources: Iterable[str], linear: bool = False) -> Bat
         for name, wave in waves.items()
     }
     references = np.stack([full.get(name, np.zeros(shape, np.float32)) for name in sources], axis=1)
-    mixture = full.get("mixture", references.sum(axis=1))
+    mixture = full.get(MIXTURE, references.sum(axis=1))
+    if MIXTURE in full:
+        rest = sum((full[f"/{path.name}"] for path in others), np.zeros(shape, np.float32))
+        residual = min(
+            residual_db(mixture, references.sum(axis=1)), residual_db(mixture, references.sum(axis=1) + rest)
+        )
+        if residual > RESIDUAL_LIMIT_DB:
+            _LOG.warning(
+                "the track %s: its mixture minus its stems leaves %.1f dB, more than %g dB",
+                track.name,
+                residual,
+                RESIDUAL_LIMIT_DB,
+            )
     return Batch(np.asarray(mixture, np.float32), references, rate, song=True)
+
+
+def residual_db(mixture: np.ndarray, total: np.ndarray) -> float:
+    """Return the energy of a mixture minus the sum of its stems over that of the mixture, dB; at least -300."""
+    energy = float(np.sum(np.square(mixture, dtype=np.float64)))
+    left = float(np.sum(np.square(mixture - total, dtype=np.float64)))
+    return 10.0 * float(np.log10(max(left, 1e-30) / max(energy, 1e-30))) if left > 0.0 else -300.0
 
 
 def balanced(batch: Batch, within_db: float) -> Batch:

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
-from tfsep.audio.suffixes import data_files
+from tfsep.audio.suffixes import sound_files
 from tfsep.data.packed import read_recording
 from tfsep.errors import InputError
 from tfsep.rendering.notes import Part
@@ -56,7 +56,7 @@ _NEEDED = ("kick", "snare", "hat")
 def strokes(kit: Path) -> dict[str, list[Path]]:
     """Return the sound files of a kit by drum, in alphabetical order; the first pattern that fits a name counts."""
     found: dict[str, list[Path]] = {}
-    for path in data_files(kit):
+    for path in sound_files(kit, deep=True):
         name = path.stem.lower().replace("_", " ")
         drum = next((drum for drum, pattern in NAMES.items() if re.search(pattern, name)), None)
         if drum is not None:

@@ -16,7 +16,7 @@ from types import ModuleType
 import numpy as np
 from scipy import ndimage
 
-from tfsep.audio.suffixes import DATA_SUFFIXES, data_files
+from tfsep.audio.suffixes import sound_files
 from tfsep.data.packed import read_recording
 from tfsep.errors import InputError, JobError
 
@@ -72,8 +72,8 @@ def singers(folder: str | Path) -> list[Path]:
     if not found:
         raise InputError(f"--voices must be a folder with one folder of speech for each singer, got {str(folder)!r}")
     for path in found:
-        if not data_files(path):
-            raise InputError(f"--voices has a singer without recordings ({', '.join(DATA_SUFFIXES)}): {path}")
+        if not sound_files(path, deep=True):
+            raise InputError(f"--voices has a singer without sound files: {path}")
     return found
 
 
@@ -83,7 +83,7 @@ def recorded_speech(singer: Path, rng: np.random.Generator) -> Speech:
     Raises:
         JobError: without pyworld, or if less than a tenth of it is voiced.
     """
-    paths = data_files(singer)
+    paths = sound_files(singer, deep=True)
     pieces: list[np.ndarray] = []
     left = round(SPEECH_SECONDS * SPEECH_RATE)
     for index in rng.permutation(len(paths)):

@@ -18,7 +18,7 @@ import numpy as np
 
 from tfsep.audio import files
 from tfsep.audio.resample import resample
-from tfsep.audio.suffixes import DATA_SUFFIXES
+from tfsep.audio.suffixes import sound_files
 from tfsep.data import stems
 from tfsep.errors import JobError
 from tfsep.rendering.song_folder import write_song
@@ -73,13 +73,11 @@ def vary_song(settings: VariantSettings, index: int) -> Path:
     folder = settings.output / settings.split / f"{track.name} {settings.seed}-{index:05d}"
 
     def make() -> dict[str, np.ndarray]:
-        found = {
-            path.stem: files.read(path) for path in sorted(track.iterdir()) if path.suffix.lower() in DATA_SUFFIXES
-        }
+        found = {path.stem: files.read(path) for path in sound_files(track)}
         sounds = {
             name: resample(sound[[0, min(1, len(sound) - 1)]], rate, settings.sample_rate)
             for name, (sound, rate) in found.items()
-            if name != "mixture"
+            if name.casefold() != "mixture"
         }
         if not sounds:
             raise JobError(f"{track} has no stems")

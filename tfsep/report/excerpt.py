@@ -16,14 +16,13 @@ from types import TracebackType
 import numpy as np
 
 from tfsep.audio import files
+from tfsep.audio.formats import MP3_RATES
 from tfsep.audio.resample import StreamResampler
-
-RATES = (8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000)
 
 
 def playable_rate(sample_rate: int) -> int:
     """Return the rate in Hz at which a page plays sound of a rate: the same or the next higher one of MP3."""
-    return next((rate for rate in RATES if rate >= sample_rate), RATES[-1])
+    return next((rate for rate in MP3_RATES if rate >= sample_rate), MP3_RATES[-1])
 
 
 class Excerpts:

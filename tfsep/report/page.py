@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import base64
 import functools
+import hashlib
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import jinja2
@@ -103,12 +105,20 @@ def _context(
 ) -> dict[str, object]:
     """Return every name that the template uses."""
     metrics = [stem.metric for stem in measured.stems if stem.metric is not None]
+    figures = _figures(measured)
+    drawn, rules = pictures.styles_as_classes([figure.svg for figure in figures])
+    style = (_TEMPLATES / "report.css").read_text(encoding="utf-8") + rules
+    script = (_TEMPLATES / "report.js").read_text(encoding="utf-8")
     return {
+        "style": style,
+        "style_hash": content_hash(style),
+        "script": script,
+        "script_hash": content_hash(script),
         "track": track,
         "model": model,
         "settings": settings,
         "rows": _rows(measured, excerpts),
-        "figures": _figures(measured),
+        "figures": [replace(figure, svg=svg) for figure, svg in zip(figures, drawn, strict=True)],
         "mixture": measured.mixture,
         "stems": measured.stems,
         "residual": measured.residual,
@@ -123,6 +133,11 @@ def _context(
         "decibel": _decibel,
         "plural": lambda count, noun: f"{count} {noun}" + ("" if count == 1 else "s"),
     }
+
+
+def content_hash(text: str) -> str:
+    """Return how a content security policy names an inline style sheet or script: its SHA-256 in base64."""
+    return "sha256-" + base64.b64encode(hashlib.sha256(text.encode("utf-8")).digest()).decode("ascii")
 
 
 def _mean(metrics: Sequence[SeparationMetric]) -> SeparationMetric:

@@ -97,6 +97,21 @@ def _adapted(svg: str, variables: Mapping[str, str], prefix: str) -> str:
     return f'{head} aria-hidden="true">{rest}'
 
 
+def styles_as_classes(svgs: Sequence[str]) -> tuple[list[str], str]:
+    """Replace the style attributes of pictures by classes, which a page may allow by the hash of its style sheet.
+
+    Returns:
+        The pictures, and the rules of the classes.
+    """
+    names: dict[str, str] = {}
+
+    def named(found: re.Match[str]) -> str:
+        return f'class="{names.setdefault(found[1], f"drawn-{len(names)}")}"'
+
+    changed = [re.sub(r'\bstyle="([^"]*)"', named, svg) for svg in svgs]
+    return changed, "".join(f".{name} {{ {rules} }}\n" for rules, name in names.items())
+
+
 def outline_path(outline: np.ndarray, largest: float) -> str:
     """Return a waveform as the ``d`` of an SVG path, one unit per column and -100..100 high.
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import NoReturn
 
 import numpy as np
 import tensorflow as tf
@@ -15,6 +16,7 @@ from tfsep.errors import InputError
 from tfsep.models import store
 from tfsep.posteriors.base import Posterior
 from tfsep.runtime.graph_memory import bytes_held
+from tfsep.separation import arguments
 from tfsep.separation import segments as segmenting
 from tfsep.separation.file import separate_to_folder
 from tfsep.separation.names import plain_name
@@ -22,7 +24,6 @@ from tfsep.separation.settings import EACH, SeparatorSettings, stereo_mode
 from tfsep.separation.stem_files import StemFolder, StemFormat, StemLayout
 from tfsep.separation.stream import Plan, Program, separate_blocks
 
-SAMPLE_RATES = (1000, 384000)
 _SILENT_LEVEL = 1e-8
 _BLOCK_FRAMES = 1 << 17
 _BUDGET, _LARGEST_CHUNK = 2.0, 256
@@ -82,6 +83,17 @@ class Separator:
             f"<Separator {self.name!r}: {', '.join(self.sources)} at {self.sample_rate} Hz,\n"
             f" posterior {kind!r}, segments of {self.segment / self.sample_rate:.3g} s, "
             f"overlap {1.0 - self.hop / self.segment:.2g}>"
+        )
+
+    def __reduce_ex__(self, protocol: object) -> NoReturn:
+        """Refuse pickle and copy, which would lose the compiled programs.
+
+        Raises:
+            TypeError: always; it says what to do instead.
+        """
+        raise TypeError(
+            f"a Separator cannot be pickled or copied: call Separator.load({self.name!r}) where it is needed, "
+            "in each process once, or share this one"
         )
 
     @classmethod
@@ -144,10 +156,9 @@ class Separator:
         Raises:
             InputError: if an argument is out of range, or the waveform is not finite.
         """
-        waveform = _checked(waveform)
-        rate = self.sample_rate if sample_rate is None else int(sample_rate)
-        if not SAMPLE_RATES[0] <= rate <= SAMPLE_RATES[1]:
-            raise InputError(f"sample_rate must lie in {SAMPLE_RATES[0]}..{SAMPLE_RATES[1]} Hz, got {sample_rate}")
+        waveform = arguments.finite_waveform(waveform)
+        arguments.check_channels(waveform)
+        rate = self.sample_rate if sample_rate is None else arguments.rate(sample_rate)
         channels = waveform[np.newaxis] if waveform.ndim == 1 else waveform
         scale = self.level_scale([channels]) if self.normalise else 1.0
         stems = self._gather(channels, rate, num_samples, seed, scale, self.stereo)
@@ -198,7 +209,7 @@ class Separator:
                 already.
         """
         path = Path(path)
-        layout = StemLayout(self.sources, num_samples)
+        layout = StemLayout(self.sources, arguments.whole_number("num_samples", num_samples, 1))
         stem_format = StemFormat(format, bits, clip_mode)
         info = files.info(path)
         folder = Path(output) / plain_name(path.stem)
@@ -221,7 +232,7 @@ class Separator:
             InputError: for another shape, samples that are not finite, or ``num_samples`` or
                 ``seed`` out of range.
         """
-        mixtures = _checked(mixtures)
+        mixtures = arguments.finite_waveform(mixtures)
         if mixtures.ndim != 2:
             raise InputError(f"a batch of mixtures must be (batch, time), got shape {mixtures.shape}")
         scale = self.level_scales(mixtures).numpy() if self.normalise else 1.0
@@ -257,10 +268,9 @@ class Separator:
         Raises:
             InputError: for ``num_samples`` or ``seed`` out of range.
         """
-        if num_samples < 1:
-            raise InputError(f"num_samples must be at least 1, got {num_samples}")
-        if not 0 <= seed < 2**31:
-            raise InputError(f"seed must lie in 0..{2**31 - 1}, got {seed}")
+        num_samples = arguments.whole_number("num_samples", num_samples, 1)
+        seed = arguments.whole_number("seed", seed, 0)
+        sample_rate = arguments.rate(sample_rate)
         program, chunk_size = self._program(num_samples, seed), self.chunk_size(num_samples)
         mode = self.stereo if stereo is None else stereo_mode(stereo)
         plan = Plan(self.sample_rate, self.segment, self.hop, self.gains, num_samples, chunk_size, mode)
@@ -347,13 +357,3 @@ class Separator:
             return stems
 
         return program
-
-
-def _checked(waveform: TensorLike) -> np.ndarray:
-    """Return the waveform as a finite float32 array of one or two axes and at least one sample."""
-    waveform = np.asarray(waveform, np.float32)
-    if waveform.ndim not in (1, 2) or waveform.size == 0:
-        raise InputError(f"waveform must be (time,) or (channels, time) and not empty, got shape {waveform.shape}")
-    if not np.isfinite(waveform).all():
-        raise InputError("waveform must be finite, got NaN or infinity")
-    return waveform

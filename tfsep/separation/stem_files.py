@@ -20,6 +20,7 @@ from types import TracebackType
 import numpy as np
 
 from tfsep.audio import files
+from tfsep.audio.formats import FORMATS
 from tfsep.errors import InputError, JobError
 
 CLIP_MODES = ("rescale", "clamp", "none")
@@ -51,9 +52,9 @@ class StemFormat:
 
     def __post_init__(self) -> None:
         """Check that there are such a format, such bits and such a clip mode."""
-        if self.format not in files.FORMATS:
-            raise InputError(f"format must be one of {', '.join(files.FORMATS)}, got {self.format!r}")
-        known = files.FORMATS[self.format]
+        if self.format not in FORMATS:
+            raise InputError(f"format must be one of {', '.join(FORMATS)}, got {self.format!r}")
+        known = FORMATS[self.format]
         if self.bits is None:
             object.__setattr__(self, "bits", next(iter(known)))
         if "lossy" not in known and self.bits not in known:

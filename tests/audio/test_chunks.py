@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tfsep.audio.riff import missing_bytes
+from tfsep.audio.chunks import missing_bytes
 
 FORMAT = b"fmt " + struct.pack("<IHHIIHH", 16, 1, 1, 8000, 16000, 2, 16)
 
