@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import multiprocessing
+import sys
 import tempfile
 import traceback
 from multiprocessing.connection import Connection
@@ -15,6 +16,7 @@ from benchmarks.fuzz.summary import Summary
 #: Seconds after which a case is a hang.
 LIMIT_SECONDS = 10.0
 _START_SECONDS = 120.0
+_REPORT_EVERY = 500
 _BLOCK = 4096
 _TOLERANCE = 0.15
 _MOST_SECONDS = 600.0
@@ -48,6 +50,8 @@ def _run_from(first: int, num_cases: int, seed: int, folder: Path, faults: list[
             if fault is not None:
                 faults.append(fault)
             number, limit = number + 1, LIMIT_SECONDS
+            if fault is not None or number % _REPORT_EVERY == 0:
+                print(f"audio: {number} of {num_cases} cases, {len(faults)} faults", file=sys.stderr, flush=True)
             if number == num_cases:
                 return number
         faults.append(f"case {number} of seed {seed}: no end after {limit:g} s")
