@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from tfsep.atomic import replacing, write_json, write_text
+from tfsep import atomic
+from tfsep.atomic import publish, replacing, write_json, write_text
 from tfsep.errors import JobError
 
 
@@ -45,6 +46,48 @@ def test_errors_of_the_body_are_its_own(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError), replacing(tmp_path / "a.txt"):
         open(tmp_path / "nothing")
     assert left_in(tmp_path) == []
+
+
+def test_a_file_that_came_meanwhile_is_kept(tmp_path: Path) -> None:
+    target = tmp_path / "a.txt"
+    with pytest.raises(JobError, match=r"cannot write .*a\.txt: it is there already"):
+        with replacing(target, overwrite=False) as temporary:
+            temporary.write_text("second")
+            target.write_text("first")
+    assert target.read_text() == "first" and left_in(tmp_path) == ["a.txt"]
+    with replacing(tmp_path / "b.txt", overwrite=False) as temporary:
+        temporary.write_text("b")
+    assert (tmp_path / "b.txt").read_text() == "b" and left_in(tmp_path) == ["a.txt", "b.txt"]
+
+
+@pytest.mark.parametrize("links", [True, False])
+def test_publishing_never_replaces(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, links: bool) -> None:
+    def unsupported(*args: object, **kwargs: object) -> None:
+        raise OSError(1, "Operation not permitted")
+
+    if not links:
+        monkeypatch.setattr(os, "link", unsupported)
+    (tmp_path / "new").write_text("new")
+    (tmp_path / "old").write_text("old")
+    with pytest.raises(FileExistsError):
+        publish(tmp_path / "new", tmp_path / "old")
+    assert (tmp_path / "old").read_text() == "old"
+    publish(tmp_path / "new", tmp_path / "other")
+    assert (tmp_path / "other").read_text() == "new" and left_in(tmp_path) == ["old", "other"]
+
+
+def test_the_bytes_are_on_the_disk_before_the_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    target, flushed = tmp_path / "a.txt", []
+    monkeypatch.setattr(atomic, "flush", lambda path: flushed.append((path == tmp_path, target.exists())))
+    write_text(target, "a")
+    assert flushed == [(False, False), (True, True)]
+
+
+def test_a_file_that_a_killed_process_left_is_removed(tmp_path: Path) -> None:
+    (tmp_path / ".0123456789abcdef.part").touch()
+    (tmp_path / ".mine.part").touch()
+    write_text(tmp_path / "a.txt", "a")
+    assert left_in(tmp_path) == [".mine.part", "a.txt"]
 
 
 def test_permissions_follow_the_umask(tmp_path: Path) -> None:

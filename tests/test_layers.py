@@ -24,7 +24,8 @@ MOST_LINES = 500
 # Lowest first. A layer is a set of packages (and modules) that do not import each other.
 LAYERS = (
     ("errors", "axes", "bundled"),
-    ("mixing", "signatures", "atomic"),
+    ("mixing", "signatures", "locks"),
+    ("atomic",),
     ("runtime",),
     ("audio", "metrics"),
     ("data",),
@@ -96,6 +97,8 @@ LIGHT = (
     "tfsep.errors",
     "tfsep.axes",
     "tfsep.atomic",
+    "tfsep.locks",
+    "tfsep.runtime.stop_signals",
     "tfsep.signatures",
     "tfsep.audio.files",
     "tfsep.audio.resample",

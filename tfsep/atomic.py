@@ -1,19 +1,31 @@
-"""Write files whole or not at all: under a temporary name in their folder, which is then renamed."""
+"""Write files whole or not at all: under a temporary name in their folder, which is then renamed.
+
+The file is on the disk before its name is: after a power failure there is the earlier file or the
+new one. Temporary files are locked while they are written, and those that a killed process left
+are removed by the next one that writes into their folder (:mod:`tfsep.locks`).
+"""
 
 from __future__ import annotations
 
 import contextlib
+import errno
+import functools
 import json
 import os
+import re
 import secrets
 from collections.abc import Iterator
 from pathlib import Path
 
+from tfsep import locks
 from tfsep.errors import JobError
+
+_TEMPORARY = re.compile(r"\.[0-9a-f]{16}\.part")
+_NO_LINKS = (errno.EPERM, errno.ENOSYS, errno.EOPNOTSUPP, errno.EMLINK)
 
 
 @contextlib.contextmanager
-def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
+def replacing(path: str | os.PathLike[str], overwrite: bool = True) -> Iterator[Path]:
     """Yield a temporary file that replaces ``path`` when the ``with`` block ends without an error.
 
     Folders that are missing above ``path`` are made. After an exception the temporary file is
@@ -22,28 +34,35 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
 
     Args:
         path: where the file is to be.
+        overwrite: whether a file that is there at the end of the block may be replaced.
 
     Yields:
         The path of an empty file in the same folder, to be written.
 
     Raises:
-        JobError: if the folder cannot be made or written, or ``path`` is a folder.
+        JobError: if the folder cannot be made or written, ``path`` is a folder, or it is a file
+            that is not to be replaced.
     """
     target = Path(path)
     temporary = target.parent / f".{secrets.token_hex(8)}.part"
     made: list[Path] = []
-    done = False
+    done, lock = False, None
     try:
         with _explained(target):
             _make_folders(target.parent, made)
             if target.is_dir():
                 raise IsADirectoryError(None, "it is a folder")
-            temporary.touch(exist_ok=False)
+            _sweep(target.parent)
+            lock = _locked_file(temporary)
         yield temporary
         with _explained(target):
-            os.replace(temporary, target)
+            flush(temporary)
+            os.replace(temporary, target) if overwrite else publish(temporary, target)
+            flush(target.parent)
         done = True
     finally:
+        if lock is not None:
+            os.close(lock)
         if not done:
             with contextlib.suppress(OSError):
                 temporary.unlink(missing_ok=True)
@@ -74,6 +93,66 @@ def write_json(path: str | os.PathLike[str], value: object, indent: int) -> None
         ValueError: for a number that is not finite.
     """
     write_text(path, json.dumps(value, indent=indent, allow_nan=False) + "\n")
+
+
+def publish(source: Path, target: Path) -> None:
+    """Give a finished file its name, unless another file has that name by now.
+
+    Args:
+        source: the file, on the same file system.
+        target: its name.
+
+    Raises:
+        FileExistsError: if there is a file of that name; both stay as they are.
+    """
+    try:
+        os.link(source, target, follow_symlinks=False)
+    except OSError as error:
+        if error.errno == errno.EEXIST:
+            raise FileExistsError(errno.EEXIST, "it is there already", str(target)) from error
+        if error.errno not in _NO_LINKS:
+            raise
+        os.close(os.open(target, os.O_CREAT | os.O_EXCL | os.O_WRONLY))
+        os.replace(source, target)
+    else:
+        source.unlink()
+
+
+def flush(path: Path) -> None:
+    """Have a file's contents, or the names in a folder, written to the disk, where the folder's file system can.
+
+    Raises:
+        OSError: if a file cannot be written.
+    """
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    except OSError:
+        if not path.is_dir():
+            raise
+    finally:
+        os.close(descriptor)
+
+
+@functools.lru_cache(maxsize=256)
+def _sweep(folder: Path) -> None:
+    """Remove the temporary files that killed processes left in a folder, once for each folder."""
+    locks.sweep_files(folder, _TEMPORARY)
+
+
+def _locked_file(file: Path) -> int | None:
+    """Make an empty file and lock it, where its file system has locks."""
+    while True:
+        file.touch(exist_ok=False)
+        try:
+            lock = locks.acquire(file)
+        except FileNotFoundError:
+            continue
+        except OSError:
+            return None
+        if lock is not None:
+            return lock
+        file.unlink(missing_ok=True)
 
 
 def _make_folders(folder: Path, made: list[Path]) -> None:

@@ -3,6 +3,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -66,6 +67,41 @@ def test_other_exceptions_are_bugs_and_keep_their_traceback() -> None:
 
 def test_an_interrupt_is_130() -> None:
     assert raises(KeyboardInterrupt()) == 130
+
+
+@pytest.mark.parametrize(("name", "code"), [("SIGTERM", 143), ("SIGHUP", 129)])
+def test_a_signal_ends_a_command_as_an_interrupt_does(tmp_path: Path, name: str, code: int) -> None:
+    body = f"""import signal, time
+with runner.temporary_files() as folder:
+    print(folder)
+    signal.raise_signal(signal.{name})
+    time.sleep(60)"""
+    done = in_a_process(body, TMPDIR=str(tmp_path))
+    assert (done.returncode, done.stderr) == (code, f"ended by {name}\n")
+    assert done.stdout.startswith(str(tmp_path)) and list(tmp_path.iterdir()) == []
+
+
+def test_a_compiler_does_not_keep_a_signal_waiting(tmp_path: Path) -> None:
+    body = """import hashlib, os, signal, threading
+runner._PATIENCE = 0.5
+with runner.temporary_files() as folder:
+    threading.Timer(0.3, os.kill, (os.getpid(), signal.SIGTERM)).start()
+    hashlib.pbkdf2_hmac('sha256', b'', b'', 10**9)"""
+    done = in_a_process(body, TMPDIR=str(tmp_path))
+    assert (done.returncode, done.stderr) == (143, "SIGTERM: ended in the middle of a computation\n")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_temporary_files_of_libraries_lie_in_one_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    (tmp_path / "tfsep-tmp-stale").mkdir()
+    with runner.temporary_files() as folder, tempfile.NamedTemporaryFile() as file:
+        assert Path(file.name).parent == folder
+        assert [path.name for path in tmp_path.iterdir()] == [folder.name]
+    assert tempfile.gettempdir() == str(tmp_path) and list(tmp_path.iterdir()) == []
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "nowhere"))
+    with pytest.raises(JobError, match=r"no temporary folder can be made .*TMPDIR"), runner.temporary_files():
+        pass
 
 
 @pytest.mark.parametrize(("code", "expected"), [(None, 0), (0, 0), (3, 3), ("a message", 1)])

@@ -92,6 +92,30 @@ def test_what_is_there_is_kept_unless_overwritten(tmp_path: Path) -> None:
     assert listing(tmp_path) == ["track", "track/a.wav", "track/notes.txt"]
 
 
+@pytest.mark.parametrize("folder_first", [False, True])
+def test_a_second_run_overwrites_nothing_of_the_first(tmp_path: Path, folder_first: bool) -> None:
+    """Both find the folder free; the one that ends later fails, and leaves the other's stems alone."""
+    folder = tmp_path / "track"
+    if folder_first:
+        folder.mkdir()
+    with pytest.raises(JobError, match=r"b\.wav is there already; --overwrite replaces it"):
+        with StemFolder(folder, ("a", "b"), 8000, 1, FLOATS) as late:
+            late.write({"a": block(1, 100), "b": block(1, 100)})
+            with StemFolder(folder, ("b",), 8000, 1, FLOATS) as early:
+                early.write({"b": block(1, 300)})
+    assert files.info(folder / "b.wav").frames == 300
+    assert listing(tmp_path) == ["track", "track/b.wav"]
+
+
+def test_what_a_killed_run_left_is_removed(tmp_path: Path) -> None:
+    for parent in (tmp_path, tmp_path / "track"):
+        (parent / ".partial-abc").mkdir(parents=True)
+        (parent / ".partial-abc" / "a.wav").write_text("half")
+    with StemFolder(tmp_path / "track", ("a",), 8000, 1, FLOATS) as stems:
+        stems.write({"a": block(1, 100)})
+    assert listing(tmp_path) == ["track", "track/a.wav"]
+
+
 def test_a_folder_that_cannot_be_made(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(JobError, match="cannot be written"):

@@ -185,13 +185,58 @@ def test_a_batch_that_is_never_finite_ends_the_job(gaussian: ModuleType, tmp_pat
     assert [line["step"] for line in curve(tmp_path)] == [10, 20, 30]
 
 
-def test_without_the_guard_the_weights_take_what_comes(gaussian: ModuleType, tmp_path: Path) -> None:
+def test_without_the_guard_weights_that_are_not_finite_end_the_job(gaussian: ModuleType, tmp_path: Path) -> None:
     def spoilt(first: int) -> tf.data.Dataset:
         return gaussian.batches(first).enumerate(first).map(lambda i, b: tf.where(i == 13, b * NAN, b))
 
-    model = fit(gaussian.gaussian_task(dataset=spoilt), tmp_path, gaussian.settings(num_steps=20, nan_guard=False))
-    assert np.isnan(model.kernel).any()
-    assert [(line["loss"] is None, line["restores"]) for line in curve(tmp_path)] == [(False, 0.0), (True, 0.0)]
+    chosen = gaussian.settings(num_steps=20, nan_guard=False, checkpoint_every=5)
+    with pytest.raises(JobError, match="not finite at step 15; they are not saved"):
+        fit(gaussian.gaussian_task(dataset=spoilt), tmp_path, chosen)
+    guarded = dataclasses.replace(chosen, nan_guard=True)
+    model = fit(gaussian.gaussian_task(), tmp_path, guarded)
+    assert all(np.isfinite(v.numpy()).all() for v in model.variables)
+
+
+def test_a_second_training_in_one_folder_is_refused(gaussian: ModuleType, tmp_path: Path) -> None:
+    def nested(model: Any) -> dict[str, float]:
+        with pytest.raises(JobError, match="another process is training in"):
+            fit(gaussian.gaussian_task(), tmp_path, gaussian.settings(), seed=3)
+        return {}
+
+    fit(gaussian.gaussian_task(validate=nested), tmp_path, gaussian.settings(num_steps=2, preview_every=2), seed=3)
+    fit(gaussian.gaussian_task(), tmp_path, gaussian.settings(num_steps=2), seed=3)
+
+
+@pytest.mark.parametrize("stuck", [False, True])
+def test_a_signal_while_the_first_call_compiles_acts_within_seconds(
+    gaussian: ModuleType, tmp_path: Path, stuck: bool
+) -> None:
+    """Tracing is Python, where the handler runs; a compiler is one call outside Python, here a slow hash."""
+    code = f"""
+import hashlib, sys, time
+sys.path.insert(0, {str(SCRIPT.parent)!r})
+import gaussian
+from tfsep.training.loop import fit
+def slow(model, batch, seed):
+    print("compiling", flush=True)
+    {'hashlib.pbkdf2_hmac("sha256", b"", b"", 10**9)' if stuck else "time.sleep(60)"}
+    return gaussian.negative_log_likelihood(model, batch, seed)
+fit(gaussian.gaussian_task(objective=slow), {str(tmp_path)!r}, gaussian.settings(), seed=3)
+"""
+    surroundings = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
+    with subprocess.Popen(
+        [sys.executable, "-c", code], env=surroundings, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+    ) as started:
+        assert started.stdout is not None and started.stdout.readline() == "compiling\n"
+        time.sleep(0.2)
+        began = time.monotonic()
+        started.terminate()
+        try:
+            assert started.wait(timeout=20) == 143
+        finally:
+            started.kill()
+    assert time.monotonic() - began < 10.0
+    assert (tmp_path / "gaussian" / "ckpt-0.index").is_file()
 
 
 def test_initialisation_happens_once(gaussian: ModuleType, tmp_path: Path) -> None:

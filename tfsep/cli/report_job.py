@@ -85,7 +85,7 @@ class ReportJob:
             layout.only is None,
             stems.factor,
         )
-        write_page(page, files, self._model, self._settings, args.report_seconds)
+        write_page(page, files, self._model, self._settings, args.report_seconds, args.overwrite)
 
 
 def find_references(folder: Path, track: tracks.Track, names: Sequence[str], info: AudioInfo) -> dict[str, Path]:

@@ -7,8 +7,9 @@ A command is a function of its arguments that raises :class:`~tfsep.errors.Tfsep
     def main(argv: Sequence[str] | None = None) -> int:
         return runner.run(separate, argv)
 
-Exit codes: 0 done, 1 the job failed, 2 the request was wrong, 130 interrupted. Messages go to stderr, results to
-stdout. What the package logs as a warning or an error is such a message, and a logged error makes exit code 1. With
+Exit codes: 0 done, 1 the job failed, 2 the request was wrong, 130 interrupted, 143 terminated (SIGTERM). A command that
+is interrupted or terminated removes what is temporary. Messages go to stderr, results to stdout. What the package logs
+as a warning or an error is such a message, and a logged error makes exit code 1. With
 ``TF_CPP_MIN_LOG_LEVEL`` set by the user, TensorFlow says all that it is asked to. With ``TFSEP_COMPILE_CACHE`` set to a
 folder, programs that XLA compiles are kept there and found by the next process.
 """
@@ -20,6 +21,7 @@ import contextlib
 import errno
 import importlib
 import os
+import signal
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -27,7 +29,9 @@ from types import ModuleType
 from typing import TYPE_CHECKING, NoReturn
 
 from tfsep.cli import terminal
-from tfsep.errors import InputError, TfsepError
+from tfsep.errors import InputError, JobError, TfsepError
+from tfsep.locks import temporary_folder
+from tfsep.runtime.stop_signals import SIGNAL_EXIT, Handling
 
 if TYPE_CHECKING:
     from _typeshed import SupportsWrite
@@ -39,9 +43,20 @@ _SILENT_LEVEL = "3"  # XLA calls its own machine's instruction set an error when
 _UNUSED = ("sklearn", "matplotlib", "pandas")
 _XLA_FLAGS = "TF_XLA_FLAGS"
 COMPILE_CACHE = "TFSEP_COMPILE_CACHE"
-INTERRUPTED = 130  # 128 + SIGINT, as a shell counts
 # What a full disk or a closed descriptor says; such an error of a file has its name.
 _OF_STDOUT = (errno.ENOSPC, errno.EBADF, errno.EIO, errno.EFBIG)
+INTERRUPTED = SIGNAL_EXIT + signal.SIGINT
+_STOPPING = (signal.SIGTERM, signal.SIGHUP)
+_PATIENCE = 5.0  # seconds that a compiler may keep SIGTERM waiting
+
+
+class Stopped(KeyboardInterrupt):
+    """SIGTERM or SIGHUP; like Ctrl-C it passes all that handles errors, and what is temporary is removed."""
+
+    def __init__(self, number: int) -> None:
+        """Keep the number of the signal."""
+        super().__init__(number)
+        self.number = number
 
 
 class Parser(argparse.ArgumentParser):
@@ -87,12 +102,15 @@ def run(main_function: Callable[[Sequence[str]], int | None], argv: Sequence[str
 def _run(main_function: Callable[[Sequence[str]], int | None], argv: Sequence[str]) -> int:
     """Run a command up to its last line, which may still wait to be written."""
     try:
-        with terminal.LogLines() as lines:
+        with Handling(_STOPPING, _stop, lambda: _PATIENCE, _STOPPING), terminal.LogLines() as lines:
             code = main_function(argv) or 0
         return lines.exit_code(code)
     except TfsepError as error:
         terminal.complain("error", error)
         return error.exit_code
+    except Stopped as stopped:
+        print(f"ended by {signal.Signals(stopped.number).name}", file=sys.stderr)
+        return SIGNAL_EXIT + stopped.number
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         return INTERRUPTED
@@ -104,6 +122,39 @@ def _run(main_function: Callable[[Sequence[str]], int | None], argv: Sequence[st
         named = f"{os.fsdecode(error.filename)}: " if isinstance(error.filename, str | bytes) else ""
         terminal.complain("error", f"{named}{error.strerror or error}")
         return TfsepError.exit_code
+
+
+def _stop(number: int) -> None:
+    """Leave the command as Ctrl-C does.
+
+    Raises:
+        Stopped: always.
+    """
+    raise Stopped(number)
+
+
+@contextlib.contextmanager
+def temporary_files() -> Iterator[Path]:
+    """Yield a folder in which all temporary files of this process are made for the length of a block.
+
+    It is removed at the end; one that a killed process left is removed at the beginning.
+
+    Raises:
+        JobError: if it cannot be made.
+    """
+    import tempfile
+
+    with contextlib.ExitStack() as stack:
+        try:
+            folder = stack.enter_context(temporary_folder())
+        except OSError as error:
+            reason = error.strerror or str(error)
+            raise JobError(f"no temporary folder can be made ({reason}); TMPDIR says where") from error
+        before, tempfile.tempdir = tempfile.tempdir, str(folder)
+        try:
+            yield folder
+        finally:
+            tempfile.tempdir = before
 
 
 def start_tensorflow() -> ModuleType:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import argparse
 import math
 import sys
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -102,9 +101,9 @@ def _separate(argv: Sequence[str]) -> int:
         return 0
     _check(args)
     layout = _check_model(args)
-    with tempfile.TemporaryDirectory(prefix="tfsep-") as spool:
+    with runner.temporary_files() as spool:
         most_bytes = round(_most_seconds(args) * _BYTES_PER_SECOND) + _SPARE_BYTES
-        found = list(tracks.collect([*args.inputs, *args.input], Path(spool), most_bytes))
+        found = list(tracks.collect([*args.inputs, *args.input], spool, most_bytes))
         readable = {
             track: info for track in found if (info := _header(track, args)) and isinstance(track, tracks.Track)
         }
@@ -114,7 +113,7 @@ def _separate(argv: Sequence[str]) -> int:
         if readable:
             from tfsep.cli.separation_job import SeparationJob
 
-            failures += SeparationJob(args, layout, Path(spool), parser()).run(readable)
+            failures += SeparationJob(args, layout, spool, parser()).run(readable)
     return 1 if failures else 0
 
 

@@ -3,8 +3,9 @@
 Everything goes to SAVE_DIR: checkpoints, training curves and TensorBoard events in one folder per
 model, the gin configuration in use as config.gin, and run.json, by which a later call knows the run
 again. The same command resumes where it stood; a folder trained with another configuration or seed
-is refused. With --noresume the models that this command trained there before are removed first, and
-no other file. Progress goes to stderr, a line per model to stdout.
+is refused, and so is one in which another process is training. With --noresume the models that this
+command trained there before are removed first, and no other file. Progress goes to stderr, a line
+per model to stdout.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
+from tfsep import locks
 from tfsep.atomic import write_text
 from tfsep.cli import runner
 from tfsep.errors import InputError, JobError
@@ -63,19 +65,29 @@ def _train(argv: Sequence[str]) -> int:
     runner.start_tensorflow()
     config.register()
     config.apply(settings)
-    try:
-        claim(save_dir, args.seed, config.bindings(), args.resume)
-        _write_config(save_dir)
+    from tfsep.training.loop import WORK
+
+    with locks.only_one(save_dir, WORK):
         try:
-            bound = {name.partition(".")[0] for name in config.bindings()}
-            run = next((name for name in ("fine_tune", "match_scores", "refine") if name in bound), "train")
-            config.call(run, lambda: _write_config(save_dir), save_dir=save_dir, seed=args.seed, resume=args.resume)
-        finally:
-            _write_config(save_dir)
-    except OSError as error:
-        raise JobError(f"cannot write {error.filename or save_dir}: {error.strerror or error}") from error
-    _report(save_dir)
+            _run(save_dir, args.seed, args.resume)
+        except OSError as error:
+            raise JobError(f"cannot write {error.filename or save_dir}: {error.strerror or error}") from error
+        _report(save_dir)
     return 0
+
+
+def _run(save_dir: Path, seed: int, resume: bool) -> None:
+    """Call what the configuration sets, in a folder that is this process's alone."""
+    from tfsep import config
+
+    claim(save_dir, seed, config.bindings(), resume)
+    _write_config(save_dir)
+    try:
+        bound = {name.partition(".")[0] for name in config.bindings()}
+        run = next((name for name in ("fine_tune", "match_scores", "refine") if name in bound), "train")
+        config.call(run, lambda: _write_config(save_dir), save_dir=save_dir, seed=seed, resume=resume)
+    finally:
+        _write_config(save_dir)
 
 
 def _list(name: str) -> int:
@@ -120,7 +132,7 @@ def claim(save_dir: Path, seed: int, bindings: dict[str, str], resume: bool) -> 
 def _read(file: Path) -> dict[str, object]:
     try:
         content = json.loads(file.read_text(encoding="utf-8"))
-    except (UnicodeDecodeError, json.JSONDecodeError) as error:
+    except (ValueError, RecursionError) as error:
         raise InputError(f"{file} is not JSON; use --noresume or another --save_dir") from error
     return content if isinstance(content, dict) else {}
 
@@ -154,11 +166,12 @@ def _write_config(save_dir: Path) -> None:
 def _report(save_dir: Path) -> None:
     """Print the last line of every model's training curve."""
     from tfsep.training.checkpoints import CURVE
+    from tfsep.training.summaries import read_curve
 
     for curve in sorted(save_dir.glob(f"*/{CURVE}")):
-        lines = [json.loads(line) for line in curve.read_text(encoding="utf-8").splitlines()]
+        lines, _ = read_curve(curve)
         last = next((line for line in reversed(lines) if "loss" in line), None)
         if last is not None:
             hidden = ("step", "gradient_norm", "learning_rate", "seconds_per_step", "restores")
-            values = [f"{k} {v:.5g}" for k, v in last.items() if k not in hidden and v is not None]
+            values = [f"{k} {v:.5g}" for k, v in last.items() if k not in hidden and isinstance(v, int | float)]
             print(f"{curve.parent}: {last['step']} steps, {', '.join(values)}")

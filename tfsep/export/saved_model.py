@@ -10,9 +10,9 @@ written in ``assets.extra/tfsep.json``.
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import json
-import shutil
-import tempfile
 from pathlib import Path
 
 import tensorflow as tf
@@ -20,6 +20,7 @@ import tensorflow as tf
 from tfsep import __version__
 from tfsep.axes import Waves
 from tfsep.errors import InputError, JobError
+from tfsep.locks import temporary_folder
 from tfsep.separation import segments
 from tfsep.separation.separator import Separator
 
@@ -66,22 +67,21 @@ def export(separator: Separator, base: str | Path) -> Path:
     base = Path(base)
     served = ServedModel(separator)
     refuse_unservable(served.signature)
-    try:
-        base.mkdir(parents=True, exist_ok=True)
-        temporary = Path(tempfile.mkdtemp(prefix=".partial-", dir=base))
-    except OSError as error:
-        raise JobError(f"the output folder {base} cannot be written: {error.strerror}") from error
-    try:
-        temporary.chmod(base.stat().st_mode & 0o777)
-        tf.saved_model.save(served, str(temporary), signatures={"serving_default": served.signature})
-        notes = temporary / "assets.extra" / "tfsep.json"
-        notes.parent.mkdir()
-        notes.write_text(json.dumps(_description(separator), indent=2) + "\n", encoding="utf-8")
-        return _publish(temporary, base)
-    except (OSError, tf.errors.OpError) as error:
-        raise JobError(f"the SavedModel cannot be written to {base}: {error}") from error
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
+    with contextlib.ExitStack() as stack:
+        try:
+            base.mkdir(parents=True, exist_ok=True)
+            temporary = stack.enter_context(temporary_folder(base))
+        except OSError as error:
+            raise JobError(f"the output folder {base} cannot be written: {error.strerror}") from error
+        try:
+            temporary.chmod(base.stat().st_mode & 0o777)
+            tf.saved_model.save(served, str(temporary), signatures={"serving_default": served.signature})
+            notes = temporary / "assets.extra" / "tfsep.json"
+            notes.parent.mkdir()
+            notes.write_text(json.dumps(_description(separator), indent=2) + "\n", encoding="utf-8")
+            return _publish(temporary, base)
+        except (OSError, tf.errors.OpError) as error:
+            raise JobError(f"the SavedModel cannot be written to {base}: {error}") from error
 
 
 def refuse_unservable(signature: tf.types.experimental.ConcreteFunction) -> None:
@@ -110,9 +110,13 @@ def next_version(base: Path) -> int:
 def _publish(temporary: Path, base: Path) -> Path:
     """Rename to the next version, or to the one after it where another process has written that meanwhile."""
     version = next_version(base)
-    while (base / str(version)).exists():
+    while True:
+        try:
+            return temporary.rename(base / str(version))
+        except OSError as error:
+            if error.errno not in (errno.ENOTEMPTY, errno.EEXIST, errno.ENOTDIR):
+                raise
         version += 1
-    return temporary.rename(base / str(version))
 
 
 def _description(separator: Separator) -> dict[str, object]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import sys
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import numpy as np
 import tensorflow as tf
 
 from tfsep import priors
+from tfsep.atomic import write_text
 from tfsep.data import pipeline
 from tfsep.data.pipeline import SourceData
 from tfsep.errors import InputError
@@ -23,6 +25,7 @@ _VALIDATION_STEP = -1
 _PREVIEWS = 4
 _LEARNED = "learned.safetensors"
 _SETTINGS = "learned.json"
+_LOG = logging.getLogger(__name__)
 
 
 def learned_prior(
@@ -55,14 +58,17 @@ def learned_prior(
     folder = Path(save_dir) / source
     made_with = json.dumps({"prior": dict(arguments), "num_examples": num, "seed": seed}, sort_keys=True)
     if resume and (folder / _SETTINGS).is_file():
-        if (folder / _SETTINGS).read_text(encoding="utf-8") != made_with:
+        if (folder / _SETTINGS).read_bytes() != made_with.encode():
             raise InputError(f"{folder} holds a prior learned otherwise; use another --save_dir or --noresume")
-        weights.load(prior, folder / _LEARNED)
-        return prior
+        try:
+            weights.load(prior, folder / _LEARNED)
+            return prior
+        except InputError as error:
+            _LOG.warning("%s; the prior is learned again", error)
     excerpts = data.draw(source, num, events * prior.event_shape[0], (seed, 0))
     found = learn(prior, excerpts.numpy())
     weights.save(prior, folder / _LEARNED)
-    (folder / _SETTINGS).write_text(made_with, encoding="utf-8")
+    write_text(folder / _SETTINGS, made_with)
     text = ", ".join(f"{name} {value:.4g}" for name, value in found.items())
     print(
         f"{source}: {prior.kind} over {prior.domain} learned from {num} excerpts: {text}", file=sys.stderr, flush=True

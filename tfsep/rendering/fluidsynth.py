@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import shutil
 import subprocess
-import tempfile
 from pathlib import Path
 
 import numpy as np
 
 from tfsep.audio import files
 from tfsep.errors import InputError, JobError
+from tfsep.locks import temporary_folder
 from tfsep.rendering.notes import Part, midi_bytes
 
 DEBIAN_FONTS = "fluid-soundfont-gm, timgm6mb-soundfont"
@@ -72,8 +72,8 @@ def synthesise(
         JobError: without fluidsynth, or if it fails or does not end.
     """
     limit = _LEAST_SECONDS + _SECONDS_PER_SECOND * seconds if time_limit is None else time_limit
-    with tempfile.TemporaryDirectory(prefix="tfsep-") as folder:
-        notes, target = Path(folder) / "part.mid", Path(folder) / "part.wav"
+    with temporary_folder() as folder:
+        notes, target = folder / "part.mid", folder / "part.wav"
         notes.write_bytes(midi_bytes(part, tempo, seconds))
         command = [program(), "-n", "-i", "-q", "-R", "0", "-C", "0", *_ON_DEMAND, "-g", _GAIN, "-r", str(sample_rate)]
         command += ["-T", "wav", "-O", "float", "-F", str(target), str(soundfont.absolute()), str(notes)]

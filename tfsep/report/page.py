@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import functools
 import hashlib
-import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -15,6 +14,7 @@ import numpy as np
 
 from tfsep.atomic import replacing
 from tfsep.errors import InputError, JobError
+from tfsep.locks import temporary_folder
 from tfsep.metrics.streaming_si_sdr import LIMIT_DB, SeparationMetric
 from tfsep.report import pictures
 from tfsep.report.columns import SILENCE_DB, decibels
@@ -53,16 +53,22 @@ class _Figure:
 
 
 def write_page(
-    path: Path, track: TrackFiles, model: str, settings: Mapping[str, str], seconds: float = DEFAULT_SECONDS
+    path: Path,
+    track: TrackFiles,
+    model: str,
+    settings: Mapping[str, str],
+    seconds: float = DEFAULT_SECONDS,
+    overwrite: bool = True,
 ) -> Measurements:
     """Write the report of one track; after an error no file is left.
 
     Args:
-        path: of the HTML file; a file that is there is replaced.
+        path: of the HTML file.
         track: the files to report on.
         model: its name.
         settings: how the stems were made, as name and value, in the order of the page.
         seconds: most sound that the page contains, above 0 and at most 600; pictures show as much.
+        overwrite: replace a file that is there.
 
     Returns:
         What was measured.
@@ -75,13 +81,13 @@ def write_page(
     if not 0.0 < seconds <= MOST_SECONDS:
         raise InputError(f"a page holds more than 0 and at most {MOST_SECONDS:g} s of sound, got {seconds:g}")
     excerpt_frames = max(1, min(track.frames, round(seconds * track.sample_rate)))
-    with tempfile.TemporaryDirectory(prefix="tfsep-report-") as folder:
+    with temporary_folder() as folder:
         names = ["", *(stem.name for stem in track.stems)]
-        with Excerpts(Path(folder), names, track.sample_rate, track.channels) as excerpts:
+        with Excerpts(folder, names, track.sample_rate, track.channels) as excerpts:
             measured = measure(track, excerpt_frames, excerpts.write)
         page = _template().generate(_context(track, measured, excerpts, model, settings))
         try:
-            with replacing(path) as temporary, temporary.open("w", encoding="utf-8") as target:
+            with replacing(path, overwrite) as temporary, temporary.open("w", encoding="utf-8") as target:
                 target.writelines(page)
         except OSError as error:
             raise JobError(f"{path} cannot be written: {error.strerror}") from error

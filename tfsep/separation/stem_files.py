@@ -1,7 +1,8 @@
 """The stems of one track on disk: all of them complete, or nothing.
 
 Stems are written into a temporary folder beside their own, or in it, and moved there when the last
-one is closed. Formats of integers, and the lossy ones, cannot store samples beyond full scale: what
+one is closed. A file that another process has put there meanwhile is replaced only where that is
+asked for. Formats of integers, and the lossy ones, cannot store samples beyond full scale: what
 happens then is set by the clip mode and always reported.
 """
 
@@ -10,8 +11,6 @@ from __future__ import annotations
 import contextlib
 import os
 import re
-import shutil
-import tempfile
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,9 +18,11 @@ from types import TracebackType
 
 import numpy as np
 
+from tfsep.atomic import publish
 from tfsep.audio import files
 from tfsep.audio.formats import FORMATS
 from tfsep.errors import InputError, JobError
+from tfsep.locks import PARTIAL_PREFIX, sweep_folders, temporary_folder
 
 CLIP_MODES = ("rescale", "clamp", "none")
 _FULL_SCALE = 1.0 - 2.0**-15
@@ -159,6 +160,7 @@ class StemFolder:
         self._staged = stem_format.clip_mode == "rescale" and not stem_format.unlimited
         self._writers: dict[str, files.Writer] = {}
         self._open_files = contextlib.ExitStack()
+        self._folders = contextlib.ExitStack()
         self._made: list[Path] = []
 
     @property
@@ -174,9 +176,9 @@ class StemFolder:
         self._made = [parent for parent in parents if not parent.exists()]
         try:
             self.folder.parent.mkdir(parents=True, exist_ok=True)
+            sweep_folders(self.folder.parent, PARTIAL_PREFIX)
             beside = self.folder if self.folder.is_dir() else self.folder.parent
-            self._temporary = Path(tempfile.mkdtemp(prefix=".partial-", dir=beside))
-            self._temporary.chmod(0o777 & ~_umask())
+            self._temporary = self._folders.enter_context(temporary_folder(beside))
         except OSError as error:
             self._remove_made()
             raise JobError(f"the output folder {self.folder} cannot be written: {error.strerror}") from error
@@ -208,7 +210,7 @@ class StemFolder:
         except OSError as problem:
             raise JobError(f"the output folder {self.folder} cannot be written: {problem.strerror}") from problem
         finally:
-            shutil.rmtree(self._temporary, ignore_errors=True)
+            self._folders.close()
             self._remove_made()
 
     def _remove_made(self) -> None:
@@ -229,17 +231,30 @@ class StemFolder:
             raise JobError(str(error)) from error
 
     def _finish(self) -> None:
-        """Convert staged stems by one factor, then move all files into the folder."""
+        """Convert staged stems by one factor, then move all files into the folder, or none of them."""
         if self._staged:
             self.factor = _FULL_SCALE / self.peak if self.peak > 1.0 else 1.0
             for name in self.names:
                 self._convert(name)
         if not self.folder.exists():
-            self._temporary.rename(self.folder)
-            return
-        for path in self.paths:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            os.replace(self._temporary / path.relative_to(self.folder), path)
+            try:
+                self._temporary.rename(self.folder)
+                return
+            except OSError:
+                if not self.folder.is_dir():
+                    raise
+        moved: list[Path] = []
+        try:
+            for path in self.paths:
+                path.parent.mkdir(parents=True, exist_ok=True)
+                (os.replace if self._overwrite else publish)(self._temporary / path.relative_to(self.folder), path)
+                moved.append(path)
+        except BaseException as error:
+            for done in () if self._overwrite else moved:
+                done.unlink(missing_ok=True)
+            if isinstance(error, FileExistsError):
+                raise _there_already(path) from error
+            raise
 
     def _convert(self, name: str) -> None:
         """Convert one staged stem to its format, by the common factor."""
@@ -257,12 +272,9 @@ def refuse_existing(paths: Iterable[Path], overwrite: bool) -> None:
         JobError: for the first of ``paths`` that is there already, unless ``overwrite`` is set.
     """
     for path in paths:
-        if path.exists() and not overwrite:
-            raise JobError(f"{path} is there already; --overwrite replaces it")
+        if os.path.lexists(path) and not overwrite:
+            raise _there_already(path)
 
 
-def _umask() -> int:
-    """Return the permissions that new files of this process lack."""
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
+def _there_already(path: Path) -> JobError:
+    return JobError(f"{path} is there already; --overwrite replaces it")

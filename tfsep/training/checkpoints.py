@@ -1,9 +1,12 @@
 """The folder of a training task: its files, and which training may write them.
 
     save_dir/<task>/task.json     task name, seed, deciding settings, names and shapes of weights
-    save_dir/<task>/ckpt-*        the newest ``keep`` checkpoints, listed in the file checkpoint
+    save_dir/<task>/ckpt-*        the newest ``keep`` checkpoints, found by their own names
     save_dir/<task>/curve.jsonl   the training curve
     save_dir/<task>/events/       TensorBoard
+
+A checkpoint is on the disk before an older one is removed. One that cannot be read is passed over
+with a warning, and the newest that can be read is taken.
 
 Rules: a folder with another task.json is refused, unless ``resume`` is off. With ``resume`` off a
 folder that holds a task.json is emptied of the four things above and of nothing else. A folder that
@@ -15,12 +18,14 @@ from __future__ import annotations
 import contextlib
 import json
 import logging
+import re
 import shutil
+from collections.abc import Iterable
 from pathlib import Path
 
 import tensorflow as tf
 
-from tfsep.atomic import write_text
+from tfsep.atomic import flush, write_text
 from tfsep.axes import Settings
 from tfsep.errors import InputError, JobError
 from tfsep.training.trainer import Trainer
@@ -29,21 +34,39 @@ DESCRIPTION = "task.json"
 CURVE = "curve.jsonl"
 EVENTS = "events"
 _PREFIX = "ckpt"
+_CHECKPOINT = re.compile(rf"{_PREFIX}-(\d{{1,18}})\.(index|data-\d{{5}}-of-\d{{5}})")
+# What earlier versions, and writers that were killed, leave behind.
+_LEFT_OVER = ("checkpoint", "checkpoint.tmp*", f"{_PREFIX}-*.tempstate*", f"{_PREFIX}-*_temp")
 _LOG = logging.getLogger(__name__)
 
 
 def clear_task(folder: Path) -> None:
     """Remove what training wrote into a folder with a task.json, and the folder if it is empty then."""
+    if _clear(folder):
+        with contextlib.suppress(OSError):
+            folder.rmdir()
+
+
+def _clear(folder: Path) -> bool:
+    """Remove what training wrote into a folder, the task.json last; return whether there was one."""
     if not (folder / DESCRIPTION).is_file():
-        return
-    for path in [*folder.glob(f"{_PREFIX}-*"), folder / "checkpoint", folder / CURVE, folder / EVENTS]:
-        if path.is_dir():
+        return False
+    _remove([*folder.glob(f"{_PREFIX}-*"), *_left_over(folder), folder / CURVE, folder / EVENTS])
+    (folder / DESCRIPTION).unlink()
+    return True
+
+
+def _left_over(folder: Path) -> list[Path]:
+    return [path for pattern in _LEFT_OVER for path in folder.glob(pattern)]
+
+
+def _remove(paths: Iterable[Path]) -> None:
+    """Remove files and folders with what they hold."""
+    for path in paths:
+        if path.is_dir() and not path.is_symlink():
             shutil.rmtree(path)
         else:
             path.unlink(missing_ok=True)
-    (folder / DESCRIPTION).unlink()
-    with contextlib.suppress(OSError):
-        folder.rmdir()
 
 
 def clear_run(save_dir: Path) -> None:
@@ -63,34 +86,52 @@ class TaskFolder:
             JobError: the folder cannot be written.
         """
         self.path = folder
+        self._trainer, self._keep = trainer, keep
+        self._checkpoint = tf.train.Checkpoint(**trainer.state())
+        self._sound: set[int] = set()
         try:
             if not resume:
-                clear_task(folder)
+                _clear(folder)
             self._claim(json.loads(json.dumps(description)))
+            _remove(_left_over(folder))
         except OSError as error:
             raise JobError(f"cannot write {folder}: {error.strerror or error}") from error
-        self._trainer = trainer
-        self._manager = tf.train.CheckpointManager(
-            tf.train.Checkpoint(**trainer.state()), str(folder), max_to_keep=keep, checkpoint_name=_PREFIX
-        )
+
+    def steps(self) -> list[int]:
+        """Return the steps of the checkpoints that have files here, in order, whether or not they can be read."""
+        return sorted({int(found[1]) for path in self.path.iterdir() if (found := _CHECKPOINT.fullmatch(path.name))})
 
     @property
     def latest_step(self) -> int | None:
         """The step of the newest checkpoint, None before the first."""
-        latest = self._manager.latest_checkpoint
-        return None if latest is None else int(latest.rpartition("-")[2])
+        return max(self.steps(), default=None)
 
     def save(self) -> None:
-        """Write a checkpoint of the present step, unless it is there already.
+        """Write a checkpoint of the present step, unless it is there already, and then remove the oldest.
 
         Raises:
-            JobError: the folder cannot be written.
+            JobError: the folder cannot be written, or the weights are not finite.
         """
         step = int(self._trainer.step.numpy())
-        if self.latest_step == step:
+        if step in self._sound:
             return
+        if not self._trainer.finite():
+            raise JobError(
+                f"the weights in {self.path} are not finite at step {step}; they are not saved, and earlier "
+                "checkpoints stay (fit.nan_guard = True returns to them, a lower fit.learning_rate may help)"
+            )
         try:
-            self._manager.save(checkpoint_number=step)
+            _remove(self._files(step))
+            self._checkpoint.write(str(self._prefix(step)))
+            for file in self._files(step):
+                flush(file)
+            flush(self.path)
+            self._sound.add(step)
+            for old in sorted(self._sound)[: -self._keep]:
+                self._sound.remove(old)
+            for old in self.steps():
+                if old < min(self._sound):
+                    _remove(self._files(old))
         except (OSError, tf.errors.OpError) as error:
             reason = str(error).partition("\n")[0]
             raise JobError(f"cannot write the checkpoint of step {step} in {self.path}: {reason}") from error
@@ -101,17 +142,39 @@ class TaskFolder:
         Raises:
             JobError: there are checkpoints, and none can be read.
         """
-        paths = list(reversed(self._manager.checkpoints))
-        for path in paths:
-            try:
-                self._manager.checkpoint.restore(path).assert_existing_objects_matched()
-            except (AssertionError, ValueError, tf.errors.OpError) as error:
-                _LOG.warning("cannot read %s: %s", path, str(error).partition("\n")[0])
-            else:
+        steps = self.steps()
+        for step in reversed(steps):
+            reason = self._unreadable(step)
+            if not reason:
+                self._sound.add(step)
                 return True
-        if paths:
-            raise JobError(f"cannot read any checkpoint in {self.path}: {', '.join(Path(p).name for p in paths)}")
+            self._sound.discard(step)
+            _LOG.warning("cannot read %s: %s", self._prefix(step), reason)
+        if steps:
+            names = ", ".join(self._prefix(step).name for step in reversed(steps))
+            raise JobError(f"cannot read any checkpoint in {self.path}: {names}")
+        if (self.path / CURVE).is_file():
+            _LOG.warning("%s has a training curve and no checkpoint: the training starts at step 0", self.path)
         return False
+
+    def _unreadable(self, step: int) -> str:
+        """Read a checkpoint into the trainer; return why it cannot be read, "" where it can."""
+        try:
+            self._checkpoint.read(str(self._prefix(step))).assert_existing_objects_matched()
+        except MemoryError:
+            raise
+        except Exception as error:  # TensorFlow raises whatever its reader meets: IndexError for a file that is cut
+            return " ".join(str(error).partition("\n")[0].split()) or type(error).__name__
+        if int(self._trainer.step.numpy()) != step:
+            return f"it holds step {int(self._trainer.step.numpy())}"
+        return "" if self._trainer.finite() else "its weights are not finite"
+
+    def _prefix(self, step: int) -> Path:
+        return self.path / f"{_PREFIX}-{step}"
+
+    def _files(self, step: int) -> list[Path]:
+        """Return the files of one checkpoint, those with weights first."""
+        return sorted(path for path in self.path.glob(f"{_PREFIX}-{step}.*") if _CHECKPOINT.fullmatch(path.name))
 
     def _claim(self, description: Settings) -> None:
         file = self.path / DESCRIPTION
@@ -127,7 +190,7 @@ class TaskFolder:
 def _read(file: Path) -> dict[str, object]:
     try:
         content = json.loads(file.read_text(encoding="utf-8"))
-    except (UnicodeDecodeError, json.JSONDecodeError) as error:
+    except (ValueError, RecursionError) as error:
         raise InputError(f"{file} is not JSON; give another save_dir") from error
     if not isinstance(content, dict):
         raise InputError(f"{file} does not describe a training; give another save_dir")

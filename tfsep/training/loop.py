@@ -2,9 +2,10 @@
 
 A training is resumed exactly: on one machine the weights are those of an uninterrupted run with the
 same seed. SIGTERM and SIGINT end the current call, save a checkpoint and exit with code 128 +
-signal; kill -9 costs at most the steps since the last checkpoint. A step that is not finite returns
-the training to its last checkpoint with half the learning rate and other random numbers, at most
-:data:`MAX_RESTORES` times.
+signal. While the first call is compiled there is nothing to save, and they end the training at once.
+kill -9 costs at most the steps since the last checkpoint. A step that is not finite returns the
+training to its last checkpoint with half the learning rate and other random numbers, at most
+:data:`MAX_RESTORES` times. Weights that are not finite are never saved: they end the job.
 """
 
 from __future__ import annotations
@@ -13,24 +14,28 @@ import functools
 import math
 import signal
 import sys
-import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from types import FrameType
+from types import TracebackType
 
 import keras
 import tensorflow as tf
 from tqdm import tqdm
 
+from tfsep import locks
 from tfsep.errors import InputError, JobError
+from tfsep.runtime.stop_signals import SIGNAL_EXIT, Handling
 from tfsep.training import summaries
 from tfsep.training.checkpoints import CURVE, EVENTS, TaskFolder
 from tfsep.training.task import FitSettings, Task
 from tfsep.training.trainer import Trainer
 
 MAX_RESTORES = 5
+#: What a training is, for the second one that would write into its folder.
+WORK = "is training"
 _SECONDS_PER_CALL = 1.0
+_PATIENCE = 3.0
 
 
 @functools.cache
@@ -70,8 +75,8 @@ def fit(
 
     Raises:
         InputError: a seed out of range, or a folder that belongs to another training.
-        JobError: more than :data:`MAX_RESTORES` steps that were not finite, data that ended, or an
-            unwritable folder.
+        JobError: more than :data:`MAX_RESTORES` steps that were not finite, weights that are not,
+            data that ended, an unwritable folder, or one in which another process is training.
         SystemExit: after a checkpoint, on SIGTERM or SIGINT.
     """
     if not 0 <= seed < 2**32:
@@ -87,40 +92,52 @@ def fit(
         **settings.decisive(),
         "weights": [[v.name, list(v.shape)] for v in trainer.model.variables],
     }
-    folder = TaskFolder(Path(save_dir) / task.name, trainer, description, settings.keep, resume)
-    if not folder.restore():
-        trainer.initialise()
-        folder.save()
-    if int(trainer.step.numpy()) < settings.num_steps:
-        with StopRequest() as stop:
-            _Loop(task, settings, trainer, folder).run(stop)
+    place = Path(save_dir) / task.name
+    with locks.only_one(place, WORK):
+        folder = TaskFolder(place, trainer, description, settings.keep, resume)
+        if not folder.restore():
+            trainer.initialise()
+            folder.save()
+        if int(trainer.step.numpy()) < settings.num_steps:
+            with StopRequest() as stop:
+                _Loop(task, settings, trainer, folder).run(stop)
     trainer.load_average()
     return trainer.model
 
 
 class StopRequest:
-    """Note SIGTERM or SIGINT within a block; a second signal acts as it did before the block."""
+    """Note SIGTERM or SIGINT within a block; a second signal acts as it did before the block.
+
+    Attributes:
+        signal: the number of the signal received, None before.
+        compiling: whether there is nothing yet that would be lost. A signal then raises SystemExit,
+            and SIGTERM ends the process where the compiler does not let it.
+    """
 
     def __init__(self) -> None:
         """Begin with no signal received."""
         self.signal: int | None = None
-        self._before: dict[int, signal._HANDLER] = {}
+        self.compiling = False
+        self._handling = Handling((signal.SIGTERM, signal.SIGINT), self._receive, self._patience)
 
     def __enter__(self) -> StopRequest:
         """Handle the two signals, in the main thread only."""
-        if threading.current_thread() is threading.main_thread():
-            for number in (signal.SIGTERM, signal.SIGINT):
-                self._before[number] = signal.signal(number, self._receive)
+        self._handling.__enter__()
         return self
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         """Restore the handlers of before the block."""
-        for number, handler in self._before.items():
-            signal.signal(number, handler)
+        self._handling.__exit__(kind, error, trace)
 
-    def _receive(self, number: int, _: FrameType | None) -> None:
+    def _patience(self) -> float | None:
+        return _PATIENCE if self.compiling else None
+
+    def _receive(self, number: int) -> None:
         self.signal = number
-        self.__exit__()
+        if self.compiling:
+            raise SystemExit(SIGNAL_EXIT + number)
 
 
 class _Loop:
@@ -148,17 +165,18 @@ class _Loop:
             dynamic_ncols=terminal,
             mininterval=0.5 if terminal else 30.0,
         ) as self._bar:
+            stop.compiling = True
             batches = self._trainer.iterator()
             while self._step < self._settings.num_steps:
-                batches = self._advance(batches)
+                batches = self._advance(batches, stop)
                 if stop.signal is not None:
                     self._folder.save()
                     self._board.close()
                     self._bar.write(f"{self._task.name}: saved at step {self._step}, stopping", file=sys.stderr)
-                    raise SystemExit(128 + stop.signal)
+                    raise SystemExit(SIGNAL_EXIT + stop.signal)
         self._board.close()
 
-    def _advance(self, batches: Iterator[tf.Tensor]) -> Iterator[tf.Tensor]:
+    def _advance(self, batches: Iterator[tf.Tensor], stop: StopRequest) -> Iterator[tf.Tensor]:
         """Run one call of steps and whatever is due after it; return the batches to go on with."""
         size = self._call_size()
         start = time.monotonic()
@@ -167,6 +185,8 @@ class _Loop:
         except tf.errors.OutOfRangeError as error:
             reached = int(self._trainer.step.numpy())
             raise JobError(f"the data of task {self._task.name} ended at step {reached}") from error
+        finally:
+            stop.compiling = False
         if report.bad_step is not None:
             return self._return_to_checkpoint(report.bad_step)
         if not math.isinf(self._seconds_per_step) or size > 1 or self._summed:

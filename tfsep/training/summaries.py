@@ -9,8 +9,10 @@ backward pass.
 from __future__ import annotations
 
 import json
+import logging
 import math
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -23,6 +25,7 @@ from tfsep.training.trainer import Trainer
 
 MAX_WAVEFORMS = 4
 _FRAME = 512
+_LOG = logging.getLogger(__name__)
 
 
 class Curve:
@@ -34,23 +37,39 @@ class Curve:
         self.rewind(step)
 
     def rewind(self, step: int) -> None:
-        """Drop the lines of later steps, and a line cut short by a kill."""
+        """Drop the lines of later steps, and a line cut short by a kill; warn where others cannot be read."""
         if not self._file.is_file():
             return
-        kept = []
-        for line in self._file.read_text(encoding="utf-8").splitlines():
-            try:
-                if json.loads(line)["step"] <= step:
-                    kept.append(line + "\n")
-            except (json.JSONDecodeError, KeyError, TypeError):
-                continue
-        write_text(self._file, "".join(kept))
+        lines, unreadable = read_curve(self._file)
+        if unreadable:
+            _LOG.warning("%s: %d lines cannot be read and are dropped", self._file, unreadable)
+        write_text(self._file, "".join(json.dumps(line) + "\n" for line in lines if line["step"] <= step))
 
     def append(self, step: int, values: dict[str, float]) -> None:
         """Append one line; values that are not finite become null."""
         plain = {name: value if math.isfinite(value) else None for name, value in values.items()}
         with self._file.open("a", encoding="utf-8") as stream:
             stream.write(json.dumps({"step": step, **plain}) + "\n")
+
+
+def read_curve(file: Path) -> tuple[list[dict[str, Any]], int]:
+    """Return the lines of a training curve that can be read, each with its ``step``, and how many cannot.
+
+    A last line without an end is one that a kill cut short: it is neither.
+    """
+    found: list[dict[str, Any]] = []
+    unreadable = 0
+    *whole, _ = file.read_bytes().split(b"\n")
+    for line in whole:
+        try:
+            values = json.loads(line)
+        except (ValueError, RecursionError):
+            values = None
+        if isinstance(values, dict) and isinstance(values.get("step"), int):
+            found.append(values)
+        else:
+            unreadable += 1
+    return found, unreadable
 
 
 class Board:

@@ -114,6 +114,11 @@ class Trainer:
         bad_step = int(bad.numpy())
         return StepReport(int(done.numpy()), values, None if bad_step < 0 else bad_step)
 
+    def finite(self) -> bool:
+        """Return whether everything that a checkpoint holds is finite."""
+        real = [v for v in tf.nest.flatten(self.state()) if v.dtype.is_floating]
+        return all(bool(tf.reduce_all(tf.math.is_finite(tf.convert_to_tensor(v)))) for v in real)
+
     def learning_rate(self) -> float:
         """Return the learning rate of the step to come."""
         return float(tf.convert_to_tensor(self.optimiser.learning_rate))
