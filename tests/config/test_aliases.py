@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tfsep.config import statements
+from tfsep.config import reader
 from tfsep.config.aliases import resolve_alias
 from tfsep.errors import InputError
 
@@ -13,7 +13,7 @@ KINDS = {"prior": ("glow", "realnvp"), "posterior": ("amortised", "gibbs", "lang
 
 def resolved(text: str) -> dict[str, str]:
     """Return a configuration without aliases, as {key: value}."""
-    settings = statements.read([], [text])
+    settings = reader.read([], [text])
     for alias, kinds in KINDS.items():
         settings = resolve_alias(settings, alias, kinds)
     return {each.key: repr(each.value) for each in settings}

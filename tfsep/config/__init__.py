@@ -14,15 +14,15 @@ from __future__ import annotations
 import functools
 import inspect
 import re
-import tokenize
 from collections.abc import Callable, Mapping, Sequence
 
 import gin.config as gin
 
-from tfsep.config import registry
+from tfsep.config import bounds, registry
 from tfsep.config.aliases import resolve_alias
+from tfsep.config.reader import read
 from tfsep.config.registry import TABLE, Configurable, Entry, list_names, list_parameters
-from tfsep.config.statements import Macro, Reference, Setting, parsed_value, read, scoped, with_leaves
+from tfsep.config.statements import Macro, Reference, Setting, parsed_value, scoped, with_leaves
 from tfsep.errors import InputError, JobError, TfsepError
 
 __all__ = [
@@ -95,6 +95,7 @@ def apply(settings: Sequence[Setting]) -> None:
     macros = {each.name: each.value for each in present if not each.parameter}
     for each in present:
         registry.check(each, macros)
+    bounds.check_references(present, frozenset(name for name, each in registry.KNOWN.items() if each.is_kind))
     _BINDINGS.update({each.key: each.text for each in present})
     for each in present:
         key = (_gin_scope(each.scope, each.name), each.name, each.parameter)
@@ -116,7 +117,7 @@ def normalised(texts: Mapping[str, str]) -> dict[str, str]:
     try:
         settings = [_setting(key, text) for key, text in texts.items()]
         return {each.key: each.text for each in _without_aliases(settings)}
-    except (InputError, SyntaxError, tokenize.TokenError):
+    except InputError:
         return dict(texts)
 
 
@@ -157,6 +158,7 @@ def call(name: str, started: Callable[[], None] | None = None, **arguments: obje
 
 
 def _without_aliases(settings: Sequence[Setting]) -> list[Setting]:
+    bounds.check_macros(settings)
     present = list(settings)
     for alias, group in registry.ALIASES.items():
         present = resolve_alias(present, alias, registry.kinds(group))

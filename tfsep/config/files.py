@@ -7,10 +7,12 @@ folder is looked for in all of them, so that ``glow_mel.gin``, ``gin/glow_mel.gi
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from tfsep.bundled import bundled_folder
+from tfsep.config.statements import shortened
 from tfsep.errors import InputError
 from tfsep.signatures import did_you_mean
 
@@ -34,7 +36,7 @@ def find(name: str, search_paths: Sequence[str | Path] = ()) -> Path:
     clone = bundled_folder("gin").parent
     found = _first([Path(name), *(Path(path) / name for path in search_paths), *_bundled(name), clone / name])
     if found is None:
-        raise InputError(f"no such gin file: {name}{did_you_mean(Path(name).name, _bundled_names())}")
+        raise InputError(f"no such gin file: {shortened(name)}{did_you_mean(Path(name).name, _bundled_names())}")
     return found
 
 
@@ -58,14 +60,14 @@ def find_included(name: str, here: Path | None, search_paths: Sequence[Path], wh
     absolute = [Path(name)] if Path(name).is_absolute() else []
     found = _first([*absolute, *(folder / name for folder in own), *groups[0], *groups[1]])
     if found is None:
-        raise InputError(f"{where}: no such file: {name}{did_you_mean(Path(name).name, _bundled_names())}")
+        raise InputError(f"{where}: no such file: {shortened(name)}{did_you_mean(Path(name).name, _bundled_names())}")
     if not any(found.resolve().is_relative_to(root.resolve()) for root in [*own, *search_paths, bundled]):
         raise InputError(f"{where}: an included file must lie below the search path, got {name}")
     return found
 
 
 def _first(candidates: Sequence[Path]) -> Path | None:
-    return next((path for path in candidates if path.is_file()), None)
+    return next((path for path in candidates if os.path.isfile(path)), None)
 
 
 def _bundled(name: str) -> Iterator[Path]:

@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from tfsep.config.annotations import fits
-from tfsep.config.statements import Macro, Reference, Setting, leaves, with_leaves
+from tfsep.config.statements import Macro, Reference, Setting, leaves, shortened, with_leaves
 from tfsep.errors import InputError
 from tfsep.signatures import described_parameters, did_you_mean, keyword_parameters, refuse_unknown
 
@@ -24,6 +24,13 @@ GROUPS = ("priors", "posteriors", "data", "training")
 ALIASES = {"prior": "priors", "posterior": "posteriors"}
 _REGISTRIES = {"priors": "tfsep.priors.registry", "posteriors": "tfsep.posteriors.registry"}
 _RUN = ("save_dir", "seed", "resume")
+_PART = ("Entry", "Settings", "PartSettings", "Mapping", "dict")
+# What parts of a group are in annotations. Kinds are described, and built where they are used.
+_GIVEN = {
+    "priors": frozenset(_PART),
+    "posteriors": frozenset((*_PART, "Posterior")),
+    "data": frozenset(("SourceData",)),
+}
 
 
 @dataclass(frozen=True)
@@ -70,6 +77,18 @@ class Configurable:
     def is_kind(self) -> bool:
         """Whether it is a kind of prior or posterior: a description of a part, not the part itself."""
         return self.group in _REGISTRIES
+
+    @property
+    def runs(self) -> bool:
+        """Whether it is a whole run, which files set and never call."""
+        return set(_RUN) <= set(self.closed)
+
+    @property
+    def gives(self) -> frozenset[str]:
+        """The names of what it builds, as annotations write them; none where anything may be built."""
+        if self.group not in ("data", *_REGISTRIES):
+            return frozenset((self.build.__name__,)) if inspect.isclass(self.build) else frozenset()
+        return _GIVEN[self.group]
 
     @property
     def open_parameters(self) -> dict[str, inspect.Parameter]:
@@ -122,18 +141,29 @@ def check(setting: Setting, macros: Mapping[str, object]) -> None:
     """
     for leaf in leaves(setting.value):
         if isinstance(leaf, Reference):
-            _known(leaf.name, f"{setting.where}: {leaf}")
+            referred = _known(leaf.name, f"{setting.where}: {shortened(str(leaf))}")
+            if referred.runs:
+                raise InputError(f"{setting.where}: {leaf}: '{leaf.name}' is a whole run and no part of another")
+            if not leaf.called:
+                raise InputError(f"{setting.where}: {leaf}: a reference needs its brackets: {leaf}()")
     if not setting.parameter:
         return
     configurable = _known(setting.name, setting.where)
     if setting.parameter in configurable.closed:
         given = f"'{setting.parameter}' of '{setting.name}'"
         raise InputError(f"{setting.where}: {given} is set by a command-line option, not in gin files")
-    refuse_unknown(f"{setting.where}: '{setting.name}'", [setting.parameter], configurable.open_parameters)
+    refuse_unknown(f"{setting.where}: '{setting.name}'", [shortened(setting.parameter)], configurable.open_parameters)
     annotation = annotation_of(configurable.parameters[setting.parameter])
-    value = with_leaves(setting.value, lambda leaf: macros.get(leaf.name) if isinstance(leaf, Macro) else leaf)
-    if annotation and not fits(value, annotation):
-        raise InputError(f"{setting.where}: {setting.key} must be {annotation}, got {value!r}")
+    value = _without_macros(setting.value, macros)
+    if annotation and not fits(value, annotation, lambda reference: _known(reference.name, setting.where).gives):
+        raise InputError(f"{setting.where}: {setting.key} must be {annotation}, got {shortened(repr(value))}")
+
+
+def _without_macros(value: object, macros: Mapping[str, object]) -> object:
+    """Return a value with its macros expanded; that they end is checked before."""
+    return with_leaves(
+        value, lambda leaf: _without_macros(macros.get(leaf.name), macros) if isinstance(leaf, Macro) else leaf
+    )
 
 
 def annotation_of(parameter: inspect.Parameter) -> str:
@@ -178,7 +208,7 @@ def _plain(text: str) -> str:
 
 def _known(name: str, where: str) -> Configurable:
     if name not in KNOWN:
-        raise InputError(f"{where}: unknown name '{name}'{did_you_mean(name, KNOWN)}")
+        raise InputError(f"{where}: unknown name '{shortened(name)}'{did_you_mean(name, KNOWN)}")
     return KNOWN[name]
 
 

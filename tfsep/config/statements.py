@@ -1,22 +1,23 @@
-"""Read gin files strictly, as data: into a list of settings, before any of them takes effect.
+"""The statements of gin texts, as data.
 
 A file is never executed: ``import`` and ``from`` statements (and with them gin's dynamic
-registration) are refused, an ``include`` must lie below the search path, and a macro that is
-undefined or used by nothing is an error. Gin's parser is given text; gin itself opens no file.
+registration) are refused, and a reference has its brackets. Gin's parser is given text; gin itself
+opens no file. What may be read, and how much, is in :mod:`tfsep.config.reader`.
 """
 
 from __future__ import annotations
 
+import contextlib
 import tokenize
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from pathlib import Path
 
 from gin.config_parser import BindingStatement, ImportStatement, IncludeStatement
 
 from gin import config_parser
-from tfsep.config import files
 from tfsep.errors import InputError
+
+_SHOWN = 80
 
 
 @dataclass(frozen=True)
@@ -110,38 +111,51 @@ def with_leaves(value: object, change: Callable[[object], object]) -> object:
     return change(value)
 
 
-def read(
-    gin_files: Sequence[str], gin_params: Sequence[str] = (), search_paths: Sequence[str | Path] = ()
-) -> list[Setting]:
-    """Read files, then single statements; later settings are meant to replace earlier ones.
-
-    Args:
-        gin_files: names, as :func:`tfsep.config.files.find` takes them. They may include files
-            below their own folder, the search paths and the gin folder of tfsep.
-        gin_params: statements, such as "fit.num_steps = 100".
-        search_paths: folders.
-
-    Raises:
-        InputError: in one line, with file and line, for anything that is not understood or not
-            allowed.
-    """
-    reader = _Reader([Path(path) for path in search_paths])
-    for name in gin_files:
-        reader.read_file(files.find(name, search_paths), ())
-    for text in gin_params:
-        reader.read_text(text, f"gin_param '{text.strip().partition(chr(10))[0]}'", ())
-    _check_macros(reader.settings)
-    return reader.settings
-
-
 def parsed_value(text: str) -> object:
     """Return the value that a text denotes on the right side of a statement.
 
     Raises:
-        SyntaxError: for a text that is no value.
-        tokenize.TokenError: for a text that ends within one.
+        InputError: for a text that is no value.
     """
-    return config_parser.ConfigParser(text, _Delegate()).parse_value()
+    with _explained("a value", text):
+        return config_parser.ConfigParser(text, _Delegate()).parse_value()
+
+
+def statements(text: str, source: str) -> Iterator[BindingStatement | IncludeStatement | ImportStatement]:
+    """Yield the statements of a text.
+
+    Args:
+        text: of a gin file.
+        source: its name, for messages.
+
+    Raises:
+        InputError: in one line, for a text that is not gin's.
+    """
+    with _explained(source, text):
+        yield from config_parser.ConfigParser(text, _Delegate())
+
+
+def shortened(text: str) -> str:
+    """Return a text for a message, cut where it is long."""
+    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}..."
+
+
+@contextlib.contextmanager
+def _explained(source: str, text: str) -> Iterator[None]:
+    """Turn whatever gin's parser raises into an error of one line."""
+    try:
+        yield
+    except InputError:
+        raise
+    except SyntaxError as error:
+        line = shortened((error.text or text).strip())
+        raise InputError(f"{source}, line {error.lineno or 1}: not a gin statement: '{line}'") from error
+    except tokenize.TokenError as error:
+        raise InputError(f"{source}: ends within a statement") from error
+    except RecursionError as error:
+        raise InputError(f"{source}: brackets are nested too deeply") from error
+    except (TypeError, ValueError, AttributeError, LookupError, MemoryError, StopIteration) as error:
+        raise InputError(f"{source}: not a gin file ({shortened(str(error) or type(error).__name__)})") from error
 
 
 class _Delegate(config_parser.ParserDelegate):
@@ -155,62 +169,3 @@ class _Delegate(config_parser.ParserDelegate):
     def macro(self, macro_name: str) -> Macro:
         """Return a macro's use."""
         return Macro(macro_name)
-
-
-class _Reader:
-    """Collects the settings of files and of those that they include."""
-
-    def __init__(self, search_paths: Sequence[Path]) -> None:
-        self._search_paths = list(search_paths)
-        self.settings: list[Setting] = []
-
-    def read_file(self, file: Path, above: tuple[Path, ...]) -> None:
-        """Read a file; ``above`` are the files that include it, resolved."""
-        if file.resolve() in above:
-            raise InputError(f"{file} includes itself")
-        try:
-            text = file.read_text(encoding="utf-8")
-        except (OSError, UnicodeDecodeError) as error:
-            raise InputError(f"cannot read gin file {file}: {getattr(error, 'strerror', None) or error}") from error
-        self.read_text(text, str(file), (*above, file.resolve()))
-
-    def read_text(self, text: str, source: str, above: tuple[Path, ...]) -> None:
-        """Read all statements of a text."""
-        statements = list(_statements(text, source))
-        for statement in statements:
-            if isinstance(statement, ImportStatement):
-                where = f"{source}, line {statement.location.line_num}"
-                raise InputError(f"{where}: imports are not allowed in gin files, got '{statement.format()}'")
-        for statement in statements:
-            where = f"{source}, line {statement.location.line_num}"
-            if isinstance(statement, IncludeStatement):
-                here = above[-1].parent if above else None
-                folders = [*self._search_paths, *(path.parent for path in above[:1])]
-                self.read_file(files.find_included(statement.filename, here, folders, where), above)
-            elif isinstance(statement, BindingStatement):
-                scope, name = statement.scope, statement.selector.removeprefix("tfsep.")
-                if not statement.arg_name:
-                    scope, name = "", scoped(scope, name)
-                self.settings.append(Setting(scope, name, statement.arg_name or "", statement.value, where))
-
-
-def _statements(text: str, source: str) -> Iterator[BindingStatement | IncludeStatement | ImportStatement]:
-    try:
-        yield from config_parser.ConfigParser(text, _Delegate())
-    except SyntaxError as error:
-        line = (error.text or "").strip()
-        raise InputError(f"{source}, line {error.lineno}: not a gin statement: '{line}'") from error
-    except tokenize.TokenError as error:
-        raise InputError(f"{source}: ends within a statement") from error
-
-
-def _check_macros(settings: Sequence[Setting]) -> None:
-    """Refuse macros that are used and not defined, or defined and not used: a parameter's misspelt name."""
-    defined = {setting.name: setting.where for setting in settings if not setting.parameter}
-    used = {leaf.name: each.where for each in settings for leaf in leaves(each.value) if isinstance(leaf, Macro)}
-    for name, where in used.items():
-        if name not in defined:
-            raise InputError(f"{where}: the macro %{name} is not defined")
-    for name, where in defined.items():
-        if name not in used:
-            raise InputError(f"{where}: nothing uses '{name}'; parameters are set as function.parameter = value")
