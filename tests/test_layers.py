@@ -106,6 +106,7 @@ LIGHT = (
     "tfsep.posteriors.kinds",
     "tfsep.models.listing",
     "tfsep.models.schema",
+    "tfsep.models.rules",
     "tfsep.models.request",
     "tfsep.models.stages",
     "tfsep.models.source_subset",

@@ -299,7 +299,120 @@ def test_a_missing_weights_file_is_named(copy: Path, file: str) -> None:
 def test_weights_of_another_part_are_refused(copy: Path) -> None:
     shutil.copy(copy / "priors" / "sine.safetensors", copy / "posteriors" / "amortised.safetensors")
     message = refusal(lambda: load_model(copy))
-    assert message.startswith(f"{copy / 'posteriors/amortised.safetensors'}: the weights are of another model: ")
+    changed = f"{copy / 'posteriors/amortised.safetensors'}: the weights are "
+    assert message.startswith(f"{changed}not those that were saved: SHA-256 ")
+    assert refusal(lambda: load_model(spoil(copy, manifest={}))).startswith(f"{changed}not those that were saved: a ")
+    message = refusal(lambda: load_model(spoil(copy, manifest=None)))
+    assert message.startswith(f"{changed}of another model: ")
+
+
+def test_models_of_earlier_versions_have_no_manifest(copy: Path) -> None:
+    assert set(json.loads((copy / "model.json").read_text())["manifest"]) == {
+        "priors/sine.safetensors",
+        "priors/square.safetensors",
+        "posteriors/amortised.safetensors",
+    }
+    assert load_model(spoil(copy, manifest=None)).posterior.kind == "amortised"
+
+
+def test_one_changed_bit_is_noticed(copy: Path) -> None:
+    file = copy / "priors" / "square.safetensors"
+    content = bytearray(file.read_bytes())
+    content[-1] ^= 1
+    file.write_bytes(content)
+    assert load_prior(copy, "sine").kind == "glow"
+    assert "are not those that were saved" in refusal(lambda: load_prior(copy, "square"))
+
+
+def test_weights_lie_in_the_folder(copy: Path, tmp_path: Path) -> None:
+    file = copy / "priors" / "sine.safetensors"
+    shutil.move(file, tmp_path / "elsewhere.safetensors")
+    file.symlink_to(tmp_path / "elsewhere.safetensors")
+    assert "must lie in the folder of their model, got a link" in refusal(lambda: load_prior(copy, "sine"))
+    file.unlink()
+    (copy / "priors" / "own.safetensors").write_bytes((tmp_path / "elsewhere.safetensors").read_bytes())
+    file.symlink_to("own.safetensors")
+    assert load_prior(copy, "sine").kind == "glow"
+
+
+def test_a_learned_part_without_weights_is_refused(copy: Path) -> None:
+    description = json.loads((copy / "model.json").read_text())
+    for part in (*description["priors"].values(), *description["posteriors"]):
+        part.pop("weights", None)
+    spoil(copy, **description)
+    assert "the posterior 'amortised': a learned part needs weights" in refusal(lambda: load_model(copy))
+    assert "the prior of 'sine': a learned part needs weights" in refusal(lambda: load_prior(copy, "sine"))
+
+
+STAGE = {"kind": "gibbs", "num_levels": 3}
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "part"),
+    [
+        ("settings.overlap", "x", "the setting overlap of a model has another type"),
+        ("settings.overlap", None, "the setting overlap"),
+        ("settings.normalise", 1, "the setting normalise"),
+        ("settings.level", {}, "the setting level"),
+        ("settings.level", 0.0, "level must be above 0"),
+        ("settings.overlapp", 0.5, "settings of a model must be overlap, stereo"),
+        ("priors.sine.sigma_range", {}, "the prior of 'sine'"),
+        ("priors.sine.sigma_range", [1], "the prior of 'sine'"),
+        ("priors.sine.num_levels", 10**9, "num_levels must be at most 10000"),
+        ("priors.sine.num_steps", 9999, "blocks, more than the"),
+        ("priors.sine.width", 10**9, "width must be at most the"),
+        ("priors.sine.length", 10**8, "segments must be at most 60 s"),
+        ("priors.sine.weights", "../../sine.safetensors", "their weights in the folder"),
+        ("priors.sine.weights", "/etc/passwd", "their weights in the folder"),
+        ("priors.sine.weights", "n" * 5000, "texts must be printable and at most 255"),
+        ("priors.sine.weights", "a\ud800.safetensors", "texts must be printable"),
+        ("sources", ["n" * 101, "b"], "each fit for a file"),
+        ("sources", ["a\x1b[31m", "b"], "texts must be printable"),
+        ("sources", ["a", "A"], "different names"),
+        ("sources", ["a\\b", "c"], "each fit for a file"),
+        ("sources", [f"s{n}" for n in range(65)], "1 to 64 different names"),
+        ("sample_rate", 10**30, "whole numbers must be below 2^31"),
+        ("segment", 10**9, "segments must be at most 60 s"),
+        ("gains", [10**400, 1], "whole numbers must be below 2^31"),
+        ("posteriors", [{"kind": "composition", "stages": [STAGE] * 300}], "at most 16 stages"),
+        ("posteriors", [{"kind": "composition", "stages": [{"kind": ["x"]}]}], "parts of different kinds"),
+        ("posteriors", [{"kind": "composition", "stages": [STAGE], "keep": "x"}], "parts of different kinds"),
+        ("posteriors", [STAGE, STAGE], "parts of different kinds"),
+        ("posteriors", [{"kind": "gibbs", "num_levels": 10**7}], "num_levels must be at most 10000"),
+        ("posteriors", [{"kind": "amortised", "present": 5}], "parts of different kinds"),
+        ("posteriors", [{"kind": "amortised", "source_subset": {"num_sources": 2, "indices": [9]}}], "of different"),
+        ("posteriors.0.network_settings", {"width": 10**6}, "width must be at most the"),
+        ("posteriors.0.network_settings", {"num_blocks": 10**6}, "num_blocks must be at most 10000"),
+        ("posteriors.0.network_settings", "x", "posterior 'amortised'"),
+    ],
+)
+def test_hostile_values_are_one_line_each(copy: Path, path: str, value: Any, part: str) -> None:
+    file = copy / "model.json"
+    description = json.loads(file.read_text())
+    *outer, last = path.split(".")
+    inner = description
+    for name in outer:
+        inner = inner[int(name)] if isinstance(inner, list) else inner[name]
+    inner[last] = value
+    file.write_text(json.dumps(description))
+    message = refusal(lambda: (tfsep.Separator.load(str(copy)), load_prior(copy, "sine")))
+    assert part in message and len(message) < 500
+
+
+@pytest.mark.parametrize("number", ["NaN", "Infinity", "1e999"])
+def test_numbers_that_are_not_finite_are_refused(copy: Path, number: str) -> None:
+    file = copy / "model.json"
+    file.write_text(file.read_text().replace('"overlap": 0.5', f'"overlap": {number}'))
+    assert "numbers must be finite" in refusal(lambda: load_model(copy))
+
+
+def test_a_description_is_bounded(copy: Path) -> None:
+    (copy / "model.json").write_text('{"a": [' + "1," * 200_000 + "1]}")
+    assert "must hold at most 100000 values" in refusal(lambda: load_model(copy))
+    (copy / "model.json").write_text('{"a": ' + "[" * 20 + "]" * 20 + "}")
+    assert "16 deep" in refusal(lambda: load_model(copy))
+    (copy / "model.json").write_text(" " * (5 << 20))
+    assert "more than 4194304 bytes" in refusal(lambda: load_model(copy))
 
 
 def test_weights_that_are_not_finite_are_refused(tmp_path: Path) -> None:
@@ -327,24 +440,39 @@ def test_a_description_in_no_encoding_is_refused(copy: Path) -> None:
         ({"format": 2}, "format must be 1, got 2"),
         ({"sources": None}, "a model description needs sources"),
         ({"segment": None}, "a model description needs segment"),
-        ({"sources": "sine"}, 'sources must be different names, each fit for a file, got "sine"'),
-        ({"sources": []}, "sources must be different names, each fit for a file, got []"),
+        ({"sources": "sine"}, 'sources must be 1 to 64 different names, each fit for a file, got "sine"'),
+        ({"sources": []}, "sources must be 1 to 64 different names, each fit for a file, got []"),
         ({"sources": ["sine", "sine"]}, 'fit for a file, got ["sine", "sine"]'),
         ({"sources": ["sine", "../../x"]}, 'fit for a file, got ["sine", "../../x"]'),
         ({"sources": ["sine", ".."]}, 'fit for a file, got ["sine", ".."]'),
         ({"sources": ["sine", 3]}, 'fit for a file, got ["sine", 3]'),
-        ({"sample_rate": "fast"}, 'sample_rate must be a whole number above 0, got "fast"'),
-        ({"sample_rate": 0}, "sample_rate must be a whole number above 0, got 0"),
+        ({"sample_rate": "fast"}, 'sample_rate must be a whole number in 1000..384000 Hz, got "fast"'),
+        ({"sample_rate": 0}, "sample_rate must be a whole number in 1000..384000 Hz, got 0"),
         ({"segment": 64.5}, "segment must be a whole number above 0, got 64.5"),
         ({"segment": True}, "segment must be a whole number above 0, got true"),
         ({"gains": 1}, "gains must be a list of numbers, got 1"),
         ({"gains": ["loud", "low"]}, 'gains must be a list of numbers, got ["loud", "low"]'),
         ({"gains": [1.0]}, "there must be one gain for each source, got 1 for 2"),
-        ({"priors": []}, "priors must be an object of parts with a kind, got []"),
-        ({"priors": {"sine": {}}}, 'priors must be an object of parts with a kind, got {"sine": {}}'),
-        ({"posteriors": {}}, "posteriors must be a list of parts with a kind, got {}"),
-        ({"posteriors": ["gibbs"]}, 'posteriors must be a list of parts with a kind, got ["gibbs"]'),
-        ({"posteriors": [{"kind": "gibbs", "weights": 3}]}, "posteriors must be a list of parts with a kind, got "),
+        (
+            {"priors": []},
+            "priors must be an object of at most 256 parts with a kind, their weights in the folder, got []",
+        ),
+        (
+            {"priors": {"sine": {}}},
+            'priors must be an object of at most 256 parts with a kind, their weights in the folder, got {"sine": {}}',
+        ),
+        (
+            {"posteriors": {}},
+            "posteriors must be a list of parts of different kinds",
+        ),
+        (
+            {"posteriors": ["gibbs"]},
+            "posteriors must be a list of parts of different kinds",
+        ),
+        (
+            {"posteriors": [{"kind": "gibbs", "weights": 3}]},
+            "posteriors must be a list of parts of different kinds",
+        ),
         ({"settings": []}, "settings must be an object, got []"),
     ],
 )

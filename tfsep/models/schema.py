@@ -4,6 +4,8 @@
 ``priors`` {source: arguments of :func:`tfsep.priors.build` and "weights"}, ``posteriors``
 [arguments of :func:`tfsep.posteriors.build` and "weights" where learned], the first being the
 default, and ``settings`` of the separator (such as ``overlap``). The last three may be absent.
+``manifest`` {weights file: SHA-256} is written with the description, and weights are read only if
+they are those; models of earlier versions have none.
 ``priors`` may hold more than the sources' own: ``background`` for likelihood ratios, and a second
 set for posteriors whose entry has ``priors`` {source: name of the prior that it uses}. What was
 fitted on validation mixtures is stored with a posterior's arguments: ``temperature`` of a learned
@@ -13,13 +15,16 @@ one, ``keep`` and ``validation_si_sdri`` of a composition, whose ``stages`` are 
 
 from __future__ import annotations
 
+import glob
+import hashlib
 import json
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, TypeAlias, TypedDict, cast
+from typing import Any, NotRequired, TypeAlias, TypedDict, cast
 
 from tfsep.atomic import write_text
 from tfsep.errors import InputError
+from tfsep.models import rules
 
 FORMAT = 1
 MODEL_FILE = "model.json"
@@ -43,6 +48,7 @@ class ModelDescription(TypedDict):
     priors: Mapping[str, Entry]
     posteriors: list[Entry]
     settings: dict[str, Any]
+    manifest: NotRequired[dict[str, str]]
 
 
 class SourceSubset(TypedDict):
@@ -62,30 +68,54 @@ def read_description(file: Path) -> ModelDescription:
     Raises:
         InputError: if it cannot be read, or breaks a rule of this file.
     """
-    try:
-        description = json.loads(file.read_text(encoding="utf-8"))
-        if description["format"] != FORMAT:
-            raise InputError(f"{file}: format must be {FORMAT}, got {description['format']!r}")
-    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
-        raise InputError(f"{file}: not a model description ({type(error).__name__}: {error})") from error
-    description = {"priors": {}, "posteriors": [], "settings": {}, **description}
-    for name, (rule, holds) in _RULES.items():
-        if name not in description:
-            raise InputError(f"{file}: a model description needs {name}")
-        if not holds(description[name]):
-            raise InputError(f"{file}: {name} must be {rule}, got {json.dumps(description[name])[:80]}")
-    if len(description["gains"]) != len(description["sources"]):
-        count = f"{len(description['gains'])} for {len(description['sources'])}"
-        raise InputError(f"{file}: there must be one gain for each source, got {count}")
+    content = rules.parsed(file)
+    if content.get("format") != FORMAT:
+        got = json.dumps(content["format"])[:80] if "format" in content else "none"
+        raise InputError(f"{file}: not a model description (format must be {FORMAT}, got {got})")
+    description = {"priors": {}, "posteriors": [], "settings": {}, **content}
+    rules.check(description, file)
     description["posteriors"] = [_renamed(entry) for entry in description["posteriors"]]
     return cast(ModelDescription, description)
 
 
 def write_description(folder: Path, description: ModelDescription) -> None:
-    """Write ``model.json`` into a folder, whole or not at all; the folder is created if absent."""
-    content: Mapping[str, object] = {**description}
+    """Write ``model.json`` into a folder, whole or not at all, with the manifest of the weights there.
+
+    The folder is created if absent.
+
+    Raises:
+        InputError: if weights that the description names are missing.
+    """
+    content: Mapping[str, object] = {**description, "manifest": manifest(folder, description)}
     ordered = {name: content[name] for name in ModelDescription.__annotations__ if name in content}
     write_text(folder / MODEL_FILE, json.dumps(ordered, indent=2) + "\n")
+
+
+def weights_files(description: ModelDescription) -> list[str]:
+    """Return the first files of all weights that a description names, in order."""
+    parts = [*description["priors"].values(), *description["posteriors"]]
+    return list(dict.fromkeys(str(part["weights"]) for part in parts if "weights" in part))
+
+
+def manifest(folder: Path, description: ModelDescription) -> dict[str, str]:
+    """Return the SHA-256 of each weights file that a description names, and of its further parts.
+
+    Raises:
+        InputError: if one is missing.
+    """
+    found: dict[str, str] = {}
+    for name in weights_files(description):
+        first = folder / name
+        further = sorted(path for path in first.parent.glob(f"{glob.escape(first.stem)}.*{first.suffix}"))
+        parts = [path for path in further if path.name[len(first.stem) + 1 : -len(first.suffix)].isdecimal()]
+        for path in (first, *parts):
+            try:
+                with path.open("rb") as file:
+                    digest = hashlib.file_digest(file, "sha256").hexdigest()
+            except OSError as error:
+                raise InputError(f"{path}: the weights of this model are missing") from error
+            found[path.relative_to(folder).as_posix()] = digest
+    return found
 
 
 def _renamed(entry: Entry) -> Entry:
@@ -97,41 +127,3 @@ def _renamed(entry: Entry) -> Entry:
     former = entry[_FORMER_SUBSET]  # alias
     subset = {"num_sources": former["num_sources"], "indices": former[_FORMER_INDICES]}  # alias
     return {**{name: value for name, value in entry.items() if name != _FORMER_SUBSET}, SOURCE_SUBSET: subset}  # alias
-
-
-def _is_count(value: object) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and value > 0
-
-
-def _are_names(value: object) -> bool:
-    """Tell whether each may name a file of a stem without leaving its folder."""
-    if not isinstance(value, list) or not value or not all(isinstance(name, str) for name in value):
-        return False
-    return len(set(value)) == len(value) and all(name not in ("", "..") and Path(name).name == name for name in value)
-
-
-def _are_numbers(value: object) -> bool:
-    return isinstance(value, list) and all(isinstance(x, int | float) and not isinstance(x, bool) for x in value)
-
-
-def _are_parts(values: Iterable[object]) -> bool:
-    return all(
-        isinstance(part, dict)
-        and isinstance(part.get("kind"), str)
-        and isinstance(part.get("weights", ""), str)
-        and isinstance(part.get("priors", {}), dict)
-        and all(isinstance(name, str) for name in part.get("priors", {}).values())
-        for part in values
-    )
-
-
-# What the entries of a description must be; everything else is checked by the parts that are built from it.
-_RULES: dict[str, tuple[str, Callable[[Any], bool]]] = {
-    "sources": ("different names, each fit for a file", _are_names),
-    "sample_rate": ("a whole number above 0", _is_count),
-    "segment": ("a whole number above 0", _is_count),
-    "gains": ("a list of numbers", _are_numbers),
-    "priors": ("an object of parts with a kind", lambda value: isinstance(value, dict) and _are_parts(value.values())),
-    "posteriors": ("a list of parts with a kind", lambda value: isinstance(value, list) and _are_parts(value)),
-    "settings": ("an object", lambda value: isinstance(value, dict)),
-}

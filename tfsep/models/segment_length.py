@@ -9,10 +9,9 @@ of a whole segment has as many bins as the segment has samples.
 from __future__ import annotations
 
 from tfsep.errors import InputError
+from tfsep.models.rules import LONGEST_SECONDS
 from tfsep.models.schema import Entry
 from tfsep.posteriors.kinds import LEARNED
-
-LONGEST_SECONDS = 60.0
 
 
 def resized_segment(entry: Entry, seconds: float, sample_rate: int) -> int:

@@ -22,9 +22,10 @@ from tfsep import posteriors as posterior_kinds
 from tfsep import priors as prior_kinds
 from tfsep.errors import InputError
 from tfsep.models import stages, weights
+from tfsep.models.building import build_part, digests, weights_path
 from tfsep.models.listing import describe, find_model, label, model_names, models_folder
 from tfsep.models.request import prior_entry, select
-from tfsep.models.schema import FORMAT, MODEL_FILE, SOURCE_SUBSET, Entry, ModelDescription, write_description
+from tfsep.models.schema import FORMAT, SOURCE_SUBSET, Entry, ModelDescription, write_description
 from tfsep.models.source_subset import load_subset
 from tfsep.posteriors.base import Posterior
 from tfsep.posteriors.kinds import LEARNED
@@ -77,12 +78,9 @@ def load_prior(name: str | Path, source: str) -> Prior:
     folder = find_model(name)
     arguments = dict(prior_entry(name, source))
     file = arguments.pop("weights", None)
-    try:
-        prior = prior_kinds.build(**arguments)
-    except (TypeError, ValueError) as error:
-        raise InputError(f"{folder / MODEL_FILE}: the prior of {source!r}: {error}") from error
+    prior: Prior = build_part(prior_kinds.build, arguments, folder, f"the prior of {source!r}", file)
     if file is not None:
-        weights.load(prior, folder / file)
+        weights.load(prior, weights_path(folder, file), digests=digests(folder))
     return prior
 
 
@@ -140,7 +138,7 @@ def load_learned(model: Posterior, name: str | Path) -> None:
         raise InputError(f"model {str(name)!r} cannot initialise a posterior of {wanted} sources: it has {has}")
     if found is None or "weights" not in found:
         raise InputError(f"model {str(name)!r} has no learned posterior of kind {model.kind!r} to start from")
-    weights.load(model, folder / found["weights"], leading=True)
+    weights.load(model, weights_path(folder, found["weights"]), leading=True, digests=digests(folder))
 
 
 def _load_posterior(
@@ -162,11 +160,19 @@ def _load_posterior(
         arguments = stages.built_stages(
             arguments, known, lambda stage: _load_posterior(stage, folder, description, gains, loaded)
         )
+    what = f"the posterior {entry['kind']!r}"
+
+    def build(**settings: Any) -> Any:
+        return build_part(posterior_kinds.build, settings, folder, what, file)
+
+    def load(whole: Posterior) -> None:
+        weights.load(whole, weights_path(folder, str(file)), digests=digests(folder))
+
     if subset is not None and file is not None:
-        return load_subset(subset, arguments, posterior_kinds.build, lambda whole: weights.load(whole, folder / file))
-    built = posterior_kinds.build(**arguments)
+        return load_subset(subset, arguments, build, load)
+    built: Posterior = build(**arguments)
     if file is not None:
-        weights.load(built, folder / file)
+        load(built)
     return built
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,7 +24,8 @@ class SeparatorSettings:
         level: that root mean square, linear amplitude.
 
     Raises:
-        InputError: for an overlap outside 0..0.9, a budget that is not positive, or an unknown ``stereo``.
+        InputError: for an overlap outside 0..0.9, a budget or a level that is not positive, or an unknown
+            ``stereo``.
     """
 
     overlap: float = 0.25
@@ -38,6 +40,8 @@ class SeparatorSettings:
             raise InputError(f"overlap must lie in 0..0.9 of a segment, got {self.overlap}")
         if self.memory is not None and not self.memory > 0.0:
             raise InputError(f"memory must be above 0 GB, got {self.memory:g}")
+        if not 0.0 < self.level < math.inf:
+            raise InputError(f"level must be above 0, got {self.level:g}")
         stereo_mode(self.stereo)
 
     @classmethod
@@ -57,14 +61,19 @@ class SeparatorSettings:
             stereo: in place of the stored one.
 
         Raises:
-            InputError: as the class does.
+            InputError: as the class does, and for a stored setting that there is not or of another type.
         """
+        for name, value in stored.items():
+            if name not in _STORED:
+                raise InputError(f"settings of a model must be {', '.join(_STORED)}, got {str(name)[:80]!r}")
+            if not _STORED[name](value):
+                raise InputError(f"the setting {name} of a model has another type, got {str(value)[:80]!r}")
         return cls(
-            overlap=float(stored.get("overlap", cls.overlap)) if overlap is None else overlap,
+            overlap=stored.get("overlap", cls.overlap) if overlap is None else overlap,
             memory=memory,
             stereo=stored.get("stereo", cls.stereo) if stereo is None else stereo,
-            normalise=bool(stored.get("normalise", cls.normalise)),
-            level=float(stored.get("level", cls.level)),
+            normalise=stored.get("normalise", cls.normalise),
+            level=stored.get("level", cls.level),
         )
 
 
@@ -77,3 +86,16 @@ def stereo_mode(name: str) -> str:
     if name not in STEREO_MODES:
         raise InputError(f"stereo must be one of {', '.join(STEREO_MODES)}, got {name!r}")
     return name
+
+
+def _is_real(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+# What a model may store of them, and of which type.
+_STORED: dict[str, Callable[[object], bool]] = {
+    "overlap": _is_real,
+    "stereo": lambda value: isinstance(value, str),
+    "normalise": lambda value: isinstance(value, bool),
+    "level": _is_real,
+}
