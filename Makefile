@@ -11,7 +11,7 @@ RUN     := $(VENV)/bin/python
 STAMP   := $(VENV)/.installed
 PYTEST  := $(RUN) -m pytest -q -n $(WORKERS) --dist loadfile
 
-.PHONY: demo test test-bare test-all coverage lint types smoke benchmark pytorch peers clean $(VENV)
+.PHONY: demo test test-bare test-all coverage fuzz licences lint types smoke benchmark pytorch peers clean $(VENV)
 
 demo: $(STAMP)
 	@$(RUN) -m tfsep.cli.demo
@@ -31,6 +31,14 @@ test-all: lint types
 # How much of tfsep the tests run, commands that they start included; what TensorFlow compiles is not seen.
 coverage: $(STAMP)
 	$(PYTEST) -m "not slow" --cov --cov-report=term:skip-covered
+
+# Wrong and hostile input of every kind, and processes that are killed; a summary with cases and faults. An hour or so.
+fuzz: $(STAMP)
+	$(RUN) -m benchmarks.fuzz
+
+# The licence of everything that tfsep is installed with.
+licences: $(STAMP)
+	@$(RUN) -m benchmarks.licences
 
 lint: $(STAMP)
 	$(RUN) -m ruff check .
@@ -73,7 +81,8 @@ $(STAMP): setup.cfg setup.py constraints.txt
 	    echo "making $(VENV) and installing TensorFlow and the rest (about 2 GB, a minute or two)" >&2; \
 	    "$$python" -m venv --clear $(VENV); \
 	fi; \
-	$(RUN) -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[eval,dev]'
+	$(RUN) -m pip install --quiet --disable-pip-version-check --require-hashes -r constraints.txt
+	$(RUN) -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
 	@touch $@
 
 clean:

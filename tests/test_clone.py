@@ -34,8 +34,8 @@ def requirements(text: str) -> list[Requirement]:
 
 
 def pinned() -> dict[str, str]:
-    lines = (REPOSITORY / "constraints.txt").read_text(encoding="utf-8").splitlines()
-    pairs = [line.split("==") for line in lines if line and not line.startswith("#")]
+    text = (REPOSITORY / "constraints.txt").read_text(encoding="utf-8")
+    pairs = re.findall(r"^([A-Za-z0-9_.-]+)==([0-9][A-Za-z0-9_.]*)", text, re.MULTILINE)
     return {canonicalize_name(name): version for name, version in pairs}
 
 
@@ -114,10 +114,17 @@ def test_a_clone_without_environment_says_how_to_make_one(tmp_path: Path) -> Non
     assert done.stderr.startswith("error: ") and "make demo" in done.stderr and done.stderr.count("\n") == 1
 
 
-def test_constraints_hold_exact_versions_and_no_place() -> None:
-    lines = (REPOSITORY / "constraints.txt").read_text(encoding="utf-8").splitlines()
-    for line in lines:
-        assert line.startswith("#") or re.fullmatch(r"[A-Za-z0-9_.-]+==[0-9][A-Za-z0-9_.]*", line), line
+def test_constraints_hold_exact_versions_with_hashes_and_no_place() -> None:
+    """Anything else, such as the address of an index, would be an option of pip."""
+    text = (REPOSITORY / "constraints.txt").read_text(encoding="utf-8")
+    kept = "".join(line for line in text.splitlines(keepends=True) if not line.startswith("#"))
+    hashes = r"( \\\n    --hash=sha256:[0-9a-f]{64})+\n"
+    entry = rf"[A-Za-z0-9_.-]+==[0-9][A-Za-z0-9_.]*( ; [a-z_ =<>!'.0-9A-Z]+)?{hashes}"
+    assert re.fullmatch(f"({entry})+", kept)
+
+
+def test_what_builds_tfsep_is_pinned() -> None:
+    assert {"setuptools", "wheel"} <= set(pinned())
 
 
 def test_constraints_lie_in_the_declared_ranges() -> None:

@@ -16,7 +16,7 @@ from tfsep.config.statements import Macro, Reference, Setting, leaves, shortened
 from tfsep.errors import InputError
 
 MAX_FILES = 256
-MAX_BYTES = 1 << 20
+MAX_BYTES = 1 << 17
 MAX_INCLUDES = 32  # one within another
 MAX_DEPTH = 32  # of brackets, macros or references, one within another
 MAX_PARTS = 100_000

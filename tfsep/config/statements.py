@@ -136,8 +136,9 @@ def statements(text: str, source: str) -> Iterator[BindingStatement | IncludeSta
 
 
 def shortened(text: str) -> str:
-    """Return a text for a message, cut where it is long."""
-    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}..."
+    """Return a text for a message: printable, and cut where it is long."""
+    shown = "".join(each if each.isprintable() else ascii(each)[1:-1] for each in text[:_SHOWN])
+    return shown if len(text) <= _SHOWN else f"{shown}..."
 
 
 @contextlib.contextmanager

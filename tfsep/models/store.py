@@ -11,6 +11,8 @@ finding and listing models (:mod:`tfsep.models.listing`) among it, can be import
 
 from __future__ import annotations
 
+import gc
+import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -44,6 +46,9 @@ __all__ = [
     "save_model",
     "write_description",
 ]
+
+
+_LOADS = itertools.count()
 
 
 @dataclass(frozen=True)
@@ -112,6 +117,9 @@ def load_model(
         InputError: for anything that is missing, unknown or does not fit together.
     """
     chosen = select(name, posterior, priors, steps, segment, silence, without)
+    if next(_LOADS):
+        # Keras models are cycles of few objects with large arrays, which Python would keep for many loads to come.
+        gc.collect()
     loaded = [load_prior(where, prior) for where, prior in chosen.priors.values()] or None
     description: ModelDescription = {**chosen.description, "segment": chosen.segment}
     built = _load_posterior(chosen.posterior, chosen.folder, description, chosen.gains, loaded)
