@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -59,7 +60,7 @@ def weights_path(folder: Path, file: str) -> Path:
         InputError: if a link leads out of the folder.
     """
     path = folder / file
-    if not path.resolve().is_relative_to(folder.resolve()):
+    if not Path(os.path.realpath(path)).is_relative_to(os.path.realpath(folder)):
         raise InputError(f"{path}: weights must lie in the folder of their model, got a link to elsewhere")
     return path
 
