@@ -41,12 +41,12 @@ def packages(name: str, extras: tuple[str, ...] = ()) -> Iterator[str]:
 def licence(package: importlib.metadata.Distribution) -> str:
     """Return what a package's metadata, or else its licence file, says, "" where neither does."""
     metadata = package.metadata
-    if expression := metadata.get("License-Expression"):
-        return str(expression)
+    if expression := " ".join(metadata.get_all("License-Expression") or ()):
+        return expression
     troves = [text.rpartition(" :: ")[2] for text in metadata.get_all("Classifier") or () if text.startswith(_TROVE)]
     if chosen := [each for each in troves if each != "OSI Approved"]:
         return "; ".join(chosen)
-    if text := str(metadata.get("License") or "").strip():
+    if text := " ".join(metadata.get_all("License") or ()).strip():
         return text.partition("\n")[0][:_SHOWN]
     for file in package.files or ():
         if "licen" in file.name.lower():

@@ -18,7 +18,7 @@ from benchmarks.fuzz.trial import SECONDS, fault
 
 _RATE, _SEGMENT = 8000, 64
 _POSTERIORS = (None, "gibbs", "amortised")
-_GAUSSIAN = {
+_GLOW: dict[str, Any] = {
     "kind": "glow",
     "length": _SEGMENT,
     "squeeze": 4,
@@ -28,9 +28,13 @@ _GAUSSIAN = {
     "num_layers": 1,
     "sigma_range": [0.01, 8.0],
 }
-_MASKS = {"kind": "amortised", "network_settings": {"width": 4, "num_blocks": 1}, "temperature": [1.0, 1.0]}
-_GIBBS = {"kind": "gibbs", "num_levels": 2, "num_restarts": 1}
-_COMPOSITION = {"kind": "composition", "stages": ["amortised", _GIBBS], "keep": 2}
+_MASKS: dict[str, Any] = {
+    "kind": "amortised",
+    "network_settings": {"width": 4, "num_blocks": 1},
+    "temperature": [1.0, 1.0],
+}
+_GIBBS: dict[str, Any] = {"kind": "gibbs", "num_levels": 2, "num_restarts": 1}
+_COMPOSITION: dict[str, Any] = {"kind": "composition", "stages": ["amortised", _GIBBS], "keep": 2}
 _VALUES: tuple[object, ...] = (
     None, True, False, 0, -1, 1, 2, 64, 2.5, -0.0, 1e-300, 1e300, float("nan"), float("inf"), 10**6, 10**9, 10**30,
     10**400, "", "x", ".", "..", "../x", "/etc/passwd", "a\0b", "\ud800", "\x1b[31m", "n" * 5000, "glow", "gibbs",
@@ -72,7 +76,7 @@ def write_model(folder: Path) -> None:
 
     gains = (0.5, 0.5)
     learned = posteriors.build(**_MASKS, num_sources=2, segment=_SEGMENT, gains=gains)
-    parts = {name: (_GAUSSIAN, priors.build(**_GAUSSIAN)) for name in ("sine", "square")}
+    parts = {name: (_GLOW, priors.build(**_GLOW)) for name in ("sine", "square")}
     trained = [(_COMPOSITION, None), (_MASKS, learned), (_GIBBS, None)]
     save_model(folder, ("sine", "square"), _RATE, _SEGMENT, gains, parts, trained, {"overlap": 0.25})
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from tfsep.config.statements import Macro, Reference, Setting, leaves, shortened
 from tfsep.errors import InputError
@@ -119,7 +119,7 @@ def check_references(settings: Sequence[Setting], kinds: frozenset[str]) -> None
     for each in settings:
         own = each.scope or (each.name if each.name in kinds else "")
         for target in _referred(each.value, own, kinds, macros):
-            _measured(target, built_from, extents, f"{each.where}: what {shortened(each.key)} refers to")
+            _measured(target, built_from, extents, f"{each.where}: what {shortened(each.key)} refers to", lambda _: 1)
 
 
 @dataclass(frozen=True)
@@ -135,7 +135,7 @@ def _measured(
     inside: Callable[[_Node], Sequence[_Node]],
     known: dict[_Node, _Extent],
     what: str,
-    weight: Callable[[_Node], int] = lambda _: 1,
+    weight: Callable[[_Node], int],
     path: tuple[_Node, ...] = (),
 ) -> _Extent:
     """Measure a node: itself and all that is in it.
@@ -191,7 +191,7 @@ def _referred(
 
 def _is_deep(value: object) -> bool:
     """Tell whether brackets are nested too deeply, without a recursion as deep as they are."""
-    level = [value]
+    level: list[Any] = [value]
     for _ in range(MAX_DEPTH + 1):
         level = [each for each in level if isinstance(each, dict | list | tuple)]
         if not level:
