@@ -115,11 +115,14 @@ def check_references(settings: Sequence[Setting], kinds: frozenset[str]) -> None
             for target in _referred(each.value, node[0], kinds, macros)
         ]
 
+    def one(node: tuple[str, str]) -> int:
+        return 1
+
     extents: dict[tuple[str, str], _Extent] = {}
     for each in settings:
         own = each.scope or (each.name if each.name in kinds else "")
         for target in _referred(each.value, own, kinds, macros):
-            _measured(target, built_from, extents, f"{each.where}: what {shortened(each.key)} refers to", lambda _: 1)
+            _measured(target, built_from, extents, f"{each.where}: what {shortened(each.key)} refers to", one)
 
 
 @dataclass(frozen=True)
