@@ -7,7 +7,7 @@ references to what refers back grow without bound in a few lines.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -21,7 +21,7 @@ MAX_INCLUDES = 32  # one within another
 MAX_DEPTH = 32  # of brackets, macros or references, one within another
 MAX_PARTS = 100_000
 _INTEGERS = range(-(2**63), 2**63)
-_Node = TypeVar("_Node", str, tuple[str, str])
+_Node = TypeVar("_Node", bound=Hashable)
 
 
 class ReadingLimits:
