@@ -32,6 +32,7 @@ from tfsep.models.source_subset import load_subset
 from tfsep.posteriors.base import Posterior
 from tfsep.posteriors.kinds import LEARNED
 from tfsep.priors.base import Prior
+from tfsep.runtime.layer_names import counted_anew
 
 __all__ = [
     "Model",
@@ -80,6 +81,12 @@ def load_prior(name: str | Path, source: str) -> Prior:
     Raises:
         InputError: if the model has no such prior or its weights are missing or of another model.
     """
+    with counted_anew():
+        return _load_prior(name, source)
+
+
+def _load_prior(name: str | Path, source: str) -> Prior:
+    """Load a prior, its layers named on."""
     folder = find_model(name)
     arguments = dict(prior_entry(name, source))
     file = arguments.pop("weights", None)
@@ -120,9 +127,10 @@ def load_model(
     if next(_LOADS):
         # Keras models are cycles of few objects with large arrays, which Python would keep for many loads to come.
         gc.collect()
-    loaded = [load_prior(where, prior) for where, prior in chosen.priors.values()] or None
     description: ModelDescription = {**chosen.description, "segment": chosen.segment}
-    built = _load_posterior(chosen.posterior, chosen.folder, description, chosen.gains, loaded)
+    with counted_anew():
+        loaded = [_load_prior(where, prior) for where, prior in chosen.priors.values()] or None
+        built = _load_posterior(chosen.posterior, chosen.folder, description, chosen.gains, loaded)
     return Model(
         name=label(chosen.folder),
         sources=chosen.sources,
