@@ -295,3 +295,32 @@ def test_samples_that_are_no_sound_are_refused(tmp_path: Path) -> None:
     with pytest.raises(JobError, match=r"samples must be at most 1e\+10 times full scale, got 1e\+30"):
         read(tmp_path / "a.wav")
     assert files.read(tmp_path / "a.wav", 101, 10)[0].shape == (2, 10)
+
+
+@needs_ffmpeg
+@pytest.mark.parametrize("packets", [2, 3, 5])
+def test_a_wma_that_is_cut_between_packets_is_refused(tmp_path: Path, packets: int) -> None:
+    """ffmpeg reads it as a shorter sound without an error."""
+    path = tmp_path / "a.wma"
+    written(tmp_path / "a.wav")
+    command = [str(FFMPEG), "-v", "error", "-i", str(tmp_path / "a.wav"), "-ar", "44100", "-b:a", "128k", str(path)]
+    subprocess.run(command, check=True)
+    content = path.read_bytes()
+    properties = content.index(bytes.fromhex("a1dcab8c47a9cf118ee400c00c205365"))
+    packet = int.from_bytes(content[properties + 92 : properties + 96], "little")
+    data = content.index(bytes.fromhex("3626b2758e66cf11a6d900aa0062ce6c"))
+    path.write_bytes(content[: data + 50 + packets * packet])
+    lost = len(content) - path.stat().st_size
+    with pytest.raises(JobError, match=rf"truncated file: it announces {len(content)} bytes, of which {lost} are"):
+        info(path)
+    path.write_bytes(content)
+    assert info(path).frames > 0
+
+
+@needs_ffmpeg
+def test_an_mp3_too_short_for_libsndfile_is_refused_by_what_it_announces(tmp_path: Path) -> None:
+    path = tmp_path / "a.mp3"
+    content = written(path, format="MP3")
+    path.write_bytes(content[:1000])
+    with pytest.raises(JobError, match="truncated file|not a sound file|holds no sound"):
+        info(path)

@@ -232,7 +232,10 @@ def test_a_run_in_the_older_spelling_is_the_same_run(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "lines"),
     [
-        ("", ["priors: .*, glow, ", "posteriors: amortised, ", "data: .*, toy$", "training: effects, fine_tune, fit, "]),
+        (
+            "",
+            ["priors: .*, glow, ", "posteriors: amortised, ", "data: .*, toy$", "training: effects, fine_tune, fit, "],
+        ),
         ("glow", [r"num_steps +int +4 +\w+", r"sigma_range +tuple\[float, float\] \| None +"]),
         ("gibbs", [r"num_levels +int +20 +\w+", r"silence_probability +float +0.0 +\w+"]),
         ("gibbs", ["polish_sigma .* last noise level of the polish", "choice .*validation"]),

@@ -153,9 +153,7 @@ def verified(path: Path) -> io.BufferedReader | None:
     count = count_frames(path)
     if count is None:
         return None
-    if count.announced is not None and count.announced > count.found + 1:
-        counts = f"{count.announced} frames, got {count.found}"
-        raise JobError(f"truncated file: its header announces {counts}: {path}")
+    _refuse_missing(count, path)
     if count.foreign > count.found // 10 + 1:
         raise JobError(f"several sound files in one are not read, split them: {path}")
     if count.cut:
@@ -169,6 +167,26 @@ def verified(path: Path) -> io.BufferedReader | None:
         return spliced(path, [_marked_frame(count.first, count.found), (count.start, end)])
     field = count.start + count.first.mark + 8
     return spliced(path, [(count.start, field), count.found.to_bytes(4, "big"), (field + 4, end)])
+
+
+def verify_announced(path: Path) -> None:
+    """Refuse a file that begins as an MP3 and has fewer frames than its header announces; others pass.
+
+    Raises:
+        JobError: naming both numbers.
+        OSError: if it cannot be read.
+    """
+    with path.open("rb") as file:
+        start = file.read(4)
+    count = count_frames(path) if start.startswith(b"ID3") or header_at(start, 0) is not None else None
+    if count is not None:
+        _refuse_missing(count, path)
+
+
+def _refuse_missing(count: Count, path: Path) -> None:
+    if count.announced is not None and count.announced > count.found + 1:
+        counts = f"{count.announced} frames, got {count.found}"
+        raise JobError(f"truncated file: its header announces {counts}: {path}")
 
 
 def _marked_frame(first: Header, frames: int) -> bytes:
