@@ -62,7 +62,10 @@ SLOW = (
     "ablations/nice_ordered.gin",
     "ablations/realnvp_ordered.gin",
     "ablations/retrieval_wave.gin",
+    "ablations/songs_bands.gin",
     "ablations/songs_supervised.gin",
+    "ablations/songs_temporal.gin",
+    "ablations/songs_trunk.gin",
     "ablations/stems_background.gin",
     "ablations/toy_both.gin",
     "ablations/toy_elbo_four.gin",
@@ -84,6 +87,8 @@ SLOW = (
 SMALL = ("prior.num_steps = 4", "prior.width = 4", "prior.num_layers = 1")
 # Their networks are large; what they are made of is tried at a size for tests.
 LARGE = ("ablations/musdb18_songs.gin", "ablations/songs_supervised.gin", "songs.gin")
+# Variants of the last, with other networks.
+VARIANTS = tuple(f"ablations/songs_{name}.gin" for name in ("bands", "temporal", "trunk"))
 # It sets what every kind of flow has.
 FOR_ANY_PRIOR = ("parts/wave_flow.gin",)
 NARROW = ("amortised.network_settings = {'widths': (8, 16), 'low_bins': 0}", "train.segment = 16384")
@@ -209,7 +214,8 @@ def configure(path: Path, stems: Path) -> list[str]:
     params = [f"{scope}/fit.{name} = {value}" for scope in ("prior", "posterior") for name, value in SHORT.items()]
     params += [f"{name}.roots = ['{stems}']" for name in ("stems", "aligned_stems", "musdb")]
     params += [f"train.sources = ['{source}']", "train.num_validation = 2", "train.num_examples = 2"]
-    params += [*SMALL, *NARROW] if name_of(path) in LARGE else []
+    params += [*(SMALL if "train.prior" in bound else ()), *NARROW] if name_of(path) in LARGE else []
+    params += [*SMALL, "amortised.network_settings = {'width': 8, 'num_blocks': 1}"] if name_of(path) in VARIANTS else []
     if "train.posterior_objective" in bound or "@composition()" in bound.get("train.posteriors", ""):
         # These use the priors of all sources, so there must be one source alone.
         params.append(f"toy.sources = ['{source}']")

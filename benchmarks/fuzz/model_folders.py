@@ -118,8 +118,12 @@ def _changed(draw: random.Random, folder: Path) -> None:
 def _places(value: Any) -> list[tuple[Any, Any]]:
     """Return container and key of everything in a value."""
     found: list[tuple[Any, Any]] = []
-    for key in list(value) if isinstance(value, dict) else range(len(value)) if isinstance(value, list) else ():
-        found += [(value, key), *_places(value[key])]
+    inner = [value]
+    while inner:
+        each = inner.pop()
+        keys = list(each) if isinstance(each, dict) else range(len(each)) if isinstance(each, list) else ()
+        found += [(each, key) for key in keys]
+        inner += [each[key] for key in keys]
     return found
 
 
