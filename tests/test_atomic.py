@@ -133,3 +133,13 @@ def test_json_is_indented_and_finite(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="not JSON compliant"):
         write_json(tmp_path / "a.json", float("nan"), indent=1)
     assert left_in(tmp_path) == ["a.json"]
+
+
+@pytest.mark.skipif(os.name != "posix", reason="modes of POSIX")
+def test_a_file_that_a_library_puts_there_gets_the_usual_mode(tmp_path: Path) -> None:
+    (tmp_path / "usual").touch()
+    with atomic.replacing(tmp_path / "a") as temporary:
+        other = tmp_path / "other"
+        other.touch(0o600)
+        other.replace(temporary)
+    assert (tmp_path / "a").stat().st_mode == (tmp_path / "usual").stat().st_mode

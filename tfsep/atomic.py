@@ -14,6 +14,7 @@ import json
 import os
 import re
 import secrets
+import stat
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -56,6 +57,8 @@ def replacing(path: str | os.PathLike[str], overwrite: bool = True) -> Iterator[
             lock = _locked_file(temporary)
         yield temporary
         with _explained(target):
+            # A library may have put a file of its own there, which its owner alone can read.
+            os.chmod(temporary, stat.S_IMODE(os.fstat(lock).st_mode))
             flush(temporary)
             os.replace(temporary, target) if overwrite else publish(temporary, target)
             flush(target.parent)
