@@ -11,8 +11,10 @@ import gc
 import os
 import runpy
 import shutil
+import signal
 import sys
 import tempfile
+import threading
 import zlib
 from pathlib import Path
 from typing import Any
@@ -71,6 +73,15 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "slow: a long check, run by `make test-all` only")
     config.addinivalue_line("markers", "smoke: the fastest run from end to end, run alone by `make smoke`")
     config.addinivalue_line("markers", "programs: touches programs or packages that tfsep can do without")
+    receive_signals()
+
+
+def receive_signals() -> None:
+    """Bring back the usual handlers of signals that a shell told its background jobs to ignore."""
+    if threading.current_thread() is threading.main_thread():
+        for number, handler in ((signal.SIGINT, signal.default_int_handler), (signal.SIGHUP, signal.SIG_DFL)):
+            if signal.getsignal(number) is signal.SIG_IGN:
+                signal.signal(number, handler)
 
 
 def pytest_report_header() -> str | None:

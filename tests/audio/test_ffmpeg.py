@@ -17,12 +17,16 @@ from tfsep.audio import ffmpeg, files
 from tfsep.audio.formats import TooLongError
 from tfsep.errors import JobError
 
-pytestmark = [
-    pytest.mark.programs,
-    pytest.mark.skipif(not (shutil.which("ffmpeg") and shutil.which("ffprobe")), reason="needs ffmpeg and ffprobe"),
-]
+pytestmark = pytest.mark.programs
 
 Usage = namedtuple("Usage", "total used free")
+
+
+@pytest.fixture(autouse=True)
+def programs() -> None:
+    """Skip where the programs are missing."""
+    if not (shutil.which("ffmpeg") and shutil.which("ffprobe")):
+        pytest.skip("needs ffmpeg and ffprobe")
 
 
 def encoded(path: Path, *source: str) -> Path:

@@ -236,7 +236,10 @@ def test_validation_data_of_another_kind_are_refused(tmp_path: Path) -> None:
             {"posteriors": (MASKS, {**GIBBS, "largest_sigma": 9.0})},
             "must lie in the 0.01..8 that prior 'glow' supports",
         ),
-        ({"posteriors": ({**MASKS, "network": "frames"},)}, "the network must be one of frame, temporal, got 'frames'"),
+        (
+            {"posteriors": ({**MASKS, "network": "frames"},)},
+            "the network must be one of bands, frame, temporal, trunk, unet, got 'frames'",
+        ),
         ({"posteriors": (MASKS, {"kind": "oracle"})}, "the posterior must be one of .*, got 'oracle'"),
         ({"posteriors": (GIBBS, {**LANGEVIN, "start": "amortised"})}, r"model's posteriors \(gibbs\), got 'amortised'"),
         ({"posteriors": (MASKS, {**LANGEVIN, "start": "amortised", "num_stepz": 1})}, "num_stepz"),

@@ -139,5 +139,5 @@ def test_folders_without_singers_or_recordings_are_refused(tmp_path: Path) -> No
     voice = singer(tmp_path)
     assert speech.singers(tmp_path) == [voice]
     (tmp_path / "mute").mkdir()
-    with pytest.raises(InputError, match="without recordings .*mute"):
+    with pytest.raises(InputError, match="without sound files: .*mute"):
         speech.singers(tmp_path)

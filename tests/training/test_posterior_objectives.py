@@ -50,10 +50,17 @@ def test_pairs_may_be_simulated_from_the_priors() -> None:
 
 
 def test_pairs_alone_ask_for_no_priors() -> None:
-    assert posterior_objectives.build(ObjectiveSettings(), None) is pair_objectives.pairs
     expected, _ = pair_objectives.simulated_pairs(Free(), sources(), SEED)
-    found, _ = pair_objectives.pairs(Free(), sources(), SEED)
+    found, _ = posterior_objectives.build(ObjectiveSettings(), None)(Free(), sources(), SEED)
     assert float(found) == pytest.approx(float(expected))
+
+
+def test_the_weight_of_the_plain_error_is_a_setting() -> None:
+    (light, metrics), (heavy, _) = (
+        posterior_objectives.build(ObjectiveSettings(mse_weight=weight), None)(Free(), sources(), SEED)
+        for weight in (1.0, 5.0)
+    )
+    assert float(heavy - light) == pytest.approx(4.0 * float(metrics["mse"]), rel=1e-4)
 
 
 @pytest.mark.parametrize(

@@ -65,7 +65,7 @@ def test_figures_of_the_readme_come_from_the_records(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="found none"):
         results_page.chosen_table(tmp_path, card)
     (tmp_path / "quality.json").write_text(json.dumps(chosen[1:]), encoding="utf-8")
-    with pytest.raises(InputError, match="the record toy toy wavetable composition"):
+    with pytest.raises(InputError, match="the record toy toy wavetable particles"):
         results_page.chosen_table(tmp_path, card)
 
 
