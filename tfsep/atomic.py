@@ -55,10 +55,11 @@ def replacing(path: str | os.PathLike[str], overwrite: bool = True) -> Iterator[
                 raise IsADirectoryError(None, "it is a folder")
             _sweep(target.parent)
             lock = _locked_file(temporary)
+            usual = stat.S_IMODE(temporary.stat().st_mode)
         yield temporary
         with _explained(target):
             # A library may have put a file of its own there, which its owner alone can read.
-            os.chmod(temporary, stat.S_IMODE(os.fstat(lock).st_mode))
+            os.chmod(temporary, usual)
             flush(temporary)
             os.replace(temporary, target) if overwrite else publish(temporary, target)
             flush(target.parent)
