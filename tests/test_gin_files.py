@@ -215,7 +215,9 @@ def configure(path: Path, stems: Path) -> list[str]:
     params += [f"{name}.roots = ['{stems}']" for name in ("stems", "aligned_stems", "musdb")]
     params += [f"train.sources = ['{source}']", "train.num_validation = 2", "train.num_examples = 2"]
     params += [*(SMALL if "train.prior" in bound else ()), *NARROW] if name_of(path) in LARGE else []
-    params += [*SMALL, "amortised.network_settings = {'width': 8, 'num_blocks': 1}"] if name_of(path) in VARIANTS else []
+    params += (
+        [*SMALL, "amortised.network_settings = {'width': 8, 'num_blocks': 1}"] if name_of(path) in VARIANTS else []
+    )
     if "train.posterior_objective" in bound or "@composition()" in bound.get("train.posteriors", ""):
         # These use the priors of all sources, so there must be one source alone.
         params.append(f"toy.sources = ['{source}']")
