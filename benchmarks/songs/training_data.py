@@ -4,7 +4,7 @@
 
 Writes below ``--output``:
 
-- ``isolated``: speakers, loops and guitars of Debian packages (benchmarks.priors.songs_data);
+- ``packages``: speakers, loops and guitars of Debian packages (benchmarks.priors.songs_data);
 - ``sung``, ``electronic``, ``tunes``: songs of 30 s, one channel at 22,050 Hz, by ``bin/render``;
 - a link to each set of ``--stems`` that trains or validates.
 
@@ -85,14 +85,15 @@ def _make(argv: Sequence[str]) -> int:
     output.mkdir(parents=True, exist_ok=True)
     link_sets(stems, output)
     fonts = found_fonts(root)
-    isolated = output / "packages"
-    if not isolated.is_dir():
-        _checked(songs_data.main([f"--output={isolated}", f"--root={root}"]), "benchmarks.priors.songs_data")
+    packages, whole = output / "packages", output / "packages.complete"
+    if not whole.is_file():
+        _checked(songs_data.main([f"--output={packages}", f"--root={root}"]), "benchmarks.priors.songs_data")
+        whole.touch()
     midi = collected_midi(root, output / "midi")
     for songs in SONGS:
         given = [*(f"--soundfont={font}" for font in fonts), f"--kits={root / KITS}", *SIZE]
         given += [f"--seed={songs.seed}", f"--songs={songs.number}", f"--synthesised={songs.synthesised}"]
-        given += [f"--voices={isolated / 'voices'}"] if songs.sung else []
+        given += [f"--voices={packages / 'voices'}"] if songs.sung else []
         given += [f"--midi={midi}"] if songs.midi else []
         code = render.main([*given, f"--jobs={args.jobs}", f"--output={output / songs.name}"])
         made = sum(1 for _ in (output / songs.name / "train").glob("*/song.json"))

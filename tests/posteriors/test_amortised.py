@@ -47,6 +47,7 @@ KINDS: dict[str, dict[str, Any]] = {
         "plane_settings": {"frame_length": 64, "frame_step": 16},
     },
 }
+UNET: dict[str, Any] = KINDS["unet"]["network_settings"]
 MEAN, OTHER = None, (1.0, 0.5, -0.25)
 
 
@@ -202,6 +203,11 @@ def test_weights_come_back_from_a_file(kind: str, half: bool, tmp_path: Path) ->
         ({"network_settings": {"dilation_cycle": 4}}, "posterior 'amortised': .*dilation_cycle"),
         ({"network_settings": {"width": 0}}, "posterior 'amortised': .*positive integer.*0"),
         ({"plane": "short_time", "plane_settings": {"frame_length": 64, "frame_step": 64}}, "frame_step must lie in"),
+        ({"rumble_period": 1}, "rumble_period must be at least 2 samples or None, got 1"),
+        ({"network": "unet", "network_settings": UNET}, "low_bins must be 0 on a plane without short frames"),
+        ({**KINDS["unet"], "network_settings": {**UNET, "low_length": 100}}, "low_length must be .*32, got 100"),
+        ({**KINDS["unet"], "network_settings": {**UNET, "low_bins": 72}}, "low_bins must lie in 1..65"),
+        ({"precision": "bf16"}, "posterior 'amortised': .*bf16"),
         ({"widht": 4}, "posterior 'amortised' has no parameter 'widht'"),
         ({"gains": (1.0, 1.0)}, "posterior 'amortised': one gain for each of the 3 sources is needed, got 2"),
         ({"segment": 0}, "segment must be at least 2 samples and floor above 0, got 0 and 0.001"),

@@ -67,6 +67,11 @@ def test_the_weight_of_the_plain_error_is_a_setting() -> None:
     ("settings", "rule"),
     [
         ({"kind": "vae"}, "objective.kind must be one of simulated_pairs, elbo, mean_field, both, got 'vae'"),
+        (
+            {"kind": "both", "mse_weight": 1.0},
+            "objective.mse_weight is for kind 'simulated_pairs' from data, got 'both'",
+        ),
+        ({"mse_weight": 0.0}, "objective.mse_weight must be above 0, got 0"),
         ({"pairs_from": "songs"}, "objective.pairs_from must be data or priors, got 'songs'"),
         ({"largest_sigma": 0.05}, "objective needs 0 < smallest_sigma <= largest_sigma, got 0.1 and 0.05"),
         ({"annealed": 1.5}, "objective.annealed must lie in 0..1, got 1.5"),

@@ -49,9 +49,20 @@ class Plane(abc.ABC):
             num_bins: the lowest bins that are returned.
 
         Raises:
+            InputError: as from :meth:`check_low`.
+        """
+        raise InputError(self._without_frames(frame_length))
+
+    def check_low(self, frame_length: int, num_bins: int) -> int:
+        """Check the arguments of :meth:`low_magnitudes`, and return the longer frames that begin before the first.
+
+        Raises:
             InputError: for a plane without such frames, or lengths that do not fit.
         """
-        raise InputError(f"low_length must be 0 on a plane without short frames, got {frame_length}")
+        raise InputError(self._without_frames(frame_length))
+
+    def _without_frames(self, frame_length: int) -> str:
+        return f"low_bins must be 0 on a plane without short frames, got a longer window of {frame_length} samples"
 
 
 @dataclass(frozen=True)
@@ -111,14 +122,21 @@ class ShortTime(Plane):
 
     def low_magnitudes(self, wave: tf.Tensor, frame_length: int, num_bins: int) -> tf.Tensor:
         """Return the magnitudes (..., frame, num_bins) of the lowest bins through a longer window."""
-        later, odd = divmod((frame_length - self.frame_length) // 2, self.frame_step)
-        if later < 0 or odd:
-            rule = f"low_length must be {self.frame_length} and a multiple of {2 * self.frame_step} samples"
-            raise InputError(f"{rule}, got {frame_length}")
+        later = self.check_low(frame_length, num_bins)
         frames = num_frames(self.segment, self.frame_length, self.frame_step)
         taper = tf.signal.hann_window(frame_length, dtype=wave.dtype)
         spectrum = stft(wave, frame_length, self.frame_step)[..., later : later + frames, :num_bins]
         return tf.abs(spectrum) / tf.norm(taper)
+
+    def check_low(self, frame_length: int, num_bins: int) -> int:
+        """Return by how many frames the longer window's frame of equal centre comes later."""
+        later, odd = divmod(frame_length - self.frame_length, 2 * self.frame_step)
+        if later < 0 or odd:
+            rule = f"frame_length = {self.frame_length} samples plus a multiple of 2 frame_step = {2 * self.frame_step}"
+            raise InputError(f"low_length must be {rule}, got {frame_length}")
+        if not 1 <= num_bins <= frame_length // 2 + 1:
+            raise InputError(f"low_bins must lie in 1..{frame_length // 2 + 1}, half of low_length, got {num_bins}")
+        return later
 
 
 PLANES: dict[str, type[WholeSegment] | type[ShortTime]] = {"whole_segment": WholeSegment, "short_time": ShortTime}

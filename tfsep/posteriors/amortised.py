@@ -70,8 +70,7 @@ class Amortised(keras.Model, Posterior):
         network: "frame" or "temporal", one for each source; "unet", "trunk" or "bands", one for all
             sources.
         network_settings: settings of each network (width, num_blocks, ...).
-        precision: what the networks compute in, such as "mixed_bfloat16"; None is float32. A model
-            folder does not keep it.
+        precision: what the networks compute in, such as "mixed_bfloat16"; None is float32.
         rumble_period: samples of the longest audible period (sample rate over 15 Hz, say); None
             takes nothing away.
         masks: "shared", which sum to one, or "free".
@@ -140,6 +139,8 @@ class Amortised(keras.Model, Posterior):
         except TypeError as error:
             raise InputError(f"network {network!r}: {error}") from error
         self.low_length, self.low_bins = (getattr(self.networks[0], name, 0) for name in ("low_length", "low_bins"))
+        if self.low_bins:
+            self.plane.check_low(self.low_length, self.low_bins)
         self.refinement = None if refine is None else _refinement(num_sources, refine)
         self.flows = _flows(num_sources, family_settings or {}) if family == "flow" else []
         blocks = [flow.block for flow in self.flows] + ([self.refinement.block] if self.refinement else [])

@@ -102,6 +102,8 @@ class ObjectiveSettings:
         for name in used:
             if used[name] and self.kind != "mean_field":
                 raise InputError(f"objective.{name} is for kind 'mean_field', got {self.kind!r}")
+        if self.mse_weight != MSE_WEIGHT and self.needs_priors:
+            raise InputError(f"objective.mse_weight is for kind 'simulated_pairs' from data, got {self.kind!r}")
         if self.exchanges and self.reassign:
             raise InputError(
                 "objective.reassign tries all exchanges; set objective.exchanges to (), or reassign to False"
