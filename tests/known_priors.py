@@ -15,6 +15,7 @@ from tfsep.audio.front_end import SpectralFrontEnd, WaveFrontEnd
 from tfsep.data import toy
 from tfsep.data.oscillators import KINDS
 from tfsep.priors.base import Prior, broadcast_to_event, per_example_sigma
+from tfsep.runtime.stateless_random import uniform
 
 
 class WavePrior(Prior):
@@ -68,7 +69,7 @@ class CoinPrior(WavePrior):
 
     def posterior_sample(self, y: Any, sigma: Any, seed: Any) -> tf.Tensor:
         evidence = self.level * tf.reduce_sum(y, axis=[1, 2]) / per_example_sigma(sigma, y) ** 2
-        up = tf.random.stateless_uniform(tf.shape(evidence), seed) < tf.sigmoid(2.0 * evidence)
+        up = uniform(tf.shape(evidence), seed) < tf.sigmoid(2.0 * evidence)
         return self.level * broadcast_to_event(tf.where(up, 1.0, -1.0), y) * tf.ones_like(y)
 
     def score(self, x: Any, sigma: Any = None) -> tf.Tensor:

@@ -58,7 +58,7 @@ Events: TypeAlias = "tf.Tensor"
 Nats: TypeAlias = "tf.Tensor"
 #: A noise level, (), (batch,) or a number.
 Sigma: TypeAlias = "tf.Tensor | npt.NDArray[np.floating] | float"
-#: A seed of stateless random numbers: two int32.
+#: A seed of stateless random numbers: two int32, or (batch, 2), one for each row.
 Seed: TypeAlias = "tf.Tensor | npt.NDArray[np.integer] | Sequence[int]"
 #: What ``tf.convert_to_tensor`` takes.
 TensorLike: TypeAlias = "tf.Tensor | npt.NDArray[np.generic] | Sequence[float] | float"

@@ -33,7 +33,7 @@ def test_longer_steps_are_taken_less_often_and_chains_agree() -> None:
     acceptance = []
     for delta in (0.05, 0.4):
         sampler = posteriors.build("langevin", gaussians(), delta=delta, **ADJUSTED)
-        found = trace(sampler, MIXTURE, 40, 8, (0, 0), thin=4)
+        found = trace(sampler, MIXTURE, 40, 8, (0, 0), thin=8)
         assert found.states.shape == (40, 8, 1, 2, 4) and found.acceptance.shape == (8, 1)
         acceptance.append(float(np.mean(found.acceptance)))
         assert np.max(found.split_r_hat()) < 1.2

@@ -9,6 +9,7 @@ import pytest
 import tensorflow as tf
 
 from tfsep.errors import JobError
+from tfsep.runtime.stateless_random import fold
 from tfsep.separation import segments as segmenting
 from tfsep.separation.separator import Separator
 from tfsep.separation.stream import Plan, Program, SegmentStream
@@ -21,9 +22,9 @@ def plan_of(separator: Separator, hop: int, num_samples: int = 1) -> Plan:
 
 
 def program_of(separator: Separator, num_samples: int = 1, seed: int = 0) -> Program:
-    def program(segments: np.ndarray, chunk: int) -> np.ndarray:
-        chunk_seed = tf.random.experimental.stateless_fold_in(tf.constant([seed, 0]), chunk)
-        return segmenting.separate_chunk(separator.model.posterior, segments, num_samples, chunk_seed).numpy()
+    def program(segments: np.ndarray, places: np.ndarray) -> np.ndarray:
+        seeds = fold(tf.tile([[seed, 0]], [len(segments), 1]), tf.constant(places[:, 1]))
+        return segmenting.separate_chunk(separator.model.posterior, segments, num_samples, seeds).numpy()
 
     return program
 
@@ -63,9 +64,9 @@ def test_segments_are_full(make_separator: MakeSeparator) -> None:
     separator, seen = make_separator(), []
     program = program_of(separator)
 
-    def watched(segments: np.ndarray, chunk: int) -> np.ndarray:
+    def watched(segments: np.ndarray, places: np.ndarray) -> np.ndarray:
         seen.extend(row for row in segments if row.any())
-        return program(segments, chunk)
+        return program(segments, places)
 
     stream = SegmentStream(watched, plan_of(separator, 384), channels=1)
     stream.push(np.ones((1, 1300), np.float32), last=True)

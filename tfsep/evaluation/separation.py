@@ -175,9 +175,14 @@ def oracle_mask(batch: Batch) -> np.ndarray:
 def separate(separator: Separator, batch: Batch, seed: int) -> np.ndarray:
     """Separate a batch: estimates (batch, source, time)."""
     if not batch.song:
-        return separator.separate_batch(batch.mixture, seed=seed)[0]
+        return separator.separate_batch(batch.mixture, seed=_seeds(batch, seed))[0]
     found = separator(batch.mixture, batch.sample_rate, seed=seed)
     return np.stack([found[name] for name in separator.sources], axis=1)
+
+
+def _seeds(batch: Batch, seed: int) -> list[int]:
+    """Return a seed for each mixture of a batch, so that no two share their random numbers."""
+    return [(seed + number) % 2**31 for number in range(len(batch.mixture))]
 
 
 def posterior_samples(separator: Separator, batch: Batch, seed: int) -> tuple[np.ndarray, np.ndarray]:
@@ -187,7 +192,7 @@ def posterior_samples(separator: Separator, batch: Batch, seed: int) -> tuple[np
         Samples (sample, batch, source, time) and the truth (batch, source, time).
     """
     if not batch.song:
-        return separator.separate_batch(batch.mixture, calibration.NUM_DRAWS, seed), batch.references
+        return separator.separate_batch(batch.mixture, calibration.NUM_DRAWS, _seeds(batch, seed)), batch.references
     time, length = batch.mixture.shape[-1], int(_CALIBRATION_SECONDS * batch.sample_rate)
     part = slice(max(0, (time - length) // 2), max(0, (time - length) // 2) + length)
     found = separator(batch.mixture[..., part], batch.sample_rate, calibration.NUM_DRAWS, seed)

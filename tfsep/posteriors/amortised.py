@@ -42,6 +42,7 @@ from tfsep.networks.spectral_mask import FrameMask, TemporalMask, TrunkMask
 from tfsep.networks.unet_mask import UNetMask
 from tfsep.posteriors.base import Posterior
 from tfsep.priors.base import Prior
+from tfsep.runtime.stateless_random import normal, seeds_of_draws, seeds_of_rows
 
 if TYPE_CHECKING:
     from tfsep.networks.refinement import WaveRefinement
@@ -214,28 +215,28 @@ class Amortised(keras.Model, Posterior):
             a_k s_k, (num_samples, batch, source).
         """
         means, spread = self(mixture)
-        noise, error, log_det = self._errors(mixture, means, num_samples, seed)
+        noise = normal(tf.concat([[num_samples], tf.shape(means)], axis=0), tf.cast(seed, tf.int32))
+        error, log_det = self._errors(mixture, means, noise)
         log_q = -tf.reduce_sum(0.5 * noise**2 + _LOG_PEAK + spread, axis=-1) - log_det
         return means + tf.exp(spread) * error, log_q
 
-    def _errors(
-        self, mixture: Waves, means: Sources, num_samples: int, seed: Seed
-    ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
-        """Draw white noise, shape it to standardised errors, and return both with log|det| of the map.
+    def _errors(self, mixture: Waves, means: Sources, noise: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        """Shape white noise to standardised errors, and return them with log|det| of the map.
 
-        Their shapes are (num_samples, batch, source, segment), of log|det| without the segment.
+        Their shapes are (num_samples, batch, source, segment), as the noise has it, of log|det|
+        without the segment.
         """
-        shape = tf.concat([[num_samples], tf.shape(means)], axis=0)
-        noise = tf.random.stateless_normal(shape, seed, alg="philox")
+        shape = tf.shape(noise)
+        num_samples = shape[0]
         if not self.flows:
-            return noise, noise, tf.zeros(shape[:-1])
+            return noise, tf.zeros(shape[:-1])
         known = self._known(mixture, means)
         pairs = [
             flow.shape_noise(tf.reshape(noise[:, :, k], [-1, self.segment]), tf.tile(known[:, k], [num_samples, 1, 1]))
             for k, flow in enumerate(self.flows)
         ]
         error = tf.stack([tf.reshape(wave, [num_samples, -1, self.segment]) for wave, _ in pairs], axis=2)
-        return noise, error, tf.stack([tf.reshape(log_det, [num_samples, -1]) for _, log_det in pairs], axis=2)
+        return error, tf.stack([tf.reshape(log_det, [num_samples, -1]) for _, log_det in pairs], axis=2)
 
     def _known(self, mixture: Waves, means: Sources) -> tf.Tensor:
         """Return what conditions each source's flow, mixture and mean at unit power: (batch, source, 2, segment)."""
@@ -276,7 +277,9 @@ class Amortised(keras.Model, Posterior):
         column = tf.constant(self.gains)[:, tf.newaxis]
         if num_samples == 1:
             return mixing.project(mixture, means / column, self.gains)[tf.newaxis]
-        _, error, _ = self._errors(mixture, means, num_samples, seed)
+        seeds = seeds_of_draws(seeds_of_rows(seed, tf.shape(mixture)[0]), num_samples)
+        noise = normal(tf.concat([tf.shape(seeds)[:1], [self.num_sources, self.segment]], axis=0), seeds)
+        error, _ = self._errors(mixture, means, tf.reshape(noise, [num_samples, -1, self.num_sources, self.segment]))
         if not self.flows:
             centred = error - tf.reduce_mean(error, axis=0, keepdims=True)
             error = math.sqrt(num_samples / (num_samples - 1)) * centred

@@ -22,7 +22,7 @@ from tfsep.posteriors.noise_schedule import warm
 from tfsep.priors.base import Prior
 from tfsep.runtime import progress
 from tfsep.runtime.graph_memory import bytes_held
-from tfsep.runtime.stateless_random import is_portable, normal
+from tfsep.runtime.stateless_random import fold, is_portable, normal, seeds_of_draws, seeds_of_rows
 from tfsep.runtime.xla import Programs
 
 
@@ -135,7 +135,7 @@ class Annealed(Posterior):
             mixture: (chain, segment).
             sources: the state of the chains, at the beginning with the noise of the first level.
             sigmas: (level,), the whole schedule or, after a warm start, its end.
-            seed: two int32.
+            seed: of each chain, (chain, 2) int32.
             levels: two int32, the first level to run and the one at which to stop.
         """
 
@@ -207,10 +207,11 @@ class Annealed(Posterior):
 
     def chains(self, mixture: TensorLike, num: int, seed: Seed, start: TensorLike | None = None) -> tf.Tensor:
         """Run ``num`` chains for each mixture; return their ends, (num, batch, source, segment), not projected."""
-        mixture, seed = check_mixture(self.kind, mixture, self.segment), tf.cast(seed, tf.int32)
+        mixture = check_mixture(self.kind, mixture, self.segment)
+        seed = seeds_of_draws(seeds_of_rows(seed, tf.shape(mixture)[0]), num)
         mixtures = tf.tile(mixture, [num, 1])
         shape = tf.stack([tf.shape(mixtures)[0], self.num_sources, self.segment])
-        noise = normal(shape, seed)
+        noise = normal(shape, fold(seed, -1))
         if start is None:
             sources, sigmas = self.cold(mixtures, noise), self.sigmas
         else:

@@ -58,7 +58,8 @@ class Posterior(abc.ABC):
         Args:
             mixture: (batch, segment) float32, linear amplitude.
             num_samples: how many; one means the best single estimate rather than a draw.
-            seed: two integers.
+            seed: two integers, or (batch, 2): one for each mixture, whose draws then do not depend on
+                the rest of the batch. Two integers are folded by the mixture's number.
             start: sources before gains, (batch, source, segment), near which to search: noise is
                 added to them and annealing begins at the posterior's ``start_sigma`` instead of its
                 highest level. None starts cold.

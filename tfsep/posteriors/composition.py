@@ -27,6 +27,7 @@ from tfsep.posteriors.base import Posterior, denoise_each, residual_energy, wave
 from tfsep.posteriors.kinds import COMPOSITION, kept
 from tfsep.priors.base import Prior
 from tfsep.runtime.graph_memory import bytes_of
+from tfsep.runtime.stateless_random import fold
 
 CHOICES = ("last", "density", "residual")
 
@@ -146,4 +147,4 @@ class Composition(Posterior):
 
 
 def _seed(seed: Seed, index: int) -> tf.Tensor:
-    return tf.random.experimental.stateless_fold_in(tf.cast(seed, tf.int32), index)
+    return fold(tf.cast(tf.convert_to_tensor(seed), tf.int32), index)

@@ -19,6 +19,7 @@ import tensorflow_probability as tfp
 
 from tfsep.axes import Seed, Sources, TensorLike
 from tfsep.errors import InputError
+from tfsep.runtime.stateless_random import fold, seeds_of_draws, seeds_of_rows
 
 
 class Walker(Protocol):
@@ -41,7 +42,7 @@ class Walker(Protocol):
             sources: (chain, source, segment), before gains.
             sigma: the level, a scalar.
             num_steps: how many.
-            seed: two int32.
+            seed: of each chain, (chain, 2) int32.
 
         Returns:
             Sources, (chain, source, segment), and the acceptance rate, (chain,).
@@ -100,6 +101,7 @@ def trace(
         )
     mixture, seed = tf.convert_to_tensor(mixture, tf.float32), tf.cast(seed, tf.int32)
     seeds = tf.random.split(seed, 2)
+    walking = seeds_of_draws(seeds_of_rows(seeds[1], tf.shape(mixture)[0]), num_chains)
     begin = tf.reshape(sampler.chains(mixture, num_chains, seeds[0], start), [-1, sampler.num_sources, sampler.segment])
     mixtures, sigma = tf.tile(mixture, [num_chains, 1]), tf.constant(sampler.sigmas[-1])
 
@@ -108,8 +110,7 @@ def trace(
         def draw(
             number: tf.Tensor, sources: tf.Tensor, accepted: tf.Tensor, states: tf.TensorArray
         ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor, tf.TensorArray]:
-            seed = tf.random.experimental.stateless_fold_in(seeds[1], number)
-            sources, rate = sampler.walk(mixtures, sources, sigma, thin, seed)
+            sources, rate = sampler.walk(mixtures, sources, sigma, thin, fold(walking, number))
             return number + 1, sources, accepted + rate, states.write(number, sources)
 
         states = tf.TensorArray(tf.float32, num_draws, element_shape=begin.shape)

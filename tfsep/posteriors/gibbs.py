@@ -169,7 +169,7 @@ def denoising_sweep(
         mixture: (chain, segment).
         sources: (chain, source, segment).
         sigma: the noise level, a scalar.
-        seed: two int32, of the orders.
+        seed: of the orders, (chain, 2) int32.
 
     Returns:
         (chain, source, segment).
@@ -178,8 +178,8 @@ def denoising_sweep(
         update_all = functools.partial(sampler.denoised, sigma=sigma)
         return gibbs_sweep.sweep_in_groups(mixture, sources, sampler.gains, update_all, seed)
 
-    def update_source(k: int, target: tf.Tensor, position: tf.Tensor) -> tf.Tensor:
-        del position
+    def update_source(k: int, target: tf.Tensor, position: tf.Tensor, chains: tf.Tensor) -> tf.Tensor:
+        del position, chains
         return sampler.bounded(shared(k, "denoise", target[..., tf.newaxis], sigma)[..., 0])
 
     return gibbs_sweep.sweep_in_any_order(mixture, sources, sampler.gains, update_source, seed)

@@ -22,7 +22,7 @@ def sweep_in_any_order(
     mixture: tf.Tensor,
     sources: tf.Tensor,
     gains: Sequence[float],
-    update_source: Callable[[int, tf.Tensor, tf.Tensor], tf.Tensor],
+    update_source: Callable[[int, tf.Tensor, tf.Tensor, tf.Tensor], tf.Tensor],
     seed: tf.Tensor,
 ) -> tf.Tensor:
     """Update every source once, each chain in a random order of its own.
@@ -31,16 +31,16 @@ def sweep_in_any_order(
         mixture: (chain, time).
         sources: (chain, source, time).
         gains: a_1..a_N.
-        update_source: (k, target, position) -> new sources k of the chains in whose order k has this
-            position; target is what the other sources of these chains leave unexplained, (m -
-            sum_{j != k} a_j s_j) / a_k, (some chains, time).
-        seed: two int32, of the orders.
+        update_source: (k, target, position, chains) -> new sources k of the chains in whose order k
+            has this position, whose numbers are (some chains,); target is what the other sources of
+            these chains leave unexplained, (m - sum_{j != k} a_j s_j) / a_k, (some chains, time).
+        seed: of the orders, (chain, 2) int32.
 
     Returns:
         (chain, source, time).
     """
     num_chains, num_sources = tf.shape(sources)[0], len(gains)
-    orders = tf.argsort(tf.random.stateless_uniform([num_chains, num_sources], seed, alg="philox"), axis=1)
+    orders = tf.argsort(uniform([num_chains, num_sources], seed), axis=1)
     vector = tf.constant(gains)
 
     def step(position: tf.Tensor, sources: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
@@ -63,10 +63,10 @@ def _updated(
     rows: tf.Tensor,
     k: int,
     position: tf.Tensor,
-    update_source: Callable[[int, tf.Tensor, tf.Tensor], tf.Tensor],
+    update_source: Callable[[int, tf.Tensor, tf.Tensor, tf.Tensor], tf.Tensor],
 ) -> tf.Tensor:
     """Return sources (chain, source, time) with source k of the chains ``rows``, (some chains, 1), updated."""
-    new = update_source(k, tf.gather_nd(target, rows), position)
+    new = update_source(k, tf.gather_nd(target, rows), position, rows[:, 0])
     return tf.tensor_scatter_nd_update(sources, tf.pad(rows, [[0, 0], [0, 1]], constant_values=k), new)
 
 
@@ -87,7 +87,8 @@ def sweep_in_groups(
             source, time); row r of source k is of another chain than row r of the others. Where N
             does not divide the number of chains, some rows are copies of other chains, and their
             results are dropped.
-        seed: two int32, of the order.
+        seed: of each chain, (chain, 2) int32; the order is that of the first, so chains depend on
+            their neighbours here.
 
     Returns:
         (chain, source, time).
@@ -97,7 +98,7 @@ def sweep_in_groups(
     positions = tf.range(rows * num_sources) % num_chains
     grouped = tf.reshape(tf.gather(sources, positions), [rows, num_sources, num_sources, length])
     mixtures = tf.reshape(tf.gather(mixture, positions), [rows, num_sources, length])
-    order = tf.argsort(uniform([num_sources], seed))
+    order = tf.argsort(uniform([1, num_sources], seed[:1])[0])
     position_of, group, vector = tf.argsort(order), tf.range(num_sources), tf.constant(gains)
 
     def step(position: tf.Tensor, sources: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:

@@ -29,7 +29,7 @@ from tfsep.posteriors.annealed import Annealed, AnnealingSettings
 from tfsep.posteriors.base import events_of
 from tfsep.posteriors.noise_schedule import geometric
 from tfsep.priors.base import Prior
-from tfsep.runtime.stateless_random import fold
+from tfsep.runtime.stateless_random import fold, normal, shape_of
 
 UPDATES = ("optimise", "sample")
 
@@ -117,7 +117,7 @@ class Latent(Annealed):
             gradient = self._gradient(mixture, latents, gamma)
             if self.update == "sample":
                 eta = self.step_size / (1.0 + sum(gain**2 for gain in self.gains) / gamma**2)
-                noise = tf.random.stateless_normal(tf.shape(latents), fold(seed, step), alg="philox")
+                noise = normal(shape_of(latents), fold(seed, step))
                 return step + 1, latents + eta * gradient + tf.sqrt(2.0 * eta) * noise, first, second
             change, first, second = adam_step(gradient, first, second, step, self.step_size)
             return step + 1, latents + change, first, second

@@ -60,7 +60,7 @@ from tfsep.posteriors.noise_schedule import geometric, warm
 from tfsep.posteriors.pair_renewal import PairRenewal
 from tfsep.posteriors.shared_graphs import SharedGraphs
 from tfsep.priors.base import Prior
-from tfsep.runtime.stateless_random import fold, is_portable, normal, shape_of, split
+from tfsep.runtime.stateless_random import fold, is_portable, normal, seeds_of_draws, seeds_of_rows, shape_of, split
 
 #: Nats by which another assignment must be likelier than the one that stands; rounding makes less.
 _MARGIN = 1.0
@@ -185,6 +185,7 @@ class Particles(Annealed):
     def sample(self, mixture: TensorLike, num_samples: int, seed: Seed, start: TensorLike | None = None) -> tf.Tensor:
         """Return the best of ``num_particles`` particles, ``num_samples`` times over; see :class:`Posterior`."""
         mixture = check_mixture(self.kind, mixture, self.segment)
+        seed = seeds_of_rows(seed, tf.shape(mixture)[0])
         if start is not None:
             start = check_start(self.kind, mixture, start, self.num_sources)
         if start is None or not self.finished_residual:
@@ -202,7 +203,7 @@ class Particles(Annealed):
 
         def search() -> tf.Tensor:
             mine, first = tf.gather_nd(mixture, rows), tf.gather_nd(start, rows)
-            found, density = self._searched(mine, num_samples, seed, first)
+            found, density = self._searched(mine, num_samples, tf.gather_nd(seed, rows), first)
             found = self._likelier(tf.gather(begun, rows[:, 0], axis=1), found, density)
             by_mixture = tf.tensor_scatter_nd_update(
                 tf.transpose(begun, [1, 0, 2, 3]), rows, tf.transpose(found, [1, 0, 2, 3])
@@ -218,13 +219,13 @@ class Particles(Annealed):
         return tf.where(better[..., tf.newaxis, tf.newaxis], found, begun)
 
     def _searched(
-        self, mixture: Waves, num_samples: int, seed: Seed, start: Sources | None
+        self, mixture: Waves, num_samples: int, seed: tf.Tensor, start: Sources | None
     ) -> tuple[tf.Tensor, tf.Tensor]:
         """Return what :meth:`sample` does where every mixture is searched, and log-densities (num, batch)."""
         mixtures = tf.tile(mixture, [num_samples, 1])
         if start is not None:
             start = tf.tile(start, [num_samples, 1, 1])
-        ends = self.chains(mixtures, self.num_particles, seed, start)
+        ends = self.chains(mixtures, self.num_particles, seeds_of_draws(seed, num_samples), start)
         projected = mixing.project(mixtures, ends, self.gains)
         density = self._density(tf.reshape(projected, [-1, self.num_sources, self.segment]))
         density = tf.reshape(density, [self.num_particles, -1])

@@ -21,6 +21,7 @@ import tensorflow as tf
 from tfsep.axes import Events, Nats, Seed, Sigma, TensorLike
 from tfsep.errors import InputError
 from tfsep.priors.base import Prior, broadcast_to_event, per_example_sigma
+from tfsep.runtime.stateless_random import split, uniform
 
 
 class SilencePrior(Prior):
@@ -94,10 +95,10 @@ class SilencePrior(Prior):
         Raises:
             InputError: if the prior cannot draw.
         """
-        seeds = tf.random.split(tf.cast(seed, tf.int32), 2)
+        seeds = split(tf.cast(seed, tf.int32), 2)
         drawn = self.prior.posterior_sample(y, sigma, seeds[0])
         silent = self.responsibility(y, sigma)
-        chance = tf.random.stateless_uniform(tf.shape(silent), seeds[1], dtype=silent.dtype, alg="philox")
+        chance = uniform(tf.shape(silent), seeds[1], silent.dtype)
         return tf.where(broadcast_to_event(chance < silent, drawn), self.silent * tf.ones_like(drawn), drawn)
 
     def sample(self, num: int, seed: Seed, sigma: Sigma | None = None) -> Events:

@@ -45,7 +45,7 @@ from tfsep.posteriors.base import Posterior
 from tfsep.priors.base import Prior
 from tfsep.runtime import progress
 from tfsep.runtime.graph_memory import bytes_held
-from tfsep.runtime.stateless_random import is_portable, normal
+from tfsep.runtime.stateless_random import fold, is_portable, normal, seeds_of_draws, seeds_of_rows
 from tfsep.runtime.xla import Programs
 
 #: Features (chain, source, frame, bin), weights g (chain, source), and what a kind carries on besides.
@@ -122,7 +122,7 @@ class Spectral(Posterior):
             observed: features of the mixtures, (chain, frame, bin).
             state: of the chains.
             sigmas: (level,), the whole schedule or, after a warm start, its end.
-            seed: two int32.
+            seed: of each chain, (chain, 2) int32.
             levels: two int32, the first level to run and the one at which to stop.
         """
 
@@ -204,7 +204,7 @@ class Spectral(Posterior):
 
     def sample(self, mixture: TensorLike, num_samples: int, seed: Seed, start: TensorLike | None = None) -> tf.Tensor:
         """Return the best of ``num_restarts`` starts, ``num_samples`` times over; see :class:`Posterior`."""
-        mixture, seed = check_mixture(self.kind, mixture, self.segment), tf.cast(seed, tf.int32)
+        mixture = check_mixture(self.kind, mixture, self.segment)
         num = self.chains_of(num_samples)
         weights, features = self.run_chains(mixture, num, seed, start)
         magnitudes = weights[..., tf.newaxis, tf.newaxis] * self.magnitudes(features)
@@ -216,9 +216,7 @@ class Spectral(Posterior):
         by_mixture = tf.transpose(tf.reshape(magnitudes, shape), [0, 2, 1, 3, 4, 5])
         return self.masked(mixture, tf.gather(by_mixture, best, axis=2, batch_dims=2))
 
-    def run_chains(
-        self, mixture: Waves, num: int, seed: tf.Tensor, start: TensorLike | None
-    ) -> tuple[tf.Tensor, tf.Tensor]:
+    def run_chains(self, mixture: Waves, num: int, seed: Seed, start: TensorLike | None) -> tuple[tf.Tensor, tf.Tensor]:
         """Run ``num`` chains for each mixture, restart by restart.
 
         Returns:
@@ -226,6 +224,7 @@ class Spectral(Posterior):
             bin).
         """
         mixtures = tf.tile(mixture, [num, 1])
+        seed = seeds_of_draws(seeds_of_rows(seed, tf.shape(mixture)[0]), num)
         shape = tf.stack([tf.shape(mixtures)[0], self.num_sources, *self.event_shape])
         sigmas, begun = self.sigmas, None
         if start is not None:
@@ -234,7 +233,7 @@ class Spectral(Posterior):
             begun = tf.reshape(self.observe(tf.reshape(sources, [-1, self.segment])), [-1, *shape[1:]])
             begun = tf.tile(begun, [num, 1, 1, 1])
         number = tf.repeat(tf.range(num), tf.shape(mixture)[0])
-        state = self.begin(self.observe(mixtures), normal(shape, seed), number, begun, sigmas[0])
+        state = self.begin(self.observe(mixtures), normal(shape, fold(seed, -1)), number, begun, sigmas[0])
         evaluations = self.evaluations(len(sigmas))
         for levels in progress.parts(self.kind, len(sigmas)):
             state = self.programs(evaluations, mixtures, state, sigmas, seed, levels)

@@ -28,7 +28,7 @@ from tfsep.posteriors.annealed import Annealed, AnnealingSettings
 from tfsep.posteriors.gibbs_sweep import sweep_in_any_order
 from tfsep.posteriors.noise_schedule import geometric
 from tfsep.priors.base import Prior
-from tfsep.runtime.stateless_random import fold
+from tfsep.runtime.stateless_random import fold, split
 
 
 class StochasticGibbs(Annealed):
@@ -91,10 +91,10 @@ class StochasticGibbs(Annealed):
         factors = noise_factors(self.gains)
 
         def sweep(step: tf.Tensor, sources: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-            seeds = tf.random.split(fold(seed, step), 2)
+            seeds = split(fold(seed, step), 2)
 
-            def update_source(k: int, target: tf.Tensor, position: tf.Tensor) -> tf.Tensor:
-                draw = fold(seeds[1], position * self.num_sources + k)
+            def update_source(k: int, target: tf.Tensor, position: tf.Tensor, chains: tf.Tensor) -> tf.Tensor:
+                draw = fold(tf.gather(seeds[1], chains), position * self.num_sources + k)
                 return self.priors[k].posterior_sample(target[..., tf.newaxis], factors[k] * sigma, draw)[..., 0]
 
             return step + 1, sweep_in_any_order(mixture, sources, self.gains, update_source, seeds[0])

@@ -352,6 +352,6 @@ def separated(separator: Separator, data: IsolatedExcerpts, num: int) -> dict[st
     """Separate mixtures of unpaired held-out excerpts; returns {source: (mixture, time)}, before gains."""
     sources = np.stack([data.excerpts(source, num) for source in separator.sources], axis=1)
     mixtures = np.einsum("bnt,n->bt", sources, separator.gains).astype(np.float32)
-    stems = separator.separate_batch(mixtures, seed=data.seed)[0]
+    stems = separator.separate_batch(mixtures, seed=[(data.seed + k) % 2**31 for k in range(num)])[0]
     gains = dict(zip(separator.sources, separator.gains, strict=True))
     return {name: stems[:, k] / gain for k, (name, gain) in enumerate(gains.items())}

@@ -143,7 +143,7 @@ class Prior(abc.ABC):
         Args:
             y: noised events, (batch,) + event_shape.
             sigma: standard deviation of the noise, a scalar or (batch,).
-            seed: two integers.
+            seed: two integers, or (batch, 2): one for each event.
 
         Raises:
             InputError: if the prior cannot draw.

@@ -26,6 +26,7 @@ from tfsep.audio.front_end import FrontEnd
 from tfsep.axes import Seed, Sigma, TensorLike
 from tfsep.priors.base import per_example_sigma
 from tfsep.priors.closed_form import ClosedForm
+from tfsep.runtime.stateless_random import normal
 
 
 class GaussianPrior(ClosedForm):
@@ -122,7 +123,7 @@ class GaussianPrior(ClosedForm):
         """Draw N(D(y), C sigma^2 (C + sigma^2 I)^-1): (batch, time, 1) -> the same."""
         wave, noise = self._centred(y, sigma)
         shrink = self._variances / (self._variances + noise)
-        white = tf.random.stateless_normal(tf.shape(wave), seed, dtype=self.tf_dtype, alg="philox")
+        white = normal(tf.shape(wave), tf.cast(seed, tf.int32), self.tf_dtype)
         spread = self._filter(white, tf.sqrt(shrink * noise))
         return (self._mean + self._filter(wave, shrink) + spread)[..., tf.newaxis]
 

@@ -32,6 +32,7 @@ from tfsep.data import toy
 from tfsep.priors.base import per_example_sigma
 from tfsep.priors.closed_form import ClosedForm
 from tfsep.priors.truncated_normal import draw_truncated_normal, truncated_normal
+from tfsep.runtime.stateless_random import split, uniform
 
 
 class IdealToyPrior(ClosedForm):
@@ -174,16 +175,19 @@ class IdealToyPrior(ClosedForm):
     def posterior_sample(self, y: TensorLike, sigma: Sigma, seed: Seed) -> tf.Tensor:
         """Draw a cell by its share of the density, then the amplitude: (batch, time, 1) -> the same, without noise."""
         y, sigma = self._noised(y, sigma)
-        seeds = tf.random.split(tf.cast(seed, tf.int32), 2)
+        seeds = split(tf.cast(seed, tf.int32), 2)
         cells, _ = self._leaf_cells(y, sigma)
         joint, _, frequency, phase = (tf.concat(parts, -1) for parts in zip(*cells, strict=True))
-        chosen = tf.random.stateless_categorical(joint, 1, seeds[0])
+        shares = tf.cumsum(tf.nn.softmax(tf.cast(joint, tf.float64)), axis=-1)
+        chance = uniform(tf.shape(joint)[:1], seeds[0], tf.float64) * shares[:, -1]
+        chosen = tf.searchsorted(shares, chance[:, tf.newaxis], side="right")
         frequency, phase = (tf.gather(value, chosen, batch_dims=1)[:, 0] for value in (frequency, phase))
         wave = self._render(frequency, phase)
         energy = tf.reduce_sum(wave**2, -1)
-        uniform = tf.random.stateless_uniform(tf.shape(energy), seeds[1], dtype=tf.float64, alg="philox")
         best = tf.reduce_sum(wave * y, -1) / energy
-        amplitude = draw_truncated_normal(best, sigma / tf.sqrt(energy), *toy.AMPLITUDES, uniform)
+        amplitude = draw_truncated_normal(
+            best, sigma / tf.sqrt(energy), *toy.AMPLITUDES, uniform(tf.shape(energy), seeds[1], tf.float64)
+        )
         return (amplitude[:, tf.newaxis] * wave)[..., tf.newaxis]
 
     def sample(self, num: int, seed: Seed, sigma: Sigma | None = None) -> tf.Tensor:

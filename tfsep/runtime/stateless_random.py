@@ -11,6 +11,9 @@ and lays pairs out in another order: the same call draws other numbers there. Wi
 :func:`portable` the functions below therefore do those steps themselves, from the bits; elsewhere
 they call the kernels, which are faster. Both agree to rounding, and seeds agree exactly.
 
+A seed is two int32, or (row, 2): one for each row of what is drawn, which then does not depend on
+the other rows (:mod:`tfsep.runtime.row_random`).
+
 Sources: Salmon et al. 2011 (Philox); Box and Muller 1958;
 tensorflow/core/lib/random/random_distributions.h and
 tensorflow/core/kernels/stateless_random_ops.cc (GenerateKey).
@@ -25,6 +28,9 @@ from collections.abc import Iterator, Sequence
 from typing import TypeAlias
 
 import tensorflow as tf
+
+from tfsep.axes import Seed
+from tfsep.runtime import row_random
 
 #: Lengths of axes; a tensor where some are unknown while a graph is traced.
 Shape: TypeAlias = Sequence[int] | tf.Tensor
@@ -51,36 +57,76 @@ def is_portable() -> bool:
 
 
 def fold(seed: tf.Tensor, number: tf.Tensor | int) -> tf.Tensor:
-    """Return another seed (two int32) for each number."""
+    """Return another seed for each number, of the seed's shape; numbers are one or, for (row, 2) seeds, (row,)."""
+    if has_rows(seed):
+        return row_random.fold(seed, number)
     if not is_portable():
         return tf.random.experimental.stateless_fold_in(seed, number)
     return tf.stack([_bits([], seed), tf.cast(number, tf.int32)])
 
 
 def split(seed: tf.Tensor, num: int) -> tf.Tensor:
-    """Return independent seeds from one: (num, 2) int32."""
+    """Return independent seeds from one: (num,) + the seed's shape, int32."""
+    if has_rows(seed):
+        return row_random.split(seed, num)
     return _bits([num, 2], seed) if is_portable() else tf.random.split(seed, num)
 
 
-def uniform(shape: Shape, seed: tf.Tensor) -> tf.Tensor:
-    """Draw float32 numbers in [0, 1) of a shape, which must be known within :func:`portable`; seed is two int32."""
+def uniform(shape: Shape, seed: tf.Tensor, dtype: tf.DType = tf.float32) -> tf.Tensor:
+    """Draw numbers in [0, 1) of a shape, float32 or float64.
+
+    Args:
+        shape: of the draws; rows come first for (row, 2) seeds. It must be known, and the numbers
+            float32, within :func:`portable` for a seed of two.
+        seed: two int32, or (row, 2).
+        dtype: of the numbers.
+    """
+    if has_rows(seed):
+        return tf.reshape(row_random.uniform(_row_size(shape), seed, dtype), shape)
     if not is_portable():
-        return tf.random.stateless_uniform(shape, seed, alg="philox")
+        return tf.random.stateless_uniform(shape, seed, dtype=dtype, alg="philox")
     return _unit(_bits(shape, seed))
 
 
-def normal(shape: Shape, seed: tf.Tensor) -> tf.Tensor:
-    """Draw standard normal float32 numbers of a shape, which must be known within :func:`portable`.
-
-    The seed is two int32.
-    """
+def normal(shape: Shape, seed: tf.Tensor, dtype: tf.DType = tf.float32) -> tf.Tensor:
+    """Draw standard normal numbers of a shape; see :func:`uniform`."""
+    if has_rows(seed):
+        return tf.reshape(row_random.normal(_row_size(shape), seed, dtype), shape)
     if not is_portable():
-        return tf.random.stateless_normal(shape, seed, alg="philox")
+        return tf.random.stateless_normal(shape, seed, dtype=dtype, alg="philox")
     size = math.prod(shape)
     first, second = tf.unstack(_unit(_bits([-(-size // 2), 2], seed)), axis=1)
     radius, angle = tf.sqrt(-2.0 * tf.math.log(tf.maximum(first, _LEAST_UNIFORM))), 2.0 * math.pi * second
     pairs = tf.stack([tf.sin(angle) * radius, tf.cos(angle) * radius], axis=1)
     return tf.reshape(tf.reshape(pairs, [-1])[:size], shape)
+
+
+def seeds_of_rows(seed: Seed, num: int | tf.Tensor) -> tf.Tensor:
+    """Return a seed for each of ``num`` rows, (num, 2) int32: those given, or row by row folded from one."""
+    seed = tf.cast(tf.convert_to_tensor(seed), tf.int32)
+    if has_rows(seed):
+        return seed
+    return row_random.fold(tf.tile(seed[tf.newaxis], [num, 1]), tf.range(num))
+
+
+def seeds_of_draws(seeds: tf.Tensor, num: int) -> tf.Tensor:
+    """Return seeds for ``num`` draws of each row, draw by draw: (row, 2) int32 -> (num * row, 2)."""
+    return tf.reshape(row_random.split(seeds, num), [-1, 2])
+
+
+def has_rows(seed: tf.Tensor) -> bool:
+    """Tell whether a seed is one for each row, (row, 2), rather than two integers."""
+    return tf.convert_to_tensor(seed).shape.rank == 2
+
+
+def _row_size(shape: Shape) -> int | tf.Tensor:
+    """Return how many numbers a row of a shape has."""
+    if isinstance(shape, tf.Tensor):
+        known = tf.get_static_value(shape, partial=True)
+        if known is None or None in [None if each is None else int(each) for each in known[1:]]:
+            return tf.reduce_prod(shape[1:])
+        shape = [0, *(int(each) for each in known[1:])]
+    return math.prod(shape[1:])
 
 
 def shape_of(values: tf.Tensor) -> Shape:

@@ -41,8 +41,8 @@ class Programs:
     """One sampler's loop, run(mixture, state, sigmas, seed, levels), as a plain graph and as programs of XLA.
 
     Args:
-        run: of (chain, segment), the state of the chains, (level,) float32, two int32 and two int32;
-            it returns the state.
+        run: of (chain, segment), the state of the chains, (level,) float32, (chain, 2) int32 and two
+            int32; it returns the state.
         num_sources: N.
         segment: samples.
         jit_compile: True compiles every call, False none; None those whose work reaches
@@ -69,7 +69,7 @@ class Programs:
             tf.TensorSpec([None, segment], tf.float32),
             tf.TensorSpec([None, num_sources, segment], tf.float32) if state is None else state,
             tf.TensorSpec([None], tf.float32),
-            tf.TensorSpec([2], tf.int32),
+            tf.TensorSpec([None, 2], tf.int32),
             tf.TensorSpec([2], tf.int32),
         ]
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import operator
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -27,6 +28,21 @@ def whole_number(name: str, value: object, lowest: int) -> int:
     if isinstance(value, bool) or not lowest <= number < 2**31:
         raise InputError(f"{name} must be a whole number in {lowest}..{2**31 - 1}, got {value!r}")
     return number
+
+
+def seed_pairs(seed: object, num: int) -> np.ndarray:
+    """Return seeds of ``num`` rows as pairs, (num, 2) int32, from one whole number for all or one for each.
+
+    Raises:
+        InputError: for another number of seeds, or one that is no whole number from 0 to 2^31 - 1.
+    """
+    if isinstance(seed, Sequence | np.ndarray) and not isinstance(seed, str):
+        if len(seed) != num:
+            raise InputError(f"seed must be one number, or one for each of the {num} rows, got {len(seed)}")
+        numbers = [whole_number("seed", each, 0) for each in seed]
+    else:
+        numbers = [whole_number("seed", seed, 0)] * num
+    return np.array([[number, 0] for number in numbers], np.int32)
 
 
 def rate(value: object) -> int:

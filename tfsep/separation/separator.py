@@ -16,15 +16,16 @@ from tfsep.errors import InputError
 from tfsep.models import store
 from tfsep.posteriors.base import Posterior
 from tfsep.runtime.graph_memory import bytes_held
+from tfsep.runtime.stateless_random import fold
 from tfsep.separation import arguments
 from tfsep.separation import segments as segmenting
 from tfsep.separation.file import separate_to_folder
+from tfsep.separation.level import SILENT_LEVEL, level_scale
 from tfsep.separation.names import plain_name
 from tfsep.separation.settings import EACH, SeparatorSettings, stereo_mode
 from tfsep.separation.stem_files import StemFolder, StemFormat, StemLayout
 from tfsep.separation.stream import Plan, Program, separate_blocks
 
-_SILENT_LEVEL = 1e-8
 _BLOCK_FRAMES = 1 << 17
 _BUDGET, _LARGEST_CHUNK = 2.0, 256
 _LOG = logging.getLogger(__name__)
@@ -40,8 +41,7 @@ class Separator:
         overlap: takes the place of the model's.
         memory: budget in GB, from which the number of segments separated at once follows: the
             largest power of two whose bound (:mod:`tfsep.runtime.graph_memory`) keeps to it, at
-            most 256. None is 2 GB, and at most 8 segments. Draws depend on that number, so another
-            budget is another draw.
+            most 256. None is 2 GB, and at most 8 segments. Draws do not depend on it.
         chunk_size: that number itself, a power of two; ``memory`` has no effect then.
         stereo: takes the place of the model's.
 
@@ -217,13 +217,13 @@ class Separator:
             separate_to_folder(self, path, stems, layout, num_samples, seed, start, duration, info, progress)
         return dict(zip(layout.names(), stems.paths, strict=True))
 
-    def separate_batch(self, mixtures: TensorLike, num_samples: int = 1, seed: int = 0) -> np.ndarray:
+    def separate_batch(self, mixtures: TensorLike, num_samples: int = 1, seed: int | Sequence[int] = 0) -> np.ndarray:
         """Separate unrelated waveforms of one length at the model's rate.
 
         Args:
             mixtures: (batch, time), linear samples, finite.
             num_samples: posterior samples.
-            seed: 0..2^31 - 1.
+            seed: 0..2^31 - 1, one for all or one for each; a waveform has the same stems in any batch.
 
         Returns:
             (num_samples, batch, source, time) float32 at mixture scale.
@@ -245,7 +245,7 @@ class Separator:
         sample_rate: int,
         channels: int,
         num_samples: int = 1,
-        seed: int = 0,
+        seed: int | Sequence[int] = 0,
         scale: np.ndarray | float = 1.0,
         stereo: str | None = None,
     ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
@@ -256,7 +256,7 @@ class Separator:
             sample_rate: Hz, of the blocks and of the stems.
             channels: how many.
             num_samples: independent posterior samples, at least 1.
-            seed: 0..2^31 - 1.
+            seed: 0..2^31 - 1, one for all channels or one for each.
             scale: what the mixture is multiplied by for the model, and the stems divided by; one
                 or, with ``stereo`` "each", (channels, 1).
             stereo: in place of the model's; "each" where channels are unrelated.
@@ -269,9 +269,9 @@ class Separator:
             InputError: for ``num_samples`` or ``seed`` out of range.
         """
         num_samples = arguments.whole_number("num_samples", num_samples, 1)
-        seed = arguments.whole_number("seed", seed, 0)
+        seeds = arguments.seed_pairs(seed, channels)
         sample_rate = arguments.rate(sample_rate)
-        program, chunk_size = self._program(num_samples, seed), self.chunk_size(num_samples)
+        program, chunk_size = self._program(num_samples, seeds), self.chunk_size(num_samples)
         mode = self.stereo if stereo is None else stereo_mode(stereo)
         plan = Plan(self.sample_rate, self.segment, self.hop, self.gains, num_samples, chunk_size, mode)
         return separate_blocks(program, plan, blocks, sample_rate, channels, scale)
@@ -296,18 +296,13 @@ class Separator:
 
     def level_scale(self, blocks: Iterable[np.ndarray]) -> float:
         """Return the factor that brings blocks (channels, time) to the model's level; 1 for silence."""
-        energy, count = 0.0, 0
-        for block in blocks:
-            energy += float(np.sum(block.astype(np.float64) ** 2))
-            count += block.size
-        root_mean_square = (energy / max(count, 1)) ** 0.5
-        return self.level / root_mean_square if root_mean_square > _SILENT_LEVEL else 1.0
+        return level_scale(blocks, self.level)
 
     def level_scales(self, mixtures: TensorLike) -> tf.Tensor:
         """Return the factor (batch, 1) that brings each waveform (batch, time) to the model's level; 1 for silence."""
         energy = tf.reduce_mean(tf.square(tf.convert_to_tensor(mixtures)), axis=-1, keepdims=True)
         root_mean_square = tf.sqrt(energy)
-        audible = root_mean_square > _SILENT_LEVEL
+        audible = root_mean_square > SILENT_LEVEL
         return tf.where(audible, self.level / tf.where(audible, root_mean_square, 1.0), 1.0)
 
     def _gather(
@@ -315,7 +310,7 @@ class Separator:
         channels: np.ndarray,
         sample_rate: int,
         num_samples: int,
-        seed: int,
+        seed: int | Sequence[int],
         scale: np.ndarray | float,
         stereo: str = EACH,
     ) -> np.ndarray:
@@ -329,31 +324,33 @@ class Separator:
         """Return the separation of a chunk as a graph, which is traced once for each number of samples."""
         if num_samples not in self._compiled:
             segments_spec = tf.TensorSpec([None, self.segment], tf.float32)
-            pair_spec, chunk_spec = tf.TensorSpec([2], tf.int32), tf.TensorSpec([], tf.int32)
+            pairs_spec, numbers_spec = tf.TensorSpec([None, 2], tf.int32), tf.TensorSpec([None], tf.int32)
 
-            def separate(segments: tf.Tensor, pair: tf.Tensor, chunk: tf.Tensor) -> tf.Tensor:
-                chunk_seed = tf.random.experimental.stateless_fold_in(pair, chunk)
-                return segmenting.separate_chunk(self.model.posterior, segments, num_samples, chunk_seed)
+            def separate(segments: tf.Tensor, pairs: tf.Tensor, numbers: tf.Tensor) -> tf.Tensor:
+                seeds = fold(pairs, numbers)
+                return segmenting.separate_chunk(self.model.posterior, segments, num_samples, seeds)
 
-            signature = [segments_spec, pair_spec, chunk_spec]
+            signature = [segments_spec, pairs_spec, numbers_spec]
             self._compiled[num_samples] = tf.function(separate, input_signature=signature, autograph=False)
         return self._compiled[num_samples]
 
-    def _program(self, num_samples: int, seed: int) -> Program:
-        """Return the compiled separation of a chunk.
+    def _program(self, num_samples: int, seeds: np.ndarray) -> Program:
+        """Return the compiled separation of a chunk, by seeds of the channels (channels, 2) int32.
 
         A posterior that compiles its loop by XLA, or reports its progress, is called outside this
         graph, where it has its own programs.
         """
-        graph, pair = self._graph(num_samples), tf.constant([seed, 0], tf.int32)
+        graph = self._graph(num_samples)
         posterior = self.model.posterior
 
-        def program(segments: np.ndarray, chunk: int) -> np.ndarray:
+        def program(segments: np.ndarray, places: np.ndarray) -> np.ndarray:
             alone = isinstance(posterior, Posterior) and (
                 posterior.reports() or posterior.compiles(num_samples, len(segments))
             )
             function = graph.python_function if alone else graph
-            stems: np.ndarray = function(tf.constant(segments), pair, tf.constant(chunk)).numpy()
+            stems: np.ndarray = function(
+                tf.constant(segments), tf.constant(seeds[places[:, 0]]), tf.constant(places[:, 1])
+            ).numpy()
             return stems
 
         return program

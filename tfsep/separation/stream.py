@@ -7,7 +7,7 @@ Two channels may be separated as mid and side, and filtered together
 file's own rate; the band above the model's own goes to the stems with power at its edge
 (:mod:`tfsep.separation.high_band`).
 
-Segments, weights, chunks and random numbers are those of
+Segments, weights and random numbers are those of
 :func:`tfsep.separation.segments.separate_waveform`, so both give the same stems; here only a few
 segments are in memory at a time, whatever the length of the waveform.
 """
@@ -28,9 +28,9 @@ from tfsep.separation import consistency, high_band, stereo
 from tfsep.separation.segments import chunk_sizes
 from tfsep.separation.settings import EACH, WIENER
 
-#: From segments (batch, segment) and the chunk's number to stems (batch, num_samples, source,
-#: segment) at mixture scale.
-Program: TypeAlias = Callable[[np.ndarray, int], np.ndarray]
+#: From segments (batch, segment) and, for each, its channel and its number in the waveform, (batch,
+#: 2) int32, to stems (batch, num_samples, source, segment) at mixture scale.
+Program: TypeAlias = Callable[[np.ndarray, np.ndarray], np.ndarray]
 
 
 @dataclass(frozen=True)
@@ -81,8 +81,8 @@ class SegmentStream:
         self._past = self._waiting
         self._repeated = 0
         self._rows: list[np.ndarray] = []
+        self._numbers: list[tuple[int, int]] = []
         self._results: list[np.ndarray] = []
-        self._chunk = 0
         self._num_segments = 0
         self._received = 0
         self._sent = 0
@@ -115,22 +115,26 @@ class SegmentStream:
             piece = np.concatenate([self._past[:, -missing:], piece], axis=1)
             self._repeated = missing
         self._rows.extend(np.pad(piece, ((0, 0), (0, segment - piece.shape[1]))))
+        self._numbers.extend((channel, self._num_segments) for channel in range(self._channels))
         self._past = np.concatenate([self._past, self._waiting[:, :hop]], axis=1)[:, -segment:]
         self._waiting = self._waiting[:, hop:]
         self._num_segments += 1
 
     def _separate_chunk(self) -> None:
         """Separate the first chunk of the queue, in one of the allowed sizes."""
-        rows, self._rows = self._rows[: self._plan.chunk_size], self._rows[self._plan.chunk_size :]
+        most = self._plan.chunk_size
+        rows, self._rows = self._rows[:most], self._rows[most:]
+        numbers, self._numbers = self._numbers[:most], self._numbers[most:]
         size = int(self._sizes[np.searchsorted(self._sizes, len(rows))])
         segments = np.zeros((size, self._plan.segment), np.float32)
         segments[: len(rows)] = rows
+        places = np.zeros((size, 2), np.int32)
+        places[: len(rows)] = numbers
         shape = (len(rows), *self._plan.stems_shape, self._plan.segment)
-        stems = self._program(segments, self._chunk)[: len(rows)] if segments.any() else np.zeros(shape, np.float32)
+        stems = self._program(segments, places)[: len(rows)] if segments.any() else np.zeros(shape, np.float32)
         if not np.isfinite(stems).all():
             raise JobError("the model's stems must be finite, got NaN or infinity")
         self._results.extend(stems)
-        self._chunk += 1
 
     def _crossfade(self) -> list[np.ndarray]:
         """Add complete segments to the running sum and return the parts that no later segment reaches."""

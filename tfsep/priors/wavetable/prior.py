@@ -28,6 +28,7 @@ from tfsep.priors.closed_form import LearnedAtOnce
 from tfsep.priors.positive_amplitude import draw
 from tfsep.priors.wavetable.inference import EventInference, categorical, integrate, voice_of
 from tfsep.priors.wavetable.parameter_grid import ParameterGrid
+from tfsep.runtime import stateless_random
 
 PITCHES = ("grid", "continuous")
 #: Steps along which :meth:`WavetablePrior.directions` takes differences: in periods, and in nats.
@@ -142,18 +143,18 @@ class WavetablePrior(LearnedAtOnce):
 
     def posterior_sample(self, y: TensorLike, sigma: Sigma, seed: Seed) -> tf.Tensor:
         """Draw a note, its amplitude and the residual given noised events: (batch, time, 1) -> the same."""
-        seeds = tf.random.split(tf.cast(seed, tf.int32), 3)
+        seeds = stateless_random.split(tf.cast(seed, tf.int32), 3)
         count = tf.shape(tf.convert_to_tensor(y))[:1]
-        uniform = tf.random.stateless_uniform(count, seeds[0], dtype=self.tf_dtype, alg="philox")
+        uniform = stateless_random.uniform(count, seeds[0], self.tf_dtype)
         y, noise, inferred = self._infer(y, sigma, uniform)
         residual = tf.convert_to_tensor(self.residual) ** 2
         wave = self.grid.render(tf.convert_to_tensor(self.table), inferred.drawn)
         inner, energy = tf.reduce_sum(wave * y, -1), tf.reduce_sum(wave**2, -1)
-        uniform = tf.random.stateless_uniform(count, seeds[1], dtype=tf.float64, alg="philox")
+        uniform = stateless_random.uniform(count, seeds[1], tf.float64)
         level = draw(inner, energy, noise + residual, tf.convert_to_tensor(self.amplitude), uniform)
         clean = level[:, tf.newaxis] * wave
         share = (residual / (noise + residual))[:, tf.newaxis]
-        normal = tf.random.stateless_normal(tf.shape(y), seeds[2], dtype=self.tf_dtype, alg="philox")
+        normal = stateless_random.normal(tf.shape(y), seeds[2], self.tf_dtype)
         return (clean + share * (y - clean) + tf.sqrt(share * noise[:, tf.newaxis]) * normal)[..., tf.newaxis]
 
     def directions(self, y: TensorLike, sigma: Sigma) -> tf.Tensor:
