@@ -27,7 +27,7 @@ LAYERS = (
     ("mixing", "signatures", "locks"),
     ("atomic",),
     ("runtime",),
-    ("audio", "metrics"),
+    ("audio", "metrics", "client"),
     ("data",),
     ("rendering", "networks", "bijectors"),
     ("priors", "baselines"),

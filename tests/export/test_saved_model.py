@@ -16,8 +16,10 @@ import pytest
 import tensorflow as tf
 
 from tfsep import posteriors
+from tfsep.client import protos
 from tfsep.errors import InputError, JobError
-from tfsep.export import saved_model
+from tfsep.export import saved_model, warmup
+from tfsep.runtime.stateless_random import normal
 from tfsep.separation.separator import Separator
 
 LOADER = """
@@ -74,9 +76,9 @@ class NoisyHalves:
         self.through = through
 
     def sample(self, mixture: Any, num_samples: int, seed: Any) -> tf.Tensor:
-        shape = tf.stack([num_samples, tf.shape(mixture)[0], 2, self.segment])
+        shape = tf.stack([tf.shape(mixture)[0], num_samples, 2, self.segment])
         halves = self.share * self.through(mixture)[tf.newaxis, :, tf.newaxis, :]
-        return halves + 0.1 * tf.random.stateless_normal(shape, seed)
+        return halves + 0.1 * tf.transpose(normal(shape, seed), [1, 0, 2, 3])
 
 
 @pytest.fixture(scope="module")
@@ -159,6 +161,49 @@ def test_versions_count_up_and_nothing_else_is_left(tmp_path: Path) -> None:
     assert list(listing(tmp_path)) == ["7", "8", "9", "notes"]
     notes = json.loads((tmp_path / "9" / "assets.extra" / "tfsep.json").read_text())
     assert notes["sources"] == ["low", "high"] and notes["sample_rate"] == 8000
+    assert notes["signatures"] == ["serving_default", "separate_stereo", "segments", "info"]
+    assert json.loads((tmp_path / "9" / "assets" / "labels.json").read_text()) == ["low", "high"]
+
+
+def test_a_given_version_is_never_written_over_another(tmp_path: Path) -> None:
+    separator = separator_around(NoisyHalves())
+    assert saved_model.export(separator, tmp_path, version=5).name == "5"
+    before = (tmp_path / "5" / "saved_model.pb").stat()
+    with pytest.raises(JobError, match="version 5 is in .* already and is never replaced"):
+        saved_model.export(separator, tmp_path, version=5)
+    assert (tmp_path / "5" / "saved_model.pb").stat().st_mtime_ns == before.st_mtime_ns
+    assert list(listing(tmp_path)) == ["5"]
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt, OSError(28, "No space left on device")])
+def test_an_interrupted_export_leaves_nothing(
+    error: BaseException, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Interrupted once the graphs are written, and what is beside them is not."""
+
+    def interrupted(folder: Path, *rest: Any) -> None:
+        assert (folder / "saved_model.pb").is_file()
+        raise error
+
+    monkeypatch.setattr(saved_model.warmup, "write", interrupted)
+    with pytest.raises((KeyboardInterrupt, JobError)):
+        saved_model.export(separator_around(NoisyHalves()), tmp_path)
+    assert list(listing(tmp_path)) == []
+
+
+def test_warm_up_requests_are_answered(tmp_path: Path) -> None:
+    """Read as a server reads them: two for each signature, each of which runs."""
+    folder = saved_model.export(separator_around(NoisyHalves()), tmp_path)
+    loaded = tf.saved_model.load(str(folder))
+    asked = []
+    for record in tf.data.TFRecordDataset(str(folder / warmup.PATH)):
+        request = protos.PredictionLog.FromString(record.numpy()).predict_log.request
+        inputs = {name: protos.to_array(tensor) for name, tensor in request.inputs.items()}
+        answer = loaded.signatures[request.model_spec.signature_name](**{k: tf.constant(v) for k, v in inputs.items()})
+        assert answer
+        asked.append((request.model_spec.signature_name, len(next(iter(inputs.values())))))
+    names = ("serving_default", "separate_stereo", "segments", "info")
+    assert asked == [(name, rows) for name in names for rows in (1, 2)]
 
 
 def test_what_a_server_cannot_run_is_refused(tmp_path: Path) -> None:

@@ -17,6 +17,7 @@ from tfsep.errors import InputError
 from tfsep.metrics.si_sdr import si_sdr
 from tfsep.posteriors.particles import Particles
 from tfsep.priors.base import Prior
+from tfsep.runtime import stateless_random
 
 SHORT = {"num_levels": 6, "block_levels": 2, "polish_levels": 2, "num_particles": 5}
 
@@ -107,7 +108,8 @@ def test_the_likeliest_particle_is_the_estimate() -> None:
     """Few levels and no selection, so that particles end apart."""
     sampler = particles(gaussians(2), num_levels=1, block_levels=9, polish_levels=0, survivors=1.0, reassign=False)
     mixture = np.random.default_rng(0).normal(size=(3, 6)).astype(np.float32)
-    ends = mixing.project(mixture, sampler.chains(mixture, 5, (3, 0)))
+    seeds = stateless_random.seeds_of_draws(stateless_random.seeds_of_rows((3, 0), 3), 1)
+    ends = mixing.project(mixture, sampler.chains(mixture, 5, seeds))
     density = sampler.density(tf.reshape(ends, [-1, 2, 6])).numpy().reshape(5, 3)
     assert np.ptp(density, axis=0).min() > 0.0
     expected = ends.numpy()[density.argmax(0), np.arange(3)]

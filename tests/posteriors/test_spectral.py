@@ -162,9 +162,9 @@ def test_sources_of_one_level_in_training_are_found_at_others(spectra_priors: Sp
     sources *= np.array([0.3, 1.0], np.float32)[:, np.newaxis]
     mixture = sources.sum(axis=1)
     sampler = posteriors.build("spectral_langevin", spectra_priors(PAIR, LEVELLED), gains=(1.0, 1.0), **WIDE)
-    found = sampler.sample(mixture, 1, (0, 0))
+    found = sampler.sample(mixture, 1, (1, 0))
     assert gained(found, sources, mixture).min() > 8.0
-    np.testing.assert_allclose(sampler.sample(8.0 * mixture, 1, (0, 0)), 8.0 * found, atol=1e-2)
+    np.testing.assert_allclose(sampler.sample(8.0 * mixture, 1, (1, 0)), 8.0 * found, atol=1e-2)
 
 
 def test_the_restart_with_the_smallest_divergence_is_kept(

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tfsep.audio.formats import FORMATS, MAX_CHANNELS, MAX_RATE, TooLongError, check_format
-from tfsep.cli import file_names, model_options, runner, tracks
+from tfsep.cli import file_names, model_options, runner, served, tracks
 from tfsep.errors import InputError, JobError, TfsepError
 
 if TYPE_CHECKING:
@@ -48,6 +48,7 @@ def parser() -> argparse.ArgumentParser:
     add("--overwrite", action="store_true", help="replace stems that exist already")
     model = parse.add_argument_group("model")
     model_options.add_model_options(model, default=DEFAULT_MODEL)
+    served.add_option(model)
     add = model.add_argument
     add("--num_samples", type=int, default=1, metavar="N", help="posterior samples; above 1 their mean and each one")
     add("--seed", type=int, default=0, metavar="N", help="random seed; the same seed gives the same stems (default: 0)")
@@ -158,12 +159,17 @@ def _check(args: argparse.Namespace) -> None:
 
 def _check_model(args: argparse.Namespace) -> StemLayout:
     """Refuse what the model's description rules out, before any input is read; return which stems are asked for."""
-    chosen = model_options.check_model_options(args)
+    if args.server is not None:
+        served.check(args)
+        with served.connect(args) as client:
+            sources = client.facts.sources
+    else:
+        sources = model_options.check_model_options(args).sources
     from tfsep.separation.stem_files import StemLayout
 
     if args.output == "-":
-        return StemLayout(chosen.sources, only=args.source or args.two_stems)
-    return StemLayout(chosen.sources, args.num_samples, args.two_stems, args.source)
+        return StemLayout(sources, only=args.source or args.two_stems)
+    return StemLayout(sources, args.num_samples, args.two_stems, args.source)
 
 
 def _check_report(args: argparse.Namespace) -> None:

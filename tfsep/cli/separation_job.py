@@ -12,7 +12,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING
 
-from tfsep.cli import file_names, model_options, runner, terminal, tracks
+from tfsep.cli import file_names, model_options, runner, served, terminal, tracks
 from tfsep.errors import InputError, JobError, TfsepError
 
 if TYPE_CHECKING:
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from tfsep.cli.report_job import ReportJob
     from tfsep.separation.file import FileReport
     from tfsep.separation.separator import Separator
+    from tfsep.separation.served import ServedSeparator
     from tfsep.separation.stem_files import StemFolder, StemFormat, StemLayout
 
 
@@ -53,14 +54,22 @@ class SeparationJob:
         with runner.quiet_stderr():
             from tfsep.separation.stem_files import StemFormat
         self.args = args
-        self.separator: Separator = model_options.load_separator(args)
-        posterior = self.separator.model.posterior
-        if args.num_samples > 1 and not posterior.has_spread and not args.quiet:
-            terminal.complain(
-                "note",
-                f"draws of {posterior.describe()!r} are estimates from several random starts, and their spread "
-                "is no measure of uncertainty",
-            )
+        self.separator: Separator | ServedSeparator
+        if args.server is not None:
+            from tfsep.separation.served import ServedSeparator
+
+            self.separator = ServedSeparator(served.connect(args), args.stereo)
+            self.kind = self.separator.describe()
+        else:
+            self.separator = loaded = model_options.load_separator(args)
+            posterior = loaded.model.posterior
+            self.kind = posterior.describe()
+            if args.num_samples > 1 and not posterior.has_spread and not args.quiet:
+                terminal.complain(
+                    "note",
+                    f"draws of {self.kind!r} are estimates from several random starts, and their spread "
+                    "is no measure of uncertainty",
+                )
         piped = args.output == "-"
         self.format: StemFormat = StemFormat(args.format, args.bits, args.clip_mode)
         self.layout = layout
@@ -70,7 +79,7 @@ class SeparationJob:
         if args.report:
             from tfsep.cli.report_job import ReportJob
 
-            self.pages = ReportJob(args, options, self.separator, self.layout, self.format)
+            self.pages = ReportJob(args, options, loaded, self.layout, self.format)
 
     def run(self, readable: Mapping[tracks.Track, AudioInfo]) -> int:
         """Separate the tracks one by one and return how many failed."""
@@ -110,7 +119,7 @@ class SeparationJob:
         references = self.pages.prepare(track, info, page) if self.pages else {}
         if args.verbose:
             kind = f"{info.format} {info.subtype}, {info.sample_rate} Hz, {info.channels} channels"
-            how = f"{self.separator.name}, {self.separator.model.posterior.describe()}"
+            how = f"{self.separator.name}, {self.kind}"
             print(f"{track.label}: {kind} -> {self.separator.sample_rate} Hz, {how}", file=sys.stderr)
         with (
             stems,

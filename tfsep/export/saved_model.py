@@ -1,11 +1,10 @@
 """A separator as a SavedModel: what TensorFlow Serving, a C program or another Python loads without tfsep.
 
-``BASE/<version>/`` holds one signature, ``serving_default``: waveform [batch, time] float32 at the
-model's sample rate to one output [batch, time] for each source, at mixture scale, so that the
-outputs sum to the waveform. Both sizes are free; every waveform of a batch is separated on its own.
-The result is that of ``Separator.separate_batch`` for seed 0: channels of one song are separated
-independently, whatever the model's stereo mode. What a client must know beside the signature is
-written in ``assets.extra/tfsep.json``.
+``BASE/<version>/`` holds the signatures of :mod:`tfsep.export.signatures`, whose graphs have none
+but the operations of :mod:`tfsep.export.operations`. Beside the graphs and the weights there are
+``assets/labels.json``, the sources in order; ``assets.extra/tfsep.json``, what a client must know
+beside the signatures; ``assets.extra/card.md``, the model's card; and the requests that warm a
+server up (:mod:`tfsep.export.warmup`).
 """
 
 from __future__ import annotations
@@ -13,60 +12,57 @@ from __future__ import annotations
 import contextlib
 import errno
 import json
+import shutil
 from pathlib import Path
 
 import tensorflow as tf
+from tensorflow.core.protobuf import saved_model_pb2
 
 from tfsep import __version__
-from tfsep.axes import Waves
 from tfsep.errors import InputError, JobError
+from tfsep.export import warmup
+from tfsep.export.operations import refuse_unservable
+from tfsep.export.signatures import ServedModel
 from tfsep.locks import temporary_folder
-from tfsep.separation import segments
+from tfsep.models import store
+from tfsep.separation.names import plain_name
 from tfsep.separation.separator import Separator
 
-_PYTHON_OPERATIONS = frozenset(("PyFunc", "PyFuncStateless", "EagerPyFunc"))
-_XLA_ATTRIBUTE = "_XlaMustCompile"
+_CARD = "card.md"
 
 
-class ServedModel(tf.Module):
-    """The graph that is served, and the variables that tracing captured."""
-
-    def __init__(self, separator: Separator) -> None:
-        """Trace the graph."""
-        super().__init__()
-        self._separator = separator
-        waveform = tf.TensorSpec([None, None], tf.float32, name="waveform")
-        self.serve = tf.function(self._serve, input_signature=[waveform], autograph=False)
-        self.signature = self.serve.get_concrete_function()
-        self.captured = list(self.signature.graph.variables)
-
-    def _serve(self, waveform: Waves) -> dict[str, Waves]:
-        """Separate waveforms (batch, time) into {source: stem} of the same shape."""
-        separator = self._separator
-        scale = tf.constant(1.0)
-        if separator.normalise:
-            scale = separator.level_scales(waveform)
-        stems = segments.separate_waveform(
-            separator.model.posterior, scale * waveform, separator.hop, 1, (0, 0), separator.chunk_size()
-        )
-        stems = stems[0] / scale[..., tf.newaxis] if separator.normalise else stems[0]
-        return {name: stems[:, k] for k, name in enumerate(separator.sources)}
-
-
-def export(separator: Separator, base: str | Path) -> Path:
-    """Write the next version of a model under ``base`` and return its folder.
+def export(
+    separator: Separator,
+    base: str | Path,
+    version: int | None = None,
+    max_seconds: float = 120.0,
+    num_samples: int = 8,
+) -> Path:
+    """Write a version of a model under ``base`` and return its folder.
 
     The folder appears complete or not at all: it is written under a temporary name, which servers
-    pass over, and then renamed.
+    pass over, and then renamed. A version that is there is never replaced.
+
+    Args:
+        separator: of the model.
+        base: folder of the versions.
+        version: its number, at least 1; None is one more than the highest.
+        max_seconds: the longest waveform that is answered, above 0.
+        num_samples: posterior samples of ``samples`` and ``uncertainty``, at least 2.
 
     Raises:
-        InputError: if the posterior's graph needs Python or the XLA compiler, which a server has
-            not.
-        JobError: if ``base`` cannot be written.
+        InputError: for an argument out of range, or if the posterior's graph needs what a server has
+            not, such as Python or the XLA compiler.
+        JobError: if ``base`` cannot be written, or the version is there already.
     """
     base = Path(base)
-    served = ServedModel(separator)
-    refuse_unservable(served.signature)
+    if version is not None and not 1 <= version < 2**63:
+        raise InputError(f"a version must be at least 1 and below 2^63, got {version}")
+    if version is not None and (base / str(version)).exists():
+        raise JobError(f"version {version} is in {base} already and is never replaced")
+    served = ServedModel(separator, max_seconds, num_samples)
+    for signature in served.graphs.values():
+        refuse_unservable(signature)
     with contextlib.ExitStack() as stack:
         try:
             base.mkdir(parents=True, exist_ok=True)
@@ -75,30 +71,14 @@ def export(separator: Separator, base: str | Path) -> Path:
             raise JobError(f"the output folder {base} cannot be written: {error.strerror}") from error
         try:
             temporary.chmod(base.stat().st_mode & 0o777)
-            tf.saved_model.save(served, str(temporary), signatures={"serving_default": served.signature})
-            notes = temporary / "assets.extra" / "tfsep.json"
-            notes.parent.mkdir()
-            notes.write_text(json.dumps(_description(separator), indent=2) + "\n", encoding="utf-8")
-            return _publish(temporary, base)
+            saved = tf.Module()
+            saved.variables_of_graphs = served.variables
+            tf.saved_model.save(saved, str(temporary), signatures=served.graphs)
+            _show_shapes(temporary / "saved_model.pb", served)
+            _write_beside(temporary, separator, served)
+            return _publish(temporary, base, version)
         except (OSError, tf.errors.OpError) as error:
             raise JobError(f"the SavedModel cannot be written to {base}: {error}") from error
-
-
-def refuse_unservable(signature: tf.types.experimental.ConcreteFunction) -> None:
-    """Check that TensorFlow Serving can run a concrete function.
-
-    Raises:
-        InputError: if it calls Python or demands compilation by XLA.
-    """
-    graph = signature.graph.as_graph_def()
-    bodies = [graph.node, *(function.node_def for function in graph.library.function)]
-    operations = {node.op for body in bodies for node in body}
-    if operations & _PYTHON_OPERATIONS:
-        raise InputError("a served graph must not call Python, this posterior's does (tf.py_function)")
-    attributes = [function.attr for function in graph.library.function]
-    attributes += [node.attr for body in bodies for node in body]
-    if any(_XLA_ATTRIBUTE in attribute and attribute[_XLA_ATTRIBUTE].b for attribute in attributes):
-        raise InputError("a served graph must not ask for XLA, this posterior's does (jit_compile=True)")
 
 
 def next_version(base: Path) -> int:
@@ -107,25 +87,65 @@ def next_version(base: Path) -> int:
     return max(taken, default=0) + 1
 
 
-def _publish(temporary: Path, base: Path) -> Path:
-    """Rename to the next version, or to the one after it where another process has written that meanwhile."""
-    version = next_version(base)
+def _show_shapes(path: Path, served: ServedModel) -> None:
+    """Write the shapes of the inputs into the signatures, where the graphs have none."""
+    model = saved_model_pb2.SavedModel.FromString(path.read_bytes())
+    for name, inputs in served.inputs.items():
+        for key, spec in inputs.items():
+            shape = model.meta_graphs[0].signature_def[name].inputs[key].tensor_shape
+            shape.CopyFrom(spec.shape.as_proto())
+    path.write_bytes(model.SerializeToString(deterministic=True))
+
+
+def _write_beside(folder: Path, separator: Separator, served: ServedModel) -> None:
+    """Write what is neither graph nor weights."""
+    (folder / "assets").mkdir(exist_ok=True)
+    labels = json.dumps(list(separator.sources)) + "\n"
+    (folder / "assets" / "labels.json").write_text(labels, encoding="utf-8")
+    extra = folder / "assets.extra"
+    extra.mkdir()
+    (extra / "tfsep.json").write_text(json.dumps(_description(separator, served), indent=2) + "\n", encoding="utf-8")
+    most = int(served.max_seconds * separator.sample_rate)
+    warmup.write(folder, plain_name(separator.name), served.inputs, separator.segment, separator.hop, most)
+    card = _card(separator.name)
+    if card is not None:
+        shutil.copyfile(card, extra / _CARD)
+
+
+def _card(name: str) -> Path | None:
+    """Return the card of a model on disk, where it has one."""
+    try:
+        card = store.find_model(name) / _CARD
+    except InputError:
+        return None
+    return card if card.is_file() else None
+
+
+def _publish(temporary: Path, base: Path, version: int | None) -> Path:
+    """Rename to a version, or to the next one that no other process has written meanwhile."""
+    number = next_version(base) if version is None else version
     while True:
         try:
-            return temporary.rename(base / str(version))
+            return temporary.rename(base / str(number))
         except OSError as error:
             if error.errno not in (errno.ENOTEMPTY, errno.EEXIST, errno.ENOTDIR):
                 raise
-        version += 1
+            if version is not None:
+                raise JobError(f"version {version} is in {base} already and is never replaced") from error
+        number += 1
 
 
-def _description(separator: Separator) -> dict[str, object]:
-    """Return what a client must know beside the signature."""
+def _description(separator: Separator, served: ServedModel) -> dict[str, object]:
+    """Return what a client must know beside the signatures."""
     return {
         "model": separator.name,
         "sources": list(separator.sources),
         "sample_rate": separator.sample_rate,
         "segment": separator.segment,
         "hop": separator.hop,
+        "stereo": separator.stereo,
+        "max_seconds": served.max_seconds,
+        "num_samples": served.num_samples,
+        "signatures": list(served.graphs),
         "tfsep": __version__,
     }
