@@ -133,3 +133,20 @@ def test_a_separator_is_shown_in_two_lines(make_separator: MakeSeparator) -> Non
     shown = repr(make_separator(overlap=0.5)).splitlines()
     assert shown[0] == "<Separator 'bands': low, high at 8000 Hz,"
     assert shown[1] == " posterior 'BandPosterior', segments of 0.064 s, overlap 0.5>"
+
+
+def test_draws_depend_on_the_seed_and_the_place_alone(make_separator: Callable[..., Separator]) -> None:
+    """Not on how many segments go side by side, nor on what else is in the batch; each seed draws its own."""
+    separator = make_separator(noise=0.3)
+    waves = np.random.default_rng(0).uniform(-0.5, 0.5, (3, 3000)).astype(np.float32)
+    whole = separator.separate_batch(waves, 2, [5, 6, 5])
+    for chunk_size in (1, 2, 32):
+        other = Separator(separator.model, chunk_size=chunk_size)
+        np.testing.assert_allclose(other.separate_batch(waves, 2, [5, 6, 5]), whole, atol=1e-6)
+    for row, seed in ((0, 5), (1, 6)):
+        alone = separator.separate_batch(waves[row : row + 1], 2, seed)
+        np.testing.assert_allclose(alone[:, 0], whole[:, row], atol=1e-6)
+    same = separator.separate_batch(np.stack([waves[0]] * 2), 2, [5, 6])
+    assert np.abs(same[:, 0] - same[:, 1]).max() > 0.1 and np.abs(same[0] - same[1]).max() > 0.1
+    with pytest.raises(InputError, match="seed must be one number, or one for each of the 3 rows, got 2"):
+        separator.separate_batch(waves, 2, [5, 6])

@@ -10,7 +10,7 @@ tensorflow/core/framework/tensor.proto, tensor_shape.proto.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -115,6 +115,16 @@ def to_tensor(values: np.ndarray) -> Any:
         raise ValueError(f"a tensor must be of {', '.join(map(str, _VALUES))}, got {values.dtype}")
     tensor.dtype = _VALUES[values.dtype][0]
     tensor.tensor_content = np.ascontiguousarray(values).tobytes()
+    return tensor
+
+
+def filled(shape: Sequence[int], dtype: np.dtype[Any], value: float) -> Any:
+    """Return a TensorProto of one number everywhere, which takes a few bytes whatever its shape."""
+    tensor = TensorProto()
+    for size in shape:
+        tensor.tensor_shape.dim.add(size=size)
+    tensor.dtype, field = _VALUES[dtype]
+    getattr(tensor, field).append(dtype.type(value).item())
     return tensor
 
 

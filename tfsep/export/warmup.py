@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -42,19 +43,21 @@ def write(
         for name, specs in signatures.items():
             for inputs in requests(specs, segment, hop, most):
                 log = protos.PredictionLog()
-                log.predict_log.request.CopyFrom(protos.request(model, name, inputs))
+                message = log.predict_log.request
+                message.CopyFrom(protos.request(model, name, {}))
+                for key, tensor in inputs.items():
+                    message.inputs[key].CopyFrom(tensor)
                 writer.write(log.SerializeToString())
 
 
-def requests(specs: Mapping[str, tf.TensorSpec], segment: int, hop: int, most: int) -> Iterator[dict[str, np.ndarray]]:
-    """Yield the inputs of each request of a signature: noise for waveforms, zeros for the rest."""
+def requests(specs: Mapping[str, tf.TensorSpec], segment: int, hop: int, most: int) -> Iterator[dict[str, Any]]:
+    """Yield the inputs of each request of a signature, TensorProtos: a constant for waveforms, zeros for the rest."""
     for rows, time in ((1, min(segment, most)), (2, min(segment + hop, most))):
         inputs = {}
         for name, spec in specs.items():
             # Of a signature over single segments the length is known.
             free = iter((rows, time))
             shape = [next(free) if size is None else size for size in spec.shape]
-            generator = np.random.default_rng(0)
-            noise = _LOUDNESS * generator.standard_normal(shape)
-            inputs[name] = (noise if spec.dtype == tf.float32 else np.zeros(shape)).astype(spec.dtype.as_numpy_dtype)
+            value = _LOUDNESS if spec.dtype == tf.float32 else 0.0
+            inputs[name] = protos.filled(shape, np.dtype(spec.dtype.as_numpy_dtype), value)
         yield inputs
