@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import sys
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from concurrent import futures
@@ -118,3 +119,14 @@ def _typed(values: np.ndarray) -> np.ndarray:
 def _plain(values: np.ndarray) -> Any:
     found = values.tolist()
     return json.loads(json.dumps(found, default=lambda text: text.decode()))
+
+
+def main() -> None:
+    """Serve a SavedModel, the first argument, until the standard input ends; print the address."""
+    with grpc_server(of_saved_model(Path(sys.argv[1]))) as address:
+        print(address, flush=True)
+        sys.stdin.read()
+
+
+if __name__ == "__main__":
+    main()
