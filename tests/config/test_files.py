@@ -41,6 +41,7 @@ LATER = {
     "spectral_pulse.gin",
     "spectral_wave.gin",
     "stems_conditionals.gin",
+    "stems_glow_long.gin",
     "stems_flows.gin",
     "toy_elbo_four.gin",
     "toy_flow.gin",

@@ -12,12 +12,23 @@ import tensorflow as tf
 import tfsep
 from tests.export.served_by_c import ask, signatures_of
 from tests.export.test_signatures import decibels
+from tfsep.data import toy
 from tfsep.export import operations, saved_model
 
 pytestmark = pytest.mark.slow
 LEAST_DECIBELS = 100.0
-# On noise, which is no toy mixture, a row of toy and the row alone differ by more; why is not known yet.
-LEAST_ALONE = {"toy": 80.0}
+
+
+def waveforms(model: str, shape: tuple[int, ...], sample_rate: int) -> np.ndarray:
+    """Return what a model is for: toy mixtures, with which the second channel is the first at half the level; or noise.
+
+    On noise, or a part of a segment with zeros behind it, the search of ``toy`` does not come to rest, and rounding
+    grows: rows of a batch and rows alone agree to 83 dB there.
+    """
+    if model == "songs":
+        return np.random.default_rng(0).uniform(-0.5, 0.5, shape).astype(np.float32)
+    mixture, _ = toy.mixtures(shape[0], shape[1], sample_rate)
+    return mixture if len(shape) == 2 else np.stack([mixture, 0.5 * mixture], axis=-1)
 
 
 @pytest.mark.parametrize("model", ["songs", "toy", "toy-flow", "toy-free", "toy-score"])
@@ -31,14 +42,14 @@ def test_c_answers_as_python_does(model: str, tmp_path: Path) -> None:
     loaded = tf.saved_model.load(str(folder))
     for signature in loaded.signatures.values():
         operations.refuse_unservable(signature)
-    lengths = (separator.segment // 2, separator.segment + separator.hop)
+    whole = model != "songs"
+    lengths = (separator.segment if whole else separator.segment // 2, separator.segment + separator.hop)
     names = sorted(set(signatures_of(folder)) - {"info"})
-    generator = np.random.default_rng(0)
     asked = []
     for name in names:
         for length in lengths:
             shape = {"separate_stereo": (3, length, 2), "segments": (3, separator.segment)}.get(name, (3, length))
-            inputs = {"waveform": generator.uniform(-0.5, 0.5, shape).astype(np.float32)}
+            inputs = {"waveform": waveforms(model, shape, separator.sample_rate)}
             if name in ("samples", "uncertainty"):
                 inputs["seed"] = np.arange(3, dtype=np.int32)
             if name == "segments":
@@ -58,4 +69,4 @@ def test_c_answers_as_python_does(model: str, tmp_path: Path) -> None:
         print(f"{model} {name}, {inputs['waveform'].shape[1]} samples: row of three and row alone {alone:.1f} dB")
         lowest_alone.append(alone)
     assert min(lowest) >= LEAST_DECIBELS
-    assert min(lowest_alone) >= LEAST_ALONE.get(model, LEAST_DECIBELS)
+    assert min(lowest_alone) >= LEAST_DECIBELS

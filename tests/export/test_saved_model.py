@@ -16,7 +16,6 @@ import pytest
 import tensorflow as tf
 
 from tfsep import posteriors
-from tfsep.client import protos
 from tfsep.errors import InputError, JobError
 from tfsep.export import saved_model, warmup
 from tfsep.runtime.stateless_random import normal
@@ -196,12 +195,9 @@ def test_warm_up_requests_are_answered(tmp_path: Path) -> None:
     folder = saved_model.export(separator_around(NoisyHalves()), tmp_path)
     loaded = tf.saved_model.load(str(folder))
     asked = []
-    for record in tf.data.TFRecordDataset(str(folder / warmup.PATH)):
-        request = protos.PredictionLog.FromString(record.numpy()).predict_log.request
-        inputs = {name: protos.to_array(tensor) for name, tensor in request.inputs.items()}
-        answer = loaded.signatures[request.model_spec.signature_name](**{k: tf.constant(v) for k, v in inputs.items()})
-        assert answer
-        asked.append((request.model_spec.signature_name, len(next(iter(inputs.values())))))
+    for signature, inputs in warmup.read(folder):
+        assert loaded.signatures[signature](**{key: tf.constant(value) for key, value in inputs.items()})
+        asked.append((signature, len(next(iter(inputs.values())))))
     names = ("serving_default", "separate_stereo", "segments", "info")
     assert asked == [(name, rows) for name in names for rows in (1, 2)]
 

@@ -27,7 +27,7 @@ song itself.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 import tensorflow as tf
 
@@ -36,6 +36,7 @@ from tfsep.audio import overlap_add
 from tfsep.axes import Waves
 from tfsep.errors import InputError
 from tfsep.export.checks import checked_seeds, checked_waveform, require, shaped
+from tfsep.export.half_weights import HalfWeights
 from tfsep.priors.base import Prior
 from tfsep.separation import consistency, segments, stereo
 from tfsep.separation.separator import Separator
@@ -70,6 +71,7 @@ class ServedModel:
             raise InputError(f"the number of samples must be at least 2, got {num_samples}")
         self._separator, self.max_seconds, self.num_samples = separator, max_seconds, num_samples
         self._separations: dict[int, tf.types.experimental.PolymorphicFunction] = {}
+        self._weights = HalfWeights(separator.model.posterior)
         calls: dict[str, tuple[Callable[..., dict[str, tf.Tensor]], dict[str, tf.TensorSpec]]] = {}
 
         def add(call: Callable[..., dict[str, tf.Tensor]], **inputs: tf.TensorSpec) -> None:
@@ -97,7 +99,7 @@ class ServedModel:
             ).get_concrete_function()
             for name, (call, inputs) in calls.items()
         }
-        self.variables = list({id(v): v for each in self.graphs.values() for v in each.graph.variables}.values())
+        self.variables = _captured_variables(self.graphs.values())
 
     def _serving_default(self, waveform: Waves) -> dict[str, Waves]:
         """Separate waveforms (batch, time) into {source: stem} of the same shape."""
@@ -210,7 +212,8 @@ class ServedModel:
             chunk_size = separator.chunk_size(num_samples)
 
             def separate(rows: tf.Tensor, seeds: tf.Tensor) -> tf.Tensor:
-                return segments.separate_segments(separator.model.posterior, rows, num_samples, seeds, chunk_size)
+                with self._weights.reading():
+                    return segments.separate_segments(separator.model.posterior, rows, num_samples, seeds, chunk_size)
 
             specs = [tf.TensorSpec([None, separator.segment]), tf.TensorSpec([None, 2], tf.int32)]
             self._separations[num_samples] = tf.function(separate, input_signature=specs, autograph=False)
@@ -219,6 +222,13 @@ class ServedModel:
     def _by_source(self, stems: tf.Tensor, axis: int) -> dict[str, tf.Tensor]:
         each = tf.unstack(stems, num=len(self._separator.sources), axis=axis)
         return dict(zip(self._separator.sources, each, strict=True))
+
+
+def _captured_variables(graphs: Iterable[tf.types.experimental.ConcreteFunction]) -> list[tf.Variable]:
+    """Return the variables that graphs read; those that were only looked at while tracing are left out."""
+    handles = {id(external) for each in graphs for external, _ in each.graph.captures}
+    seen = {id(variable): variable for each in graphs for variable in each.graph.variables}
+    return [variable for variable in seen.values() if id(variable.handle) in handles]
 
 
 def _priors_with_density(separator: Separator) -> list[Prior]:

@@ -50,6 +50,14 @@ def write(
                 writer.write(log.SerializeToString())
 
 
+def read(folder: Path) -> Iterator[tuple[str, dict[str, np.ndarray]]]:
+    """Yield the signature and the inputs of each request below a version's folder, as a server reads them."""
+    for record in tf.data.TFRecordDataset(str(folder / PATH)):
+        request = protos.PredictionLog.FromString(record.numpy()).predict_log.request
+        inputs = {name: protos.to_array(tensor) for name, tensor in request.inputs.items()}
+        yield request.model_spec.signature_name, inputs
+
+
 def requests(specs: Mapping[str, tf.TensorSpec], segment: int, hop: int, most: int) -> Iterator[dict[str, Any]]:
     """Yield the inputs of each request of a signature, TensorProtos: a constant for waveforms, zeros for the rest."""
     for rows, time in ((1, min(segment, most)), (2, min(segment + hop, most))):
