@@ -279,6 +279,18 @@ SECTIONS = (
         "python -m benchmarks.speed.compilation",
         "compilation",
     ),
+    Section(
+        "What a served model costs",
+        "Each bundled model as `bin/export` writes it, loaded by TensorFlow alone: how long the export takes, its "
+        "size, the time from the load to the first answer with the warm-up requests included, and requests of one "
+        "channel beside `Separator` in Python. [The guide](serving.md) explains how to serve.",
+        "python -m benchmarks.speed.serving",
+        "serving",
+        notes=(
+            "*Ratio* is a later request over `Separator`, which compiles by XLA where that pays. An export has no "
+            "XLA.",
+        ),
+    ),
 )
 
 
