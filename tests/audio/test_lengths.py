@@ -39,7 +39,9 @@ def announcing(content: bytes, size: int, order: str = "<I", name: bytes = b"dat
     return content[:at] + struct.pack(order, size) + content[at + struct.calcsize(order) :]
 
 
-@pytest.mark.parametrize("size", [0, 0x7FFFFF00, 0x7FFFF000, 0x7FFFFFFF, 0xFFFFFFFF, 0xFFFFFFDB, 0xFFFF0000])
+@pytest.mark.parametrize(
+    "size", [0, 0x7FFFFF00, 0x7FFFF000, 0x7FFFFFFF, 0x80000000, 0xFFFFFFFF, 0xFFFFFFDB, 0xFFFF0000]
+)
 @pytest.mark.parametrize("subtype", ["PCM_16", "FLOAT"])
 def test_a_wav_of_unknown_size_is_read_to_its_end(tmp_path: Path, size: int, subtype: str) -> None:
     path = tmp_path / "a.wav"
@@ -274,12 +276,68 @@ def test_noise_within_a_file_of_ffmpeg_is_refused(tmp_path: Path, encode: Callab
 @needs_ffmpeg
 def test_what_ffmpeg_writes_to_a_pipe_is_read(tmp_path: Path) -> None:
     soundfile.write(tmp_path / "source.wav", sound().T, RATE)
-    for name, form in (("p.flac", "flac"), ("p.wav", "wav"), ("p.mka", "matroska"), ("p.au", "au")):
-        command = [str(FFMPEG), "-v", "error", "-i", str(tmp_path / "source.wav"), "-f", form, "-"]
-        with (tmp_path / name).open("wb") as target:
-            subprocess.run(command, stdout=target, check=True)
+    forms = {"p.flac": "flac", "p.wav": "wav", "p.mka": "matroska", "p.au": "au", "p.w64": "w64", "p.caf": "caf"}
+    for name, form in forms.items():
+        piped(tmp_path / "source.wav", tmp_path / name, "-f", form)
         assert info(tmp_path / name).frames == pytest.approx(TIME, abs=100)
         assert sum(block.shape[1] for block in blocks(tmp_path / name, 1000)) == info(tmp_path / name).frames
+    piped(tmp_path / "source.wav", tmp_path / "p.rf64", "-rf64", "always", "-f", "wav")
+    np.testing.assert_array_equal(read(tmp_path / "p.rf64")[0], read(tmp_path / "source.wav")[0])
+    piped(tmp_path / "source.wav", tmp_path / "p.wma", "-ar", "44100", "-c:a", "wmav2", "-f", "asf")
+    assert info(tmp_path / "p.wma").seconds == pytest.approx(TIME / RATE, abs=0.05)
+
+
+def piped(source: Path, target: Path, *options: str) -> None:
+    """Write what ffmpeg writes to a pipe, in which it cannot go back to a header."""
+    command = [str(FFMPEG), "-v", "error", "-i", str(source), *options, "-"]
+    target.write_bytes(subprocess.run(command, stdout=subprocess.PIPE, check=True).stdout)
+
+
+@pytest.mark.parametrize("size", [0, 1 << 63, (1 << 64) - 1])
+def test_an_rf64_of_unknown_size_is_read_to_its_end(tmp_path: Path, size: int) -> None:
+    path = tmp_path / "a.rf64"
+    content = written(path, subtype="PCM_16")
+    whole, _ = read(path)
+    at = content.index(b"ds64") + 16
+    path.write_bytes(content[:at] + struct.pack("<Q", size) + content[at + 8 :])
+    np.testing.assert_array_equal(read(path)[0], whole)
+
+
+@needs_ffmpeg
+@pytest.mark.parametrize("name", ["a.m4a", "a.mp4", "a.mov", "a.tta", "a.wma", "a.mka", "a.wv"])
+def test_two_files_of_ffmpeg_in_one_are_refused(tmp_path: Path, encode: Callable[[str], bytes], name: str) -> None:
+    content = encode(name)
+    assert info(tmp_path / name).seconds == pytest.approx(3.0, abs=0.12)
+    (tmp_path / name).write_bytes(2 * content)
+    with pytest.raises(JobError, match=f"(several sound files in one|truncated file|broken file).*{name}"):
+        info(tmp_path / name)
+
+
+@needs_ffmpeg
+@pytest.mark.parametrize("name", ["a.tta", "a.wv"])
+def test_zeros_within_a_frame_with_a_checksum_are_refused(
+    tmp_path: Path, encode: Callable[[str], bytes], name: str
+) -> None:
+    content = encode(name)
+    middle = len(content) // 2
+    (tmp_path / name).write_bytes(content[:middle] + bytes(8) + content[middle + 8 :])
+    with pytest.raises(JobError, match=f"broken file.*{name}"):
+        info(tmp_path / name)
+
+
+@needs_ffmpeg
+def test_a_damaged_or_cut_dts_is_refused(tmp_path: Path, encode: Callable[[str], bytes]) -> None:
+    content = encode("a.dts", "-strict", "experimental", "-c:a", "dca")
+    assert info(tmp_path / "a.dts").seconds == pytest.approx(3.0, abs=0.12)
+    middle = len(content) // 2
+    noise = np.random.default_rng(0).bytes(5000)
+    for damaged, said in (
+        (content[:middle] + noise + content[middle + 5000 :], "no frame of DTS begins at byte"),
+        (content[:-7], "ends 7 bytes beyond its end"),
+    ):
+        (tmp_path / "a.dts").write_bytes(damaged)
+        with pytest.raises(JobError, match=said):
+            info(tmp_path / "a.dts")
 
 
 def test_a_container_whose_length_is_not_checked_is_refused(tmp_path: Path) -> None:

@@ -24,12 +24,28 @@ def verify(path: Path) -> None:
         JobError: naming the bytes that are missing.
         OSError: if it cannot be read.
     """
-    with path.open("rb") as file:
-        start = file.read(_READ_BYTES)
-    place = start.find(_FILE_PROPERTIES) if start.startswith(_HEADER) else -1
-    if place < 0 or start[place + _FLAGS : place + _FLAGS + 1] in (b"", bytes([_BROADCAST])):
+    properties = _file_properties(path)
+    if properties is None or _is_broadcast(properties):
         return
-    announced, found = int.from_bytes(start[place + _SIZE : place + _SIZE + 8], "little"), path.stat().st_size
+    announced, found = int.from_bytes(properties[_SIZE : _SIZE + 8], "little"), path.stat().st_size
     if announced > found:
         lost = announced - found
         raise JobError(f"truncated file: it announces {announced} bytes, of which {lost} are missing: {path}")
+
+
+def is_broadcast(path: Path) -> bool:
+    """Return whether a file is an ASF whose writer did not know how long it would be, as into a pipe."""
+    properties = _file_properties(path)
+    return properties is not None and _is_broadcast(properties)
+
+
+def _file_properties(path: Path) -> bytes | None:
+    """Return the file properties object of an ASF file; None for other files, and where it is cut."""
+    with path.open("rb") as file:
+        start = file.read(_READ_BYTES)
+    place = start.find(_FILE_PROPERTIES) if start.startswith(_HEADER) else -1
+    return None if place < 0 or len(start) <= place + _FLAGS else start[place:]
+
+
+def _is_broadcast(properties: bytes) -> bool:
+    return properties[_FLAGS] & _BROADCAST != 0

@@ -23,7 +23,8 @@ from tfsep.errors import JobError
 
 MAX_CHUNKS = 10000
 #: Sizes in this range or above are marks of files whose writer did not know them.
-_MARKS = (range(0x7FFF0000, 0x80000000), range(0xFFFF0000, 0x100000000))
+_MARKS = (range(0x7FFF0000, 0x80000001), range(0xFFFF0000, 0x100000000))
+_LARGEST = 1 << 62  # bytes; a size of 64 bits beyond is such a mark too
 _RIFF = (b"RIFF", b"RIFX", b"RF64", b"BW64")
 _W64 = bytes.fromhex("72696666 2E91 CF11 A5D6 28DB04C10000")
 _W64_TAIL = bytes.fromhex("F3AC D311 8CD1 00C04F8EDB8A")
@@ -108,23 +109,31 @@ def verified(path: Path) -> io.BufferedReader | None:
                 raise JobError(f"several sound files in one are not read, split them: {path}")
         if found is None or found.announced is not None or size <= found.position:
             return None
-        if start[:4] == b"RIFF":
-            file.seek(0)
-            return _with_long_size(path, file.read(found.position), found, size)
-    left = (size - found.position).to_bytes(found.width, found.order)
-    if start[:4] in (b".snd", b"dns.", b"caff"):
-        extra = 4 if start[:4] == b"caff" else 0  # the count of edits belongs to the chunk
-        return patched(
-            path, found.size_at, (int.from_bytes(left, found.order) + extra).to_bytes(found.width, found.order)
-        )
-    return None
+        if start[:4] in (b"RIFF", b"RF64", b"BW64"):
+            return _with_long_size(path, _head_without_sizes(file, size), found, size)
+    # The count of edits of CAF, and the header of a chunk of W64, belong to the chunk.
+    extra = {b".snd": 0, b"dns.": 0, b"caff": 4, b"riff": 24}.get(start[:4])
+    if extra is None:
+        return None
+    return patched(path, found.size_at, (size - found.position + extra).to_bytes(found.width, found.order))
+
+
+def _head_without_sizes(file: BinaryIO, size: int) -> bytes:
+    """Return the chunks of a WAV between its first 12 bytes and its sound, without that of RF64's sizes."""
+    kept = b""
+    for name, length, position in _chunks(file, 12, size, "little"):
+        if name == b"data":
+            return kept
+        if name != b"ds64":
+            kept += _read_at(file, position - 8, size, 8 + length + length % 2)
+    return kept
 
 
 def _with_long_size(path: Path, head: bytes, found: SoundChunk, size: int) -> io.BufferedReader:
-    """Open a WAV of unknown size as an RF64 that announces it."""
+    """Open a WAV of unknown size, with these chunks before its sound, as an RF64 that announces it."""
     left = size - found.position
     sizes = b"ds64" + struct.pack("<IQQQI", 28, size + 28, left, 0, 0)
-    content = head[12 : found.size_at] + (_FOUR_GIB - 1).to_bytes(4, "little")
+    content = head + b"data" + (_FOUR_GIB - 1).to_bytes(4, "little")
     return spliced(path, [b"RF64\xff\xff\xff\xffWAVE" + sizes + content, (found.position, size)])
 
 
@@ -151,7 +160,7 @@ def _in_riff(file: BinaryIO, size: int, order: Order, sound: bytes) -> SoundChun
             long_size = int.from_bytes(sizes[8:], "little") if len(sizes) == 16 else None
         if name == sound:
             announced: int | None = length
-            if length == 0xFFFFFFFF and long_size:
+            if length == 0xFFFFFFFF and long_size and long_size < _LARGEST:
                 announced = long_size
             elif any(length in marks for marks in _MARKS):
                 announced = None
@@ -224,7 +233,8 @@ def _in_w64(file: BinaryIO, size: int) -> SoundChunk | None:
             return None
         length = int.from_bytes(header[16:], "little")
         if header[:16] == b"data" + _W64_TAIL:
-            return SoundChunk(position + 24, position + 16, 8, "little", max(0, length - 24) or None)
+            known = 24 < length < _LARGEST
+            return SoundChunk(position + 24, position + 16, 8, "little", length - 24 if known else None)
         if length < 24:
             return None
         position += length + -length % 8

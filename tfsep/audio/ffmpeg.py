@@ -17,11 +17,11 @@ import tempfile
 import threading
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import IO, BinaryIO
 
-from tfsep.audio import chunks
+from tfsep.audio import asf_length, chunks
 from tfsep.audio.formats import TooLongError
 from tfsep.audio.suffixes import SOUND_SUFFIXES
 from tfsep.errors import JobError
@@ -29,6 +29,7 @@ from tfsep.errors import JobError
 DEMUXERS = "mov,mp4,aac,ac3,eac3,asf,matroska,webm,ogg,amr,ape,wv,tta,dts,caf,aiff,wav,flac,mp3"
 #: Containers that keep their length; of the others ffprobe gives guesses.
 _WITH_LENGTH = {"mov", "mp4", "asf", "matroska", "webm", "ape", "wv", "tta", "caf", "aiff", "ogg"}
+_WITH_CHECKSUMS = {"tta", "wv", "ape"}
 #: The longest sound that is decoded where the caller sets no bound, seconds.
 LONGEST = 36000.0
 #: Seconds after which a program that gives nothing is stopped.
@@ -51,12 +52,14 @@ class Announced:
         sample_rate: Hz.
         channels: how many.
         tolerance: seconds by which the decoded sound may be shorter.
+        has_checksums: whether each frame has a checksum that its writers get right.
     """
 
     seconds: float | None
     sample_rate: int
     channels: int
     tolerance: float = _TOLERANCE
+    has_checksums: bool = False
 
 
 class _Decoded:
@@ -173,7 +176,8 @@ def _announced(stream: dict[str, object], container: dict[str, object]) -> Annou
             whole = _number(container.get("duration"))
             seconds = None if whole is None else whole - max(0.0, began)
     tolerance = _ASF_TOLERANCE if "asf" in names else _TOLERANCE
-    return Announced(seconds, int(str(stream["sample_rate"])), int(str(stream["channels"])), tolerance)
+    rate, channels = int(str(stream["sample_rate"])), int(str(stream["channels"]))
+    return Announced(seconds, rate, channels, tolerance, bool(_WITH_CHECKSUMS & set(names)))
 
 
 def _number(text: object) -> float | None:
@@ -187,6 +191,8 @@ def _number(text: object) -> float | None:
 def _decoded(path: Path, max_seconds: float) -> Path:
     """Decode a file into the temporary folder, and return the path of the WAV."""
     announced = probe(path)
+    if asf_length.is_broadcast(path):
+        announced = replace(announced, seconds=None)
     frame = announced.channels * _SAMPLE_BYTES
     if announced.seconds is not None:
         if announced.seconds > max_seconds:
@@ -215,7 +221,8 @@ def _no_space(path: Path, reason: str) -> JobError:
 
 def _run(path: Path, target: BinaryIO, announced: Announced, max_seconds: float) -> None:
     """Run ffmpeg and write what it gives; refuse errors, too much, and a program that gives nothing."""
-    command = [*_program("ffmpeg"), "-nostdin", "-xerror", "-err_detect", "explode", "-i", _named(path)]
+    detected = "explode+crccheck" if announced.has_checksums else "explode"
+    command = [*_program("ffmpeg"), "-nostdin", "-xerror", "-err_detect", detected, "-i", _named(path)]
     command += ["-map", "0:a:0", "-vn", "-sn", "-dn", "-c:a", "pcm_f32le"]
     command += ["-ar", str(announced.sample_rate), "-ac", str(announced.channels), "-f", "wav", "-"]
     rate, frame, written = announced.sample_rate, announced.channels * _SAMPLE_BYTES, 0

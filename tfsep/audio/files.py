@@ -166,11 +166,11 @@ def _sound(path: Path, max_seconds: float | None, stack: contextlib.ExitStack) -
                 raise JobError(f"truncated file: it ends within a frame of MP2: {path}")
             raise soundfile.SoundFileError("libsndfile does not know the length of an MP2")
     except (soundfile.SoundFileError, TypeError) as error:  # TypeError: a suffix of headerless samples, .raw
-        from tfsep.audio import asf_length, mp3_length
+        from tfsep.audio import asf_length, dts_frames, joined_files, mp3_length
         from tfsep.audio.ffmpeg import decode
 
-        asf_length.verify(path)
-        mp3_length.verify_announced(path)
+        for verify in (asf_length.verify, mp3_length.verify_announced, joined_files.verify, dts_frames.verify):
+            verify(path)
         decoded = stack.enter_context(decode(path, max_seconds, getattr(error, "error_string", str(error))))
         corrected = chunks.verified(Path(decoded.name))
         if corrected is not None:
