@@ -20,9 +20,9 @@ random numbers of its own seed: it has the answer that it would have alone. ``se
 ``separate_stereo`` treats two channels as the command does, with the model's stereo mode.
 ``samples`` and ``uncertainty`` exist where draws differ as much as the posterior is uncertain, and
 ``log_prob`` for the sources whose priors over waveforms have a density. There the waveform is taken
-for a clean source, before gains, and cut into segments side by side, of which the last ends with it. ``segments`` answers
-single segments with the seeds of their places, and is what a client calls that cuts and joins a
-song itself.
+for a clean source, before gains, and cut into segments side by side, of which the last ends with it.
+``segments`` answers single segments with the seeds of their places, and is what a client calls that
+cuts and joins a song itself.
 """
 
 from __future__ import annotations
