@@ -15,7 +15,9 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from tests.client.serving import grpc_server, of_saved_model, rest_server
 from tfsep import posteriors
+from tfsep.client import Client
 from tfsep.errors import InputError, JobError
 from tfsep.export import saved_model, warmup
 from tfsep.export.signatures import ServedModel
@@ -233,6 +235,25 @@ def test_an_answer_that_is_not_finite_is_an_error(signature: str, value: float) 
     wave[1, 7] = 100.0
     with pytest.raises(tf.errors.InvalidArgumentError, match=r"\[the model has no finite answer to row 1\]"):
         served.graphs[signature](waveform=tf.constant(wave), **more)
+
+
+@pytest.mark.parametrize("face", [grpc_server, rest_server])
+def test_a_rule_of_an_export_reaches_a_client(face: Any, tmp_path: Path) -> None:
+    folder = saved_model.export(separator_around(NoisyHalves()), tmp_path)
+    with face(of_saved_model(folder)) as address, Client(address, "tiny") as client:
+        assert client.facts.most_samples == 120 * 8000
+        wave = np.full((2, 100), 0.1, np.float32)
+        assert client.predict("serving_default", {"waveform": wave})["low"].shape == (2, 100)
+        wave[1, 3] = np.nan
+        rule = r"waveform must be finite, got NaN or infinity in row 1"
+        with pytest.raises(InputError, match=rf"^the server refuses the request: assertion failed: \[{rule}\]$"):
+            client.predict("serving_default", {"waveform": wave})
+        with pytest.raises(InputError, match="the request: input tensor alias not found in signature: wave"):
+            client.predict("serving_default", {"wave": wave})
+        with pytest.raises(InputError, match="the request: input size does not match signature: 0!=1"):
+            client.predict("serving_default", {})
+        with pytest.raises((InputError, JobError), match='Serving signature key "separate" not found'):
+            client.predict("separate", {"waveform": wave})
 
 
 def test_what_a_server_cannot_run_is_refused(tmp_path: Path) -> None:
