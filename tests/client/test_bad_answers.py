@@ -14,9 +14,10 @@ import pytest
 
 from tests.client.serving import grpc_server
 from tests.client.test_client import FACTS, Server, noise
-from tfsep.client import Client, ServedFacts, protos
+from tfsep.client import Client, ServedFacts, facts, protos
 from tfsep.client.answers import stems_of
 from tfsep.errors import InputError, JobError
+from tfsep.separation import settings
 
 
 @contextlib.contextmanager
@@ -129,6 +130,10 @@ def test_facts_that_no_export_has_are_told(name: str, value: Any, rule: str) -> 
             client.separate(noise(5))
 
 
+def test_stereo_modes_are_those_of_separators() -> None:
+    assert facts.STEREO_MODES == settings.STEREO_MODES
+
+
 def test_facts_without_end_are_not_unfolded() -> None:
     outputs = {name: np.asarray(value)[np.newaxis] for name, value in FACTS.items()}
     outputs["gains"] = np.broadcast_to(np.float32(1.0), (1, 10**12))
@@ -239,6 +244,13 @@ def test_a_closed_client_says_so(scheme: str) -> None:
         pass
     with pytest.raises(JobError, match="the client of .*127.0.0.1:1 is closed"):
         client.predict("info", {"request": np.zeros(1, np.int32)})
+
+
+def test_a_client_that_is_closed_meanwhile_says_so() -> None:
+    with Client("127.0.0.1:1", retries=0) as client:
+        client.transport._channel.close()  # type: ignore[attr-defined]
+        with pytest.raises(JobError, match="the client of 127.0.0.1:1 is closed"):
+            client.predict("info", {"request": np.zeros(1, np.int32)})
 
 
 @pytest.mark.parametrize(

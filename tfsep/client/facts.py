@@ -10,8 +10,9 @@ from typing import Any, TypeVar
 import numpy as np
 
 from tfsep.errors import JobError
-from tfsep.separation.settings import STEREO_MODES
 
+#: How two channels are separated (:data:`tfsep.separation.settings.STEREO_MODES`).
+STEREO_MODES = ("each", "mid_side", "wiener")
 #: More sources than any model has.
 _MOST_SOURCES = 1000
 _Value = TypeVar("_Value")

@@ -74,7 +74,7 @@ class Transport(abc.ABC):
         wait = _FIRST_WAIT
         for left in reversed(range(self.retries + 1)):
             if self._closed:
-                raise JobError(f"the client of {self.address} is closed")
+                raise self.closed()
             try:
                 return self.once(signature, given)
             except Unavailable as error:
@@ -99,6 +99,10 @@ class Transport(abc.ABC):
     def late(self) -> DeadlineError:
         """Return the error of a request that took longer than the timeout."""
         return DeadlineError(f"the server {self.address} took more than {self.timeout:g} s for a request")
+
+    def closed(self) -> JobError:
+        """Return the error of a request after :meth:`close`."""
+        return JobError(f"the client of {self.address} is closed")
 
     def unreadable(self, error: Exception) -> JobError:
         """Return the error of an answer that cannot be read."""
@@ -134,6 +138,9 @@ class Grpc(Transport):
             if code == grpc.StatusCode.INVALID_ARGUMENT:
                 raise InputError(f"the server refuses the request: {details}") from error
             raise JobError(f"the server {self.address} answers {code.name}: {details}") from error
+        except ValueError as error:
+            # What the library says of a channel that was closed meanwhile.
+            raise self.closed() from error
         try:
             return {name: protos.to_array(tensor) for name, tensor in answer.outputs.items()}
         except ValueError as error:
