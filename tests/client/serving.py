@@ -21,26 +21,47 @@ from tfsep.client import protos
 Answering = Callable[[str, Mapping[str, np.ndarray]], Mapping[str, np.ndarray]]
 
 METHOD = "tensorflow.serving.PredictionService"
+_DECORATION = "<stack traces unavailable>\n"
 
 
 class Busy(Exception):
     """The server cannot answer now."""
 
 
+class UnknownSignature(Exception):
+    """There is no signature of this name."""
+
+
 def of_saved_model(folder: Path) -> Answering:
-    """Answer by the signatures of a SavedModel, with the first line of what they refuse."""
+    """Answer by the signatures of a SavedModel, with the status and the message of TensorFlow Serving."""
     import tensorflow as tf
 
     signatures = tf.saved_model.load(str(folder)).signatures
 
     def answer(signature: str, inputs: Mapping[str, np.ndarray]) -> Mapping[str, np.ndarray]:
+        if signature not in signatures:
+            raise UnknownSignature(f'Serving signature key "{signature}" not found.')
+        expected = signatures[signature].structured_input_signature[1]
+        if len(inputs) != len(expected):
+            raise ValueError(f"input size does not match signature: {len(inputs)}!={len(expected)}")
+        for name in inputs:
+            if name not in expected:
+                known = ",".join(sorted(expected))
+                raise ValueError(
+                    f"input tensor alias not found in signature: {name}. Inputs expected to be in the set {{{known}}}."
+                )
         try:
             found = signatures[signature](**{name: tf.constant(value) for name, value in inputs.items()})
         except tf.errors.InvalidArgumentError as error:
-            raise ValueError(error.message) from error
+            raise ValueError(status_message(error.message)) from error
         return {name: value.numpy() for name, value in found.items()}
 
     return answer
+
+
+def status_message(text: str) -> str:
+    """Return the message of a status as a server sends it, of what Python makes of it."""
+    return text.rpartition(_DECORATION)[2].partition(" [Op:")[0]
 
 
 @contextlib.contextmanager
@@ -53,6 +74,8 @@ def grpc_server(answering: Answering, most_bytes: int = 4 << 20, workers: int = 
             outputs = answering(request.model_spec.signature_name, inputs)
         except ValueError as error:
             context.abort(grpc.StatusCode.INVALID_ARGUMENT, str(error))
+        except UnknownSignature as error:
+            context.abort(grpc.StatusCode.FAILED_PRECONDITION, str(error))
         except Busy:
             context.abort(grpc.StatusCode.UNAVAILABLE, "Servable not found for request: Latest(model)")
         response = protos.PredictResponse()
@@ -88,7 +111,7 @@ def rest_server(answering: Answering) -> Iterator[str]:
                 found = answering(body["signature_name"], inputs)
                 outputs = {name: _plain(np.asarray(value)) for name, value in found.items()}
                 code, answer = 200, {"outputs": outputs}
-            except ValueError as error:
+            except (ValueError, UnknownSignature) as error:
                 code, answer = 400, {"error": str(error)}
             except Busy:
                 code, answer = 503, {"error": "not now"}

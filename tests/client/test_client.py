@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 
 from tests.client.serving import Busy, grpc_server, rest_server
+from tfsep.audio import overlap_add
 from tfsep.client import Client, ServedFacts, protos, transport
 from tfsep.client.chunks import chunks
 from tfsep.errors import InputError, JobError
@@ -31,17 +32,26 @@ FACTS: dict[str, Any] = {
     "level": np.float32(0.1),
     "num_samples": np.int32(8),
     "max_seconds": np.float32(1e6),
+    "most_samples": np.int32(1_000_000_000),
     "version": b"0",
 }
 
 
 class Server:
-    """Answers as a model would that gives its segments, scaled by the place within, to the source "low"."""
+    """Answers as a model would that gives its segments, scaled by the place within, to the source "low".
 
-    def __init__(self, busy: int = 0, slow: float = 0.0, **facts: Any) -> None:
-        self.facts, self.busy, self.slow = {**FACTS, **facts}, busy, slow
+    Args:
+        busy: how many requests are refused first.
+        slow: seconds for a request.
+        pace: seconds for a segment of a row, or of a channel of a pair.
+        facts: in place of :data:`FACTS`.
+    """
+
+    def __init__(self, busy: int = 0, slow: float = 0.0, pace: float = 0.0, **facts: Any) -> None:
+        self.facts, self.busy, self.slow, self.pace = {**FACTS, **facts}, busy, slow, pace
         self.lock = threading.Lock()
         self.asked: list[tuple[str, tuple[int, ...]]] = []
+        self.paced: list[np.ndarray] = []
 
     def __call__(self, signature: str, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
         with self.lock:
@@ -55,6 +65,11 @@ class Server:
                 for name, value in self.facts.items()
             }
         wave = inputs["waveform"]
+        time.sleep(self.pace * wave.size / wave.shape[1] * (1 + -(-max(wave.shape[1] - SEGMENT, 0) // HOP)))
+        if signature == "segments":
+            assert inputs["seed"].tolist() == [[0, 0]] and wave.shape == (1, SEGMENT)
+            self.paced.append(wave)
+            return {"low": wave, "high": 0.0 * wave}
         self.asked.append((signature, wave.shape))
         if np.abs(wave).max() > 10.0:
             raise ValueError("assertion failed: [waveform must be quiet, got noise]\n\t [[node]]")
@@ -123,13 +138,33 @@ def test_chunks_keep_what_all_segments_contribute_to(segment: int, hop: int, mos
         for before, after in zip(parts, parts[1:], strict=False):
             assert before.last == after.first
         for part in parts:
-            assert part.start % hop == 0 and part.stop - part.start <= most and part.start <= part.first < part.last
+            assert part.start % hop == 0 or (hop == segment and part.stop == length)
+            assert part.stop - part.start <= most and part.start <= part.first < part.last
             assert part.last <= part.stop
             # A segment of the whole that reaches into what is kept lies within the part.
             for start in range(0, max(length - segment, 0) + hop, hop):
                 if start < part.last and start + segment > part.first and len(parts) > 1:
                     assert part.start <= start or start + segment <= part.first
                     assert min(start + segment, length) <= part.stop
+
+
+@pytest.mark.parametrize("length", [1, 2048, 2049, 12288, 12388, 13288, 14336])
+@pytest.mark.parametrize("most", [2048, 4096, 5000, 8192, 20000])
+def test_chunks_without_overlap_are_cut_as_the_whole_is(length: int, most: int) -> None:
+    """By the real segments: each sample is scaled by its place in the segment that it comes from."""
+    segment = 2048
+    wave = np.random.default_rng(0).uniform(0.5, 1.0, length).astype(np.float32)
+
+    def separated(part: np.ndarray) -> np.ndarray:
+        pieces = overlap_add.split(part, segment, segment) * np.arange(1, segment + 1, dtype=np.float32)
+        return np.asarray(overlap_add.join(pieces, segment, len(part)))
+
+    found = np.full(length, np.nan, np.float32)
+    for part in chunks(length, segment, segment, most):
+        assert part.stop - part.start <= most
+        answer = separated(wave[part.start : part.stop])
+        found[part.first : part.last] = answer[part.first - part.start : part.last - part.start]
+    np.testing.assert_array_equal(found, separated(wave))
 
 
 def test_limits_too_small_for_the_overlap_are_refused() -> None:

@@ -15,9 +15,12 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from tests.client.serving import grpc_server, of_saved_model, rest_server
 from tfsep import posteriors
+from tfsep.client import Client
 from tfsep.errors import InputError, JobError
 from tfsep.export import saved_model, warmup
+from tfsep.export.signatures import ServedModel
 from tfsep.runtime.stateless_random import normal
 from tfsep.separation.separator import Separator
 
@@ -200,6 +203,57 @@ def test_warm_up_requests_are_answered(tmp_path: Path) -> None:
         asked.append((signature, len(next(iter(inputs.values())))))
     names = ("serving_default", "separate_stereo", "segments", "info")
     assert asked == [(name, rows) for name in names for rows in (1, 2)]
+
+
+def test_warm_up_requests_of_the_smallest_export_are_answered(tmp_path: Path) -> None:
+    """Whose requests hold one segment, 64 samples of 8 kHz: two rows are more."""
+    folder = saved_model.export(separator_around(NoisyHalves()), tmp_path, max_seconds=0.008)
+    loaded = tf.saved_model.load(str(folder))
+    asked = []
+    for signature, inputs in warmup.read(folder):
+        assert loaded.signatures[signature](**{key: tf.constant(value) for key, value in inputs.items()})
+        asked.append((signature, len(next(iter(inputs.values())))))
+    assert asked == [(name, 1) for name in ("serving_default", "separate_stereo", "segments", "info")]
+    facts = json.loads((folder / "assets.extra" / "tfsep.json").read_text())
+    assert facts["most_samples"] == 64
+
+
+def test_seconds_of_whole_samples_are_counted_whole() -> None:
+    """In floating point 1001 samples at 8 kHz are a little less than that."""
+    assert int(1001 / 8000 * 8000) == 1000
+    assert ServedModel(separator_around(NoisyHalves()), max_seconds=1001 / 8000).bound.most == 1001
+
+
+@pytest.mark.parametrize("signature", ["serving_default", "separate_stereo", "segments"])
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_an_answer_that_is_not_finite_is_an_error(signature: str, value: float) -> None:
+    failing = NoisyHalves(lambda wave: tf.where(tf.abs(wave) > 1.0, value, wave))
+    served = ServedModel(separator_around(failing))
+    wave = np.full((3, 64, 2) if signature == "separate_stereo" else (3, 64), 0.5, np.float32)
+    more = {"seed": tf.zeros([3, 2], tf.int32)} if signature == "segments" else {}
+    served.graphs[signature](waveform=tf.constant(wave), **more)
+    wave[1, 7] = 100.0
+    with pytest.raises(tf.errors.InvalidArgumentError, match=r"\[the model has no finite answer to row 1\]"):
+        served.graphs[signature](waveform=tf.constant(wave), **more)
+
+
+@pytest.mark.parametrize("face", [grpc_server, rest_server])
+def test_a_rule_of_an_export_reaches_a_client(face: Any, tmp_path: Path) -> None:
+    folder = saved_model.export(separator_around(NoisyHalves()), tmp_path)
+    with face(of_saved_model(folder)) as address, Client(address, "tiny") as client:
+        assert client.facts.most_samples == 120 * 8000
+        wave = np.full((2, 100), 0.1, np.float32)
+        assert client.predict("serving_default", {"waveform": wave})["low"].shape == (2, 100)
+        wave[1, 3] = np.nan
+        rule = r"waveform must be finite, got NaN or infinity in row 1"
+        with pytest.raises(InputError, match=rf"^the server refuses the request: assertion failed: \[{rule}\]$"):
+            client.predict("serving_default", {"waveform": wave})
+        with pytest.raises(InputError, match="the request: input tensor alias not found in signature: wave"):
+            client.predict("serving_default", {"wave": wave})
+        with pytest.raises(InputError, match="the request: input size does not match signature: 0!=1"):
+            client.predict("serving_default", {})
+        with pytest.raises((InputError, JobError), match='Serving signature key "separate" not found'):
+            client.predict("separate", {"waveform": wave})
 
 
 def test_what_a_server_cannot_run_is_refused(tmp_path: Path) -> None:

@@ -19,6 +19,7 @@ from tfsep.separation.separator import Separator
 
 SEGMENT, RATE = 512, 8000
 INVALID = 3
+MOST = "waveform must be at most 1 s in all, which is 8000 samples, a row counted as at least one segment of 512"
 
 
 def decibels(found: Any, expected: Any) -> float:
@@ -157,7 +158,12 @@ def test_bad_requests_are_told_the_rule_and_the_next_one_is_answered(served: Ser
         (default, {"waveform": bad((1, 900, 2))}, "waveform must be [batch, time], got rank 3"),
         (default, {"waveform": bad((1, 0))}, "waveform must have at least one sample, got shape [1 0]"),
         (default, {"waveform": bad((0, 5))}, "waveform must have at least one sample, got shape [0 5]"),
-        (default, {"waveform": bad((1, 8001))}, "waveform must be at most 1 s long, which is 8000 samples, got 8001"),
+        (default, {"waveform": bad((1, 8001))}, f"{MOST}; got 8001"),
+        (default, {"waveform": bad((16, 1))}, f"{MOST}; got 8192"),
+        (default, {"waveform": bad((2, 4001))}, f"{MOST}; got 8002"),
+        (stereo, {"waveform": bad((2, 4001, 2))}, f"{MOST}; got 8002"),
+        (samples, {"waveform": bad((16, 1)), "seed": np.zeros(16, np.int32)}, f"{MOST}; got 8192"),
+        ("segments", {"waveform": bad((16, 512)), "seed": np.zeros((16, 2), np.int32)}, f"{MOST}; got 8192"),
         (stereo, {"waveform": bad((1, 900))}, "waveform must be [batch, time, 2], got rank 2"),
         (stereo, {"waveform": bad((1, 900, 3))}, "waveform must be [batch, time, 2], got shape [1 900 3]"),
         (stereo, {"waveform": bad((1, 900, 2), np.nan)}, "waveform must be finite, got NaN or infinity in row 0"),
@@ -177,6 +183,27 @@ def test_bad_requests_are_told_the_rule_and_the_next_one_is_answered(served: Ser
         assert answer.code == INVALID and rule in answer.message.splitlines()[0], answer.message
         assert after.code == 0, after.message
         np.testing.assert_array_equal(after.outputs["low"], answers[1].outputs["low"])
+
+
+@pytest.mark.parametrize("shape", [(15, 1), (1, 8000), (2, 4000), (4, 2000)])
+def test_requests_of_just_as_much_as_is_allowed_are_answered(served: Served, shape: tuple[int, int]) -> None:
+    found = served.loaded.signatures["serving_default"](waveform=tf.constant(bad(shape)))
+    assert found["low"].shape == shape
+    facts = served.loaded.signatures["info"](request=tf.zeros([2], tf.int32))
+    assert facts["most_samples"].dtype == tf.int32 and facts["most_samples"].numpy().tolist() == [8000, 8000]
+
+
+def test_log_prob_has_the_sources_whose_priors_have_a_density() -> None:
+    posterior = sampler()
+    posterior.priors[0].has_log_prob = False
+    served = ServedModel(separator_of(posterior), 1.0, 2)
+    wave = requests("log_prob", 2, 512)["waveform"]
+    found = served.graphs["log_prob"](waveform=tf.constant(wave))
+    assert sorted(found) == ["high"]
+    expected = posterior.priors[1].log_prob(wave[..., np.newaxis]).numpy()
+    np.testing.assert_allclose(found["high"], expected[:, np.newaxis], rtol=1e-5)
+    posterior.priors[1].has_log_prob = False
+    assert "log_prob" not in ServedModel(separator_of(posterior), 1.0, 2).graphs
 
 
 def test_signatures_show_what_they_take_and_give(served: Served) -> None:
@@ -220,6 +247,10 @@ def test_operations_on_files_are_refused() -> None:
     [
         ({"max_seconds": 0.0}, "max_seconds must be above 0"),
         ({"max_seconds": float("nan")}, "max_seconds must be above 0"),
+        (
+            {"max_seconds": 0.05},
+            "max_seconds must be at least one segment, 512 samples = 0.064 s, got 0.05",
+        ),
         ({"num_samples": 1}, "number of samples must be at least 2, got 1"),
         ({"version": 0}, "version must be at least 1 and below 2\\^63, got 0"),
     ],

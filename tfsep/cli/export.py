@@ -22,7 +22,7 @@ def parser() -> argparse.ArgumentParser:
     add("--output", required=True, metavar="BASE", help="folder of the versions")
     text = "number of the version, at least 1; one that exists is never replaced (default: the next)"
     add("--version", type=int, metavar="N", help=text)
-    text = "longest waveform that is answered, as several segments at once need memory (default: 120)"
+    text = "most sound in a request, all rows together and at least one segment, as sound needs memory (default: 120)"
     add("--max_seconds", type=float, default=120.0, metavar="SECONDS", help=text)
     text = "posterior samples of the signatures samples and uncertainty, at least 2 (default: 8)"
     add("--num_samples", type=int, default=8, metavar="N", help=text)

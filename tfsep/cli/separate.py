@@ -114,7 +114,8 @@ def _separate(argv: Sequence[str]) -> int:
         if readable:
             from tfsep.cli.separation_job import SeparationJob
 
-            failures += SeparationJob(args, layout, spool, parser()).run(readable)
+            with SeparationJob(args, layout, spool, parser()) as job:
+                failures += job.run(readable)
     return 1 if failures else 0
 
 
@@ -159,6 +160,7 @@ def _check(args: argparse.Namespace) -> None:
 
 def _check_model(args: argparse.Namespace) -> StemLayout:
     """Refuse what the model's description rules out, before any input is read; return which stems are asked for."""
+    served.check_absent(args)
     if args.server is not None:
         served.check(args)
         with served.connect(args) as client:

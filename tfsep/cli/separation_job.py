@@ -54,11 +54,15 @@ class SeparationJob:
         with runner.quiet_stderr():
             from tfsep.separation.stem_files import StemFormat
         self.args = args
+        self._resources = contextlib.ExitStack()
         self.separator: Separator | ServedSeparator
         if args.server is not None:
             from tfsep.separation.served import ServedSeparator
 
-            self.separator = ServedSeparator(served.connect(args), args.stereo)
+            with contextlib.ExitStack() as resources:
+                client = resources.enter_context(served.connect(args))
+                self.separator = ServedSeparator(client, args.stereo)
+                self._resources = resources.pop_all()
             self.kind = self.separator.describe()
         else:
             self.separator = loaded = model_options.load_separator(args)
@@ -80,6 +84,14 @@ class SeparationJob:
             from tfsep.cli.report_job import ReportJob
 
             self.pages = ReportJob(args, options, loaded, self.layout, self.format)
+
+    def __enter__(self) -> SeparationJob:
+        """Return the job."""
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        """Close the connections to a server."""
+        self._resources.close()
 
     def run(self, readable: Mapping[tracks.Track, AudioInfo]) -> int:
         """Separate the tracks one by one and return how many failed."""

@@ -28,6 +28,21 @@ class Chunk:
     last: int
 
 
+def fewest(segment: int, hop: int) -> int:
+    """Return how many segments a chunk must hold: one, and those that it shares with the next chunk."""
+    return 1 - (-(segment - hop) // hop)
+
+
+def segments_within(samples: int, segment: int, hop: int) -> int:
+    """Return how many whole segments so many samples hold."""
+    return (samples - segment) // hop + 1 if samples >= segment else 0
+
+
+def samples_of(segments: int, segment: int, hop: int) -> int:
+    """Return the samples of so many segments, at least one."""
+    return segment + (segments - 1) * hop
+
+
 def chunks(time: int, segment: int, hop: int, most: int) -> list[Chunk]:
     """Return the chunks of a waveform, in order.
 
@@ -42,16 +57,17 @@ def chunks(time: int, segment: int, hop: int, most: int) -> list[Chunk]:
     """
     if time <= most:
         return [Chunk(0, time, 0, time)]
-    shared = -(-(segment - hop) // hop)
-    held = (most - segment) // hop + 1 if most >= segment else 0
-    if held <= shared:
-        needed = segment + shared * hop
+    needed, held = fewest(segment, hop), segments_within(most, segment, hop)
+    shared = needed - 1
+    if held < needed:
+        needed = samples_of(needed, segment, hop)
         raise InputError(f"a request must hold at least {needed} samples, which the limits cut to {most}")
     found, number, done = [], 0, 0
     while done < time:
         start = number * hop
         stop = start + (held - 1) * hop + segment
         last = time if stop >= time else start + held * hop
-        found.append(Chunk(start, min(stop, time), done, last))
+        # Without overlap what is left may be less than a segment; the last one ends with the waveform.
+        found.append(Chunk(min(start, time - segment), min(stop, time), done, last))
         number, done = number + held - shared, last
     return found

@@ -10,6 +10,7 @@ tensorflow/core/framework/tensor.proto, tensor_shape.proto.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -58,6 +59,8 @@ _VALUES: dict[np.dtype[Any], tuple[int, str]] = {
     np.dtype(np.int64): (9, "int64_val"),
     np.dtype(np.bool_): (10, "bool_val"),
 }
+#: Types of numbers that travel.
+NUMBERS = tuple(_VALUES)
 _TEXT = 7
 _PACKAGE = "tfsep.serving"
 
@@ -102,17 +105,17 @@ def to_tensor(values: np.ndarray) -> Any:
     """Return an array of numbers, or of text as bytes, as a TensorProto.
 
     Raises:
-        ValueError: for another type of numbers.
+        ValueError: for another type of values.
     """
     tensor = TensorProto()
     for size in values.shape:
         tensor.tensor_shape.dim.add(size=size)
-    if values.dtype.kind in "SO":
+    if values.dtype.kind in "SO" and all(isinstance(value, bytes) for value in values.flat):
         tensor.dtype = _TEXT
         tensor.string_val.extend(bytes(value) for value in values.reshape(-1))
         return tensor
-    if values.dtype not in _VALUES:
-        raise ValueError(f"a tensor must be of {', '.join(map(str, _VALUES))}, got {values.dtype}")
+    if values.dtype not in NUMBERS:
+        raise ValueError(f"a tensor must be of {', '.join(map(str, NUMBERS))}, got {values.dtype}")
     tensor.dtype = _VALUES[values.dtype][0]
     tensor.tensor_content = np.ascontiguousarray(values).tobytes()
     return tensor
@@ -131,22 +134,36 @@ def filled(shape: Sequence[int], dtype: np.dtype[Any], value: float) -> Any:
 def to_array(tensor: Any) -> np.ndarray:
     """Return a TensorProto as an array; text comes as bytes.
 
+    Nothing is allocated before the values are known to fill the shape; a single value that stands
+    for all of them is seen at every place, and cannot be written to.
+
     Raises:
         ValueError: for another type of numbers, or values that do not fill the shape.
     """
     shape = [dim.size for dim in tensor.tensor_shape.dim]
+    if tensor.tensor_shape.unknown_rank or min(shape, default=0) < 0:
+        raise ValueError(f"a tensor must have a shape, got {shape}")
     if tensor.dtype == _TEXT:
-        text = np.empty(len(tensor.string_val), object)
+        text = np.empty(_filling(shape, len(tensor.string_val)), object)
         text[:] = list(tensor.string_val)
         return text.reshape(shape)
     for dtype, (number, field) in _VALUES.items():
         if number == tensor.dtype:
             if tensor.tensor_content:
+                _filling([*shape, dtype.itemsize], len(tensor.tensor_content))
                 return np.frombuffer(tensor.tensor_content, dtype).reshape(shape)
             values = np.array(getattr(tensor, field), dtype)
-            # A single value stands for all of them.
-            return np.full(shape, values[0]) if values.size == 1 else values.reshape(shape)
+            if values.size == 1:
+                return np.broadcast_to(values[0], shape)
+            return values[: _filling(shape, values.size)].reshape(shape)
     raise ValueError(f"a tensor of type {tensor.dtype} is not known here")
+
+
+def _filling(shape: Sequence[int], count: int) -> int:
+    """Return the count of values, which must be that of a shape."""
+    if math.prod(shape) != count:
+        raise ValueError(f"a tensor's values must fill its shape {list(shape)}, got {count}")
+    return count
 
 
 def request(

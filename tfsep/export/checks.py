@@ -9,6 +9,7 @@ can send any, and TensorFlow would take a check of a known one for settled.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import tensorflow as tf
 
@@ -16,16 +17,31 @@ import tensorflow as tf
 LARGEST_SAMPLE = 1e10
 
 
-def checked_waveform(waveform: tf.Tensor, axes: Sequence[str], sample_rate: int, max_seconds: float) -> tf.Tensor:
+@dataclass(frozen=True)
+class Bound:
+    """How much sound a request may have: the work and the memory of an answer grow with it.
+
+    A row of one sample is as much work as one of a whole segment, and counts as one.
+
+    Attributes:
+        max_seconds: in all rows together.
+        most: the same in samples.
+        segment: samples as which a row counts at least.
+    """
+
+    max_seconds: float
+    most: int
+    segment: int
+
+
+def checked_waveform(waveform: tf.Tensor, axes: Sequence[str], bound: Bound) -> tf.Tensor:
     """Return a waveform of the right rank that is not empty, finite and not too long.
 
     Args:
         waveform: float32, of a shape that is not known.
         axes: names of its axes, such as ["batch", "time", "2"]; a number is the length of its axis.
-        sample_rate: Hz.
-        max_seconds: the longest that is answered.
+        bound: on the samples of all rows; channels count once.
     """
-    most = int(max_seconds * sample_rate)
     unknown, shape = waveform, tf.shape(waveform)
     right = f"waveform must be [{', '.join(axes)}]"
     unknown = require(tf.equal(tf.rank(unknown), len(axes)), f"{right}, got rank {{}}", tf.rank(unknown), unknown)
@@ -35,14 +51,25 @@ def checked_waveform(waveform: tf.Tensor, axes: Sequence[str], sample_rate: int,
     waveform = shaped(unknown, [int(name) if name.isdecimal() else None for name in axes])
     rule = "waveform must have at least one sample, got shape {}"
     waveform = require(tf.size(waveform) > 0, rule, shape, waveform)
-    rule = f"waveform must be at most {max_seconds:g} s long, which is {most} samples, got {{}}"
-    waveform = require(tf.shape(waveform)[1] <= most, rule, tf.shape(waveform)[1], waveform)
+    rows, time = tf.unstack(tf.shape(waveform, tf.int64)[:2])
+    total = rows * tf.maximum(time, bound.segment)
+    rule = (
+        f"waveform must be at most {bound.max_seconds:g} s in all, which is {bound.most} samples, "
+        f"a row counted as at least one segment of {bound.segment}; got {{}}"
+    )
+    waveform = require(total <= bound.most, rule, total, waveform)
     finite = tf.reduce_all(tf.math.is_finite(waveform), axis=list(range(1, len(axes))))
     rule = "waveform must be finite, got NaN or infinity in row {}"
     waveform = require(tf.reduce_all(finite), rule, _first(~finite), waveform)
     loudest = tf.reduce_max(tf.abs(waveform), axis=list(range(1, len(axes))))
     rule = f"waveform must be at most {LARGEST_SAMPLE:g} times full scale, got more in row {{}}"
     return require(tf.reduce_all(loudest <= LARGEST_SAMPLE), rule, _first(loudest > LARGEST_SAMPLE), waveform)
+
+
+def checked_answer(stems: tf.Tensor) -> tf.Tensor:
+    """Return stems (batch, ...), which must be finite: a model may fail on what its rules allow."""
+    finite = tf.reduce_all(tf.math.is_finite(stems), axis=list(range(1, stems.shape.rank)))
+    return require(tf.reduce_all(finite), "the model has no finite answer to row {}", _first(~finite), stems)
 
 
 def checked_seeds(seed: tf.Tensor, waveform: tf.Tensor) -> tf.Tensor:

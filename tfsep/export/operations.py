@@ -1,9 +1,4 @@
-"""Which operations a served graph may have: none that needs Python, the XLA compiler or files.
-
-Operations without state only compute, but for a few that read files or call Python, which are
-refused by name. Of those with state only the few below are allowed, which read variables, call
-functions and check requests.
-"""
+"""Which operations a served graph may have: those of :mod:`tfsep.export.allowed`, without Python, XLA or files."""
 
 from __future__ import annotations
 
@@ -11,25 +6,10 @@ from collections.abc import Iterator
 
 import tensorflow as tf
 from tensorflow.core.framework import graph_pb2
-from tensorflow.python.framework import op_def_registry
 
 from tfsep.errors import InputError
+from tfsep.export.allowed import ALLOWED
 
-#: Operations with state that may be served.
-STATEFUL = frozenset(
-    (
-        "Assert",
-        "If",
-        "PartitionedCall",
-        "Placeholder",
-        "ReadVariableOp",
-        "StatefulPartitionedCall",
-        "VarHandleOp",
-        "While",
-    )
-)
-#: Operations without state that are refused: they read files, or call Python.
-REFUSED = frozenset(("MatchingFiles", "PyFuncStateless", "ReadFile"))
 _PYTHON = frozenset(("EagerPyFunc", "PyFunc", "PyFuncStateless"))
 _XLA_ATTRIBUTE = "_XlaMustCompile"
 
@@ -55,16 +35,9 @@ def refuse_unservable(signature: tf.types.experimental.ConcreteFunction) -> None
     attributes += [node.attr for node in _nodes(graph)]
     if any(_XLA_ATTRIBUTE in attribute and attribute[_XLA_ATTRIBUTE].b for attribute in attributes):
         raise InputError("a served graph must not ask for XLA, this posterior's does (jit_compile=True)")
-    refused = sorted(name for name in found if not _allowed(name))
+    refused = sorted(found - ALLOWED)
     if refused:
         raise InputError(f"a served graph must only compute, this posterior's has the operations {', '.join(refused)}")
-
-
-def _allowed(name: str) -> bool:
-    definition = op_def_registry.get(name)
-    if definition is None or name in REFUSED:
-        return False
-    return name in STATEFUL or not definition.is_stateful
 
 
 def _nodes(graph: graph_pb2.GraphDef) -> Iterator[graph_pb2.NodeDef]:

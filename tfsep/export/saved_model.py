@@ -47,7 +47,7 @@ def export(
         separator: of the model.
         base: folder of the versions.
         version: its number, at least 1; None is one more than the highest.
-        max_seconds: the longest waveform that is answered, above 0.
+        max_seconds: of sound in a request, all rows together; at least one segment.
         num_samples: posterior samples of ``samples`` and ``uncertainty``, at least 2.
 
     Raises:
@@ -105,8 +105,8 @@ def _write_beside(folder: Path, separator: Separator, served: ServedModel) -> No
     extra = folder / "assets.extra"
     extra.mkdir()
     (extra / "tfsep.json").write_text(json.dumps(_description(separator, served), indent=2) + "\n", encoding="utf-8")
-    most = int(served.max_seconds * separator.sample_rate)
-    warmup.write(folder, plain_name(separator.name), served.inputs, separator.segment, separator.hop, most)
+    name, most = plain_name(separator.name), served.bound.most
+    warmup.write(folder, name, served.inputs, separator.segment, separator.hop, most)
     card = _card(separator.name)
     if card is not None:
         shutil.copyfile(card, extra / _CARD)
@@ -145,6 +145,7 @@ def _description(separator: Separator, served: ServedModel) -> dict[str, object]
         "hop": separator.hop,
         "stereo": separator.stereo,
         "max_seconds": served.max_seconds,
+        "most_samples": served.bound.most,
         "num_samples": served.num_samples,
         "signatures": list(served.graphs),
         "tfsep": __version__,

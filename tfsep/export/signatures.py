@@ -19,14 +19,15 @@ random numbers of its own seed: it has the answer that it would have alone. ``se
 
 ``separate_stereo`` treats two channels as the command does, with the model's stereo mode.
 ``samples`` and ``uncertainty`` exist where draws differ as much as the posterior is uncertain, and
-``log_prob`` where all priors have a density: there the waveform is taken for a clean source, before
-gains, and cut into segments side by side, of which the last ends with it. ``segments`` answers
-single segments with the seeds of their places, and is what a client calls that cuts and joins a
-song itself.
+``log_prob`` for the sources whose priors over waveforms have a density. There the waveform is taken
+for a clean source, before gains, and cut into segments side by side, of which the last ends with it.
+``segments`` answers single segments with the seeds of their places, and is what a client calls that
+cuts and joins a song itself.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Sequence
 
 import tensorflow as tf
@@ -35,7 +36,7 @@ from tfsep import __version__
 from tfsep.audio import overlap_add
 from tfsep.axes import Waves
 from tfsep.errors import InputError
-from tfsep.export.checks import checked_seeds, checked_waveform, require, shaped
+from tfsep.export.checks import Bound, checked_answer, checked_seeds, checked_waveform, require, shaped
 from tfsep.export.half_weights import HalfWeights
 from tfsep.priors.base import Prior
 from tfsep.separation import consistency, segments, stereo
@@ -51,12 +52,13 @@ class ServedModel:
 
     Args:
         separator: of the model.
-        max_seconds: the longest waveform that is answered, above 0.
+        max_seconds: of sound in a request, all rows together; at least one segment.
         num_samples: posterior samples of ``samples`` and ``uncertainty``, at least 2.
 
     Attributes:
         graphs: the concrete functions of the signatures, by name.
         inputs: what each signature takes, {signature: {input: its shape and type}}.
+        bound: on the samples of a request.
         variables: that they read.
 
     Raises:
@@ -65,10 +67,9 @@ class ServedModel:
 
     def __init__(self, separator: Separator, max_seconds: float = 120.0, num_samples: int = 8) -> None:
         """Trace the graphs."""
-        if not 0.0 < max_seconds < 2**31 / separator.sample_rate:
-            raise InputError(f"max_seconds must be above 0 and in samples below 2^31, got {max_seconds:g}")
         if num_samples < 2:
             raise InputError(f"the number of samples must be at least 2, got {num_samples}")
+        self.bound = _bound(max_seconds, separator)
         self._separator, self.max_seconds, self.num_samples = separator, max_seconds, num_samples
         self._separations: dict[int, tf.types.experimental.PolymorphicFunction] = {}
         self._weights = HalfWeights(separator.model.posterior)
@@ -153,9 +154,9 @@ class ServedModel:
         waveform = self._checked(waveform, ("batch", "time"))
         pieces = overlap_add.split(waveform, self._separator.segment, self._separator.segment)
         rows = tf.reshape(pieces, [-1, self._separator.segment])
-        found = [tf.cast(prior.log_prob(rows[..., tf.newaxis]), tf.float32) for prior in self._priors]
-        by_segment = [tf.reshape(each, tf.shape(pieces)[:2]) for each in found]
-        return dict(zip(self._separator.sources, by_segment, strict=True))
+        found = {source: prior.log_prob(rows[..., tf.newaxis]) for source, prior in self._priors.items()}
+        shape = tf.shape(pieces)[:2]
+        return {source: tf.reshape(tf.cast(each, tf.float32), shape) for source, each in found.items()}
 
     def _segments(self, waveform: Waves, seed: tf.Tensor) -> dict[str, Waves]:
         """Separate single segments (batch, segment) by seeds (batch, 2), at the level as they come."""
@@ -175,6 +176,7 @@ class ServedModel:
             "hop": separator.hop,
             "num_samples": self.num_samples,
             "max_seconds": float(self.max_seconds),
+            "most_samples": self.bound.most,
             "sources": list(separator.sources),
             "gains": list(separator.gains),
             "level": float(separator.level),
@@ -188,7 +190,7 @@ class ServedModel:
         }
 
     def _checked(self, waveform: tf.Tensor, axes: Sequence[str]) -> tf.Tensor:
-        return checked_waveform(waveform, axes, self._separator.sample_rate, self.max_seconds)
+        return checked_waveform(waveform, axes, self.bound)
 
     def _separated(self, waveform: Waves, seeds: tf.Tensor, num_samples: int) -> tf.Tensor:
         """Separate waveforms (batch, time) by their seeds (batch, 2): (num_samples, batch, source, time)."""
@@ -220,8 +222,26 @@ class ServedModel:
         return self._separations[num_samples]
 
     def _by_source(self, stems: tf.Tensor, axis: int) -> dict[str, tf.Tensor]:
-        each = tf.unstack(stems, num=len(self._separator.sources), axis=axis)
+        each = tf.unstack(checked_answer(stems), num=len(self._separator.sources), axis=axis)
         return dict(zip(self._separator.sources, each, strict=True))
+
+
+def _bound(max_seconds: float, separator: Separator) -> Bound:
+    """Return the bound on a request in samples.
+
+    Raises:
+        InputError: if it is less than a segment, or so much that samples cannot be counted.
+    """
+    rate, segment = separator.sample_rate, separator.segment
+    if not 0.0 < max_seconds < 2**31 / rate:
+        raise InputError(f"max_seconds must be above 0 and in samples below 2^31, got {max_seconds:g}")
+    # A duration of whole samples may be a little less than them as a float.
+    most = math.floor(round(max_seconds * rate, 3))
+    if most < segment:
+        shortest = f"{math.ceil(1e6 * segment / rate) / 1e6:.6f}".rstrip("0")
+        rule = f"max_seconds must be at least one segment, {segment} samples = {shortest} s"
+        raise InputError(f"{rule}, got {max_seconds:g}")
+    return Bound(max_seconds, most, segment)
 
 
 def _captured_variables(graphs: Iterable[tf.types.experimental.ConcreteFunction]) -> list[tf.Variable]:
@@ -231,11 +251,15 @@ def _captured_variables(graphs: Iterable[tf.types.experimental.ConcreteFunction]
     return [variable for variable in seen.values() if id(variable.handle) in handles]
 
 
-def _priors_with_density(separator: Separator) -> list[Prior]:
-    """Return the priors over waveforms of all sources, where a stage of the posterior has them with densities."""
+def _priors_with_density(separator: Separator) -> dict[str, Prior]:
+    """Return the priors over waveforms that have a density by their source, of the first stage that has such priors."""
     posterior = separator.model.posterior
     for stage in (posterior, *getattr(posterior, "stages", ())):
         priors = list(getattr(stage, "priors", ()) or ())
-        if len(priors) == len(separator.sources) and all(p.has_log_prob and p.domain == "wave" for p in priors):
-            return priors
-    return []
+        if len(priors) != len(separator.sources):
+            continue
+        pairs = zip(separator.sources, priors, strict=True)
+        found = {source: prior for source, prior in pairs if prior.has_log_prob and prior.domain == "wave"}
+        if found:
+            return found
+    return {}

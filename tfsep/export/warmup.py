@@ -1,7 +1,8 @@
 """Warm-up requests: what a server answers before it says that it is ready, so that no client waits for it.
 
 TensorFlow Serving reads ``assets.extra/tf_serving_warmup_requests``, TFRecords of PredictionLog. Each
-signature is asked for one row of one segment and for two rows of two segments.
+signature is asked for one row of one segment, and for two rows of two segments where a request may
+be as long.
 """
 
 from __future__ import annotations
@@ -35,7 +36,7 @@ def write(
         model: its name on the server.
         signatures: the inputs of each, by name.
         segment, hop: of the model, in samples.
-        most: samples that a request may have.
+        most: samples that a request may have, all rows together; at least one segment.
     """
     path = folder / PATH
     path.parent.mkdir(exist_ok=True)
@@ -60,7 +61,9 @@ def read(folder: Path) -> Iterator[tuple[str, dict[str, np.ndarray]]]:
 
 def requests(specs: Mapping[str, tf.TensorSpec], segment: int, hop: int, most: int) -> Iterator[dict[str, Any]]:
     """Yield the inputs of each request of a signature, TensorProtos: a constant for waveforms, zeros for the rest."""
-    for rows, time in ((1, min(segment, most)), (2, min(segment + hop, most))):
+    for rows, time in ((1, segment), (2, min(segment + hop, most // 2))):
+        if time < segment:
+            continue
         inputs = {}
         for name, spec in specs.items():
             # Of a signature over single segments the length is known.

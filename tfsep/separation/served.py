@@ -13,6 +13,7 @@ import numpy as np
 import tensorflow as tf
 
 from tfsep.client import Client
+from tfsep.client.answers import stems_of
 from tfsep.errors import InputError
 from tfsep.runtime.stateless_random import fold
 from tfsep.separation import arguments
@@ -34,22 +35,20 @@ class ServedSeparator:
 
     Raises:
         InputError: for an unknown stereo mode, or segments that are too long for a message.
-        JobError: if the server does not answer.
+        JobError: if the server does not answer, or not within the client's timeout.
     """
 
     def __init__(self, client: Client, stereo: str | None = None) -> None:
-        """Ask the server for the facts."""
+        """Ask the server for the facts, and how long it takes."""
         self.client, self.facts = client, client.facts
         self.name = self.facts.model
         self.sources, self.sample_rate = self.facts.sources, self.facts.sample_rate
         self.gains, self.normalise = self.facts.gains, self.facts.normalise
         self.stereo = stereo_mode(self.facts.stereo if stereo is None else stereo)
-        self.at_once = client.most_samples(1) // self.facts.segment
-        if self.at_once < 1:
-            raise InputError(
-                f"a request must hold a segment of {self.facts.segment} samples, which the limits cut to "
-                f"{client.most_samples(1)}"
-            )
+        segment, most = self.facts.segment, client.most_samples(1)
+        if most < segment:
+            raise InputError(f"a request must hold a segment of {segment} samples, which the limits cut to {most}")
+        self.at_once = min(most // segment, max(1, int(client.most_segments)))
 
     def describe(self) -> str:
         """Return where it is served."""
@@ -91,7 +90,8 @@ class ServedSeparator:
             requests = [{"waveform": segments[part], "seed": pairs[part]} for part in parts]
             stems = np.zeros((len(segments), 1, len(self.sources), segments.shape[1]), np.float32)
             for part, answer in zip(parts, self.client.predict_all("segments", requests), strict=True):
-                stems[part, 0] = np.stack([answer[source] for source in self.sources], axis=1)
+                shape = (len(part), segments.shape[1])
+                stems[part, 0] = np.stack(stems_of(answer, self.sources, shape), axis=1)
             return stems
 
         return program
