@@ -10,6 +10,7 @@ from typing import NoReturn
 import numpy as np
 import tensorflow as tf
 
+from tfsep.arguments import whole_number
 from tfsep.audio import files
 from tfsep.axes import TensorLike
 from tfsep.errors import InputError
@@ -209,7 +210,7 @@ class Separator:
                 already.
         """
         path = Path(path)
-        layout = StemLayout(self.sources, arguments.whole_number("num_samples", num_samples, 1))
+        layout = StemLayout(self.sources, whole_number("num_samples", num_samples, 1))
         stem_format = StemFormat(format, bits, clip_mode)
         info = files.info(path)
         folder = Path(output) / plain_name(path.stem)
@@ -268,7 +269,7 @@ class Separator:
         Raises:
             InputError: for ``num_samples`` or ``seed`` out of range.
         """
-        num_samples = arguments.whole_number("num_samples", num_samples, 1)
+        num_samples = whole_number("num_samples", num_samples, 1)
         seeds = arguments.seed_pairs(seed, channels)
         sample_rate = arguments.rate(sample_rate)
         program, chunk_size = self._program(num_samples, seeds), self.chunk_size(num_samples)
