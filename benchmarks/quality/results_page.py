@@ -287,8 +287,7 @@ SECTIONS = (
         "python -m benchmarks.speed.serving",
         "serving",
         notes=(
-            "*Ratio* is a later request over `Separator`, which compiles by XLA where that pays. An export has no "
-            "XLA.",
+            "*Ratio* is a later request over `Separator`, which compiles by XLA where that pays. An export has no XLA.",
         ),
     ),
 )

@@ -161,7 +161,10 @@ def test_odd_files_of_a_track_are_said(tmp_path: Path, caplog: pytest.LogCapture
         mixtures.read_track(track, names)
     assert caplog.text == ""
     cases = {
-        "lengths": ({"drums": noise(1, 500), "bass": noise(1, 400)}, "one length, got samples 500 (drums.wav), 400 (ba"),
+        "lengths": (
+            {"drums": noise(1, 500), "bass": noise(1, 400)},
+            "one length, got samples 500 (drums.wav), 400 (b",
+        ),
         "by one": ({"drums": noise(1, 500), "bass": noise(1, 501)}, "one length, got samples 501 (bass.wav), 500 (dru"),
         "channels": ({"drums": noise(2, 500), "bass": noise(1, 500)}, "channels, got 2 (drums.wav), 1 (bass.wav): one"),
         "mixture": (

@@ -60,7 +60,7 @@ class Announced:
 
 
 class _Decoded:
-    """Sounds that are decoded already, in temporary files that end with the process, or with the next if it is killed."""
+    """Sounds that are decoded already, in temporary files that end with the process."""
 
     def __init__(self) -> None:
         self.lock = threading.Lock()
