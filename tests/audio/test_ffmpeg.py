@@ -189,7 +189,5 @@ def test_what_a_killed_process_decoded_is_removed_by_the_next(tmp_path: Path, de
 
 def test_no_temporary_folder_is_one_line(decoded: Path, song: Path) -> None:
     decoded.rmdir()
-    with pytest.raises(
-        JobError, match=r"no temporary folder can be made \(No such file or directory\); TMPDIR"
-    ):
+    with pytest.raises(JobError, match=r"no temporary folder can be made \(No such file or directory\); TMPDIR"):
         files.read(song)
