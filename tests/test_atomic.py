@@ -17,6 +17,23 @@ def left_in(folder: Path) -> list[str]:
     return sorted(path.name for path in folder.rglob("*"))
 
 
+@pytest.mark.parametrize("link", [False, True])
+def test_a_pipe_is_not_replaced(tmp_path: Path, link: bool) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "link").symlink_to("pipe")
+    target = tmp_path / ("link" if link else "pipe")
+    with pytest.raises(JobError, match="cannot write .*: it is a device or a pipe, which a file would replace"):
+        atomic.write_text(target, "text")
+    assert stat.S_ISFIFO((tmp_path / "pipe").stat().st_mode) and target.is_symlink() == link
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["link", "pipe"]
+
+
+def test_no_file_takes_the_name_of_a_device() -> None:
+    for name in ("full", "null", "stdout"):
+        assert atomic.not_a_file(Path("/dev", name)) == "it is a device or a pipe, which a file would replace"
+    assert atomic.not_a_file(Path("/dev/shm/tfsep-record.json")) is None
+
+
 def test_the_file_appears_at_the_end(tmp_path: Path) -> None:
     target = tmp_path / "new" / "folder" / "report.json"
     with replacing(target) as temporary:

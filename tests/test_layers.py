@@ -24,7 +24,7 @@ MOST_LINES = 500
 # Lowest first. A layer is a set of packages (and modules) that do not import each other.
 LAYERS = (
     ("errors", "axes", "bundled"),
-    ("mixing", "signatures", "locks"),
+    ("mixing", "signatures", "locks", "arguments"),
     ("atomic",),
     ("runtime",),
     ("audio", "metrics", "client"),
@@ -95,6 +95,7 @@ BANNED = {
 # Modules that a command's --help or a bare `import tfsep` may load: no slow library at module level.
 LIGHT = (
     "tfsep.errors",
+    "tfsep.arguments",
     "tfsep.axes",
     "tfsep.atomic",
     "tfsep.locks",

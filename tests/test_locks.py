@@ -129,3 +129,20 @@ def test_an_end_without_finally_removes_them_too(tmp_path: Path) -> None:
         (folder / "a").touch()
         locks.remove_temporary()
         assert not folder.exists()
+
+
+def test_a_forked_child_leaves_the_folders_of_its_parent(tmp_path: Path) -> None:
+    code = f"""
+import os, tempfile
+tempfile.tempdir = {str(tmp_path)!r}
+from tfsep import locks
+folder = locks.folder_of_process()
+if os.fork() == 0:
+    locks.remove_temporary()
+    raise SystemExit
+os.wait()
+print(folder.is_dir())
+"""
+    surroundings = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
+    done = subprocess.run([sys.executable, "-c", code], env=surroundings, capture_output=True, text=True, check=True)
+    assert done.stdout == "True\n" and names(tmp_path) == []

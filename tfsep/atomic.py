@@ -41,8 +41,8 @@ def replacing(path: str | os.PathLike[str], overwrite: bool = True) -> Iterator[
         The path of an empty file in the same folder, to be written.
 
     Raises:
-        JobError: if the folder cannot be made or written, ``path`` is a folder, or it is a file
-            that is not to be replaced.
+        JobError: if the folder cannot be made or written, ``path`` is a folder, a device or a pipe, or
+            it is a file that is not to be replaced.
     """
     target = Path(path)
     temporary = target.parent / f".{secrets.token_hex(8)}.part"
@@ -51,8 +51,8 @@ def replacing(path: str | os.PathLike[str], overwrite: bool = True) -> Iterator[
     try:
         with _explained(target):
             _make_folders(target.parent, made)
-            if target.is_dir():
-                raise IsADirectoryError(None, "it is a folder")
+            if reason := not_a_file(target):
+                raise OSError(None, reason)
             _sweep(target.parent)
             lock = _locked_file(temporary)
             usual = stat.S_IMODE(temporary.stat().st_mode)
@@ -72,6 +72,15 @@ def replacing(path: str | os.PathLike[str], overwrite: bool = True) -> Iterator[
                 temporary.unlink(missing_ok=True)
                 for folder in reversed(made):
                     folder.rmdir()
+
+
+def not_a_file(target: Path) -> str | None:
+    """Return why no file may take the place of what is at a path, such as a device, which would be lost; else None."""
+    if target.is_dir():
+        return "it is a folder"
+    if target.parent.resolve() == Path("/dev") or (target.exists() and not target.is_file()):
+        return "it is a device or a pipe, which a file would replace"
+    return None
 
 
 def write_text(path: str | os.PathLike[str], text: str) -> None:

@@ -7,6 +7,7 @@ can be removed by the next one. On file systems without such locks nothing is re
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import fcntl
 import logging
@@ -25,6 +26,8 @@ SPOOL_PREFIX = "tfsep-tmp-"
 PARTIAL_PREFIX = ".partial-"
 _LOG = logging.getLogger(__name__)
 _IN_USE: set[Path] = set()
+# A child that is forked off has no part in the folders of its parent, and must not remove them at its end.
+os.register_at_fork(after_in_child=_IN_USE.clear)
 
 
 def acquire(path: Path) -> int | None:
@@ -98,10 +101,37 @@ def temporary_folder(parent: Path | None = None) -> Iterator[Path]:
             folder.chmod(0o777 & ~_umask())
         yield folder
     finally:
-        shutil.rmtree(folder, ignore_errors=True)
+        if folder in _IN_USE:
+            shutil.rmtree(folder, ignore_errors=True)
         _IN_USE.discard(folder)
         if descriptor is not None:
             os.close(descriptor)
+
+
+def folder_of_process() -> Path:
+    """Make a :func:`temporary_folder` of the system's that lasts as long as this process.
+
+    Raises:
+        JobError: if it cannot be made.
+    """
+    block = contextlib.ExitStack()
+    try:
+        folder = block.enter_context(temporary_folder())
+    except OSError as error:
+        raise no_temporary_folder(error) from error
+    atexit.register(block.close)
+    return folder
+
+
+def no_temporary_folder(error: OSError) -> JobError:
+    """Return what to say where the folder of the system for temporary files cannot hold one."""
+    return JobError(f"no temporary folder can be made ({error.strerror or error}); TMPDIR says where")
+
+
+def sweep_temporary() -> None:
+    """Remove what killed processes of this user left in the folder of the system for temporary files."""
+    with contextlib.suppress(OSError):
+        sweep_folders(Path(tempfile.gettempdir()), SPOOL_PREFIX)
 
 
 def remove_temporary() -> None:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import subprocess
+import sys
 import tempfile
 from collections import namedtuple
 from pathlib import Path
@@ -16,6 +18,7 @@ import soundfile
 from tfsep.audio import ffmpeg, files
 from tfsep.audio.formats import TooLongError
 from tfsep.errors import JobError
+from tfsep.locks import SPOOL_PREFIX
 
 pytestmark = pytest.mark.programs
 
@@ -148,3 +151,43 @@ def test_without_ffprobe_it_is_named(tmp_path: Path, song: Path, monkeypatch: py
     monkeypatch.setenv("PATH", str(tmp_path / "only"))
     with pytest.raises(JobError, match="unless ffmpeg knows it, whose ffprobe is not installed: .*song.mka"):
         files.info(song)
+
+
+READING = """
+import sys, time
+from tfsep.audio import files
+files.read(sys.argv[1])
+print("ready", flush=True)
+time.sleep(60)
+"""
+
+
+def test_what_a_killed_process_decoded_is_removed_by_the_next(tmp_path: Path, decoded: Path, song: Path) -> None:
+    """And nothing of one that still reads."""
+    surroundings = os.environ | {"TMPDIR": str(decoded), "PYTHONPATH": os.pathsep.join(sys.path)}
+    readers = [
+        subprocess.Popen([sys.executable, "-c", READING, song], env=surroundings, stdout=subprocess.PIPE, text=True)
+        for _ in range(2)
+    ]
+    try:
+        for reader in readers:
+            assert reader.stdout is not None and reader.stdout.readline() == "ready\n"
+        assert len(list(decoded.iterdir())) == 2 and size_of(decoded) > 0
+        readers[0].kill()
+        readers[0].wait()
+        files.read(song)
+        kept = [path.name for path in decoded.iterdir()]
+        assert len(kept) == 2 and all(name.startswith(SPOOL_PREFIX) for name in kept)
+        readers[1].send_signal(signal.SIGINT)
+        readers[1].wait()
+        assert len(list(decoded.iterdir())) == 1, "one that ends by itself removes its own"
+    finally:
+        for reader in readers:
+            reader.kill()
+            reader.wait()
+
+
+def test_no_temporary_folder_is_one_line(decoded: Path, song: Path) -> None:
+    decoded.rmdir()
+    with pytest.raises(JobError, match=r"no temporary folder can be made \(No such file or directory\); TMPDIR"):
+        files.read(song)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -112,6 +113,19 @@ def test_what_cannot_be_tested(
     assert code == 2 and out == ""
     assert err.startswith("error: ") and complaint in err and len(err.splitlines()) == 1
     assert not (unsound / "r.json").exists()
+
+
+def test_a_broken_track_is_left_out(call: Run, unsound: Path, tmp_path: Path) -> None:
+    """As by bin/evaluate: a line, the table and the record of the others, exit code 1."""
+    for track in ("a", "b"):
+        shutil.copytree(unsound / "songs" / "test" / "a", tmp_path / "data" / "test" / track)
+    (tmp_path / "data" / "test" / "b" / "drums.wav").write_bytes(b"")
+    shared = (f"--model={unsound / 'songs'}", "--data=data", "--num_examples=4", "--sigma=0.1", "--num_probes=0")
+    code, out, err = call(*shared, "--json=r.json")
+    assert code == 1 and out.startswith("songs on data: 4 excerpts a source")
+    rule = "left out of the data: a sound file must hold something, got an empty file"
+    assert err == f"error: {rule}: data/test/b/drums.wav\n"
+    assert json.loads((tmp_path / "r.json").read_text())["num_examples"] == 4
 
 
 @pytest.mark.slow

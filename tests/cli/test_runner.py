@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from tfsep import locks
 from tfsep.cli import runner
 from tfsep.errors import InputError, JobError, TfsepError
 
@@ -102,6 +103,15 @@ def test_temporary_files_of_libraries_lie_in_one_folder(tmp_path: Path, monkeypa
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "nowhere"))
     with pytest.raises(JobError, match=r"no temporary folder can be made .*TMPDIR"), runner.temporary_files():
         pass
+
+
+def test_every_command_removes_what_a_killed_one_left(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    (tmp_path / "tfsep-tmp-stale").mkdir()
+    with locks.temporary_folder() as alive:
+        (tmp_path / "tfsep-tmp-old").mkdir()
+        assert runner.run(lambda argv: 0, []) == 0
+        assert list(tmp_path.iterdir()) == [alive]
 
 
 @pytest.mark.parametrize(("code", "expected"), [(None, 0), (0, 0), (3, 3), ("a message", 1)])

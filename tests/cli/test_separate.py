@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -284,6 +285,19 @@ def test_memory_does_not_grow_with_the_song(tiny_models: Path, tmp_path: Path, p
         kilobytes.append(int(finished.stderr.splitlines()[-1]))
         assert files.info(finished.stdout.splitlines()[0]).frames == seconds * 44100
     assert kilobytes[1] - kilobytes[0] < 100_000
+
+
+def test_draws_beyond_the_memory_budget_are_refused(run: Separate, tmp_path: Path) -> None:
+    write(tmp_path / "x.wav", song(1, 8000), 8000)
+    code, out, err = run("x.wav", "--num_samples=100000000", "--memory=0.02")
+    assert (code, out) == (2, []) and not (tmp_path / "separated").exists()
+    found = re.fullmatch(
+        r"error: num_samples must be at most (\d+) for 'songs', as the draws of one segment must fit the memory budget "
+        r"of 0.02 GB, got 100000000\n",
+        err,
+    )
+    assert found is not None and int(found[1]) >= 2
+    assert run("x.wav", f"--num_samples={int(found[1]) + 1}", "--memory=0.02")[0] == 2
 
 
 def test_models_and_environment(run: Separate) -> None:

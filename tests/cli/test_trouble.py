@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import os
 import resource
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -138,6 +139,24 @@ class TestStreams:
         finished = trouble("-", shell="<&-")
         assert finished.returncode == 1
         assert lines(finished) == ["error: standard input: a sound file is expected, got 0 bytes"]
+
+    def test_no_models_to_list(self, tmp_path: Path) -> None:
+        finished = trouble("--list_models", TFSEP_MODELS=str(tmp_path / "nowhere"))
+        assert finished.returncode == 1 and finished.stdout == b""
+        assert lines(finished) == [f"error: TFSEP_MODELS must name a folder of models, got '{tmp_path}/nowhere'"]
+        finished = trouble("--list_models", TFSEP_MODELS=str(tmp_path))
+        assert finished.returncode == 1 and finished.stdout == b""
+        assert lines(finished) == [f"error: there is no model in {tmp_path}, the folder of models (TFSEP_MODELS)"]
+
+    def test_one_model_that_cannot_be_listed(self, tmp_path: Path) -> None:
+        shutil.copytree(REPOSITORY / "models" / "toy", tmp_path / "toy", ignore=shutil.ignore_patterns("*.safetensors"))
+        (tmp_path / "broken").mkdir()
+        (tmp_path / "broken" / "model.json").write_text("{}")
+        finished = trouble("--list_models", TFSEP_MODELS=str(tmp_path))
+        assert finished.returncode == 1
+        assert finished.stdout.decode() == "toy: sine, sawtooth, square, triangle; 16000 Hz\n"
+        (line,) = lines(finished)
+        assert line.startswith(f"error: {tmp_path}/broken/model.json: not a model description")
 
     @pytest.mark.parametrize("arguments", ["--list_models", "--help"])
     def test_a_full_standard_output(self, arguments: str) -> None:

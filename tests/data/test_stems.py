@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+import soundfile
 import tensorflow as tf
 
 from tfsep.audio import files
@@ -322,3 +324,23 @@ def test_a_track_with_a_broken_stem_is_left_out_and_said(tmp_path: Path, caplog:
     (record,) = caplog.records
     assert record.levelname == "ERROR" and "left out of the data: " in record.getMessage()
     assert "2/drums.wav" in record.getMessage()
+
+
+def test_two_files_of_one_source_are_said_once(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    track = write(tmp_path / "train" / "song", drums=flat(0.1), bass=flat(0.1))
+    soundfile.write(track / "Drums.WAV", flat(0.3), RATE, subtype="FLOAT", format="WAV")
+    found = StemsData([str(tmp_path)] * 2, sources=("drums", "bass"), sample_rate=RATE)
+    assert levels(found, "drums")[0] == pytest.approx(levels(found, "bass")[0])
+    (record,) = caplog.records
+    assert record.levelname == "WARNING" and record.getMessage() == (
+        "the track song: there must be one file of 'drums', got Drums.WAV, drums.wav: drums.wav is taken"
+    )
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="nothing is unreadable for this user")
+def test_a_track_that_cannot_be_opened_is_left_out(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    for name in ("a", "b"):
+        write(tmp_path / "train" / name, drums=flat(0.1), bass=flat(0.1))
+    (tmp_path / "train" / "a").chmod(0)
+    assert data(tmp_path).draw("drums", 2, 50, (0, 0)).shape == (2, 50)
+    assert "left out of the data: the folder" in caplog.text

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import replace
 from pathlib import Path
 
@@ -83,3 +84,17 @@ def test_excerpts_of_a_folder(tmp_path: Path) -> None:
         writer.write(np.concatenate([np.full((1, 20), 0.3), np.zeros((1, 23980))], axis=1).astype(np.float32))
     with pytest.raises(InputError, match="has fewer than 64 excerpts of 'bass' with an RMS above 0.001"):
         excerpts.folder_excerpts(tmp_path, ("bass", "drums"), 8000, 500, 1).excerpts("bass", 64)
+
+
+def test_a_broken_track_is_left_out_of_both_splits(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    for split in ("test", "train"):
+        for track in ("a", "b"):
+            with files.Writer(tmp_path / split / track / "bass.wav", 8000, 1) as writer:
+                writer.write(np.full((1, 2000), 0.1 if track == "a" else 0.2, np.float32))
+        os.truncate(tmp_path / split / "b" / "bass.wav", 3000)
+    data = excerpts.folder_excerpts(tmp_path, ("bass",), 8000, 100, 1)
+    assert data.excerpts("bass", 3).shape == (3, 100)
+    assert [record.levelname for record in caplog.records] == ["ERROR", "ERROR"]
+    for record, split in zip(caplog.records, ("test", "train"), strict=True):
+        assert "left out of the data: truncated file" in record.getMessage()
+        assert f"{tmp_path}/{split}/b/bass.wav" in record.getMessage()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -148,3 +149,52 @@ def test_a_mixture_that_is_not_its_stems_is_said(tmp_path: Path, caplog: pytest.
     mixtures.read_track(write(tmp_path / "song", drums=drums, bass=bass, mixture=mixture), ("drums", "bass"))
     said = {"shifted": "leaves 3.", "halved": "leaves 0.0 dB, more than -15 dB"}
     assert (said.get(fault, "") in caplog.text) and bool(caplog.text) == (fault in said)
+
+
+def test_odd_files_of_a_track_are_said(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """Each once, with the track, the rule and the values; a track of even files is passed over in silence."""
+    names = ("drums", "bass")
+    even = write(tmp_path / "even", drums=noise(1, 500), bass=noise(1, 500, seed=1))
+    write(tmp_path / "rates", 16000, drums=noise(1, 1001))
+    rates = write(tmp_path / "rates", 8000, bass=noise(1, 500))
+    for track in (even, rates):
+        mixtures.read_track(track, names)
+    assert caplog.text == ""
+    cases = {
+        "lengths": (
+            {"drums": noise(1, 500), "bass": noise(1, 400)},
+            "one length, got samples 500 (drums.wav), 400 (b",
+        ),
+        "by one": ({"drums": noise(1, 500), "bass": noise(1, 501)}, "one length, got samples 501 (bass.wav), 500 (dru"),
+        "channels": ({"drums": noise(2, 500), "bass": noise(1, 500)}, "channels, got 2 (drums.wav), 1 (bass.wav): one"),
+        "mixture": (
+            {"drums": noise(1, 500), "bass": 0 * noise(1, 500), "mixture": noise(1, 499)},
+            "got samples 500 (drums.wav, bass.wav), 499 (mixture.wav): silence follows",
+        ),
+    }
+    for track, (sounds, said) in cases.items():
+        caplog.clear()
+        mixtures.read_track(write(tmp_path / track, **sounds), names)
+        assert len(caplog.records) == 1 and caplog.records[0].levelname == "WARNING"
+        assert f"the track {track}: its files must have" in caplog.text and said in caplog.text
+
+
+def test_two_files_of_one_source_are_said(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    write(tmp_path / "song", drums=noise(1, 500), bass=noise(1, 500, seed=1))
+    soundfile.write(tmp_path / "song" / "drums.flac", 0.1 * noise(1, 500, seed=2).T, 8000)
+    found = mixtures.read_track(tmp_path / "song", ("drums", "bass"))
+    np.testing.assert_allclose(found.references[:, 0], 0.1 * noise(1, 500, seed=2), atol=1e-4)
+    (record,) = caplog.records
+    assert record.getMessage() == (
+        "the track song: there must be one file of 'drums', got drums.flac, drums.wav: drums.flac is taken"
+    )
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="nothing is unreadable for this user")
+def test_a_track_that_cannot_be_opened_is_left_out(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    for name in ("a", "b"):
+        write(tmp_path / "test" / name, drums=noise(1, 500))
+    (tmp_path / "test" / "a").chmod(0)
+    separator: Any = SimpleNamespace(sources=("drums",))
+    assert len(list(mixtures.song_batches(separator, tmp_path, "test"))) == 1
+    assert "the track a is left out: the folder" in caplog.text

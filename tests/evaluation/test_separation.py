@@ -102,3 +102,34 @@ def test_the_ideal_mask_of_a_long_song_is_made_in_stretches() -> None:
     assert found.shape == references.shape
     first = separation.oracle_mask(Batch(long.mixture[:, :30000], references[..., :30000], 1000, song=True))
     np.testing.assert_allclose(found[..., :30000], first, atol=1e-6)
+
+
+class Drawing:
+    """A separator whose draws tell their seed, of which only so many fit its memory."""
+
+    name, sources, sample_rate, segment = "drawing", ("drums", "bass"), 8000, 512
+
+    def __init__(self, most: int) -> None:
+        self.most = most
+
+    def most_samples(self, wanted: int) -> int:
+        return min(wanted, self.most)
+
+    def separate_batch(self, mixtures: np.ndarray, num_samples: int, seeds: list[int]) -> np.ndarray:
+        assert 2 <= num_samples <= max(2, self.most)
+        drawn = [np.random.default_rng(seed).normal(size=(num_samples, 2, mixtures.shape[1])) for seed in seeds]
+        return np.stack(drawn, axis=1)
+
+    def __call__(self, waveform: np.ndarray, sample_rate: int, num_samples: int, seed: int) -> dict[str, np.ndarray]:
+        drawn = self.separate_batch(waveform, num_samples, [seed] * len(waveform))
+        return {name: drawn[:, :, k] for k, name in enumerate(self.sources)}
+
+
+@pytest.mark.parametrize("song", [False, True])
+def test_draws_of_a_calibration_come_in_groups_that_fit(song: bool) -> None:
+    whole, truth = separation.posterior_samples(Drawing(50), batch(song), 4)  # type: ignore[arg-type]
+    for most in (1, 2, 3, 13, 38, 39):
+        drawn, same = separation.posterior_samples(Drawing(most), batch(song), 4)  # type: ignore[arg-type]
+        assert drawn.shape == whole.shape == (39, *truth.shape) and (same == truth).all()
+        assert len(np.unique(drawn[:, 0, 0, 0])) == 39, "no draw comes twice"
+        assert (most == 39) == np.array_equal(drawn, whole)

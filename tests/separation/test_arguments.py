@@ -9,6 +9,7 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
+from tfsep.arguments import whole_number
 from tfsep.errors import InputError
 from tfsep.separation import arguments
 from tfsep.separation.separator import Separator
@@ -50,7 +51,7 @@ def test_rates_that_are_none(rate: object) -> None:
 @pytest.mark.parametrize("number", [1.5, 2.0, "1", None, True, 0, 2**31, float("nan")])
 def test_numbers_that_are_not_whole(number: object) -> None:
     with pytest.raises(InputError, match=r"num_samples must be a whole number in 1..2147483647, got"):
-        arguments.whole_number("num_samples", number, 1)
+        whole_number("num_samples", number, 1)
 
 
 @pytest.mark.parametrize(

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
+import soundfile
 
 from tfsep import posteriors, priors
 from tfsep.errors import InputError
@@ -55,6 +58,42 @@ def test_a_budget_sets_how_many_segments_go_together(caplog: pytest.LogCaptureFi
     assert len(caplog.records) == 2 and "two: a segment may take" in caplog.text
     with pytest.raises(InputError, match="memory must be above 0 GB, got -1"):
         Separator(plain.model, memory=-1.0)
+
+
+def test_draws_beyond_the_budget_are_refused_before_anything_is_computed(tmp_path: Path) -> None:
+    model = around(False).model
+    separator = Separator(model, memory=5.5e-9 * model.posterior.memory(1))
+    waveform = np.random.default_rng(0).normal(size=80).astype(np.float32)
+    soundfile.write(tmp_path / "song.wav", 0.1 * waveform, 8000, subtype="FLOAT")
+    assert len(separator(waveform, num_samples=5)["low"]) == 5
+    calls: dict[str, Callable[[int], object]] = {
+        "call": lambda num: separator(waveform, num_samples=num),
+        "batch": lambda num: separator.separate_batch(waveform[np.newaxis], num),
+        "stream": lambda num: separator.stream(iter([]), 8000, 1, num),
+        "file": lambda num: separator.separate_file(tmp_path / "song.wav", tmp_path / "out", num),
+    }
+    for call in calls.values():
+        for num in (6, 1000, 10**8, 2**31 - 1):
+            with pytest.raises(
+                InputError, match="num_samples must be at most 5 for 'two', as the draws of one segment"
+            ):
+                call(num)
+    assert not (tmp_path / "out").exists()
+    small = Separator(model, memory=1.5e-9 * model.posterior.memory(1))
+    with pytest.raises(InputError, match="num_samples must be at most 1 for 'two'"):
+        small(waveform, num_samples=2)
+    small = Separator(model, memory=1e-12)
+    assert small.most_samples(10**8) == 1 and small(waveform)["low"].shape == (80,)
+
+
+@pytest.mark.parametrize("over", [0.0, 0.3, 0.9])
+def test_the_largest_number_of_draws_is_exact_where_bounds_are_not_in_proportion(over: float) -> None:
+    model = around(False).model
+    separator = Separator(model, memory=1e-9 * (100.0 + over) * 100.0)
+    separator._bound = lambda num: 100 * num + num**2  # type: ignore[method-assign]
+    most = separator.most_samples(10**6)
+    assert 100 * most + most**2 <= 1e9 * (separator.memory or 0.0) < 100 * (most + 1) + (most + 1) ** 2
+    assert [separator.most_samples(num) for num in (1, most, most + 1)] == [1, most, most]
 
 
 def test_a_sampler_that_is_observed_gives_the_same_stems() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import pytest
 
@@ -31,6 +32,12 @@ def test_an_overlap_out_of_range(overlap: float) -> None:
 def test_a_budget_that_is_none(memory: float) -> None:
     with pytest.raises(InputError, match="memory must be above 0 GB, got"):
         SeparatorSettings(memory=memory)
+
+
+@pytest.mark.parametrize("given", [{"overlap": "x"}, {"memory": "x"}, {"memory": True}, {"overlap": [0.1]}])
+def test_what_is_no_number(given: dict[str, Any]) -> None:
+    with pytest.raises(InputError, match="(overlap|memory) must be a number, got"):
+        SeparatorSettings.of_model({}, **given)
 
 
 def test_an_unknown_stereo_mode() -> None:

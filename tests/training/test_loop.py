@@ -197,6 +197,32 @@ def test_without_the_guard_weights_that_are_not_finite_end_the_job(gaussian: Mod
     assert all(np.isfinite(v.numpy()).all() for v in model.variables)
 
 
+@pytest.mark.parametrize("spoilt_step", [19, 13])
+def test_without_the_guard_a_last_loss_that_is_not_finite_is_an_error(
+    gaussian: ModuleType, tmp_path: Path, caplog: pytest.LogCaptureFixture, spoilt_step: int
+) -> None:
+    """Its weights are finite and stay; the same is said when the training is called again. Earlier ones pass."""
+
+    def objective(model: Any, batch: tf.Tensor, seed: tf.Tensor) -> Any:
+        loss, metrics = gaussian.negative_log_likelihood(model, tf.clip_by_value(batch, -5.0, 5.0), seed)
+        return loss + tf.where(tf.reduce_any(batch > 50.0), np.inf, 0.0), metrics
+
+    def spoilt(first: int) -> tf.data.Dataset:
+        return gaussian.batches(first).enumerate(first).map(lambda i, b: tf.where(i == spoilt_step, b + 100.0, b))
+
+    task = gaussian.gaussian_task(dataset=spoilt, objective=objective)
+    chosen = gaussian.settings(num_steps=20, log_every=5, nan_guard=False)
+    models = [fit(task, tmp_path, chosen) for _ in range(2)]
+    assert all(np.isfinite(v.numpy()).all() for model in models for v in model.variables)
+    assert [line["loss"] is None for line in curve(tmp_path)].index(True) == (3 if spoilt_step == 19 else 2)
+    said = [record.getMessage() for record in caplog.records if record.levelname == "ERROR"]
+    rule = "task gaussian: the last loss is not finite ({}), though its weights are (fit.nan_guard = True returns"
+    if spoilt_step == 19:
+        assert all(text.startswith(rule.format(value)) for text, value in zip(said, ("inf", "nan"), strict=True))
+    else:
+        assert said == []
+
+
 def test_a_second_training_in_one_folder_is_refused(gaussian: ModuleType, tmp_path: Path) -> None:
     def nested(model: Any) -> dict[str, float]:
         with pytest.raises(JobError, match="another process is training in"):

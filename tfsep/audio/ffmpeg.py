@@ -7,7 +7,6 @@ process, and one that lacks a part of what it announces, or has errors, is refus
 
 from __future__ import annotations
 
-import atexit
 import json
 import os
 import selectors
@@ -25,6 +24,7 @@ from tfsep.audio import asf_length, chunks
 from tfsep.audio.formats import TooLongError
 from tfsep.audio.suffixes import SOUND_SUFFIXES
 from tfsep.errors import JobError
+from tfsep.locks import folder_of_process
 
 DEMUXERS = "mov,mp4,aac,ac3,eac3,asf,matroska,webm,ogg,amr,ape,wv,tta,dts,caf,aiff,wav,flac,mp3"
 #: Containers that keep their length; of the others ffprobe gives guesses.
@@ -73,8 +73,7 @@ class _Decoded:
     def folder(self) -> Path:
         """Return the folder of the decoded files; it is made when it is first needed."""
         if self._folder is None or not self._folder.is_dir():
-            self._folder = Path(tempfile.mkdtemp(prefix="tfsep-"))
-            atexit.register(shutil.rmtree, self._folder, ignore_errors=True)
+            self._folder = folder_of_process()
         return self._folder
 
     def get(self, key: tuple[str, int, int]) -> BinaryIO | None:

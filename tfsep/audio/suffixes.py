@@ -7,6 +7,7 @@ among them those that other systems leave beside each file.
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable
 from pathlib import Path
 
 from tfsep.errors import JobError
@@ -48,15 +49,36 @@ def _raise(error: OSError) -> None:
     raise error
 
 
-def find_stem(folder: Path, name: str) -> Path | None:
-    """Return the sound file of a folder whose name without suffix is ``name``, or None.
+def stem_candidates(folder: Path, name: str) -> list[Path]:
+    """Return the sound files of a folder whose names without suffix are ``name``, the preferred one first.
 
-    Of several, the one with the name's own letters' case is taken, then the lossless one.
+    That is the one with the name's own letters' case, then the lossless one.
 
     Raises:
         JobError: if the folder cannot be read.
     """
     found = [path for path in sound_files(folder) if path.stem.casefold() == name.casefold()]
-    return min(
-        found, key=lambda path: (path.stem != name, _ORDERED.index(path.suffix.lower()), path.name), default=None
-    )
+    return sorted(found, key=lambda path: (path.stem != name, _ORDERED.index(path.suffix.lower()), path.name))
+
+
+def find_stem(folder: Path, name: str) -> Path | None:
+    """Return the preferred one of :func:`stem_candidates`, or None.
+
+    Raises:
+        JobError: if the folder cannot be read.
+    """
+    return next(iter(stem_candidates(folder, name)), None)
+
+
+def several_files(folder: Path, names: Iterable[str]) -> list[str]:
+    """Return a line for each of the names that several files of a folder have: which there are and which is taken.
+
+    Raises:
+        JobError: if the folder cannot be read.
+    """
+    found = [(name, [path.name for path in stem_candidates(folder, name)]) for name in names]
+    return [
+        f"there must be one file of {name!r}, got {', '.join(sorted(files))}: {files[0]} is taken"
+        for name, files in found
+        if len(files) > 1
+    ]

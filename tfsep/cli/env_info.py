@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import importlib.metadata
+import logging
 import os
 import platform
 import shutil
 
 from tfsep import __version__
 from tfsep.cli import runner
+from tfsep.errors import InputError, JobError
 
 _LIBRARIES = ("tensorflow", "tensorflow-probability", "tf-keras", "keras", "numpy", "soundfile", "soxr", "librosa")
+_LOG = logging.getLogger(__name__)
 
 
 def show(versions: bool, models: bool) -> None:
@@ -26,10 +29,28 @@ def show(versions: bool, models: bool) -> None:
         print(f"processors: {os.cpu_count()}")
         print(f"devices: {', '.join(device.name for device in tensorflow.config.list_physical_devices())}")
     if models:
-        from tfsep.models.listing import list_models
+        _show_models()
 
-        for model in list_models():
-            print(f"{model.name}: {', '.join(model.sources)}; {model.sample_rate} Hz")
+
+def _show_models() -> None:
+    """Print a line for each model; one whose description is not sound is logged as an error.
+
+    Raises:
+        JobError: if there is no folder of models, or none in it.
+    """
+    from tfsep.models.listing import model_info, model_names, models_folder, refuse_absent_folder
+
+    refuse_absent_folder()
+    names = model_names()
+    if not names:
+        raise JobError(f"there is no model in {models_folder()}, the folder of models (TFSEP_MODELS)")
+    for name in names:
+        try:
+            model = model_info(name)
+        except InputError as error:
+            _LOG.error("%s", error)
+            continue
+        print(f"{model.name}: {', '.join(model.sources)}; {model.sample_rate} Hz")
 
 
 def _version(library: str) -> str:

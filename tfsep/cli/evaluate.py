@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tfsep.atomic import write_json
+from tfsep.atomic import not_a_file, write_json
 from tfsep.cli import model_options, runner
 from tfsep.errors import InputError
 
@@ -103,8 +103,8 @@ def _check(args: argparse.Namespace) -> None:
         raise InputError(f"--data must be toy, toy-free or a folder, got {args.data!r}")
     if args.balance_db is not None and (args.data in TOY_DATA or not 0.0 <= args.balance_db <= 100.0):
         raise InputError(f"--balance_db must lie in 0..100 and is for a folder of stems, got {args.balance_db:g}")
-    if args.json and Path(args.json).is_dir():
-        raise InputError(f"--json must name a file, got the folder {args.json}")
+    if args.json and (reason := not_a_file(Path(args.json))):
+        raise InputError(f"--json must name a file, got {args.json}: {reason}")
 
 
 def _progress() -> tqdm[None]:

@@ -27,6 +27,8 @@ def parser() -> argparse.ArgumentParser:
     text = "posterior samples of the signatures samples and uncertainty, at least 2 (default: 8)"
     add("--num_samples", type=int, default=8, metavar="N", help=text)
     model_options.add_model_options(parse, leave_out=("priors",))
+    text = "budget by which segments are separated at once, and which the samples must fit (default: 2)"
+    add("--memory", type=float, metavar="GB", help=text)
     return parse
 
 
@@ -48,7 +50,7 @@ def _export(argv: Sequence[str]) -> int:
     runner.start_tensorflow()
     with runner.quiet_stderr():
         from tfsep.export import saved_model
-    separator = model_options.load_separator(args)
+    separator = model_options.load_separator(args, draws=1)  # The export knows whether it draws samples.
     with runner.quiet_stderr():
         folder = saved_model.export(separator, args.output, args.version, args.max_seconds, args.num_samples)
     terminal.print_paths(folder)

@@ -65,15 +65,20 @@ def check_model_options(args: argparse.Namespace) -> Selection:
     return chosen
 
 
-def load_separator(args: argparse.Namespace) -> Separator:
+def load_separator(args: argparse.Namespace, draws: int | None = None) -> Separator:
     """Load the model as the options say; :func:`tfsep.cli.runner.start_tensorflow` comes first.
 
+    Args:
+        args: of the command.
+        draws: posterior samples that the memory budget must hold; None is those of --num_samples, where the command has
+            it.
+
     Raises:
-        InputError: if the model cannot be loaded with these options.
+        InputError: if the model cannot be loaded with these options, or so many samples do not fit the budget.
     """
     with runner.quiet_stderr():
         from tfsep.separation.separator import Separator
-    return Separator.load(
+    separator = Separator.load(
         args.model,
         posterior=args.posterior,
         priors=parse_priors(args.priors),
@@ -85,6 +90,8 @@ def load_separator(args: argparse.Namespace) -> Separator:
         silence=args.silence,
         without=args.without,
     )
+    separator.check_samples(getattr(args, "num_samples", 1) if draws is None else draws)
+    return separator
 
 
 def parse_priors(given: Sequence[str]) -> dict[str, str] | None:

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from tfsep.atomic import not_a_file
 from tfsep.cli import runner, terminal
 from tfsep.errors import InputError
 from tfsep.models.listing import find_model
@@ -144,8 +145,8 @@ def _check(args: argparse.Namespace) -> list[float | None] | None:
         raise InputError(f"--data must be toy, toy-free or a folder, got {args.data!r}")
     if args.track and args.data in TOY_DATA:
         raise InputError(f"--track chooses tracks of a folder, --data is {args.data!r}")
-    if args.json and Path(args.json).is_dir():
-        raise InputError(f"--json must name a file, got the folder {args.json}")
+    if args.json and (reason := not_a_file(Path(args.json))):
+        raise InputError(f"--json must name a file, got {args.json}: {reason}")
     if args.figures and Path(args.figures).is_file():
         raise InputError(f"--figures must name a folder, got the file {args.figures}")
     return None if args.sigma is None else [_sigma(text) for text in args.sigma]

@@ -100,7 +100,7 @@ def find_references(folder: Path, track: tracks.Track, names: Sequence[str], inf
     Raises:
         JobError: there is none for any of the stems, or one does not fit the mixture.
     """
-    from tfsep.audio.suffixes import find_stem
+    from tfsep.audio.suffixes import find_stem, several_files
     from tfsep.report.track_files import check_reference
 
     own = folder / track.name
@@ -113,6 +113,8 @@ def find_references(folder: Path, track: tracks.Track, names: Sequence[str], inf
         terminal.complain(
             "warning", f"{track.label}: no reference of {', '.join(missing)} in {searched}, so no metrics"
         )
+    for line in several_files(searched, found):
+        terminal.complain("warning", f"{track.label}: of the references in {searched} {line}")
     for path in found.values():
         check_reference(path, info)
     return found

@@ -8,10 +8,10 @@ A command is a function of its arguments that raises :class:`~tfsep.errors.Tfsep
         return runner.run(separate, argv)
 
 Exit codes: 0 done, 1 the job failed, 2 the request was wrong, 130 interrupted, 143 terminated (SIGTERM). A command that
-is interrupted or terminated removes what is temporary. Messages go to stderr, results to stdout. What the package logs
-as a warning or an error is such a message, and a logged error makes exit code 1. With
-``TF_CPP_MIN_LOG_LEVEL`` set by the user, TensorFlow says all that it is asked to. With ``TFSEP_COMPILE_CACHE`` set to a
-folder, programs that XLA compiles are kept there and found by the next process.
+is interrupted or terminated removes what is temporary, and what a killed one left is removed by the next. Messages go
+to stderr, results to stdout. What the package logs as a warning or an error is such a message, and a logged error makes
+exit code 1. With ``TF_CPP_MIN_LOG_LEVEL`` set by the user, TensorFlow says all that it is asked to. With
+``TFSEP_COMPILE_CACHE`` set to a folder, programs that XLA compiles are kept there and found by the next process.
 """
 
 from __future__ import annotations
@@ -29,8 +29,8 @@ from types import ModuleType
 from typing import TYPE_CHECKING, NoReturn
 
 from tfsep.cli import terminal
-from tfsep.errors import InputError, JobError, TfsepError
-from tfsep.locks import temporary_folder
+from tfsep.errors import InputError, TfsepError
+from tfsep.locks import no_temporary_folder, sweep_temporary, temporary_folder
 from tfsep.runtime.stop_signals import SIGNAL_EXIT, Handling
 
 if TYPE_CHECKING:
@@ -85,6 +85,7 @@ def run(main_function: Callable[[Sequence[str]], int | None], argv: Sequence[str
     """
     os.environ.setdefault(_LOG_LEVEL, _QUIET_LEVEL)
     terminal.open_streams()
+    sweep_temporary()
     try:
         code = _run(main_function, sys.argv[1:] if argv is None else argv)
         sys.stdout.flush()
@@ -148,8 +149,7 @@ def temporary_files() -> Iterator[Path]:
         try:
             folder = stack.enter_context(temporary_folder())
         except OSError as error:
-            reason = error.strerror or str(error)
-            raise JobError(f"no temporary folder can be made ({reason}); TMPDIR says where") from error
+            raise no_temporary_folder(error) from error
         before, tempfile.tempdir = tempfile.tempdir, str(folder)
         try:
             yield folder

@@ -11,6 +11,7 @@ recordings that belong to no track.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,7 +19,7 @@ from pathlib import Path
 import numpy as np
 import tensorflow as tf
 
-from tfsep.audio.suffixes import find_stem
+from tfsep.audio.suffixes import find_stem, several_files
 from tfsep.axes import Seed
 from tfsep.data.packed import Recording, quantise, recording_or_none, sound_headers
 from tfsep.data.recordings import RecordedSources, uniform_table
@@ -26,6 +27,7 @@ from tfsep.data.sounds import sound_paths
 from tfsep.errors import InputError
 
 TRACK_RMS = 0.1
+_LOG = logging.getLogger(__name__)
 
 
 def track_folders(root: str | Path, split: str) -> list[Path]:
@@ -70,6 +72,8 @@ class StemsData(RecordedSources):
     def __post_init__(self) -> None:
         """Read all tracks; a track with a file that cannot be read is logged and left out.
 
+        Several files for one source of a track are logged as a warning.
+
         Raises:
             InputError: for an empty folder, a source without any sound, or settings out of range.
         """
@@ -79,7 +83,7 @@ class StemsData(RecordedSources):
         recordings: dict[str, list[Recording]] = {source: [] for source in self.sources}
         read: dict[Path, dict[str, Recording]] = {}
         tracks = [track for track in self._tracks() if self._chosen(track.name)]
-        sound = {track: sound_headers(self._stem_paths(track).values()) for track in dict.fromkeys(tracks)}
+        sound = {track: self._is_sound(track) for track in dict.fromkeys(tracks)}
         for track in tracks:
             if sound[track]:
                 if track not in read:
@@ -105,14 +109,24 @@ class StemsData(RecordedSources):
         named = any(word in track for word in self.only) or not self.only
         return named and not any(word in track for word in self.exclude)
 
-    def _stem_paths(self, track: Path) -> dict[str, Path]:
-        """Return the files of a track by source."""
-        return {source: path for source in self.sources if (path := find_stem(track, source)) is not None}
+    def _is_sound(self, track: Path) -> bool:
+        """Return whether the headers of a track's files can be read; log why not, and which of several is taken."""
+        if not sound_headers(path for _, path in self._stem_paths(track)):
+            return False
+        for line in several_files(track, self.sources):
+            _LOG.warning("the track %s: %s", track.name, line)
+        return True
+
+    def _stem_paths(self, track: Path) -> Iterator[tuple[str, Path]]:
+        """Yield the sources of a track with their files."""
+        for source in self.sources:
+            if (path := find_stem(track, source)) is not None:
+                yield source, path
 
     def _read_track(self, track: Path) -> dict[str, Recording]:
         """Read the audible stems of a track; none of them if one is broken."""
         stems: dict[str, np.ndarray] = {}
-        for source, path in self._stem_paths(track).items():
+        for source, path in self._stem_paths(track):
             found = recording_or_none(path, self.sample_rate, self.channels)
             if found is None:
                 return {}

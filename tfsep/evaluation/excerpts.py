@@ -21,7 +21,7 @@ from tfsep.audio.suffixes import find_stem
 from tfsep.data import stems, toy
 from tfsep.data.pipeline import SourceData
 from tfsep.data.recordings import AUDIBLE
-from tfsep.errors import InputError
+from tfsep.errors import InputError, JobError
 
 BATCH = 64
 HELD_OUT, TRAINING = "held_out", "training"
@@ -136,6 +136,8 @@ def folder_excerpts(
 ) -> IsolatedExcerpts:
     """Prepare excerpts of a folder of stems; without a training split, the held-out one calibrates too.
 
+    A track with a file that cannot be read is logged as an error and left out.
+
     With ``tracks`` one split can serve for both: those tracks are held out, the others calibrate.
 
     Args:
@@ -162,11 +164,15 @@ def folder_excerpts(
 
 
 def _check_rates(tracks: list[Path], sources: tuple[str, ...], sample_rate: int, model: str) -> None:
+    """Refuse tracks at another rate; what cannot be read is left to the data set, which logs it and leaves it out."""
     for track in tracks:
         for source in sources:
-            path = find_stem(track, source)
-            if path is not None and files.info(path).sample_rate != sample_rate:
-                found = files.info(path).sample_rate
+            try:
+                path = find_stem(track, source)
+                found = sample_rate if path is None else files.info(path).sample_rate
+            except JobError:
+                continue
+            if found != sample_rate:
                 whose = f"the priors of {model!r}" if model else "the priors"
                 raise InputError(
                     f"{whose} are at {sample_rate} Hz and {path} at {found} Hz; --resample brings it to the priors'"

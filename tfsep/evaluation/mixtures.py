@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Iterator
+import math
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -11,7 +12,7 @@ import numpy as np
 
 from tfsep.audio import files
 from tfsep.audio.resample import resample
-from tfsep.audio.suffixes import find_stem, sound_files
+from tfsep.audio.suffixes import find_stem, several_files, sound_files
 from tfsep.data import musdb, stems, toy
 from tfsep.errors import InputError, JobError
 from tfsep.separation.separator import Separator
@@ -104,7 +105,7 @@ def song_batches(
             the first is yielded where its headers show it.
     """
     tracks = musdb.musdb_folders(root, split) if musdb.is_musdb(root) else stems.track_folders(root, split)
-    usable = [track for track in tracks if any(find_stem(track, name) for name in separator.sources)]
+    usable = [track for track in tracks if _has_a_stem(track, separator.sources)]
     if not usable:
         raise InputError(f"no track under {Path(root, split)} has a stem of {', '.join(separator.sources)}")
     linear, done = linear or balance_db is not None, 0
@@ -118,6 +119,15 @@ def song_batches(
         yield batch if balance_db is None else balanced(batch, balance_db)
     if not done:
         raise JobError(f"no track under {Path(root, split)} can be read")
+
+
+def _has_a_stem(track: Path, sources: Iterable[str]) -> bool:
+    """Return whether a track has a file of a source; log why its folder cannot be read."""
+    try:
+        return any(find_stem(track, name) for name in sources)
+    except JobError as error:
+        _LOG.error("the track %s is left out: %s", track.name, error)
+        return False
 
 
 def _headers_are_sound(track: Path, sources: Iterable[str], linear: bool) -> bool:
@@ -140,7 +150,8 @@ def _paths(track: Path, sources: Iterable[str], linear: bool) -> dict[str, Path]
 def read_track(track: Path, sources: Iterable[str], linear: bool = False) -> Batch:
     """Read the stems of one track, with silence for those that are missing, and its mixture.
 
-    A source without a file is logged as a warning, and so is a mixture to which its stems do not sum.
+    What is odd of a track is logged as a warning: a source without a file or with several, stems of
+    unequal lengths or numbers of channels, a mixture to which its stems do not sum.
 
     Args:
         track: its folder.
@@ -155,6 +166,8 @@ def read_track(track: Path, sources: Iterable[str], linear: bool = False) -> Bat
     missing = [name for name in sources if name not in paths]
     if missing:
         _LOG.warning("the track %s has no file of %s: its reference is silence", track.name, ", ".join(missing))
+    for line in several_files(track, (*sources, *(() if linear else (MIXTURE,)))):
+        _LOG.warning("the track %s: %s", track.name, line)
     others = [
         path for path in sound_files(track) if path.stem.casefold() not in {x.casefold() for x in (*sources, MIXTURE)}
     ]
@@ -166,6 +179,9 @@ def read_track(track: Path, sources: Iterable[str], linear: bool = False) -> Bat
     channels = {len(wave) for wave in waves.values()} - {1}
     if len(channels) > 1:
         raise JobError(f"the stems of {track} must have one number of channels, got {sorted(channels)}")
+    own = [name for name in paths if not name.startswith("/")]
+    rates = {sounds[name][1] for name in own}
+    _warn_of_shapes(track, {paths[name].name: waves[name] for name in own}, math.ceil(rate / min(rates)) - 1)
     shape = (max(channels, default=1), max(wave.shape[1] for wave in waves.values()))
     full = {
         name: np.broadcast_to(np.pad(wave, ((0, 0), (0, shape[1] - wave.shape[1]))), shape)
@@ -186,6 +202,24 @@ def read_track(track: Path, sources: Iterable[str], linear: bool = False) -> Bat
                 RESIDUAL_LIMIT_DB,
             )
     return Batch(np.asarray(mixture, np.float32), references, rate, song=True)
+
+
+def _warn_of_shapes(track: Path, waves: Mapping[str, np.ndarray], tolerance: int) -> None:
+    """Log files of a track, {name: (channels, time)}, that differ in channels, or in samples by more than rounding."""
+    lengths = {name: wave.shape[1] for name, wave in waves.items()}
+    if max(lengths.values()) - min(lengths.values()) > tolerance:
+        got = _grouped(lengths)
+        _LOG.warning("the track %s: its files must have one length, got samples %s: silence follows", track.name, got)
+    channels = {name: len(wave) for name, wave in waves.items()}
+    if len(set(channels.values())) > 1:
+        rule = "its files must have one number of channels"
+        _LOG.warning("the track %s: %s, got %s: one is taken for all", track.name, rule, _grouped(channels))
+
+
+def _grouped(values: Mapping[str, int]) -> str:
+    """Return "2 (a.wav, b.wav), 1 (c.wav)" of values by file."""
+    names = {value: [name for name, other in values.items() if other == value] for value in values.values()}
+    return ", ".join(f"{value} ({', '.join(names[value])})" for value in sorted(names, reverse=True))
 
 
 def residual_db(mixture: np.ndarray, total: np.ndarray) -> float:

@@ -188,14 +188,30 @@ def _seeds(batch: Batch, seed: int) -> list[int]:
 def posterior_samples(separator: Separator, batch: Batch, seed: int) -> tuple[np.ndarray, np.ndarray]:
     """Draw posterior samples of a batch, of a song no more than its middle seconds.
 
+    Where not all fit the separator's memory budget, they are drawn in groups that do, each by seeds of its own.
+
     Returns:
         Samples (sample, batch, source, time) and the truth (batch, source, time).
+
+    Raises:
+        InputError: if not even two fit.
     """
+    wanted = calibration.NUM_DRAWS
+    # A single sample would be the best estimate, and no draw.
+    num_groups = -(-wanted // max(2, separator.most_samples(wanted)))
+    size = max(2, -(-wanted // num_groups))
+    groups = [_draws(separator, batch, size, seed + group * len(batch.mixture)) for group in range(num_groups)]
+    return np.concatenate([drawn for drawn, _ in groups])[:wanted], groups[0][1]
+
+
+def _draws(separator: Separator, batch: Batch, num: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return ``num`` posterior samples of a batch by one seed, and the truth; see :func:`posterior_samples`."""
+    seed %= 2**31
     if not batch.song:
-        return separator.separate_batch(batch.mixture, calibration.NUM_DRAWS, _seeds(batch, seed)), batch.references
+        return separator.separate_batch(batch.mixture, num, _seeds(batch, seed)), batch.references
     time, length = batch.mixture.shape[-1], int(_CALIBRATION_SECONDS * batch.sample_rate)
     part = slice(max(0, (time - length) // 2), max(0, (time - length) // 2) + length)
-    found = separator(batch.mixture[..., part], batch.sample_rate, calibration.NUM_DRAWS, seed)
+    found = separator(batch.mixture[..., part], batch.sample_rate, num, seed)
     return np.stack([found[name] for name in separator.sources], axis=2), batch.references[..., part]
 
 
@@ -221,8 +237,11 @@ def evaluate(
         where they are asked for.
 
     Raises:
-        InputError: for data or baselines that do not suit the model.
+        InputError: for data or baselines that do not suit the model, or a memory budget without space for
+            two samples, which a calibration needs.
     """
+    if settings.calibrate:
+        separator.check_samples(2)
     methods: dict[str, baselines.Method] = {"mixture": _mixture, "ideal_ratio_mask": oracle_mask}
     methods |= baselines.build(settings.baselines, separator.sources, settings.data, settings.seed)
     metrics = {name: SiSdrTable() for name in ("model", *methods)}

@@ -62,7 +62,8 @@ class ServedModel:
         variables: that they read.
 
     Raises:
-        InputError: for an argument out of range, or sources whose names are none of an output.
+        InputError: for an argument out of range, samples that do not fit the separator's memory budget,
+            or sources whose names are none of an output.
     """
 
     def __init__(self, separator: Separator, max_seconds: float = 120.0, num_samples: int = 8) -> None:
@@ -70,6 +71,8 @@ class ServedModel:
         if num_samples < 2:
             raise InputError(f"the number of samples must be at least 2, got {num_samples}")
         self.bound = _bound(max_seconds, separator)
+        if getattr(separator.model.posterior, "has_spread", False):
+            separator.check_samples(num_samples)
         self._separator, self.max_seconds, self.num_samples = separator, max_seconds, num_samples
         self._separations: dict[int, tf.types.experimental.PolymorphicFunction] = {}
         self._weights = HalfWeights(separator.model.posterior)

@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from tfsep.arguments import real_number, whole_number
 from tfsep.errors import InputError
 from tfsep.models import stages
 from tfsep.models.listing import describe, find_model
@@ -55,6 +56,12 @@ def select(
     Raises:
         InputError: for anything that is missing, unknown or does not fit together.
     """
+    if posterior is not None and not isinstance(posterior, str):
+        raise InputError(f"posterior must be the name of a kind, got {posterior!r}")
+    if priors is not None and not isinstance(priors, Mapping):
+        raise InputError(f"priors must be a mapping from sources to models, got {priors!r}")
+    if isinstance(without, str) or not isinstance(without, Sequence):
+        raise InputError(f"without must be a sequence of sources, got {without!r}")
     folder = find_model(name)
     description = without_sources(describe(folder), without)
     given = priors or {}
@@ -73,14 +80,14 @@ def select(
         if entry["kind"] not in ITERATIONS:
             rule = f"those of {', '.join(ITERATIONS)} can be"
             raise InputError(f"posterior {entry['kind']!r} has no steps to set; {rule}")
-        entry[ITERATIONS[entry["kind"]]] = steps
+        entry[ITERATIONS[entry["kind"]]] = whole_number("steps", steps, 1)
     if silence is not None:
-        entry = stages.with_silence(entry, known, silence)
+        entry = stages.with_silence(entry, known, real_number("silence", silence))
     samples = description["segment"]
     if segment is not None:
         from tfsep.models.segment_length import resized_segment
 
-        samples = resized_segment(entry, segment, description["sample_rate"])
+        samples = resized_segment(entry, real_number("segment", segment), description["sample_rate"])
     entry = dict(stages.expanded(entry))
     found: dict[str, tuple[str | Path, str]] = {}
     if stages.needs_priors(entry, known):
@@ -111,6 +118,6 @@ def prior_entry(name: str | Path, source: str) -> Entry:
         InputError: if the model has no such prior.
     """
     known = describe(name)["priors"]
-    if source not in known:
+    if not isinstance(source, str) or source not in known:
         raise InputError(f"model {str(name)!r} has priors for {', '.join(known) or 'no source'}, not for {source!r}")
     return known[source]

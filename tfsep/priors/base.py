@@ -14,6 +14,7 @@ as they are (:mod:`tfsep.prior_test.heat_equation`).
 from __future__ import annotations
 
 import abc
+import inspect
 import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -23,6 +24,7 @@ import tensorflow as tf
 
 from tfsep.axes import Seed, Settings, Sigma, TensorLike
 from tfsep.errors import InputError
+from tfsep.priors import arguments
 
 if TYPE_CHECKING:
     from tfsep.audio.front_end import FrontEnd
@@ -31,7 +33,8 @@ if TYPE_CHECKING:
 class Prior(abc.ABC):
     """The interface of every source prior.
 
-    A batch has at least one event, and the results for an event do not depend on the others.
+    A batch has at least one event, and the results for an event do not depend on the others. What is no
+    array of real numbers, no whole number of events, or no seed raises an InputError.
 
     Attributes:
         kind: the name under which :func:`tfsep.priors.build` makes it.
@@ -74,6 +77,13 @@ class Prior(abc.ABC):
     largest_sigma: float = math.inf
     sigma_range: tuple[float, float] | None = None
     settings: Settings | None = None
+
+    def __init_subclass__(cls, **more: object) -> None:
+        """Have the arguments of what a kind of prior computes checked (:mod:`tfsep.priors.arguments`)."""
+        super().__init_subclass__(**more)
+        for name in arguments.METHODS:
+            if inspect.isfunction(method := vars(cls).get(name)):
+                setattr(cls, name, arguments.checked(method))
 
     def __repr__(self) -> str:
         """Return :meth:`describe` in angle brackets."""

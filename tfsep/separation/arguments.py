@@ -2,32 +2,17 @@
 
 from __future__ import annotations
 
-import operator
 from collections.abc import Sequence
 
 import numpy as np
 
+from tfsep.arguments import whole_number
 from tfsep.audio.files import LARGEST_SAMPLE
 from tfsep.audio.formats import MAX_CHANNELS, MAX_RATE, MIN_RATE
 from tfsep.axes import TensorLike
 from tfsep.errors import InputError
 
 _SHAPE = "(channels, time); yours looks like (time, channels): use .T"
-
-
-def whole_number(name: str, value: object, lowest: int) -> int:
-    """Return a whole number from ``lowest`` to 2^31 - 1.
-
-    Raises:
-        InputError: for a number that is not an integer, or out of range.
-    """
-    try:
-        number = operator.index(value)  # type: ignore[arg-type]  # a TypeError says that it is none
-    except TypeError:
-        number = -1
-    if isinstance(value, bool) or not lowest <= number < 2**31:
-        raise InputError(f"{name} must be a whole number in {lowest}..{2**31 - 1}, got {value!r}")
-    return number
 
 
 def seed_pairs(seed: object, num: int) -> np.ndarray:

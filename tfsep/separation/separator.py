@@ -10,6 +10,7 @@ from typing import NoReturn
 import numpy as np
 import tensorflow as tf
 
+from tfsep.arguments import whole_number
 from tfsep.audio import files
 from tfsep.axes import TensorLike
 from tfsep.errors import InputError
@@ -28,6 +29,7 @@ from tfsep.separation.stream import Plan, Program, separate_blocks
 
 _BLOCK_FRAMES = 1 << 17
 _BUDGET, _LARGEST_CHUNK = 2.0, 256
+_TRACED = 64  # draws up to which a graph is traced before it is known whether they fit
 _LOG = logging.getLogger(__name__)
 
 
@@ -41,8 +43,10 @@ class Separator:
         overlap: takes the place of the model's.
         memory: budget in GB, from which the number of segments separated at once follows: the
             largest power of two whose bound (:mod:`tfsep.runtime.graph_memory`) keeps to it, at
-            most 256. None is 2 GB, and at most 8 segments. Draws do not depend on it.
-        chunk_size: that number itself, a power of two; ``memory`` has no effect then.
+            most 256. None is 2 GB, and at most 8 segments. Draws do not depend on it, but those of one
+            segment must fit it (:meth:`check_samples`).
+        chunk_size: that number itself, a power of two; of ``memory`` follows only how many draws
+            there may be.
         stereo: takes the place of the model's.
 
     Raises:
@@ -74,6 +78,7 @@ class Separator:
         self.stereo = settings.stereo
         self._compiled: dict[int, tf.types.experimental.PolymorphicFunction] = {}
         self._chunk_sizes: dict[int, int] = {}
+        self._bounds: dict[int, int] = {}
 
     def __repr__(self) -> str:
         """Return two lines: the model with its sources and rate, and how it is applied."""
@@ -154,10 +159,12 @@ class Separator:
             above 1. The stems are at mixture scale: their sum is the waveform.
 
         Raises:
-            InputError: if an argument is out of range, or the waveform is not finite.
+            InputError: if an argument is out of range, more samples are asked for than fit the memory
+                budget, or the waveform is not finite.
         """
         waveform = arguments.finite_waveform(waveform)
         arguments.check_channels(waveform)
+        num_samples = self.check_samples(num_samples)
         rate = self.sample_rate if sample_rate is None else arguments.rate(sample_rate)
         channels = waveform[np.newaxis] if waveform.ndim == 1 else waveform
         scale = self.level_scale([channels]) if self.normalise else 1.0
@@ -209,7 +216,7 @@ class Separator:
                 already.
         """
         path = Path(path)
-        layout = StemLayout(self.sources, arguments.whole_number("num_samples", num_samples, 1))
+        layout = StemLayout(self.sources, self.check_samples(num_samples))
         stem_format = StemFormat(format, bits, clip_mode)
         info = files.info(path)
         folder = Path(output) / plain_name(path.stem)
@@ -268,7 +275,7 @@ class Separator:
         Raises:
             InputError: for ``num_samples`` or ``seed`` out of range.
         """
-        num_samples = arguments.whole_number("num_samples", num_samples, 1)
+        num_samples = self.check_samples(num_samples)
         seeds = arguments.seed_pairs(seed, channels)
         sample_rate = arguments.rate(sample_rate)
         program, chunk_size = self._program(num_samples, seeds), self.chunk_size(num_samples)
@@ -284,15 +291,64 @@ class Separator:
             self._chunk_sizes[num_samples] = self._within_budget(num_samples)
         return self._chunk_sizes[num_samples]
 
+    def check_samples(self, num_samples: object) -> int:
+        """Return a number of posterior samples whose draws of one segment fit the budget; one sample always does.
+
+        Raises:
+            InputError: if they do not fit, naming the largest number that does, or it is no number of samples.
+        """
+        number = whole_number("num_samples", num_samples, 1)
+        most = self.most_samples(number)
+        if most < number:
+            raise InputError(
+                f"num_samples must be at most {most} for {self.name!r}, as the draws of one segment must fit the "
+                f"memory budget of {self._budget:g} GB, got {number}"
+            )
+        return number
+
+    def most_samples(self, wanted: int) -> int:
+        """Return the largest number of posterior samples up to ``wanted`` that fits the budget, at least 1."""
+        if wanted == 1 or self._fits(wanted):
+            return wanted
+        # Bounds grow at least in proportion to the draws, from two on; one sample may be searched for by more chains.
+        fits, beyond = 1, min(wanted, int(2e9 * self._budget / self._bound(2)) + 1)
+        guess = beyond - 1
+        while beyond - fits > 1:
+            if self._fits(guess):
+                fits = guess
+            else:
+                beyond = guess
+            guess = (fits + beyond) // 2
+        return fits
+
+    def _fits(self, num_samples: int) -> bool:
+        """Tell whether the bound of one segment is within the budget; graphs of very many draws are not traced."""
+        budget = 1e9 * self._budget
+        if num_samples > _TRACED and num_samples / 2 * self._bound(2) > budget:
+            return False
+        return self._bound(num_samples) <= budget
+
+    @property
+    def _budget(self) -> float:
+        """Return the budget in GB."""
+        return _BUDGET if self.memory is None else self.memory
+
+    def _bound(self, num_samples: int) -> int:
+        """Return an upper bound on the bytes that one segment takes."""
+        if num_samples not in self._bounds:
+            posterior = self.model.posterior
+            bound = posterior.memory(num_samples) if isinstance(posterior, Posterior) else None
+            if bound is None:
+                bound = bytes_held(self._graph(num_samples).get_concrete_function(), num_samples)
+            self._bounds[num_samples] = max(bound, 1)
+        return self._bounds[num_samples]
+
     def _within_budget(self, num_samples: int) -> int:
         """Return the largest chunk whose bound is within the budget; warn where not even one segment is."""
-        bound = self.model.posterior.memory(num_samples) if isinstance(self.model.posterior, Posterior) else None
-        if bound is None:
-            bound = bytes_held(self._graph(num_samples).get_concrete_function(), num_samples)
-        budget, most = (_BUDGET, segmenting.CHUNK_SIZE) if self.memory is None else (self.memory, _LARGEST_CHUNK)
-        if bound > 1e9 * budget:
-            _LOG.warning("%s: a segment may take %.1f GB, over the budget of %g", self.name, bound / 1e9, budget)
-        return segmenting.chunk_within(budget * 1e9 / max(bound, 1), most)
+        bound, most = self._bound(num_samples), segmenting.CHUNK_SIZE if self.memory is None else _LARGEST_CHUNK
+        if bound > 1e9 * self._budget:
+            _LOG.warning("%s: a segment may take %.1f GB, over the budget of %g", self.name, bound / 1e9, self._budget)
+        return segmenting.chunk_within(self._budget * 1e9 / bound, most)
 
     def level_scale(self, blocks: Iterable[np.ndarray]) -> float:
         """Return the factor that brings blocks (channels, time) to the model's level; 1 for silence."""

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from tfsep.arguments import real_number
 from tfsep.errors import InputError
 
 EACH, MID_SIDE, WIENER = STEREO_MODES = ("each", "mid_side", "wiener")
@@ -69,8 +70,8 @@ class SeparatorSettings:
             if not _STORED[name](value):
                 raise InputError(f"the setting {name} of a model has another type, got {str(value)[:80]!r}")
         return cls(
-            overlap=stored.get("overlap", cls.overlap) if overlap is None else overlap,
-            memory=memory,
+            overlap=stored.get("overlap", cls.overlap) if overlap is None else real_number("overlap", overlap),
+            memory=None if memory is None else real_number("memory", memory),
             stereo=stored.get("stereo", cls.stereo) if stereo is None else stereo,
             normalise=stored.get("normalise", cls.normalise),
             level=stored.get("level", cls.level),

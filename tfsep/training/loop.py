@@ -5,12 +5,14 @@ same seed. SIGTERM and SIGINT end the current call, save a checkpoint and exit w
 signal. While the first call is compiled there is nothing to save, and they end the training at once.
 kill -9 costs at most the steps since the last checkpoint. A step that is not finite returns the
 training to its last checkpoint with half the learning rate and other random numbers, at most
-:data:`MAX_RESTORES` times. Weights that are not finite are never saved: they end the job.
+:data:`MAX_RESTORES` times. Weights that are not finite are never saved: they end the job. Finite ones
+after a last loss that is not, which needs the guard to be off, stay saved, and an error is logged.
 """
 
 from __future__ import annotations
 
 import functools
+import logging
 import math
 import signal
 import sys
@@ -34,6 +36,7 @@ from tfsep.training.trainer import Trainer
 MAX_RESTORES = 5
 #: What a training is, for the second one that would write into its folder.
 WORK = "is training"
+_LOG = logging.getLogger(__name__)
 _SECONDS_PER_CALL = 1.0
 _PATIENCE = 3.0
 
@@ -101,8 +104,21 @@ def fit(
         if int(trainer.step.numpy()) < settings.num_steps:
             with StopRequest() as stop:
                 _Loop(task, settings, trainer, folder).run(stop)
+        else:
+            _report_last_loss(task.name, summaries.last_loss(place / CURVE))
     trainer.load_average()
     return trainer.model
+
+
+def _report_last_loss(task: str, loss: float) -> None:
+    """Log a training that ended with a loss that is not finite as an error."""
+    if not math.isfinite(loss):
+        _LOG.error(
+            "task %s: the last loss is not finite (%s), though its weights are (fit.nan_guard = True returns from such "
+            "steps, a lower fit.learning_rate may help)",
+            task,
+            loss,
+        )
 
 
 class StopRequest:
@@ -153,6 +169,7 @@ class _Loop:
         self._summed = 0
         self._clock = time.monotonic()
         self._seconds_per_step = math.inf
+        self._last_loss = 0.0
 
     def run(self, stop: StopRequest) -> None:
         """Train to the end or to a signal."""
@@ -175,6 +192,7 @@ class _Loop:
                     self._bar.write(f"{self._task.name}: saved at step {self._step}, stopping", file=sys.stderr)
                     raise SystemExit(SIGNAL_EXIT + stop.signal)
         self._board.close()
+        _report_last_loss(self._task.name, self._last_loss)
 
     def _advance(self, batches: Iterator[tf.Tensor], stop: StopRequest) -> Iterator[tf.Tensor]:
         """Run one call of steps and whatever is due after it; return the batches to go on with."""
@@ -192,6 +210,7 @@ class _Loop:
         if not math.isinf(self._seconds_per_step) or size > 1 or self._summed:
             self._seconds_per_step = (time.monotonic() - start) / size
         self._step += size
+        self._last_loss = report.last_loss
         self._summed += size
         self._sums = {name: self._sums.get(name, 0.0) + value for name, value in report.sums.items()}
         self._bar.update(size)

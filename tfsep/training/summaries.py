@@ -72,6 +72,13 @@ def read_curve(file: Path) -> tuple[list[dict[str, Any]], int]:
     return found, unreadable
 
 
+def last_loss(file: Path) -> float:
+    """Return the last mean loss of a training curve; NaN where that was not finite, 0 where there is none."""
+    lines = read_curve(file)[0] if file.is_file() else []
+    found = [line["loss"] for line in lines if "loss" in line]
+    return math.nan if found and found[-1] is None else float(found[-1]) if found else 0.0
+
+
 class Board:
     """A task's event file, created when something is first written."""
 

@@ -28,11 +28,12 @@ _LOG = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class StepReport:
-    """What one call did: number of steps, sums of metrics, and the step that was not finite, if any."""
+    """What one call did: number of steps, sums of metrics, the step that was not finite, if any, and the last loss."""
 
     steps: int
     sums: dict[str, float]
     bad_step: int | None
+    last_loss: float
 
 
 class Trainer:
@@ -109,10 +110,10 @@ class Trainer:
 
     def run(self, iterator: Iterator[tf.Tensor], num_steps: int) -> StepReport:
         """Run up to ``num_steps`` steps in one call; end early at a step that is not finite."""
-        done, sums, bad = self._run(iterator, tf.constant(num_steps, tf.int64))
+        done, sums, bad, last = self._run(iterator, tf.constant(num_steps, tf.int64))
         values = dict(zip(self._names, sums.numpy().tolist(), strict=True))
         bad_step = int(bad.numpy())
-        return StepReport(int(done.numpy()), values, None if bad_step < 0 else bad_step)
+        return StepReport(int(done.numpy()), values, None if bad_step < 0 else bad_step, float(last.numpy()))
 
     def finite(self) -> bool:
         """Return whether everything that a checkpoint holds is finite."""
@@ -225,19 +226,19 @@ class Trainer:
         return values, finite
 
     def _run_steps(self, iterator: Iterator[tf.Tensor], num_steps: tf.Tensor) -> tuple[tf.Tensor, ...]:
-        def going(done: tf.Tensor, sums: tf.Tensor, bad: tf.Tensor) -> tf.Tensor:
+        def going(done: tf.Tensor, sums: tf.Tensor, bad: tf.Tensor, last: tf.Tensor) -> tf.Tensor:
             return tf.logical_and(done < num_steps, bad < 0)
 
-        def advance(done: tf.Tensor, sums: tf.Tensor, bad: tf.Tensor) -> tuple[tf.Tensor, ...]:
+        def advance(done: tf.Tensor, sums: tf.Tensor, bad: tf.Tensor, last: tf.Tensor) -> tuple[tf.Tensor, ...]:
             here = self.step.read_value()
             values, finite = self.one_step(next(iterator))
             good = tf.cast(finite, tf.int64)
-            return done + good, sums + tf.where(finite, values, 0.0), good * bad + (1 - good) * here
+            return done + good, sums + tf.where(finite, values, 0.0), good * bad + (1 - good) * here, values[0]
 
         self.packed.pack()
-        start = (tf.constant(0, tf.int64), tf.zeros([len(self._names)]), tf.constant(-1, tf.int64))
-        done, sums, bad = tf.while_loop(going, advance, start, parallel_iterations=1)
+        start = (tf.constant(0, tf.int64), tf.zeros([len(self._names)]), tf.constant(-1, tf.int64), tf.constant(0.0))
+        done, sums, bad, last = tf.while_loop(going, advance, start, parallel_iterations=1)
         if self._reads_views:
             with tf.control_dependencies([done]):
                 self.packed.unpack()
-        return done, sums, bad
+        return done, sums, bad, last
