@@ -23,7 +23,7 @@ import pytest
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 SHARED_DATA = REPOSITORY.parent / "shared" / "data"
-PROGRAMS = ("ffmpeg", "ffprobe", "fluidsynth", "chromium", "chromedriver")
+PROGRAMS = ("ffmpeg", "ffprobe", "fluidsynth", "chromium", "chromedriver", "cc", "gcc", "clang")
 HIDING = REPOSITORY / "tests" / "hidden_programs"
 SOUNDFONT = Path("/usr/share/sounds/sf2/TimGM6mb.sf2")
 

@@ -290,9 +290,9 @@ SECTIONS = (
     ),
     Section(
         "What a served model costs",
-        "Each bundled model as `bin/export` writes it, loaded by TensorFlow alone: how long the export takes, its "
-        "size, the time from the load to the first answer with the warm-up requests included, and requests of one "
-        "channel beside `Separator` in Python. [The guide](serving.md) explains how to serve.",
+        "Models as `bin/export` writes them, loaded by TensorFlow alone. *Ready* is the time from the load to the "
+        "first answer, warm-up requests included. Requests of one channel stand beside `Separator` in Python. "
+        "[The guide](serving.md) explains how to serve.",
         "python -m benchmarks.speed.serving",
         "serving",
         notes=(

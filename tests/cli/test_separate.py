@@ -292,8 +292,8 @@ def test_draws_beyond_the_memory_budget_are_refused(run: Separate, tmp_path: Pat
     code, out, err = run("x.wav", "--num_samples=100000000", "--memory=0.02")
     assert (code, out) == (2, []) and not (tmp_path / "separated").exists()
     found = re.fullmatch(
-        r"error: num_samples must be at most (\d+) for 'songs', as the draws of one segment must fit the memory budget "
-        r"of 0.02 GB, got 100000000\n",
+        r"error: num_samples must be at most (\d+) for 'songs', as the draws of one segment must fit 8 times the "
+        r"memory budget of 0.02 GB, got 100000000\n",
         err,
     )
     assert found is not None and int(found[1]) >= 2

@@ -263,7 +263,7 @@ def test_arguments_out_of_range_are_refused(settings: dict[str, Any], rule: str,
 
 def test_samples_that_do_not_fit_the_memory_budget_are_refused(tmp_path: Path) -> None:
     separator = separator_of(sampler())
-    separator.memory = 1.25e-9 * separator.model.posterior.memory(2)
+    separator.memory = 1.25e-9 / 8.0 * separator.model.posterior.memory(2)
     with pytest.raises(InputError, match="num_samples must be at most 2 for .*, as the draws of one segment must fit"):
         saved_model.export(separator, tmp_path / "base", num_samples=10**6)
     assert not (tmp_path / "base").exists()

@@ -85,7 +85,7 @@ def test_coins_are_separated_whatever_the_gains(
     coins = coin_priors(levels, 8)
     truth = tossed(coins)
     mixture = np.einsum("k,bkt->bt", gains, truth).astype(np.float32)
-    settings = {"largest_sigma": 0.5, "num_levels": 12, "num_restarts": 24}
+    settings = {"largest_sigma": 0.5, "num_levels": 12, "num_restarts": 64}
     sampler = posteriors.build("gibbs", coins, gains=gains, update=update, **settings)
     assert sampler.gains == gains
     np.testing.assert_allclose(sampler.sample(mixture, 1, (0, 0))[0], truth, atol=0.05)

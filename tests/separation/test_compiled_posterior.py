@@ -62,7 +62,7 @@ def test_a_budget_sets_how_many_segments_go_together(caplog: pytest.LogCaptureFi
 
 def test_draws_beyond_the_budget_are_refused_before_anything_is_computed(tmp_path: Path) -> None:
     model = around(False).model
-    separator = Separator(model, memory=5.5e-9 * model.posterior.memory(1))
+    separator = Separator(model, memory=5.5e-9 / 8.0 * model.posterior.memory(1))
     waveform = np.random.default_rng(0).normal(size=80).astype(np.float32)
     soundfile.write(tmp_path / "song.wav", 0.1 * waveform, 8000, subtype="FLOAT")
     assert len(separator(waveform, num_samples=5)["low"]) == 5
@@ -79,7 +79,7 @@ def test_draws_beyond_the_budget_are_refused_before_anything_is_computed(tmp_pat
             ):
                 call(num)
     assert not (tmp_path / "out").exists()
-    small = Separator(model, memory=1.5e-9 * model.posterior.memory(1))
+    small = Separator(model, memory=1.5e-9 / 8.0 * model.posterior.memory(1))
     with pytest.raises(InputError, match="num_samples must be at most 1 for 'two'"):
         small(waveform, num_samples=2)
     small = Separator(model, memory=1e-12)

@@ -29,6 +29,7 @@ from tfsep.separation.stream import Plan, Program, separate_blocks
 
 _BLOCK_FRAMES = 1 << 17
 _BUDGET, _LARGEST_CHUNK = 2.0, 256
+_MOST_BUDGETS = 8.0  # that the draws of one segment may take, by a bound that is rarely reached
 _TRACED = 64  # draws up to which a graph is traced before it is known whether they fit
 _LOG = logging.getLogger(__name__)
 
@@ -43,8 +44,8 @@ class Separator:
         overlap: takes the place of the model's.
         memory: budget in GB, from which the number of segments separated at once follows: the
             largest power of two whose bound (:mod:`tfsep.runtime.graph_memory`) keeps to it, at
-            most 256. None is 2 GB, and at most 8 segments. Draws do not depend on it, but those of one
-            segment must fit it (:meth:`check_samples`).
+            most 256. None is 2 GB, and at most 8 segments. Draws do not depend on it, but it bounds
+            their number (:meth:`check_samples`).
         chunk_size: that number itself, a power of two; of ``memory`` follows only how many draws
             there may be.
         stereo: takes the place of the model's.
@@ -292,38 +293,41 @@ class Separator:
         return self._chunk_sizes[num_samples]
 
     def check_samples(self, num_samples: object) -> int:
-        """Return a number of posterior samples whose draws of one segment fit the budget; one sample always does.
+        """Return a number of posterior samples whose draws of one segment do not exceed the budget by far.
+
+        The budget bounds how many segments are separated at once. The draws of a single one may take
+        8 times as much, with a warning; one sample is never refused.
 
         Raises:
-            InputError: if they do not fit, naming the largest number that does, or it is no number of samples.
+            InputError: if they take more, naming the largest number that does not, or it is no number of samples.
         """
         number = whole_number("num_samples", num_samples, 1)
-        most = self.most_samples(number)
+        most = self.most_samples(number, _MOST_BUDGETS)
         if most < number:
             raise InputError(
-                f"num_samples must be at most {most} for {self.name!r}, as the draws of one segment must fit the "
-                f"memory budget of {self._budget:g} GB, got {number}"
+                f"num_samples must be at most {most} for {self.name!r}, as the draws of one segment must fit "
+                f"{_MOST_BUDGETS:g} times the memory budget of {self._budget:g} GB, got {number}"
             )
         return number
 
-    def most_samples(self, wanted: int) -> int:
-        """Return the largest number of posterior samples up to ``wanted`` that fits the budget, at least 1."""
-        if wanted == 1 or self._fits(wanted):
+    def most_samples(self, wanted: int, budgets: float = 1.0) -> int:
+        """Return the largest number of posterior samples up to ``wanted`` that fits so many budgets, at least 1."""
+        if wanted == 1 or self._fits(wanted, budgets):
             return wanted
         # Bounds grow at least in proportion to the draws, from two on; one sample may be searched for by more chains.
-        fits, beyond = 1, min(wanted, int(2e9 * self._budget / self._bound(2)) + 1)
+        fits, beyond = 1, min(wanted, int(2e9 * budgets * self._budget / self._bound(2)) + 1)
         guess = beyond - 1
         while beyond - fits > 1:
-            if self._fits(guess):
+            if self._fits(guess, budgets):
                 fits = guess
             else:
                 beyond = guess
             guess = (fits + beyond) // 2
         return fits
 
-    def _fits(self, num_samples: int) -> bool:
-        """Tell whether the bound of one segment is within the budget; graphs of very many draws are not traced."""
-        budget = 1e9 * self._budget
+    def _fits(self, num_samples: int, budgets: float) -> bool:
+        """Tell whether the bound of one segment is within budgets; graphs of very many draws are not traced."""
+        budget = 1e9 * budgets * self._budget
         if num_samples > _TRACED and num_samples / 2 * self._bound(2) > budget:
             return False
         return self._bound(num_samples) <= budget
