@@ -87,6 +87,7 @@ def test_a_page_is_not_overwritten_unasked(run: Separate, tmp_path: Path) -> Non
     assert code == 0 and Path(out[-1]).read_text(encoding="utf-8").startswith("<!DOCTYPE html>")
 
 
+@pytest.mark.slow
 def test_lossy_and_scaled_stems(run: Separate, tmp_path: Path) -> None:
     loud = 4.0 * np.sin(2 * np.pi * np.array([[220.0], [330.0]]) * np.arange(22050) / 22050)
     write(tmp_path / "x.wav", loud)
@@ -102,6 +103,7 @@ def test_lossy_and_scaled_stems(run: Separate, tmp_path: Path) -> None:
     assert 90.0 > residuals["mp3"] > 20.0 and 90.0 > residuals["ogg"] > 20.0
 
 
+@pytest.mark.slow
 def test_references_by_track_and_what_is_wrong_with_them(run: Separate, tmp_path: Path) -> None:
     song_with_truth(tmp_path)
     (tmp_path / "all" / "x").mkdir(parents=True)

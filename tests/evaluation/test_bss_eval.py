@@ -29,6 +29,7 @@ def song(seed: int, channels: int = 2) -> tuple[np.ndarray, np.ndarray]:
 
 
 @needs_museval
+@pytest.mark.slow
 def test_a_song_is_measured_with_its_channels_together_and_tracks_by_their_median() -> None:
     table, single = BssEvalTable(), []
     for seed in range(3):

@@ -145,6 +145,7 @@ def test_silence_reaches_the_samplers_of_a_posterior() -> None:
         stages.with_silence(GIBBS, known, 1.0)
 
 
+@pytest.mark.slow
 def test_a_source_that_may_be_absent_is_found_absent() -> None:
     """The bundled toy model on mixtures without a square, of which its own settings make something loud."""
     references = np.stack([toy.examples(name, 2, 2048, 16000, 3) for name in KINDS], axis=1) / np.float32(4)

@@ -29,6 +29,7 @@ def gaussians() -> list[Any]:
     return [priors.build("gaussian", length=4, variances=variance) for variance in (0.5, 0.1)]
 
 
+@pytest.mark.slow
 def test_longer_steps_are_taken_less_often_and_chains_agree() -> None:
     acceptance = []
     for delta in (0.05, 0.4):

@@ -192,6 +192,7 @@ def improvement(sampler: Any, sources: np.ndarray, start: np.ndarray | None = No
     return si_sdri(found, sources, mixture[:, np.newaxis])
 
 
+@pytest.mark.slow
 def test_the_defaults_separate_two_sources_from_noise(toy_priors: list[Prior]) -> None:
     """Four are too many modes for joint gradient steps, whatever the settings; two are not."""
     sources = np.stack([toy.examples(kind, 8, 512, 16000, 0) for kind in ("sine", "square")], axis=1)

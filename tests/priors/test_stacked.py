@@ -91,6 +91,7 @@ SAMPLERS: dict[str, dict[str, Any]] = {
 
 
 @pytest.mark.parametrize("kind", sorted(SAMPLERS))
+@pytest.mark.slow
 def test_samplers_give_the_same_with_stacked_priors(kind: str) -> None:
     each, mixture = built(2, **FLOW, num_levels=1, sigma_range=(0.01, 8.0)), noise(1)[0, :, :, 0]
     settings = {"priors": each, "largest_sigma": 1.0, "num_levels": 2, **SAMPLERS[kind]}

@@ -55,6 +55,7 @@ def refined(folders: Path, tmp_path: Path, second: str, **settings: Any) -> Path
     return tmp_path / "run" / "model"
 
 
+@pytest.mark.slow
 def test_a_refined_model_has_both_sets_and_keeps_what_wins(folders: Path, tmp_path: Path) -> None:
     folder = refined(folders, tmp_path, "sharp")
     description = store.describe(folder)

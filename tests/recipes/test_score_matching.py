@@ -43,6 +43,7 @@ def error(folder: str | Path, source: str) -> float:
     return float(np.sqrt(np.mean((load_prior(folder, source).denoise(clean + 0.3 * noise, 0.3) - clean) ** 2)))
 
 
+@pytest.mark.slow
 def test_gradients_denoise_better_and_samplers_stay(tmp_path: Path) -> None:
     model = saved(tmp_path / "flows")
     match_scores(tmp_path / "run", model, ToyData(16000, sources=PAIR), FIT)

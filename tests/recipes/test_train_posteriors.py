@@ -63,6 +63,7 @@ def test_the_bound_is_told_how_far_the_training_is() -> None:
     assert np.isfinite(float(loss)) and {"elbo_per_dim", "prior_sigma"} <= set(metrics)
 
 
+@pytest.mark.slow
 def test_a_recipe_trains_by_the_bound_and_keeps_what_wins(
     untrained: list[Any], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -65,6 +65,7 @@ def looped(gaussian: ModuleType) -> Looped:
     return Looped(trainer, sums, [value.copy() for value in numbers(trainer)])
 
 
+@pytest.mark.slow
 def test_the_weights_of_a_loop_are_read_from_the_vectors(gaussian: ModuleType, looped: Looped) -> None:
     """The weights of the loop are read from the vectors, those of the noise embedding and of the split are not."""
     trainer = looped.trainer

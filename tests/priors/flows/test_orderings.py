@@ -215,6 +215,7 @@ def test_all_weights_are_kept(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("case", [pytest.param("lifting", marks=pytest.mark.slow), "realnvp"])
+@pytest.mark.slow
 def test_stacked_flows_give_each_its_own_score(case: str) -> None:
     flows = [scrambled(case, dtype="float32") for _ in range(2)]
     for weight in flows[1].trainable_variables:
