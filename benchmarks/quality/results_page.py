@@ -297,6 +297,7 @@ SECTIONS = (
         "serving",
         notes=(
             "*Ratio* is a later request over `Separator`, which compiles by XLA where that pays. An export has no XLA.",
+            "`toy-free` is not in the table: one of its requests takes minutes, as its search does in Python.",
         ),
     ),
 )

@@ -24,8 +24,7 @@ LEAST_ALONE = {"toy-flow": 90.0, "toy-score": 95.0}
 def waveforms(model: str, shape: tuple[int, ...], sample_rate: int) -> np.ndarray:
     """Return what a model is for: toy mixtures, with which the second channel is the first at half the level; or noise.
 
-    On noise, or a part of a segment with zeros behind it, the search of ``toy`` does not come to rest, and rounding
-    grows: rows of a batch and rows alone agree to 83 dB there.
+    On noise, or a part of a segment with zeros behind it, samplers do not come to rest, and rounding grows further.
     """
     if model == "songs":
         return np.random.default_rng(0).uniform(-0.5, 0.5, shape).astype(np.float32)
